@@ -1,0 +1,1 @@
+//! edgepool-sim

@@ -1,0 +1,59 @@
+//! Time as the pool sees it: whole nanoseconds since an origin that the clock chooses.
+
+use std::future::Future;
+use std::time::Duration;
+
+/// A point in time: whole nanoseconds since the origin of the clock that told it.
+///
+/// Arithmetic saturates, so the far future is [`Time::NEVER`] and nothing wraps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(u64);
+
+impl Time {
+    /// The origin of a clock.
+    pub const ZERO: Self = Self(0);
+    /// Later than every other time; a deadline at `NEVER` does not pass.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// Makes a time from whole nanoseconds since the origin.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Returns the whole nanoseconds since the origin.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Adds a duration; past the range the result is [`Time::NEVER`].
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// Returns how long after `earlier` this is; zero if it is not after it.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Tells the time and waits for it.
+///
+/// The pool is never told a time by anything else, so a simulated clock makes every timeout
+/// testable in microseconds. A clock may step back or stand still: the pool clamps what it reads
+/// to non-decreasing.
+pub trait Clock {
+    /// The future that [`alarm`](Self::alarm) returns.
+    type Alarm: Future<Output = ()>;
+
+    /// Tells the time. It must not fail, and need not be monotonic.
+    fn now(&self) -> Time;
+
+    /// Completes when `at` has come. It may complete early (the pool looks at the clock and sets
+    /// another), and dropping it cancels it. At [`Time::NEVER`] it stays pending.
+    fn alarm(&self, at: Time) -> Self::Alarm;
+}
