@@ -3,6 +3,7 @@
 
 mod clock;
 mod factory;
+pub mod ledger;
 
 pub use clock::{Clock, Time};
 pub use factory::{Factory, FactoryFn, factory_fn};

@@ -1,0 +1,109 @@
+//! Deadlines: at most one for each slot and each waiter, in a binary heap that knows where each
+//! stands, so that setting and clearing one is O(log n).
+
+use super::list::NIL;
+use super::store::Store;
+use crate::Time;
+
+/// Whose timer it is. What it means follows from the state that the entry is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Slot(u32),
+    Waiter(u32),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: Vec<(Time, Target)>,
+}
+
+impl Timers {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    /// The earliest deadline.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.heap.first().map(|&(at, _)| at)
+    }
+
+    /// Sets the target's deadline in place of the one it had; [`Time::NEVER`] clears it.
+    pub(super) fn set(&mut self, store: &mut Store, target: Target, at: Time) {
+        self.clear(store, target);
+        if at != Time::NEVER {
+            let last = self.heap.len();
+            self.heap.push((at, target));
+            self.rise(store, last);
+        }
+    }
+
+    /// Takes the target's deadline away, if it has one.
+    pub(super) fn clear(&mut self, store: &mut Store, target: Target) {
+        let position = std::mem::replace(store.timer_mut(target), NIL);
+        if position == NIL {
+            return;
+        }
+        let position = position as usize;
+        self.heap.swap_remove(position);
+        if position < self.heap.len() {
+            let settled = self.rise(store, position);
+            self.sink(store, settled);
+        }
+    }
+
+    /// Takes the earliest deadline that is due at `now`.
+    pub(super) fn pop_due(&mut self, store: &mut Store, now: Time) -> Option<Target> {
+        let &(at, target) = self.heap.first()?;
+        if at > now {
+            return None;
+        }
+        self.clear(store, target);
+        Some(target)
+    }
+
+    /// Every deadline with its position, for the invariants.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, Time, Target)> + '_ {
+        self.heap
+            .iter()
+            .enumerate()
+            .map(|(position, &(at, target))| (position, at, target))
+    }
+
+    fn rise(&mut self, store: &mut Store, mut position: usize) -> usize {
+        while position > 0 {
+            let parent = (position - 1) / 2;
+            if self.heap[parent].0 <= self.heap[position].0 {
+                break;
+            }
+            self.heap.swap(parent, position);
+            self.settle(store, position);
+            position = parent;
+        }
+        self.settle(store, position);
+        position
+    }
+
+    fn sink(&mut self, store: &mut Store, mut position: usize) {
+        loop {
+            let mut least = 2 * position + 1;
+            if least >= self.heap.len() {
+                break;
+            }
+            if least + 1 < self.heap.len() && self.heap[least + 1].0 < self.heap[least].0 {
+                least += 1;
+            }
+            if self.heap[position].0 <= self.heap[least].0 {
+                break;
+            }
+            self.heap.swap(position, least);
+            self.settle(store, position);
+            position = least;
+        }
+        self.settle(store, position);
+    }
+
+    /// Tells the entry at `position` where its timer stands.
+    fn settle(&self, store: &mut Store, position: usize) {
+        *store.timer_mut(self.heap[position].1) = position as u32;
+    }
+}
