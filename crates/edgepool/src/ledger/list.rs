@@ -15,10 +15,7 @@ pub(super) struct Links {
 
 impl Links {
     pub(super) const fn new() -> Self {
-        Self {
-            prev: NIL,
-            next: NIL,
-        }
+        Self { prev: NIL, next: NIL }
     }
 }
 
@@ -38,11 +35,7 @@ pub(super) struct List {
 
 impl List {
     pub(super) const fn new() -> Self {
-        Self {
-            head: NIL,
-            tail: NIL,
-            len: 0,
-        }
+        Self { head: NIL, tail: NIL, len: 0 }
     }
 
     pub(super) const fn len(&self) -> u32 {

@@ -111,10 +111,7 @@ impl fmt::Display for OptionsError {
         match self {
             Self::MaxIsZero => f.write_str("max is 0; it must be 1 or more"),
             Self::TimeIsZero(option) => {
-                write!(
-                    f,
-                    "{option} is zero; it must be longer, or none for no limit"
-                )
+                write!(f, "{option} is zero; it must be longer, or none for no limit")
             }
         }
     }
@@ -287,9 +284,7 @@ impl Ledger {
     #[must_use]
     pub fn queue_place(&self, key: WaiterKey) -> Option<usize> {
         self.store.find_waiter(key)?;
-        self.queue
-            .iter(&self.store.waiters)
-            .position(|index| index == key.index)
+        self.queue.iter(&self.store.waiters).position(|index| index == key.index)
     }
 
     fn size(&self) -> u32 {
@@ -396,8 +391,7 @@ impl Ledger {
         let index = self.store.insert_waiter();
         let key = self.store.waiter_key(index);
         self.queue.push_back(&mut self.store.waiters, index);
-        self.timers
-            .set(&mut self.store, Target::Waiter(index), deadline);
+        self.timers.set(&mut self.store, Target::Waiter(index), deadline);
         self.start_creations();
         Ok(Acquired::Waiting(key))
     }
@@ -485,10 +479,7 @@ impl Ledger {
     }
 
     fn is_lease(&mut self, key: SlotKey) -> bool {
-        let live = self
-            .store
-            .find_slot(key)
-            .is_some_and(|slot| slot.state == SlotState::Leased);
+        let live = self.store.find_slot(key).is_some_and(|slot| slot.state == SlotState::Leased);
         self.counters.stale += u64::from(!live);
         live
     }
@@ -573,12 +564,7 @@ impl Ledger {
         while let Some(index) = self.queue.front() {
             self.end_pending(index, End::Closed);
         }
-        let slots: Vec<u32> = self
-            .store
-            .slots
-            .iter()
-            .map(|(index, _)| index as u32)
-            .collect();
+        let slots: Vec<u32> = self.store.slots.iter().map(|(index, _)| index as u32).collect();
         for index in slots {
             match self.store.slot(index).state {
                 SlotState::Offered(waiter) => self.end_pending(waiter, End::Closed),
@@ -593,10 +579,7 @@ impl Ledger {
     }
 
     fn is_creation(&mut self, key: SlotKey) -> bool {
-        let live = self
-            .store
-            .find_slot(key)
-            .is_some_and(|slot| slot.state == SlotState::Creating);
+        let live = self.store.find_slot(key).is_some_and(|slot| slot.state == SlotState::Creating);
         self.counters.stale += u64::from(!live);
         live
     }
@@ -675,9 +658,7 @@ impl Ledger {
         entry.state = WaiterState::Queued;
         self.requeue(waiter);
         let behind = List::next(&self.store.waiters, waiter);
-        let next = behind
-            .or_else(|| self.queue.front())
-            .expect("the waiter itself is queued");
+        let next = behind.or_else(|| self.queue.front()).expect("the waiter itself is queued");
         self.offer(index, next);
     }
 
@@ -690,9 +671,7 @@ impl Ledger {
             .iter(&self.store.waiters)
             .find(|&other| self.store.waiter(other).arrival > arrival);
         match later {
-            Some(at) => self
-                .queue
-                .insert_before(&mut self.store.waiters, at, waiter),
+            Some(at) => self.queue.insert_before(&mut self.store.waiters, at, waiter),
             None => self.queue.push_back(&mut self.store.waiters, waiter),
         }
     }
@@ -710,9 +689,7 @@ impl Ledger {
 
     fn abandon_creation(&mut self, index: u32) {
         self.counters.create_abandoned += 1;
-        self.effects.push_back(Effect::AbandonCreate {
-            slot: self.store.slot_key(index),
-        });
+        self.effects.push_back(Effect::AbandonCreate { slot: self.store.slot_key(index) });
         self.free_slot(index);
     }
 
@@ -720,9 +697,7 @@ impl Ledger {
     fn start_close(&mut self, index: u32, state: SlotState) {
         self.set_state(index, state);
         self.renew_generation(index);
-        self.effects.push_back(Effect::Close {
-            slot: self.store.slot_key(index),
-        });
+        self.effects.push_back(Effect::Close { slot: self.store.slot_key(index) });
     }
 
     /// Removes the slot, which is in no list, and fills its place if somebody waits for one.
@@ -739,9 +714,7 @@ impl Ledger {
             self.counters.creations += 1;
             let index = self.insert_slot(SlotState::Creating);
             self.set_slot_timer(index, self.options.create_timeout);
-            self.effects.push_back(Effect::Create {
-                slot: self.store.slot_key(index),
-            });
+            self.effects.push_back(Effect::Create { slot: self.store.slot_key(index) });
         }
     }
 }
@@ -754,10 +727,7 @@ impl Ledger {
         self.timers.clear(&mut self.store, Target::Waiter(index));
         let ended = WaiterState::Ended(end);
         let state = std::mem::replace(&mut self.store.waiter_mut(index).state, ended);
-        self.effects.push_back(Effect::Ended {
-            waiter: self.store.waiter_key(index),
-            end,
-        });
+        self.effects.push_back(Effect::Ended { waiter: self.store.waiter_key(index), end });
         match state {
             WaiterState::Queued => self.queue.remove(&mut self.store.waiters, index),
             WaiterState::Offered(slot) => self.make_available(slot),

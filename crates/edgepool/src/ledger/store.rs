@@ -110,12 +110,7 @@ impl Store {
 
     pub(super) fn insert_slot(&mut self, state: SlotState) -> u32 {
         let generation = self.next_generation();
-        let slot = Slot {
-            generation,
-            state,
-            links: Links::new(),
-            timer: NIL,
-        };
+        let slot = Slot { generation, state, links: Links::new(), timer: NIL };
         index_of(self.slots.insert(slot))
     }
 
@@ -150,31 +145,21 @@ impl Store {
     }
 
     pub(super) fn slot_key(&self, index: u32) -> SlotKey {
-        SlotKey {
-            index,
-            generation: self.slot(index).generation,
-        }
+        SlotKey { index, generation: self.slot(index).generation }
     }
 
     pub(super) fn waiter_key(&self, index: u32) -> WaiterKey {
-        WaiterKey {
-            index,
-            generation: self.waiter(index).generation,
-        }
+        WaiterKey { index, generation: self.waiter(index).generation }
     }
 
     /// Looks a slot up by its key; `None` if the key is stale.
     pub(super) fn find_slot(&self, key: SlotKey) -> Option<&Slot> {
-        self.slots
-            .get(key.index as usize)
-            .filter(|slot| slot.generation == key.generation)
+        self.slots.get(key.index as usize).filter(|slot| slot.generation == key.generation)
     }
 
     /// Looks a waiter up by its key; `None` if the key is stale.
     pub(super) fn find_waiter(&self, key: WaiterKey) -> Option<&Waiter> {
-        self.waiters
-            .get(key.index as usize)
-            .filter(|waiter| waiter.generation == key.generation)
+        self.waiters.get(key.index as usize).filter(|waiter| waiter.generation == key.generation)
     }
 
     /// The heap position of a target's timer.
