@@ -121,7 +121,7 @@ pub(crate) fn chat(args: &SimulateArgs, plan: &Plan, number: u64, body: &[u8]) -
     if chat.messages.is_empty() {
         return Answer::bad("messages: at least one is needed");
     }
-    let prompt = Value::from(chat.messages).to_string();
+    let prompt = chat.messages.iter().map(words).collect::<Vec<_>>().join("\n");
     let pieces = text::pieces(&args.label, args.seed, &prompt, plan.chunks);
     let id = format!("sim-chat-{number}");
     let usage = usage(text::tokens(&prompt), pieces.len() as u64);
@@ -140,6 +140,17 @@ pub(crate) fn chat(args: &SimulateArgs, plan: &Plan, number: u64, body: &[u8]) -
     // As long as the stream would have taken: that is what a provider does.
     let generation = plan.first_token + plan.chunk * plan.chunks.saturating_sub(1);
     Answer::json(&whole, plan.latency + generation)
+}
+
+/// The text of a message, whose content is a string or a list of parts.
+fn words(message: &Value) -> String {
+    match &message["content"] {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" ")
+        }
+        _ => String::new(),
+    }
 }
 
 fn stream(plan: &Plan, id: &str, pieces: &[String], usage: Option<Value>) -> Answer {
