@@ -287,6 +287,18 @@ impl Ledger {
         self.queue.iter(&self.store.waiters).position(|index| index == key.index)
     }
 
+    /// Returns the waiter at the head of the queue.
+    #[must_use]
+    pub fn first_waiter(&self) -> Option<WaiterKey> {
+        self.queue.front().map(|index| self.store.waiter_key(index))
+    }
+
+    /// Tells whether the creation is still wanted.
+    #[must_use]
+    pub fn is_creating(&self, key: SlotKey) -> bool {
+        self.store.find_slot(key).is_some_and(|slot| slot.state == SlotState::Creating)
+    }
+
     fn size(&self) -> u32 {
         self.states.iter().sum()
     }
@@ -579,7 +591,7 @@ impl Ledger {
     }
 
     fn is_creation(&mut self, key: SlotKey) -> bool {
-        let live = self.store.find_slot(key).is_some_and(|slot| slot.state == SlotState::Creating);
+        let live = self.is_creating(key);
         self.counters.stale += u64::from(!live);
         live
     }

@@ -1,5 +1,11 @@
 //! Time as the pool sees it: whole nanoseconds since an origin that the clock chooses.
 
+#[cfg(not(target_family = "wasm"))]
+mod native;
+
+#[cfg(not(target_family = "wasm"))]
+pub use native::{StdAlarm, StdClock};
+
 use std::future::Future;
 use std::time::Duration;
 
