@@ -1,0 +1,81 @@
+//! workerd's configuration file. It names variables, and holds no value of one.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::build;
+use crate::config::Keys;
+
+/// The behaviour of workerd that the gateway is written for.
+const COMPATIBILITY_DATE: &str = "2026-11-01";
+
+/// Lets a Worker see in `request.signal` that its client has gone.
+const COMPATIBILITY_FLAGS: &str = r#"["enable_request_signal"]"#;
+
+/// Writes the file for a gateway on `address`, and returns its path. Each port has its own, so that
+/// gateways can run side by side.
+pub(crate) fn write(address: SocketAddr, keys: &Keys) -> anyhow::Result<PathBuf> {
+    let folder = build::gateway_folder();
+    let mut modules = vec!["worker.js".to_owned()];
+    for entry in fs::read_dir(&folder).context("the built gateway")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".wasm") {
+            modules.push(name);
+        }
+    }
+    let path = file(address);
+    let names: Vec<_> = keys.0.keys().map(String::as_str).collect();
+    fs::write(&path, text(address, &modules, &names)).context("workerd's configuration")?;
+    Ok(path)
+}
+
+/// Removes the file for a gateway on `address`, if there is one.
+pub(crate) fn remove(address: SocketAddr) {
+    fs::remove_file(file(address)).ok();
+}
+
+fn file(address: SocketAddr) -> PathBuf {
+    build::gateway_folder().join(format!("workerd-{}.capnp", address.port()))
+}
+
+fn text(address: SocketAddr, modules: &[String], keys: &[&str]) -> String {
+    let mut out = String::from("using Workerd = import \"/workerd/workerd.capnp\";\n\n");
+    out.push_str("const config :Workerd.Config = (\n  services = [\n");
+    out.push_str("    (name = \"gateway\", worker = .gateway),\n    (name = \"internet\", network");
+    // Providers may be on this machine; the real ones have certificates that browsers trust.
+    out.push_str(" = (\n      allow = [\"public\", \"private\"],\n");
+    out.push_str("      tlsOptions = (trustBrowserCas = true)\n    )),\n  ],\n");
+    out.push_str("  sockets = [(name = \"http\", service = \"gateway\", http = (), ");
+    out.push_str(&format!("address = \"{address}\")]\n);\n\n"));
+    out.push_str("const gateway :Workerd.Worker = (\n  modules = [\n");
+    for module in modules {
+        let kind = if module.ends_with(".wasm") { "wasm" } else { "esModule" };
+        let name = module.strip_prefix("./").unwrap_or(module);
+        out.push_str(&format!("    (name = \"{name}\", {kind} = embed \"{name}\"),\n"));
+    }
+    out.push_str("  ],\n  bindings = [\n");
+    for name in ["EDGEPOOL_CONFIG"].iter().chain(keys) {
+        out.push_str(&format!("    (name = \"{name}\", fromEnvironment = \"{name}\"),\n"));
+    }
+    out.push_str(&format!("  ],\n  compatibilityDate = \"{COMPATIBILITY_DATE}\",\n"));
+    out.push_str(&format!("  compatibilityFlags = {COMPATIBILITY_FLAGS}\n);\n"));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_named_and_modules_embedded() {
+        let address = "127.0.0.1:9".parse().unwrap();
+        let text = text(address, &["worker.js".into(), "a.wasm".into()], &["EDGEPOOL_KEY_A"]);
+        assert!(text.contains(r#"(name = "EDGEPOOL_KEY_A", fromEnvironment = "EDGEPOOL_KEY_A")"#));
+        assert!(text.contains(r#"(name = "worker.js", esModule = embed "worker.js")"#));
+        assert!(text.contains(r#"(name = "a.wasm", wasm = embed "a.wasm")"#));
+        assert!(text.contains(r#"address = "127.0.0.1:9""#));
+    }
+}

@@ -1,0 +1,134 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use serde::Deserialize;
+
+use crate::runtime::Runtime;
+use crate::simulator::SimulateArgs;
+
+/// Build, serve and test edgepool.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build the npm package: target/npm/edgepool-<version>.tgz, and the gateway for each runtime
+    Build,
+    /// Build, and run the pooled gateway with its live page
+    Serve(ServeArgs),
+    /// Run the provider simulator alone
+    Simulate(SimulateArgs),
+    /// Run the test suites, and print a table of them
+    Test(TestArgs),
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct ServeArgs {
+    /// What runs the gateway [default: workerd]
+    #[arg(long, value_enum)]
+    pub(crate) runtime: Option<Runtime>,
+    /// The port of the gateway; 0 takes a free one [default: 8787]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// The address that the gateway listens on [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub(crate) bind: Option<IpAddr>,
+    /// A provider; repeat for more. KIND is openai, anthropic, ollama or http. Its key is taken
+    /// from the environment, EDGEPOOL_KEY_<NAME>
+    #[arg(long = "provider", value_name = "NAME=KIND,URL[,max=N]")]
+    pub(crate) providers: Vec<String>,
+    /// A TOML file with [gateway], [pool], [providers.NAME] and [simulator]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sim: SimArgs,
+}
+
+/// Settings of the embedded provider simulator. It runs when no provider is named, and beside the
+/// named ones when any of these is given, here or in the file's `[simulator]`.
+#[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+#[command(next_help_heading = "Embedded provider simulator (default, or beside the named ones)")]
+pub(crate) struct SimArgs {
+    /// Requests at once; one more gets a 429 [default: 4]
+    #[arg(long = "sim-max", value_name = "N")]
+    pub(crate) max: Option<u16>,
+    /// Time before the headers of an answer [default: 50]
+    #[arg(long = "sim-latency-ms", value_name = "MS")]
+    pub(crate) latency_ms: Option<u32>,
+    /// Time from the headers to the first token [default: 50]
+    #[arg(long = "sim-first-token-ms", value_name = "MS")]
+    pub(crate) first_token_ms: Option<u32>,
+    /// Time between two chunks of an answer [default: 10]
+    #[arg(long = "sim-chunk-ms", value_name = "MS")]
+    pub(crate) chunk_ms: Option<u32>,
+    /// Chunks of content in an answer [default: 20]
+    #[arg(long = "sim-chunks", value_name = "N")]
+    pub(crate) chunks: Option<u32>,
+    /// Seed of the words of the answers [default: 1]
+    #[arg(long = "sim-seed", value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+impl SimArgs {
+    /// Fills what is not given from `other`.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            max: self.max.or(other.max),
+            latency_ms: self.latency_ms.or(other.latency_ms),
+            first_token_ms: self.first_token_ms.or(other.first_token_ms),
+            chunk_ms: self.chunk_ms.or(other.chunk_ms),
+            chunks: self.chunks.or(other.chunks),
+            seed: self.seed.or(other.seed),
+        }
+    }
+
+    /// Returns the arguments of `simulate` that are given.
+    pub(crate) fn to_args(&self) -> Vec<String> {
+        let given = [
+            ("--max", self.max.map(u64::from)),
+            ("--latency-ms", self.latency_ms.map(u64::from)),
+            ("--first-token-ms", self.first_token_ms.map(u64::from)),
+            ("--chunk-ms", self.chunk_ms.map(u64::from)),
+            ("--chunks", self.chunks.map(u64::from)),
+            ("--seed", self.seed),
+        ];
+        let pairs = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        pairs.flat_map(|(name, value)| [name.to_owned(), value.to_string()]).collect()
+    }
+
+    /// Checks the values as `simulate` itself does, but says them by the names given here.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let args = ["xtask".into(), "simulate".into()].into_iter().chain(self.to_args());
+        let Err(error) = Cli::try_parse_from(args) else { return Ok(()) };
+        let message = error.to_string();
+        let message = message.lines().next().unwrap_or_default().replace("'--", "'--sim-");
+        anyhow::bail!("{}", message.trim_start_matches("error: "))
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TestArgs {
+    /// Add the long runs
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Leave a suite out; repeat for more
+    #[arg(long, value_name = "SUITE")]
+    pub(crate) without: Vec<String>,
+    /// Run this suite only; repeat for more
+    #[arg(long, value_name = "SUITE", conflicts_with = "without")]
+    pub(crate) only: Vec<String>,
+}
+
+/// Prints the commands, as `cargo xtask` alone does.
+pub(crate) fn list_commands() -> anyhow::Result<()> {
+    Ok(Cli::command().print_help()?)
+}

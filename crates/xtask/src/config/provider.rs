@@ -1,0 +1,135 @@
+//! Providers: their names, kinds and addresses, and how the command line writes them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::config::file::Max;
+
+/// Paths of the gateway itself, which no provider can have.
+const RESERVED: [&str; 7] = ["assets", "healthz", "metrics", "page", "static", "stats", "favicon"];
+
+/// The name of a provider: `[a-z0-9][a-z0-9_-]{0,63}`, and no path of the gateway itself.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Name(String);
+
+impl Name {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The variable that holds the provider's key.
+    pub(crate) fn key_variable(&self) -> String {
+        format!("EDGEPOOL_KEY_{}", self.0.to_ascii_uppercase().replace('-', "_"))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Name {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let valid = name.len() <= 64
+            && name.starts_with(word)
+            && name.chars().all(|c| word(c) || c == '_' || c == '-');
+        if !valid {
+            bail!(
+                "{name:?} is no provider name: it is 1 to 64 of a-z, 0-9, `_` and `-`, and starts \
+                 with a letter or digit"
+            );
+        }
+        if RESERVED.contains(&name) {
+            let reserved = RESERVED.join(", ");
+            bail!("the provider name {name} is reserved, as are all of: {reserved}");
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        name.parse().map_err(|error: anyhow::Error| error.to_string())
+    }
+}
+
+/// What a provider speaks.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    OpenAi,
+    Anthropic,
+    Ollama,
+    Http,
+}
+
+impl FromStr for Kind {
+    type Err = anyhow::Error;
+
+    fn from_str(kind: &str) -> anyhow::Result<Self> {
+        Ok(match kind {
+            "openai" => Self::OpenAi,
+            "anthropic" => Self::Anthropic,
+            "ollama" => Self::Ollama,
+            "http" => Self::Http,
+            _ => bail!("{kind:?} is no kind of provider: it is openai, anthropic, ollama or http"),
+        })
+    }
+}
+
+/// Checks the address of a provider, and returns it without a trailing slash.
+pub(crate) fn base_url(text: &str) -> anyhow::Result<String> {
+    const WANTED: &str = "it is http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]";
+    let url = Url::parse(text).with_context(|| format!("{text:?} is no URL: {WANTED}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        bail!("{text:?} is no address of a provider: {WANTED}");
+    }
+    // Not shown: what stands there is a secret.
+    if !url.username().is_empty() || url.password().is_some() {
+        bail!("a provider's URL holds no user or password: give its key in the environment");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        bail!("{text:?} has a query or a fragment: {WANTED}");
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// A provider on the command line: `NAME=KIND,URL[,max=N]`.
+#[derive(Clone, Debug)]
+pub(crate) struct ProviderArg {
+    pub(crate) name: Name,
+    pub(crate) kind: Kind,
+    pub(crate) url: String,
+    pub(crate) max: Option<Max>,
+}
+
+impl FromStr for ProviderArg {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        const WANTED: &str = "a provider is NAME=KIND,URL[,max=N]";
+        let (name, rest) = text.split_once('=').context(WANTED)?;
+        let mut parts = rest.split(',');
+        let (Some(kind), Some(url)) = (parts.next(), parts.next()) else { bail!(WANTED) };
+        let mut max = None;
+        for option in parts {
+            match option.split_once('=') {
+                Some(("max", value)) if max.is_none() => max = Some(value.parse()?),
+                Some(("max", _)) => bail!("max is given twice"),
+                _ => bail!("{option:?} is no option of a provider: it is max=N"),
+            }
+        }
+        Ok(Self { name: name.parse()?, kind: kind.parse()?, url: base_url(url)?, max })
+    }
+}

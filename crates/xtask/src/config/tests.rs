@@ -1,0 +1,224 @@
+use super::*;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+
+fn serve_args(args: &[&str]) -> Result<ServeArgs, String> {
+    let line = ["xtask", "serve"].iter().chain(args);
+    match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+        Some(Command::Serve(args)) => Ok(args),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn load(args: &[&str], file: &str, env: &[(&str, &str)]) -> Result<Serve, String> {
+    let args = serve_args(args)?;
+    let lookup = |name: &str| {
+        let found = env.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let file = if file.is_empty() { Ok(FileConfig::default()) } else { file.parse() };
+    let serve = file.and_then(|file| Serve::assemble(args, file, &lookup));
+    serve.map_err(|error| format!("{error:#}"))
+}
+
+fn json(serve: &Serve) -> serde_json::Value {
+    serde_json::to_value(&serve.gateway).unwrap()
+}
+
+/// Each row: arguments, file, and what the error must say.
+#[test]
+fn bad_input_is_named_and_the_accepted_values_with_it() {
+    let rows: &[(&[&str], &str, &[&str])] = &[
+        (&["--provider", "a=openai,nonsense"], "", &["nonsense", "no URL", "http://HOST"]),
+        (&["--provider", "a=openai,ftp://h"], "", &["ftp://h", "http://HOST"]),
+        (&["--provider", "a=openai,http://h/?k=v"], "", &["query"]),
+        (
+            &["--provider", "a=gopher,http://h"],
+            "",
+            &["gopher", "openai, anthropic, ollama or http"],
+        ),
+        (&["--provider", "a=openai,http://h,max=0"], "", &["max is 0", "1 to 65535"]),
+        (&["--provider", "a=openai,http://h,max=65536"], "", &["max is 65536"]),
+        (&["--provider", "a=openai,http://h,max=x"], "", &["max is \"x\""]),
+        (&["--provider", "a=openai,http://h,max=1,max=2"], "", &["max is given twice"]),
+        (&["--provider", "a=openai,http://h,mix=1"], "", &["mix=1", "max=N"]),
+        (&["--provider", "a=openai"], "", &["NAME=KIND,URL[,max=N]"]),
+        (&["--provider", "a"], "", &["NAME=KIND,URL[,max=N]"]),
+        (&["--provider", "Big=openai,http://h"], "", &["\"Big\"", "a-z, 0-9"]),
+        (&["--provider", "_a=openai,http://h"], "", &["starts with a letter or digit"]),
+        (&["--provider", "=openai,http://h"], "", &["no provider name"]),
+        (&["--provider", "stats=openai,http://h"], "", &["reserved", "healthz", "metrics"]),
+        (
+            &["--provider", "a=openai,http://h", "--provider", "a=http,http://i"],
+            "",
+            &["provider a is named twice"],
+        ),
+        (
+            &["--provider", "sim=openai,http://h", "--sim-max", "2"],
+            "",
+            &["sim is named twice", "simulator"],
+        ),
+        (&["--sim-max", "0"], "", &["--sim-max", "1..=65535"]),
+        (&["--runtime", "perl"], "", &["perl", "workerd, deno, node, bun"]),
+        (&["--bind", "here"], "", &["here", "IP"]),
+        (&["--port", "65536"], "", &["65536", "--port"]),
+        (&[], "# nothing\n", &["empty", "[providers.NAME]"]),
+        (&[], "[providers]", &["[providers] is empty"]),
+        (&[], "[gateway]\nprot = 1", &["line 1", "prot", "runtime", "port", "bind"]),
+        (&[], "[pools]", &["pools", "gateway", "pool", "providers", "simulator"]),
+        (&[], "[pool]\nacquire_timeout = 1", &["acquire_timeout_ms"]),
+        (&[], "[pool]\nacquire_timeout_ms = 0", &["line 2", "1 to 2147483647"]),
+        (&[], "[pool]\nmax_waiting = 10000", &["max_waiting is 10000", "0 to 9000"]),
+        (&[], "[providers.a]\nkind='openai'\nurl='http://h'\nmax=0", &["line 4", "max is 0"]),
+        (&[], "[providers.a]\nkind='openai'\nurl='h'", &["providers.a.url", "no URL"]),
+        (&[], "[providers.a]\nkind='open'\nurl='http://h'", &["line 2", "open", "anthropic"]),
+        (&[], "[providers.a]\nkind='openai'", &["url"]),
+        (&[], "[providers.metrics]\nkind='openai'\nurl='http://h'", &["metrics", "reserved"]),
+        (
+            &[],
+            "[providers.a]\nkind='openai'\nurl='http://h'\nkey='k'\nkey_env='K'",
+            &["providers.a", "not both"],
+        ),
+        (
+            &[],
+            "[providers.a]\nkind='openai'\nurl='http://h'\nkey_env='K'",
+            &["providers.a.key_env", "K is not set"],
+        ),
+        (&[], "[simulator]\nmax = 0", &["--sim-max"]),
+        (&[], "[simulator]\nmex = 1", &["mex", "latency_ms"]),
+        (&[], "what", &["line 1"]),
+    ];
+    let mut wrong = Vec::new();
+    for (args, file, wanted) in rows {
+        let error = load(args, file, &[]).map_or_else(|error| error, |_| "accepted".into());
+        if !wanted.iter().all(|word| error.contains(word)) {
+            wrong.push(format!("{args:?} {file:?}: not all of {wanted:?} is in: {error}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn with_nothing_said_the_simulator_runs_in_workerd_on_loopback() {
+    let mut serve = load(&[], "", &[]).unwrap();
+    assert_eq!((serve.runtime, serve.port), (Runtime::Workerd, 8787));
+    assert!(serve.bind.is_loopback());
+    assert_eq!(serve.simulator, Some(SimArgs::default()));
+    serve.set_simulator_url("http://127.0.0.1:9");
+    let sim = json(&serve)["providers"]["sim"].clone();
+    assert_eq!(sim["kind"], "openai");
+    assert_eq!(sim["baseURL"], "http://127.0.0.1:9");
+    assert_eq!(sim["max"], 4);
+    assert_eq!(sim["simulator"], true);
+}
+
+#[test]
+fn the_pool_holds_as_many_places_as_the_simulator() {
+    let serve = load(&["--sim-max", "7", "--sim-chunks", "3"], "", &[]).unwrap();
+    assert_eq!(json(&serve)["providers"]["sim"]["max"], 7);
+    assert_eq!(serve.simulator.unwrap().to_args(), ["--max", "7", "--chunks", "3"]);
+}
+
+#[test]
+fn a_named_provider_stands_in_for_the_simulator() {
+    let serve = load(&["--provider", "a=anthropic,https://h/v1/,max=3"], "", &[]).unwrap();
+    assert_eq!(serve.simulator, None);
+    let provider = json(&serve)["providers"]["a"].clone();
+    assert_eq!(
+        provider,
+        serde_json::json!({
+            "kind": "anthropic", "baseURL": "https://h/v1", "max": 3, "maxWaiting": 1000,
+            "acquireTimeout": 30_000, "headersTimeout": 60_000, "firstContentTimeout": 60_000,
+            "stallTimeout": 60_000, "passClientKey": false
+        })
+    );
+}
+
+#[test]
+fn the_command_line_overrides_the_file_and_a_provider_its_pool() {
+    let file = "
+        [gateway]
+        runtime = 'deno'
+        port = 9000
+        bind = '::1'
+        [pool]
+        max = 2
+        acquire_timeout_ms = 100
+        lease_ttl_ms = 900
+        [providers.a]
+        kind = 'http'
+        url = 'http://h:1'
+        acquire_timeout_ms = 200
+        pass_client_key = true
+        [simulator]
+        max = 5
+    ";
+    let serve = load(&["--port", "0", "--sim-max", "6"], file, &[]).unwrap();
+    assert_eq!((serve.runtime, serve.port), (Runtime::Deno, 0));
+    assert_eq!(serve.bind.to_string(), "::1");
+    let json = json(&serve);
+    assert_eq!(json["leaseTtl"], 900);
+    assert_eq!(json["providers"]["a"]["max"], 2);
+    assert_eq!(json["providers"]["a"]["acquireTimeout"], 200);
+    assert_eq!(json["providers"]["a"]["passClientKey"], true);
+    assert_eq!(json["providers"]["sim"]["acquireTimeout"], 100);
+    assert_eq!(json["providers"]["sim"]["max"], 6);
+}
+
+#[test]
+fn keys_come_from_the_file_or_the_environment_and_stay_out_of_the_json() {
+    let file = "
+        [providers.a-b]
+        kind = 'openai'
+        url = 'http://h'
+        key = 'secret-1'
+        [providers.c]
+        kind = 'openai'
+        url = 'http://h'
+        key_env = 'ELSEWHERE'
+    ";
+    let env = [("ELSEWHERE", "secret-2"), ("EDGEPOOL_KEY_D", "secret-3")];
+    let serve = load(&["--provider", "d=openai,http://h"], file, &env).unwrap();
+    let json = json(&serve);
+    assert_eq!(json["providers"]["a-b"]["keyEnv"], "EDGEPOOL_KEY_A_B");
+    assert_eq!(json["providers"]["c"]["keyEnv"], "EDGEPOOL_KEY_C");
+    assert_eq!(json["providers"]["d"]["keyEnv"], "EDGEPOOL_KEY_D");
+    let keys: Vec<_> = serve.keys.0.values().collect();
+    assert_eq!(keys, ["secret-1", "secret-2", "secret-3"]);
+    assert!(!json.to_string().contains("secret"));
+    assert!(!format!("{serve:?}").contains("secret"));
+}
+
+#[test]
+fn no_error_shows_a_key() {
+    let rows = [
+        "[providers.a]\nkind='openai'\nurl='http://h'\nkey = ['hunter2']",
+        "[providers.a]\nkind='openai'\nurl='http://h'\nkey = 'hunter2",
+        "[providers.a]\nkind='openai'\nurl='http://user:hunter2@h'",
+        "[providers.a]\nkind='openai'\nurl='http://h'\nkey = \"hunter2\\n\"",
+        "[providers.a]\nkind='openai'\nurl='http://h'\nkeey = 'hunter2'",
+    ];
+    for file in rows {
+        let error = load(&[], file, &[]).expect_err(file);
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let args = ["--provider", "a=openai,http://user:hunter2@h"];
+    assert!(!load(&args, "", &[]).unwrap_err().contains("hunter2"));
+}
+
+#[test]
+fn two_names_cannot_share_the_variable_of_a_key() {
+    let args = ["--provider", "a-b=http,http://h", "--provider", "a_b=http,http://h"];
+    let error = load(&args, "", &[("EDGEPOOL_KEY_A_B", "k")]).unwrap_err();
+    assert!(error.contains("a-b and a_b share the variable EDGEPOOL_KEY_A_B"), "{error}");
+    assert!(load(&args, "", &[]).is_ok());
+}
+
+#[test]
+fn names_are_at_most_64_long() {
+    let name = |length| format!("{}=http,http://h", "x".repeat(length));
+    assert!(load(&["--provider", &name(64)], "", &[]).is_ok());
+    assert!(load(&["--provider", &name(65)], "", &[]).is_err());
+}

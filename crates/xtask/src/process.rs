@@ -1,0 +1,227 @@
+//! Child processes. Each runs in a process group of its own, which ends when its owner is dropped.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, ChildStdout};
+
+use crate::progress::Step;
+use crate::workspace;
+
+/// How long a process group may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A command to run: a program, its arguments, its folder and what is added to its environment.
+///
+/// It has no `Debug`: the environment of a gateway holds keys.
+#[derive(Clone)]
+pub(crate) struct Cmd {
+    program: PathBuf,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    dir: PathBuf,
+}
+
+impl Cmd {
+    /// Makes a command that runs in the root of the checkout.
+    pub(crate) fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            dir: workspace::path(""),
+        }
+    }
+
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_string_lossy().into_owned());
+        self
+    }
+
+    pub(crate) fn args<I: IntoIterator<Item: AsRef<OsStr>>>(self, args: I) -> Self {
+        args.into_iter().fold(self, Self::arg)
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.into(), value.as_ref().to_string_lossy().into_owned()));
+        self
+    }
+
+    pub(crate) fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = dir.into();
+        self
+    }
+
+    /// Returns the line that repeats this command in a shell, from the root of the checkout.
+    pub(crate) fn shell_line(&self) -> String {
+        let dir = workspace::relative(&self.dir);
+        let word = |word: &str| match dir.as_str() {
+            "." => quoted(&workspace::relative(Path::new(word))),
+            _ => quoted(word),
+        };
+        let mut words: Vec<String> = Vec::new();
+        words.extend(self.env.iter().map(|(name, value)| format!("{name}={}", word(value))));
+        words.push(word(&self.program.to_string_lossy()));
+        words.extend(self.args.iter().map(|arg| word(arg)));
+        let line = words.join(" ");
+        if dir == "." { line } else { format!("(cd {} && {line})", quoted(&dir)) }
+    }
+
+    fn command(&self) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(&self.program);
+        command.args(&self.args).current_dir(&self.dir).stdin(Stdio::null()).process_group(0);
+        // Logs are read by people and counted by this program: no colours.
+        command.env("CARGO_TERM_COLOR", "never").env("NO_COLOR", "1").env_remove("FORCE_COLOR");
+        command.env_remove("CLICOLOR_FORCE").env("npm_config_update_notifier", "false");
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn spawn(&self, mut command: tokio::process::Command) -> anyhow::Result<Group> {
+        let child = command
+            .spawn()
+            .with_context(|| format!("{} cannot be started", workspace::relative(&self.program)))?;
+        Ok(Group::of(child))
+    }
+
+    /// Starts a process that stays. What it prints goes to this program's standard error.
+    pub(crate) fn start(&self) -> anyhow::Result<Group> {
+        let mut command = self.command();
+        command.stdout(Stdio::from(std::io::stderr().as_fd().try_clone_to_owned()?));
+        self.spawn(command)
+    }
+
+    /// Starts a process that stays, whose standard output this program reads.
+    pub(crate) fn start_piped(&self) -> anyhow::Result<(Group, ChildStdout)> {
+        let mut command = self.command();
+        command.stdout(Stdio::piped());
+        let mut group = self.spawn(command)?;
+        let stdout = group.child.stdout.take().expect("standard output is piped");
+        Ok((group, stdout))
+    }
+
+    /// Runs the command to its end with its output in `log`, in order.
+    pub(crate) async fn run_to(&self, log: &File) -> anyhow::Result<ExitStatus> {
+        let mut command = self.command();
+        command.stdout(log.try_clone()?).stderr(log.try_clone()?);
+        self.spawn(command)?.wait().await
+    }
+
+    /// Runs the command to its end and returns what it wrote to standard output.
+    pub(crate) async fn output(&self) -> anyhow::Result<String> {
+        let mut command = self.command();
+        let output = command.kill_on_drop(true).output().await?;
+        if !output.status.success() {
+            bail!("{} failed: {}", self.shell_line(), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Runs the command as a named step: quiet when it passes, all its output when it fails.
+    pub(crate) async fn step(&self, name: &str) -> anyhow::Result<()> {
+        let step = Step::start(name);
+        let folder = workspace::path("target/step-logs");
+        std::fs::create_dir_all(&folder)?;
+        let path =
+            folder.join(format!("{}-{}.log", name.replace([' ', '/'], "-"), std::process::id()));
+        let result = self.run_to(&File::create(&path)?).await;
+        let output = std::fs::read(&path).unwrap_or_default();
+        std::fs::remove_file(&path).ok();
+        let status = result?;
+        if status.success() {
+            step.done();
+            return Ok(());
+        }
+        drop(step);
+        let mut message = format!("{name} failed ({status})\n");
+        writeln!(message, "{}", String::from_utf8_lossy(&output))?;
+        write!(message, "to repeat: {}", self.shell_line())?;
+        bail!(message)
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// A process and its descendants. Dropping it ends them: first asked, then killed.
+#[derive(Debug)]
+pub(crate) struct Group {
+    child: Child,
+    id: Pid,
+}
+
+impl Group {
+    fn of(child: Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self { child, id: Pid::from_raw(id.expect("a child that was just started has an id")) }
+    }
+
+    /// Waits until the process ends.
+    pub(crate) async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        Ok(self.child.wait().await?)
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.has_ended() {
+            killpg(self.id, Signal::SIGTERM).ok();
+            let deadline = Instant::now() + PATIENCE;
+            while !self.has_ended() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        // The group outlives its leader while any descendant lives. An empty group is no error.
+        killpg(self.id, Signal::SIGKILL).ok();
+        while !self.has_ended() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dropped_group_takes_its_descendants_along() {
+        let script = "sleep 600 & echo $!; wait";
+        let (group, stdout) = Cmd::new("sh").args(["-c", script]).start_piped().unwrap();
+        let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(stdout));
+        let grandchild: i32 = lines.next_line().await.unwrap().unwrap().parse().unwrap();
+        drop(group);
+        // It is a child of init now, so it may be a zombie for a moment.
+        let gone = || nix::sys::signal::kill(Pid::from_raw(grandchild), None).is_err();
+        for _ in 0..200 {
+            if gone() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("process {grandchild} is still there");
+    }
+
+    #[test]
+    fn a_command_is_shown_as_a_shell_line() {
+        let cmd = Cmd::new("node").args(["a b", "it's"]).env("X", "1").dir(workspace::path("www"));
+        assert_eq!(cmd.shell_line(), r"(cd www && X=1 node 'a b' 'it'\''s')");
+    }
+}
