@@ -490,6 +490,16 @@ impl Ledger {
         live
     }
 
+    /// Lets the lease live for `ttl` from now, whatever its time to live was: a holder with a
+    /// heartbeat is missed sooner than one without. Returns false if the key is stale.
+    pub fn renew_for(&mut self, key: SlotKey, ttl: Duration) -> bool {
+        let live = self.is_lease(key);
+        if live {
+            self.set_slot_timer(key.index, Some(ttl));
+        }
+        live
+    }
+
     fn is_lease(&mut self, key: SlotKey) -> bool {
         let live = self.store.find_slot(key).is_some_and(|slot| slot.state == SlotState::Leased);
         self.counters.stale += u64::from(!live);
