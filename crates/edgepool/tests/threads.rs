@@ -30,7 +30,7 @@ fn slow_creation() -> impl Future<Output = Result<(), Infallible>> {
 }
 
 /// Polls an acquire `patience` times, then gives it up.
-async fn impatient<F: Factory, T>(acquire: impl Future<Output = T>, patience: u64) -> Option<T> {
+async fn impatient<T>(acquire: impl Future<Output = T>, patience: u64) -> Option<T> {
     let mut acquire = pin!(acquire);
     let mut left = patience;
     poll_fn(|cx| match acquire.as_mut().poll(cx) {
@@ -49,7 +49,7 @@ fn hammer<F: Factory<Connection = ()>>(pool: &Pool<F, StdClock>, held: &AtomicU3
     for round in 0..ROUNDS {
         let choice = round.wrapping_mul(2_654_435_761).wrapping_add(thread) >> 7;
         let lease = match choice % 4 {
-            0 => block_on(impatient::<F, _>(pool.acquire(), choice % 3)).and_then(Result::ok),
+            0 => block_on(impatient(pool.acquire(), choice % 3)).and_then(Result::ok),
             1 => pool.try_acquire(),
             _ => block_on(pool.acquire()).ok(),
         };
