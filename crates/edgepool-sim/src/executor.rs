@@ -1,0 +1,641 @@
+//! A single-threaded executor whose every choice comes from a seed.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::Future;
+use std::ops::Bound;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use crate::{Rng, SimClock};
+
+/// Names a task of an [`Executor`]. No name is used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(u64);
+
+/// What an executor does to its tasks beyond running them, each in so many of 1,000 steps.
+///
+/// All of it is allowed by the contract of futures, so code that minds it is at fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Polls a task that was not woken.
+    pub spurious_poll: u32,
+    /// Keeps a woken task waiting for up to [`late_by`](Self::late_by).
+    pub late_poll: u32,
+    /// The longest that a woken task is kept waiting. Zero lets only tasks of the same moment pass.
+    pub late_by: Duration,
+    /// Drops a task that was spawned with [`Spawner::spawn_cancellable`], wherever it waits.
+    pub cancel: u32,
+}
+
+/// What one [`Executor::step`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Polled a task, which is done or waits.
+    Polled {
+        /// The task.
+        task: TaskId,
+        /// Whether it has ended.
+        done: bool,
+    },
+    /// Kept a woken task waiting ([`Faults::late_poll`]).
+    Delayed(TaskId),
+    /// Dropped a task ([`Faults::cancel`]).
+    Cancelled(TaskId),
+    /// No task was ready: time passed until the earliest alarm.
+    Slept(Duration),
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// Every task has ended.
+    Done,
+    /// Tasks are left, but none is ready and no alarm is set: they wait for ever.
+    Stuck,
+    /// The time of the run is over.
+    TimeUp,
+}
+
+/// Runs tasks on simulated time, on one thread, each choice made by the seed.
+///
+/// The same seed and the same tasks give the same run. Among the tasks that are ready, the seed
+/// chooses which is polled next; when none is, time jumps to the earliest alarm of the clock.
+/// Tasks need not be `Send`. A bound on the steps turns a livelock into a panic.
+///
+/// # Examples
+/// ```
+/// use edgepool::Clock;
+/// use edgepool_sim::{Executor, SimClock};
+/// use std::time::Duration;
+///
+/// let clock = SimClock::new();
+/// let mut executor = Executor::new(&clock, 1);
+/// let alarm = clock.alarm(clock.now().saturating_add(Duration::from_secs(86_400)));
+/// let answer = executor.block_on(async move {
+///     alarm.await; // a simulated day, in no time
+///     42
+/// });
+/// assert_eq!(answer, 42);
+/// assert_eq!(clock.elapsed(), Duration::from_secs(86_400));
+/// ```
+pub struct Executor {
+    clock: SimClock,
+    seed: u64,
+    rng: Rng,
+    faults: Faults,
+    steps: u64,
+    step_limit: u64,
+    spawner: Spawner,
+    /// Woken tasks that are kept waiting, by the elapsed time until which they are.
+    delayed: BTreeSet<(Duration, TaskId)>,
+}
+
+impl Executor {
+    /// Makes an executor over `clock` whose choices come from `seed`, without faults and with a
+    /// limit of ten million steps.
+    #[must_use]
+    pub fn new(clock: &SimClock, seed: u64) -> Self {
+        Self {
+            clock: clock.clone(),
+            seed,
+            rng: Rng::new(seed),
+            faults: Faults::default(),
+            steps: 0,
+            step_limit: 10_000_000,
+            spawner: Spawner::default(),
+            delayed: BTreeSet::new(),
+        }
+    }
+
+    /// Sets the faults to inject from now on.
+    pub const fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
+    }
+
+    /// Sets how many steps it may take in its life; one more is a panic.
+    pub const fn set_step_limit(&mut self, steps: u64) {
+        self.step_limit = steps;
+    }
+
+    /// Returns how many steps it has taken.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Returns how many tasks have not ended.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.spawner.shared.borrow().tasks.len()
+    }
+
+    /// Returns a handle that spawns tasks, for use inside of tasks.
+    #[must_use]
+    pub fn spawner(&self) -> Spawner {
+        self.spawner.clone()
+    }
+
+    /// Adds a task; it is first polled in a later step.
+    pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
+        self.spawner.spawn(future)
+    }
+
+    /// Drops a task where it waits. Returns false if it had ended.
+    pub fn cancel(&mut self, task: TaskId) -> bool {
+        // Taken out first: the drop is the task's own code, and may spawn or wake.
+        let entry = self.spawner.shared.borrow_mut().tasks.remove(&task);
+        entry.is_some()
+    }
+
+    /// Takes one step: polls a ready task, or lets time pass when none is ready. Returns `None`
+    /// when there is nothing to do: no task is left, or all wait for ever.
+    ///
+    /// # Panics
+    /// When the step limit is reached, and when a task panics.
+    pub fn step(&mut self) -> Option<Step> {
+        self.step_within(Duration::MAX)
+    }
+
+    /// Steps until no task is ready. Time does not pass, and a delayed task stays delayed.
+    pub fn run_until_stalled(&mut self) {
+        while self.has_ready() {
+            self.step();
+        }
+    }
+
+    /// Steps until every task has ended or all that are left wait for ever.
+    pub fn run(&mut self) -> Stopped {
+        while self.step().is_some() {}
+        if self.tasks() == 0 { Stopped::Done } else { Stopped::Stuck }
+    }
+
+    /// Steps until `duration` has passed on the clock, or until every task has ended. If all tasks
+    /// that are left wait for ever, the rest of the time passes nevertheless.
+    pub fn run_for(&mut self, duration: Duration) -> Stopped {
+        let until = self.clock.elapsed().saturating_add(duration);
+        while self.step_within(until).is_some() {}
+        if self.tasks() == 0 {
+            return Stopped::Done;
+        }
+        self.clock.advance(until.saturating_sub(self.clock.elapsed()));
+        Stopped::TimeUp
+    }
+
+    /// Runs `future` and, beside it, all other tasks, until it has ended.
+    ///
+    /// # Panics
+    /// If it can never end, as no task is ready and no alarm is set.
+    pub fn block_on<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
+        let task = self.spawn(future);
+        loop {
+            if let Some(output) = task.take() {
+                return output;
+            }
+            let stepped = self.step();
+            assert!(stepped.is_some(), "the future waits for ever (seed {})", self.seed);
+        }
+    }
+
+    /// Steps, but not past the elapsed time `until`.
+    fn step_within(&mut self, until: Duration) -> Option<Step> {
+        self.release_delayed();
+        if self.tasks() == 0 {
+            return None;
+        }
+        let step = match self.inject() {
+            Some(step) => step,
+            None if self.has_ready() => self.poll_ready(),
+            None => self.sleep(until)?,
+        };
+        self.steps += 1;
+        assert!(
+            self.steps < self.step_limit,
+            "a livelock? {} steps were taken, {:?} have passed (seed {})",
+            self.steps,
+            self.clock.elapsed(),
+            self.seed,
+        );
+        Some(step)
+    }
+
+    /// Drops a task or polls one that was not woken, where the faults say so.
+    fn inject(&mut self) -> Option<Step> {
+        if self.faults.cancel > 0 && self.rng.chance(self.faults.cancel) {
+            let victims = self.spawner.shared.borrow().cancellable.clone();
+            if let Some(&task) = self.choose(&victims) {
+                self.spawner.shared.borrow_mut().cancellable.remove(&task);
+                self.cancel(task);
+                return Some(Step::Cancelled(task));
+            }
+        }
+        if self.faults.spurious_poll > 0 && self.rng.chance(self.faults.spurious_poll) {
+            let after = TaskId(self.rng.below(self.spawner.shared.borrow().next.max(1)));
+            let task = self.spawner.shared.borrow().task_from(after)?;
+            return Some(self.poll(task));
+        }
+        None
+    }
+
+    fn choose<'a>(&mut self, among: &'a BTreeSet<TaskId>) -> Option<&'a TaskId> {
+        if among.is_empty() { None } else { among.iter().nth(self.rng.index(among.len())) }
+    }
+
+    fn has_ready(&self) -> bool {
+        let shared = self.spawner.shared.borrow();
+        let mut ready = shared.ready.lock();
+        // A task that ended since it was woken is none.
+        ready.retain(|task| shared.tasks.contains_key(task));
+        !ready.is_empty()
+    }
+
+    fn poll_ready(&mut self) -> Step {
+        let task = {
+            let shared = self.spawner.shared.borrow();
+            let mut ready = shared.ready.lock();
+            let chosen = self.rng.index(ready.len());
+            ready.swap_remove(chosen)
+        };
+        if self.faults.late_poll > 0 && self.rng.chance(self.faults.late_poll) {
+            let late = self.rng.duration(Duration::ZERO..=self.faults.late_by);
+            self.delayed.insert((self.clock.elapsed().saturating_add(late), task));
+            return Step::Delayed(task);
+        }
+        self.poll(task)
+    }
+
+    fn poll(&self, task: TaskId) -> Step {
+        let entry = self.spawner.shared.borrow_mut().tasks.get_mut(&task).and_then(Entry::take);
+        let Some((mut future, waker)) = entry else { return Step::Polled { task, done: true } };
+        waker.queued.store(false, Ordering::Relaxed);
+        let waker = Waker::from(waker);
+        // It stays out of the table of tasks until it has shown that it waits: if it panics, the
+        // guard removes the task, and the executor stays usable.
+        let mut guard = Running { shared: &self.spawner.shared, task, waits: None };
+        if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            guard.waits = Some(future);
+        }
+        Step::Polled { task, done: guard.end() }
+    }
+
+    fn release_delayed(&mut self) {
+        let later = self.delayed.split_off(&(self.clock.elapsed(), TaskId(u64::MAX)));
+        for (_, task) in std::mem::replace(&mut self.delayed, later) {
+            self.spawner.shared.borrow().ready.lock().push(task);
+        }
+    }
+
+    /// Lets time pass until the earliest alarm or delayed task, if that is not after `until`.
+    fn sleep(&self, until: Duration) -> Option<Step> {
+        let now = self.clock.elapsed();
+        let delayed = self.delayed.first().map(|(at, _)| at.saturating_sub(now));
+        let alarm = self.clock.until_next_alarm();
+        let wait = delayed.into_iter().chain(alarm).min()?;
+        if now.saturating_add(wait) > until {
+            return None;
+        }
+        self.clock.advance(wait);
+        Some(Step::Slept(wait))
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("seed", &self.seed)
+            .field("steps", &self.steps)
+            .field("tasks", &self.tasks())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Spawns tasks on an [`Executor`]; a clone does too.
+#[derive(Clone, Default)]
+pub struct Spawner {
+    shared: Rc<RefCell<Shared>>,
+}
+
+impl Spawner {
+    /// Adds a task. Dropping the handle that is returned leaves the task running.
+    pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
+        let output = Rc::new(RefCell::new(None));
+        let result = output.clone();
+        let future = Box::pin(async move {
+            let value = future.await;
+            *result.borrow_mut() = Some(value);
+        });
+        Task { id: self.shared.borrow_mut().insert(future), output, spawner: self.clone() }
+    }
+
+    /// Adds a task that [`Faults::cancel`] may drop at any point where it waits.
+    pub fn spawn_cancellable<T: 'static>(
+        &self,
+        future: impl Future<Output = T> + 'static,
+    ) -> Task<T> {
+        let task = self.spawn(future);
+        self.shared.borrow_mut().cancellable.insert(task.id);
+        task
+    }
+}
+
+impl fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawner").finish_non_exhaustive()
+    }
+}
+
+/// A task of an [`Executor`], and its output once it has ended.
+#[derive(Debug)]
+pub struct Task<T> {
+    id: TaskId,
+    output: Rc<RefCell<Option<T>>>,
+    spawner: Spawner,
+}
+
+impl<T> Task<T> {
+    /// Returns the task's name.
+    #[must_use]
+    pub const fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// Tells whether the task has ended: completed, cancelled or panicked.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        !self.spawner.shared.borrow().tasks.contains_key(&self.id)
+    }
+
+    /// Takes the output, once: `None` before the task has completed, and after.
+    #[must_use]
+    pub fn take(&self) -> Option<T> {
+        self.output.borrow_mut().take()
+    }
+}
+
+type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+#[derive(Default)]
+struct Shared {
+    next: u64,
+    tasks: BTreeMap<TaskId, Entry>,
+    cancellable: BTreeSet<TaskId>,
+    ready: Arc<Ready>,
+}
+
+struct Entry {
+    /// Absent while it is polled.
+    future: Option<BoxFuture>,
+    waker: Arc<TaskWaker>,
+}
+
+impl Entry {
+    fn take(&mut self) -> Option<(BoxFuture, Arc<TaskWaker>)> {
+        Some((self.future.take()?, self.waker.clone()))
+    }
+}
+
+impl Shared {
+    fn insert(&mut self, future: BoxFuture) -> TaskId {
+        let task = TaskId(self.next);
+        self.next += 1;
+        let queued = AtomicBool::new(true);
+        let waker = Arc::new(TaskWaker { task, queued, ready: self.ready.clone() });
+        self.tasks.insert(task, Entry { future: Some(future), waker });
+        self.ready.lock().push(task);
+        task
+    }
+
+    /// Finds the first task from `after` on, or else the first of all.
+    fn task_from(&self, after: TaskId) -> Option<TaskId> {
+        let from = (Bound::Included(after), Bound::Unbounded);
+        self.tasks.range(from).chain(self.tasks.iter()).next().map(|(&task, _)| task)
+    }
+}
+
+/// A task that is being polled.
+struct Running<'a> {
+    shared: &'a RefCell<Shared>,
+    task: TaskId,
+    waits: Option<BoxFuture>,
+}
+
+impl Running<'_> {
+    /// Puts the task back or removes it; returns whether it has ended.
+    fn end(&mut self) -> bool {
+        let mut shared = self.shared.borrow_mut();
+        if let (Some(future), Some(entry)) = (self.waits.take(), shared.tasks.get_mut(&self.task)) {
+            entry.future = Some(future);
+            return false;
+        }
+        shared.cancellable.remove(&self.task);
+        let entry = shared.tasks.remove(&self.task);
+        drop(shared);
+        drop(entry);
+        true
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.end();
+        }
+    }
+}
+
+/// The woken tasks, in no order that matters, each once.
+#[derive(Default)]
+struct Ready(Mutex<Vec<TaskId>>);
+
+impl Ready {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<TaskId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct TaskWaker {
+    task: TaskId,
+    queued: AtomicBool,
+    ready: Arc<Ready>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::Relaxed) {
+            self.ready.lock().push(self.task);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use edgepool::Clock;
+    use std::cell::Cell;
+    use std::future::{pending, poll_fn};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::task::Poll;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    async fn sleep(clock: SimClock, duration: Duration) {
+        clock.alarm(clock.now().saturating_add(duration)).await;
+    }
+
+    /// Polls itself `times` before it ends.
+    async fn yield_now(times: u32) {
+        let mut left = times;
+        poll_fn(|cx| {
+            if left == 0 {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The order in which five tasks take turns.
+    fn order(seed: u64) -> Vec<usize> {
+        let mut executor = Executor::new(&SimClock::new(), seed);
+        let order = Rc::new(RefCell::new(Vec::new()));
+        for n in 0..5 {
+            let order = order.clone();
+            executor.spawn(async move {
+                for _ in 0..4 {
+                    order.borrow_mut().push(n);
+                    yield_now(1).await;
+                }
+            });
+        }
+        assert_eq!(executor.run(), Stopped::Done);
+        order.take()
+    }
+
+    #[test]
+    fn the_seed_chooses_the_order_and_nothing_else_does() {
+        assert_eq!(order(1), order(1));
+        assert!((2..10).any(|seed| order(seed) != order(1)));
+    }
+
+    #[test]
+    fn time_jumps_from_alarm_to_alarm() {
+        let clock = SimClock::new();
+        let mut executor = Executor::new(&clock, 0);
+        let naps = [3, 1, 2].map(|n| executor.spawn(sleep(clock.clone(), SECOND * n)));
+        assert_eq!(executor.run_for(SECOND * 2), Stopped::TimeUp);
+        assert_eq!(naps.each_ref().map(Task::is_done), [false, true, true]);
+        assert_eq!(clock.elapsed(), SECOND * 2);
+        assert_eq!((executor.run(), clock.elapsed()), (Stopped::Done, SECOND * 3));
+    }
+
+    #[test]
+    fn tells_when_all_wait_for_ever() {
+        let clock = SimClock::new();
+        let mut executor = Executor::new(&clock, 0);
+        let task = executor.spawn(pending::<()>());
+        assert_eq!(executor.run(), Stopped::Stuck);
+        assert_eq!(executor.run_for(SECOND), Stopped::TimeUp);
+        assert_eq!(clock.elapsed(), SECOND);
+        assert!(executor.cancel(task.id()) && task.is_done() && task.take().is_none());
+        assert!(!executor.cancel(task.id()));
+        assert_eq!(executor.run(), Stopped::Done);
+    }
+
+    #[test]
+    fn a_livelock_is_a_panic_that_names_the_seed() {
+        let mut executor = Executor::new(&SimClock::new(), 77);
+        executor.set_step_limit(1000);
+        executor.spawn(yield_now(u32::MAX));
+        let panic = catch_unwind(AssertUnwindSafe(|| executor.run())).unwrap_err();
+        assert!(panic.downcast_ref::<String>().unwrap().contains("(seed 77)"));
+    }
+
+    #[test]
+    fn a_panicking_task_ends_and_the_others_go_on() {
+        let mut executor = Executor::new(&SimClock::new(), 0);
+        let bad = executor.spawn(async { panic!("a task panics") });
+        let good = executor.spawn(yield_now(3));
+        assert!(catch_unwind(AssertUnwindSafe(|| executor.run())).is_err());
+        executor.run();
+        assert!(bad.is_done() && good.take().is_some());
+    }
+
+    #[test]
+    fn spurious_polls_come_without_a_wake() {
+        let clock = SimClock::new();
+        let mut executor = Executor::new(&clock, 0);
+        executor.set_faults(Faults { spurious_poll: 300, ..Faults::default() });
+        let polls = Rc::new(Cell::new(0));
+        let counted = polls.clone();
+        executor.spawn(poll_fn(move |_| {
+            counted.set(counted.get() + 1);
+            Poll::<()>::Pending
+        }));
+        executor.spawn(yield_now(1000));
+        executor.run_for(SECOND);
+        assert!((100..400).contains(&polls.get()), "{}", polls.get());
+    }
+
+    #[test]
+    fn late_polls_come_within_their_bound() {
+        let clock = SimClock::new();
+        let mut executor = Executor::new(&clock, 0);
+        executor.set_faults(Faults { late_poll: 1000, late_by: SECOND, ..Faults::default() });
+        let nap = sleep(clock.clone(), SECOND);
+        executor.spawn(nap);
+        assert_eq!(executor.run_for(SECOND), Stopped::TimeUp);
+        executor.set_faults(Faults::default());
+        assert_eq!(executor.run(), Stopped::Done);
+        assert!((SECOND..SECOND * 4).contains(&clock.elapsed()), "{clock:?}");
+    }
+
+    #[test]
+    fn only_tasks_that_may_be_cancelled_are() {
+        let clock = SimClock::new();
+        let mut executor = Executor::new(&clock, 3);
+        executor.set_faults(Faults { cancel: 100, ..Faults::default() });
+        let spawner = executor.spawner();
+        let victims: Vec<_> = (0..5).map(|_| spawner.spawn_cancellable(pending::<()>())).collect();
+        let safe = executor.spawn(yield_now(1000));
+        executor.run();
+        assert!(victims.iter().all(|task| task.is_done() && task.take().is_none()));
+        assert!(safe.take().is_some());
+    }
+
+    #[test]
+    fn a_task_spawns_tasks_and_its_drop_may_too() {
+        struct SpawnsOnDrop(Spawner, Rc<Cell<bool>>);
+        impl Drop for SpawnsOnDrop {
+            fn drop(&mut self) {
+                let ran = self.1.clone();
+                self.0.spawn(async move { ran.set(true) });
+            }
+        }
+        let mut executor = Executor::new(&SimClock::new(), 0);
+        let ran = Rc::new(Cell::new(false));
+        let last_words = SpawnsOnDrop(executor.spawner(), ran.clone());
+        let spawner = executor.spawner();
+        let inner = executor.block_on(async move {
+            spawner.spawn(async move {
+                let _last_words = last_words;
+                pending::<()>().await;
+            })
+        });
+        executor.run_until_stalled();
+        executor.cancel(inner.id());
+        assert_eq!((executor.run(), ran.get()), (Stopped::Done, true));
+    }
+}
