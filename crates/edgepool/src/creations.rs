@@ -81,10 +81,11 @@ impl<F: Factory> Creations<F> {
         Some(self.handles.swap_remove(at).1)
     }
 
-    /// Takes every creation out, to be dropped without the lock.
+    /// Takes every creation out, to be dropped without the lock. Those that are being polled
+    /// meanwhile are dropped when that turn ends.
     pub(crate) fn clear(&mut self) -> impl Sized + use<F> {
-        self.handles.clear();
-        (self.jobs.replace(FuturesUnordered::new()), std::mem::take(&mut self.incoming))
+        let jobs = self.jobs.as_mut().map(std::mem::take);
+        (jobs, std::mem::take(&mut self.incoming))
     }
 
     /// Lets the driver go, if `key` is it; returns whether another one is wanted.
@@ -151,13 +152,17 @@ impl<'a, F: Factory, C: Clock> Turn<'a, F, C> {
     /// lock: whoever starts another one from now on finds the jobs and sees to it.
     fn take_incoming(&mut self) -> bool {
         let mut state = self.shared.lock();
+        let closed = state.ledger.is_closed();
         let creations = &mut state.creations;
-        if creations.incoming.is_empty() {
-            creations.jobs = self.jobs.take();
-            return false;
+        if !closed && !creations.incoming.is_empty() {
+            self.jobs().extend(creations.incoming.drain(..));
+            return true;
         }
-        self.jobs().extend(creations.incoming.drain(..));
-        true
+        creations.jobs = self.jobs.take();
+        let unwanted = closed.then(|| creations.clear());
+        drop(state);
+        drop(unwanted);
+        false
     }
 }
 
