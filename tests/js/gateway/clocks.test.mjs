@@ -1,0 +1,93 @@
+// Silence: a client that closes while its upstream says nothing is noticed only at the next
+// write, so the first-content and the between-content clocks bound how long it keeps its place.
+
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+
+import { CHAT, RawRequest, chat } from "../lib/client.mjs";
+import { RUNTIME } from "../lib/process.mjs";
+import { startGateway, startSimulator } from "../lib/servers.mjs";
+import { sleep } from "../lib/time.mjs";
+
+const FIRST_MS = 1_200;
+const STALL_MS = 900;
+/** For timers, the statistics and a busy machine. */
+const MARGIN_MS = 1_200;
+let simulator, gateway;
+
+before(async () => {
+  simulator = await startSimulator({ max: 8, "latency-ms": 5, "first-token-ms": 5 });
+  const clocks = { first_content_timeout_ms: FIRST_MS, stall_timeout_ms: STALL_MS };
+  gateway = await startGateway({
+    providers: { one: { kind: "openai", url: `${simulator.url}/v1`, max: 1, ...clocks } },
+  });
+});
+after(async () => {
+  await gateway?.stop();
+  await simulator?.stop();
+});
+beforeEach(() => simulator.reset());
+
+/** Opens a request with a fault, waits for `look`, then closes; gives when the place was back. */
+async function heldAfter(fault, look, close) {
+  const raw = new RawRequest(`${gateway.url}/one${CHAT}`, { headers: { "x-sim-fault": fault } });
+  const start = performance.now();
+  await raw.until(look, 5_000);
+  await sleep(100);
+  assert.equal((await gateway.stats("one")).in_use, 1);
+  close(raw);
+  await gateway.rest("one", 10_000);
+  return Math.round(performance.now() - start);
+}
+
+test(`${RUNTIME}: a silent upstream whose client closed is bounded by first content`, async (t) => {
+  const held = await heldAfter("silent", ({ status }) => status === 200, (raw) => raw.leave());
+  t.diagnostic(`place back after ${held} ms; the clock is ${FIRST_MS} ms`);
+  assert.ok(held <= FIRST_MS + MARGIN_MS, `${held} ms`);
+  assert.equal((await simulator.rest()).cancelled, 1);
+});
+
+test(`${RUNTIME}: a stalled upstream whose client closed is bounded by the stall clock`, async (t) => {
+  const held = await heldAfter("stall", ({ events }) => events >= 3, (raw) => raw.leave());
+  t.diagnostic(`place back after ${held} ms; the clock is ${STALL_MS} ms`);
+  assert.ok(held <= STALL_MS + MARGIN_MS, `${held} ms`);
+  assert.equal((await simulator.rest()).cancelled, 1);
+});
+
+test(`${RUNTIME}: a client that resets gives its place back before any clock`, async (t) => {
+  const held = await heldAfter("silent", ({ status }) => status === 200, (raw) => raw.reset());
+  t.diagnostic(`place back after ${held} ms`);
+  assert.ok(held < FIRST_MS, `${held} ms`);
+  assert.equal((await simulator.rest()).cancelled, 1);
+});
+
+for (const [fault, clock] of [["silent", FIRST_MS], ["stall", STALL_MS]]) {
+  test(`${RUNTIME}: a client that stays on a ${fault} stream is told of its end`, async (t) => {
+    const start = performance.now();
+    const response = await chat(`${gateway.url}/one`, { headers: { "x-sim-fault": fault } });
+    await assert.rejects(response.text());
+    const took = Math.round(performance.now() - start);
+    t.diagnostic(`cut after ${took} ms; the clock is ${clock} ms`);
+    assert.ok(took >= clock - 50 && took <= clock + MARGIN_MS, `${took} ms`);
+    await gateway.rest("one", 2_000);
+  });
+}
+
+test(`${RUNTIME}: a slow stream that keeps coming is not cut by the clocks`, async () => {
+  const slow = { "x-sim-first-token-ms": "700", "x-sim-chunk-ms": "500", "x-sim-chunks": "4" };
+  const response = await chat(`${gateway.url}/one`, { headers: slow });
+  assert.match(await response.text(), /data: \[DONE\]\n\n$/);
+});
+
+test(`${RUNTIME}: who waits behind a silent request is served when its clock has run`, async (t) => {
+  const silent = chat(`${gateway.url}/one`, { headers: { "x-sim-fault": "silent" } });
+  await (await silent).headers;
+  const start = performance.now();
+  const response = await chat(`${gateway.url}/one`, { headers: { "x-sim-chunks": "1" } });
+  await response.text();
+  const took = Math.round(performance.now() - start);
+  t.diagnostic(`served after ${took} ms`);
+  assert.equal(response.status, 200);
+  assert.ok(took <= FIRST_MS + MARGIN_MS, `${took} ms`);
+  await assert.rejects((await silent).text());
+});

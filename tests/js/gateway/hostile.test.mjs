@@ -1,0 +1,165 @@
+// Backends and clients that misbehave: the gateway answers afterwards, and no place is lost.
+
+import assert from "node:assert/strict";
+import { connect, createServer } from "node:net";
+import { after, before, test } from "node:test";
+
+import { CHAT, RawRequest, chat, isComplete } from "../lib/client.mjs";
+import { RUNTIME, residentMb } from "../lib/process.mjs";
+import { startGateway, startSimulator } from "../lib/servers.mjs";
+import { sleep, within } from "../lib/time.mjs";
+
+const HEADER_BYTES = 100 * 1024 * 1024;
+/** What a raw backend answers, by the path that is asked for. */
+const RAW = {
+  "/not-http": "\x00\x01 this is no HTTP at all \xff\r\n\r\n",
+  "/half-a-head": "HTTP/1.1 200 OK\r\ncontent-",
+  "/nothing": "",
+  "/bad-length": "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nshort",
+  "/bad-chunk": "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nZZ\r\n",
+};
+let simulator, gateway, raw;
+
+before(async () => {
+  simulator = await startSimulator({ max: 8, "latency-ms": 5, "first-token-ms": 5, chunks: 4 });
+  raw = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", (head) => socket.end(RAW[String(head).split(" ")[1]], "latin1"));
+  });
+  await new Promise((done) => raw.listen(0, "127.0.0.1", done));
+  const url = `http://127.0.0.1:${raw.address().port}`;
+  gateway = await startGateway({
+    providers: {
+      one: { kind: "openai", url: `${simulator.url}/v1`, max: 1 },
+      raw: { kind: "http", url, max: 1 },
+    },
+  });
+});
+after(async () => {
+  await gateway?.stop();
+  await simulator?.stop();
+  raw?.close();
+});
+
+/** Shows that the place of `provider` is back, and that the gateway serves. */
+async function assertServes(provider = "one") {
+  await gateway.rest(provider, 5_000);
+  const text = await (await chat(`${gateway.url}/one`, { ms: 10_000 })).text();
+  assert.ok(isComplete(text), text);
+  await gateway.rest("one", 5_000);
+}
+
+test(`${RUNTIME}: garbage from the provider is passed on, byte for byte`, async () => {
+  const response = await chat(`${gateway.url}/one`, { headers: { "x-sim-fault": "garbage" } });
+  const bytes = Buffer.from(await response.arrayBuffer()).toString("latin1");
+  assert.equal(bytes, "\x00\xff<not json, not events>\xfe{{{\r\n");
+  await assertServes();
+});
+
+for (const path of ["/not-http", "/half-a-head", "/nothing"]) {
+  test(`${RUNTIME}: a backend that answers ${path.slice(1)} is 502`, async () => {
+    const response = await fetch(`${gateway.url}/raw${path}`);
+    const { error } = await response.json();
+    assert.deepEqual([response.status, error.code], [502, "upstream_unreachable"]);
+    assert.equal(response.headers.get("x-should-retry"), "false");
+    await assertServes("raw");
+  });
+}
+
+for (const path of ["/bad-length", "/bad-chunk"]) {
+  test(`${RUNTIME}: a body cut short by ${path.slice(1)} is an error to the client`, async () => {
+    const response = await fetch(`${gateway.url}/raw${path}`);
+    assert.equal(response.status, 200);
+    await assert.rejects(within(5_000, path, response.text()), ({ message }) =>
+      !message.includes("nothing after"),
+    );
+    await assertServes("raw");
+  });
+}
+
+test(`${RUNTIME}: a provider that cuts its stream is an error to the client`, async () => {
+  const response = await chat(`${gateway.url}/one`, { headers: { "x-sim-fault": "disconnect" } });
+  assert.equal(response.status, 200);
+  await assert.rejects(within(5_000, "the cut", response.text()), ({ message }) =>
+    !message.includes("nothing after"),
+  );
+  assert.ok((await simulator.rest()).cut >= 1);
+  await assertServes();
+});
+
+for (const how of ["reset", "leave"]) {
+  test(`${RUNTIME}: a body that never ends gives its place back on ${how}`, async (t) => {
+    const headers = { "x-sim-fault": "never-ends" };
+    const request = new RawRequest(`${gateway.url}/one${CHAT}`, { headers });
+    await request.until(({ events }) => events >= 5);
+    request[how]();
+    const { took } = await gateway.rest("one", 5_000);
+    t.diagnostic(`place back ${took} ms after the client had gone`);
+    assert.equal((await simulator.rest()).in_flight, 0);
+    await assertServes();
+  });
+}
+
+test(`${RUNTIME}: an endless body at full speed does not fill the memory`, async (t) => {
+  const headers = { "x-sim-fault": "never-ends", "x-sim-chunk-ms": "0" };
+  const request = new RawRequest(`${gateway.url}/one${CHAT}`, { headers });
+  await request.until(({ events }) => events > 0);
+  request.socket.pause();
+  const before = memory();
+  await sleep(2_000);
+  const grown = memory() - before;
+  request.reset();
+  t.diagnostic(`grown by ${grown} MB in 2 s while nobody read`);
+  assert.ok(grown < 64, `${grown} MB`);
+  await assertServes();
+});
+
+test(`${RUNTIME}: a request body that never ends gives its place back`, async () => {
+  const headers = { "transfer-encoding": "chunked" };
+  const request = new RawRequest(`${gateway.url}/one${CHAT}`, { headers, body: null });
+  for (let i = 0; i < 5; i += 1) {
+    request.socket.write(`5\r\nhello\r\n`);
+    await sleep(20);
+  }
+  request.reset();
+  await assertServes();
+});
+
+test(`${RUNTIME}: a 100 MB header is refused, and the gateway goes on`, async (t) => {
+  const before = memory();
+  const { status, sent, error } = await hugeHeader();
+  t.diagnostic(`answered ${status ?? error?.code ?? "by a close"} after ${sent} bytes of header`);
+  assert.ok(status === undefined || (status >= 400 && status < 500), `status ${status}`);
+  assert.ok(status !== undefined || sent < HEADER_BYTES || error, "it was not taken in silence");
+  const grown = memory() - before;
+  assert.ok(grown < 400, `the gateway grew by ${grown} MB`);
+  await assertServes();
+});
+
+/** Sends a header of 100 MB until it is all gone or the gateway has had enough. */
+async function hugeHeader() {
+  const socket = connect(new URL(gateway.url).port, "127.0.0.1");
+  const seen = { text: "", sent: 0, over: false };
+  socket.on("data", (bytes) => (seen.text += bytes));
+  const closed = new Promise((done) => {
+    socket.on("error", (error) => (seen.error = error));
+    socket.on("close", () => done((seen.over = true)));
+  });
+  socket.write(`GET /one/v1/models HTTP/1.1\r\nhost: x\r\nx-huge: `);
+  const block = Buffer.alloc(1 << 20, "a");
+  while (!seen.over && seen.text === "" && seen.sent < HEADER_BYTES) {
+    const drained = new Promise((done) => socket.write(block, done));
+    await Promise.race([drained, closed, sleep(10_000)]);
+    seen.sent += block.length;
+  }
+  if (!seen.over && seen.text === "") socket.write("\r\n\r\n");
+  await Promise.race([closed, sleep(3_000)]);
+  socket.destroy();
+  const status = seen.text.match(/^HTTP\/1\.\d (\d{3})/)?.[1];
+  return { status: status && Number(status), sent: seen.sent, error: seen.error };
+}
+
+/** Sums the resident memory of the gateway's processes, in MB. */
+function memory() {
+  return gateway.child.left().reduce((sum, { pid }) => sum + residentMb(pid), 0);
+}

@@ -1,0 +1,177 @@
+// What the gateway tells about itself: /stats, /stats/history, /metrics, /healthz.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import parsePrometheus from "parse-prometheus-text-format";
+
+import { CHAT, RawRequest, chat } from "../lib/client.mjs";
+import { RUNTIME } from "../lib/process.mjs";
+import { getJson, startGateway, startSimulator } from "../lib/servers.mjs";
+import { eventually } from "../lib/time.mjs";
+
+const GAUGES = ["in_use", "idle", "waiting", "size", "max"];
+const COUNTERS = [
+  "started",
+  "direct",
+  "waited",
+  "timed_out",
+  "cancelled",
+  "failed",
+  "refused",
+  "closed",
+];
+let simulator, gateway;
+
+before(async () => {
+  simulator = await startSimulator({ max: 8, "latency-ms": 5, "first-token-ms": 5, chunks: 4 });
+  const provider = { kind: "openai", url: `${simulator.url}/v1` };
+  gateway = await startGateway({
+    providers: {
+      busy: { ...provider, max: 2 },
+      full: { ...provider, max: 1, max_waiting: 0 },
+      "odd-name_1": { ...provider, kind: "http", max: 3 },
+    },
+  });
+  for (let i = 0; i < 5; i += 1) await (await chat(`${gateway.url}/busy`)).text();
+});
+after(async () => {
+  await gateway?.stop();
+  await simulator?.stop();
+});
+
+/** Holds places, one request each, while `act` runs. */
+async function whileHeld(provider, count, act) {
+  const headers = { "x-sim-fault": "never-ends" };
+  const open = () => new RawRequest(`${gateway.url}/${provider}${CHAT}`, { headers });
+  const holders = Array.from({ length: count }, open);
+  await Promise.all(holders.map((raw) => raw.until(({ events }) => events > 0)));
+  try {
+    await act();
+  } finally {
+    for (const raw of holders) raw.reset();
+  }
+  await gateway.rest(provider, 5_000);
+}
+
+test(`${RUNTIME}: /healthz says ok`, async () => {
+  const response = await fetch(`${gateway.url}/healthz`);
+  assert.deepEqual([response.status, (await response.text()).trim()], [200, "ok"]);
+});
+
+test(`${RUNTIME}: /stats has its scope, and every gauge and counter of each provider`, async () => {
+  const stats = await gateway.stats();
+  assert.equal(stats.scope, "isolate");
+  assert.equal(stats.runtime, RUNTIME);
+  assert.deepEqual(Object.keys(stats.providers).sort(), ["busy", "full", "odd-name_1"]);
+  for (const [name, provider] of [...Object.entries(stats.providers), ["total", stats.total]]) {
+    for (const field of [...GAUGES, ...COUNTERS]) {
+      assert.ok(Number.isInteger(provider[field]), `${name}.${field}: ${provider[field]}`);
+    }
+  }
+  const { busy } = stats.providers;
+  assert.deepEqual([busy.kind, busy.max, busy.started, busy.direct], ["openai", 2, 5, 5]);
+  assert.equal(stats.providers["odd-name_1"].kind, "http");
+  for (const field of ["wait_ms", "latency_ms"]) {
+    for (const rank of ["p50", "p90", "p99"]) {
+      assert.ok(busy[field][rank] >= 0, `${field}.${rank}: ${busy[field][rank]}`);
+    }
+  }
+  assert.ok(busy.latency_ms.p50 > 0);
+});
+
+test(`${RUNTIME}: the total is the sum of the providers`, async () => {
+  const { providers, total } = await gateway.stats();
+  for (const field of [...GAUGES, ...COUNTERS]) {
+    const sum = Object.values(providers).reduce((all, provider) => all + provider[field], 0);
+    assert.equal(total[field], sum, field);
+  }
+});
+
+test(`${RUNTIME}: /stats follows what is held, what waits and what is refused`, async () => {
+  await whileHeld("busy", 2, async () => {
+    const waiting = new RawRequest(`${gateway.url}/busy${CHAT}`);
+    await eventually(2_000, "one waits", async () => {
+      const { in_use, waiting } = await gateway.stats("busy");
+      return in_use === 2 && waiting === 1;
+    });
+    waiting.reset();
+    await eventually(2_000, "none waits", async () => (await gateway.stats("busy")).waiting === 0);
+    assert.equal((await gateway.stats("busy")).cancelled, 1);
+  });
+  await whileHeld("full", 1, async () => {
+    await (await chat(`${gateway.url}/full`)).text();
+    const { refused, in_use } = await gateway.stats("full");
+    assert.deepEqual({ refused, in_use }, { refused: 1, in_use: 1 });
+  });
+});
+
+test(`${RUNTIME}: /stats/history holds samples, and is bounded`, async () => {
+  const { seen } = await eventually(5_000, "a sample", async () => {
+    const history = await getJson(`${gateway.url}/stats/history`);
+    return JSON.stringify(history).includes("busy") && history;
+  });
+  assert.ok(JSON.stringify(seen).length < 1_000_000);
+});
+
+function labels(metric) {
+  return metric.labels ?? {};
+}
+
+test(`${RUNTIME}: /metrics is Prometheus text that a parser reads`, async () => {
+  const response = await fetch(`${gateway.url}/metrics`);
+  assert.match(response.headers.get("content-type"), /^text\/plain;.*version=0\.0\.4/);
+  const text = await response.text();
+  assert.ok(text.endsWith("\n"));
+  const families = parsePrometheus(text);
+  const names = new Set();
+  for (const { name, help, type, metrics } of families) {
+    assert.match(name, /^edgepool_[a-z0-9_]+$/);
+    assert.ok(!names.has(name), `${name} twice`);
+    names.add(name);
+    assert.ok(help.length > 0, `${name} has no help`);
+    assert.ok(["COUNTER", "GAUGE", "HISTOGRAM", "SUMMARY"].includes(type), `${name}: ${type}`);
+    if (type === "COUNTER") assert.match(name, /_total$/);
+    for (const metric of metrics.filter(({ value }) => value !== undefined)) {
+      assert.ok(Number.isFinite(Number(metric.value)), `${name}: ${JSON.stringify(metric)}`);
+    }
+  }
+  const providers = new Set(families.flatMap(({ metrics }) => metrics.map(labels))
+    .map(({ provider }) => provider));
+  for (const name of ["busy", "full", "odd-name_1"]) assert.ok(providers.has(name), name);
+});
+
+test(`${RUNTIME}: /metrics and /stats tell the same numbers`, async () => {
+  const families = parsePrometheus(await (await fetch(`${gateway.url}/metrics`)).text());
+  const stats = await gateway.stats();
+  const value = (pattern, provider) => {
+    const family = families.find(({ name }) => pattern.test(name));
+    assert.ok(family, `no family like ${pattern} in ${families.map(({ name }) => name)}`);
+    const mine = family.metrics.filter((metric) => labels(metric).provider === provider);
+    return mine.reduce((sum, metric) => sum + Number(metric.value), 0);
+  };
+  for (const [name, provider] of Object.entries(stats.providers)) {
+    assert.equal(value(/in_use$/, name), provider.in_use);
+    assert.equal(value(/waiting$/, name), provider.waiting);
+    assert.equal(value(/_max$/, name), provider.max);
+    assert.equal(value(/started_total$/, name), provider.started);
+    assert.equal(value(/refused_total$/, name), provider.refused);
+  }
+});
+
+test(`${RUNTIME}: the buckets of a histogram grow, and end at its count`, async () => {
+  const families = parsePrometheus(await (await fetch(`${gateway.url}/metrics`)).text());
+  const histograms = families.filter(({ type }) => type === "HISTOGRAM");
+  for (const { name, metrics } of histograms) {
+    for (const { buckets, count } of metrics) {
+      const values = Object.entries(buckets)
+        .map(([bound, value]) => [bound === "+Inf" ? Infinity : Number(bound), Number(value)])
+        .sort(([a], [b]) => a - b);
+      values.reduce((last, [bound, now]) => {
+        assert.ok(now >= last, `${name}: ${bound}`);
+        return now;
+      }, 0);
+      assert.deepEqual(values.at(-1), [Infinity, Number(count)], name);
+    }
+  }
+});

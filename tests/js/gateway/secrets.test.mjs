@@ -1,0 +1,103 @@
+// Keys reach the provider, and nothing else.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { chat, send } from "../lib/client.mjs";
+import { ROOT, RUNTIME } from "../lib/process.mjs";
+import { startBackend, startGateway } from "../lib/servers.mjs";
+
+const SECRETS = {
+  environment: "sk-edgepool-test-environment-7391",
+  file: "sk-edgepool-test-file-5527",
+  named: "sk-edgepool-test-named-8104",
+  claude: "sk-edgepool-test-claude-2266",
+};
+const received = [];
+let backend, gateway;
+
+before(async () => {
+  backend = await startBackend((request, response) => {
+    received.push(request.headers);
+    if (request.url === "/cut") return request.socket.destroy();
+    response.end("fine");
+  });
+  const { url } = backend;
+  gateway = await startGateway(
+    {
+      providers: {
+        "by-env": { kind: "openai", url, max: 1, max_waiting: 0 },
+        "by-file": { kind: "http", url, max: 1, key: SECRETS.file },
+        "by-name": { kind: "openai", url, max: 1, key_env: "MY_OWN_KEY" },
+        claude: { kind: "anthropic", url, max: 1 },
+        gone: { kind: "openai", url: "http://127.0.0.1:1", max: 1, key: SECRETS.file },
+      },
+    },
+    {
+      env: {
+        EDGEPOOL_KEY_BY_ENV: SECRETS.environment,
+        MY_OWN_KEY: SECRETS.named,
+        EDGEPOOL_KEY_CLAUDE: SECRETS.claude,
+      },
+    },
+  );
+});
+after(async () => {
+  await gateway?.stop();
+  await backend?.stop();
+});
+
+function assertClean(what, text) {
+  for (const [name, secret] of Object.entries(SECRETS)) {
+    assert.ok(!text.includes(secret), `the key by ${name} is in ${what}`);
+  }
+}
+
+test(`${RUNTIME}: each provider gets its own key`, async () => {
+  for (const name of ["by-env", "by-file", "by-name", "claude"]) {
+    assert.equal((await send(`${gateway.url}/${name}/x`)).status, 200);
+  }
+  const got = received.map((headers) => headers["x-api-key"] ?? headers.authorization);
+  const { environment, file, named, claude } = SECRETS;
+  assert.deepEqual(got, [`Bearer ${environment}`, `Bearer ${file}`, `Bearer ${named}`, claude]);
+});
+
+test(`${RUNTIME}: no key is in a page, a statistic, an answer or an error`, async () => {
+  const paths = ["/", "/stats", "/stats/history", "/metrics", "/healthz", "/by-env/x", "/gone/x"];
+  for (const path of [...paths, "/by-env/cut", "/by-file/cut", "/nobody/x", "/claude/cut"]) {
+    const { status, rawHeaders, body } = await send(`${gateway.url}${path}`);
+    assertClean(path, `${status} ${rawHeaders} ${body}`);
+  }
+  const assets = (await send(`${gateway.url}/`)).body.toString().matchAll(/(?:src|href)="([^"]+)"/g);
+  for (const [, path] of assets) {
+    const asset = new URL(path, gateway.url);
+    assert.equal(asset.origin, gateway.url, "the page needs nothing but the gateway");
+    assertClean(path, (await send(asset)).body.toString("latin1"));
+  }
+  assertClean("a refusal", await (await chat(`${gateway.url}/gone`)).text());
+});
+
+test(`${RUNTIME}: no key is in what the processes print or on their command lines`, () => {
+  assertClean("the output", gateway.child.output);
+  const all = gateway.child.left();
+  assert.ok(all.length >= 2, "the command and the runtime are running");
+  for (const { pid, cmdline } of all) assertClean(`the command line of ${pid}`, cmdline);
+});
+
+test(`${RUNTIME}: no key is in a file that was made for the gateway`, () => {
+  let read = 0;
+  const walk = (folder) => {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) walk(path);
+      else if (entry.isFile()) {
+        read += 1;
+        assertClean(path, readFileSync(path, "latin1"));
+      }
+    }
+  };
+  for (const folder of ["target/www", "target/npm"]) walk(join(ROOT, folder));
+  assert.ok(read > 3, "there were files to read");
+});
