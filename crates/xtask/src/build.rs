@@ -65,11 +65,13 @@ pub(crate) async fn everything() -> anyhow::Result<()> {
 async fn lock() -> anyhow::Result<Flock<fs::File>> {
     fs::create_dir_all(path("target"))?;
     let mut file = fs::File::create(path("target/.xtask-lock"))?;
-    let mut step = None;
+    let mut step: Option<Step> = None;
     loop {
         file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => {
-                step.map(Step::done);
+                if let Some(step) = step {
+                    step.done();
+                }
                 return Ok(lock);
             }
             Err((file, Errno::EWOULDBLOCK)) => file,

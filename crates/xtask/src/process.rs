@@ -68,7 +68,7 @@ impl Cmd {
             _ => quoted(word),
         };
         let mut words: Vec<String> = Vec::new();
-        words.extend(self.env.iter().map(|(name, value)| format!("{name}={}", word(value))));
+        words.extend(self.env.iter().map(|(name, value)| format!("{name}={}", variable(value))));
         words.push(word(&self.program.to_string_lossy()));
         words.extend(self.args.iter().map(|arg| word(arg)));
         let line = words.join(" ");
@@ -148,6 +148,14 @@ impl Cmd {
     }
 }
 
+/// Writes the value of a variable, which may be read in another folder: paths stay absolute.
+fn variable(value: &str) -> String {
+    match workspace::relative(Path::new(value)) {
+        inside if inside != value => format!("\"$PWD\"/{}", quoted(&inside)),
+        _ => quoted(value),
+    }
+}
+
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -223,5 +231,7 @@ mod tests {
     fn a_command_is_shown_as_a_shell_line() {
         let cmd = Cmd::new("node").args(["a b", "it's"]).env("X", "1").dir(workspace::path("www"));
         assert_eq!(cmd.shell_line(), r"(cd www && X=1 node 'a b' 'it'\''s')");
+        let cmd = Cmd::new("node").arg(workspace::path("a.mjs")).env("X", workspace::path("b"));
+        assert_eq!(cmd.shell_line(), r#"X="$PWD"/b node a.mjs"#);
     }
 }

@@ -25,8 +25,13 @@ impl Step {
 
     /// Says that the step is done, and how long it took.
     pub(crate) fn done(self) {
+        self.done_with("done");
+    }
+
+    /// Says what came of the step, and how long it took.
+    pub(crate) fn done_with(self, result: &str) {
         let seconds = self.started.elapsed().as_secs_f64();
-        let line = format!("{}: {seconds:.1} s", self.name);
+        let line = format!("{}: {result}, {seconds:.1} s", self.name);
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
             None => eprintln!("{line}"),

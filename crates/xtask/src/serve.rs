@@ -103,7 +103,9 @@ impl Gateway {
             error = self.ended() => return Err(error),
             result = health::wait(address) => result?,
         }
-        self.step.take().map(Step::done);
+        if let Some(step) = self.step.take() {
+            step.done();
+        }
         Ok(())
     }
 

@@ -45,11 +45,15 @@ pub(crate) async fn wasm_target() -> anyhow::Result<()> {
     add.step(&format!("rust target {WASM_TARGET}")).await
 }
 
+/// Returns where the programs of this version of wasm-bindgen are, once they were got.
+pub(crate) fn wasm_bindgen_folder(version: &str) -> PathBuf {
+    workspace::path(&format!("target/tools/wasm-bindgen-{version}/bin"))
+}
+
 /// Returns the folder with the wasm-bindgen CLI and test runner of the version in `Cargo.lock`.
 pub(crate) async fn wasm_bindgen() -> anyhow::Result<PathBuf> {
     let version = workspace::locked_version("wasm-bindgen")?;
-    let root = workspace::path(&format!("target/tools/wasm-bindgen-{version}"));
-    let bin = root.join("bin");
+    let bin = wasm_bindgen_folder(&version);
     if bin.join("wasm-bindgen").exists() && bin.join("wasm-bindgen-test-runner").exists() {
         return Ok(bin);
     }
@@ -59,7 +63,7 @@ pub(crate) async fn wasm_bindgen() -> anyhow::Result<PathBuf> {
         .args(["install", "wasm-bindgen-cli", "--debug", "--force", "--version"])
         .arg(&version)
         .arg("--root")
-        .arg(&root)
+        .arg(bin.parent().expect("bin is in a folder"))
         .env("CARGO_TARGET_DIR", &objects);
     let result = install.step(&format!("wasm-bindgen CLI {version} (once)")).await;
     fs::remove_dir_all(&objects).ok();

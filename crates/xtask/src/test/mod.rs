@@ -1,6 +1,100 @@
-//! `cargo xtask test`.
-use crate::cli::TestArgs;
+//! `cargo xtask test`: runs the suites one after the other, and says what became of each.
+
+mod counts;
+mod needs;
+mod report;
+mod suites;
+
+use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::ExitCode;
-pub(crate) async fn run(_args: TestArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("")
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use tokio::time::timeout;
+
+use crate::cli::TestArgs;
+use crate::process::Cmd;
+use crate::progress::Step;
+use crate::test::counts::Counts;
+use crate::test::needs::Needs;
+use crate::test::report::Outcome;
+use crate::test::suites::{Suite, Tier};
+use crate::workspace;
+
+/// Runs the chosen suites. The exit code says whether all of them passed.
+pub(crate) async fn run(args: TestArgs) -> anyhow::Result<ExitCode> {
+    let tier = Tier { full: args.full };
+    let chosen = choose(suites::all(tier), &args)?;
+    let mut needs = Needs::default();
+    let mut outcomes = Vec::new();
+    for suite in &chosen {
+        let started = Instant::now();
+        let step = Step::start(&suite.name);
+        let mut outcome = run_suite(suite, &mut needs).await;
+        outcome.elapsed = started.elapsed();
+        step.done_with(outcome.verdict());
+        outcomes.push(outcome);
+    }
+    Ok(report::print(&outcomes, &args.without, tier))
+}
+
+fn choose(all: Vec<Suite>, args: &TestArgs) -> anyhow::Result<Vec<Suite>> {
+    for name in args.only.iter().chain(&args.without) {
+        if !all.iter().any(|suite| suite.name == *name) {
+            let names: Vec<_> = all.iter().map(|suite| suite.name.as_str()).collect();
+            bail!("there is no suite {name:?}: the suites are {}", names.join(", "));
+        }
+    }
+    let only = |suite: &Suite| args.only.is_empty() || args.only.contains(&suite.name);
+    let chosen = all.into_iter().filter(|s| only(s) && !args.without.contains(&s.name));
+    Ok(chosen.collect())
+}
+
+async fn run_suite(suite: &Suite, needs: &mut Needs) -> Outcome {
+    let mut outcome = Outcome::new(&suite.name);
+    let result = match needs.meet(&suite.needs).await {
+        Ok(()) => run_commands(suite, &mut outcome).await,
+        Err(missing) => Err(anyhow::anyhow!("it could not run: {missing}")),
+    };
+    if let Err(error) = result {
+        outcome.problem = Some(format!("{error:#}"));
+        outcome.counts.failed = outcome.counts.failed.max(1);
+    }
+    outcome
+}
+
+/// Runs the commands of a suite until one fails.
+async fn run_commands(suite: &Suite, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let path = log_path(&suite.name);
+    fs::create_dir_all(path.parent().expect("a log is in a folder"))?;
+    File::create(&path).context("target/test-logs")?;
+    for command in suite.commands()? {
+        outcome.repeat = Some(command.shell_line());
+        let counts = run_command(suite, &command, &path).await?;
+        outcome.counts += counts;
+        if counts.failed > 0 {
+            bail!("a command failed");
+        }
+        if counts.ran_nothing() {
+            bail!("no test ran");
+        }
+    }
+    Ok(())
+}
+
+async fn run_command(suite: &Suite, command: &Cmd, path: &PathBuf) -> anyhow::Result<Counts> {
+    let before = fs::metadata(path)?.len();
+    let log = File::options().append(true).open(path)?;
+    let Ok(status) = timeout(suite.limit, command.run_to(&log)).await else {
+        bail!("it was ended after {} minutes", suite.limit.as_secs() / 60);
+    };
+    let bytes = fs::read(path)?;
+    let output = bytes.get(usize::try_from(before)?..).unwrap_or_default();
+    Ok(suite.reader.read(&String::from_utf8_lossy(output), status?.success()))
+}
+
+/// Returns where the output of a suite is kept.
+fn log_path(suite: &str) -> PathBuf {
+    workspace::path("target/test-logs").join(format!("{suite}.log"))
 }

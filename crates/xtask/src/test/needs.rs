@@ -1,0 +1,86 @@
+//! What suites need, got or found once for all of them.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+
+use crate::{build, tools};
+
+/// Something that a suite cannot run without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// Node.js, new enough.
+    Node,
+    /// The wasm target of the toolchain.
+    WasmTarget,
+    /// The wasm-bindgen CLI and its test runner.
+    WasmBindgen,
+    /// The npm package and the bundled gateway, built.
+    Build,
+    /// The npm packages of the JavaScript suites.
+    JsTools,
+    /// A Chromium to drive.
+    Chromium,
+    /// wasm-pack.
+    WasmPack,
+}
+
+/// The needs that were looked after, each with why it could not be met.
+#[derive(Default)]
+pub(crate) struct Needs {
+    met: BTreeMap<Need, Result<(), String>>,
+}
+
+impl Needs {
+    /// Meets each need, unless that was tried before.
+    pub(crate) async fn meet(&mut self, needs: &[Need]) -> Result<(), String> {
+        for &need in needs {
+            let result = match self.met.entry(need) {
+                Entry::Occupied(tried) => tried.into_mut(),
+                Entry::Vacant(new) => {
+                    new.insert(need.meet().await.map_err(|error| format!("{error:#}")))
+                }
+            };
+            result.clone()?;
+        }
+        Ok(())
+    }
+}
+
+impl Need {
+    async fn meet(self) -> anyhow::Result<()> {
+        match self {
+            Self::Node => tools::check_node().await,
+            Self::WasmTarget => tools::wasm_target().await,
+            Self::WasmBindgen => tools::wasm_bindgen().await.map(drop),
+            Self::Build => build::everything().await,
+            Self::JsTools => tools::npm_packages("tests/js").await,
+            Self::Chromium => chromium().map(drop),
+            Self::WasmPack => on_path(&["wasm-pack"])
+                .map(drop)
+                .context("wasm-pack is missing: run `cargo install wasm-pack`"),
+        }
+    }
+}
+
+/// Finds a Chromium: the one that `EDGEPOOL_CHROMIUM` names, or one on the PATH.
+pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
+    if let Some(named) = std::env::var_os("EDGEPOOL_CHROMIUM").map(PathBuf::from) {
+        if named.is_file() {
+            return Ok(named);
+        }
+        bail!("EDGEPOOL_CHROMIUM names {}, which is no file", named.display());
+    }
+    on_path(&["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"]).context(
+        "Chromium is missing: run `apt-get install chromium`, or name one in EDGEPOOL_CHROMIUM",
+    )
+}
+
+fn on_path(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let all = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    all.into_iter().find(|file| file.is_file())
+}

@@ -1,0 +1,218 @@
+//! The table of the suites.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use walkdir::WalkDir;
+
+use crate::process::Cmd;
+use crate::runtime::Runtime;
+use crate::test::counts::Reader;
+use crate::test::needs::{self, Need};
+use crate::{build, tools, workspace};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What is asked of every suite.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tier {
+    /// Whether the long runs are wanted.
+    pub(crate) full: bool,
+}
+
+/// One suite: its name, what it needs, its commands, how their output is counted, and how long it
+/// may take before it is ended and counted as failed.
+pub(crate) struct Suite {
+    pub(crate) name: String,
+    pub(crate) needs: Vec<Need>,
+    pub(crate) reader: Reader,
+    pub(crate) limit: Duration,
+    commands: Commands,
+}
+
+type Commands = Box<dyn Fn() -> anyhow::Result<Vec<Cmd>> + Send>;
+
+impl Suite {
+    fn new(
+        name: impl Into<String>,
+        needs: &[Need],
+        reader: Reader,
+        commands: impl Fn() -> anyhow::Result<Vec<Cmd>> + Send + 'static,
+    ) -> Self {
+        let limit = 10 * MINUTE;
+        let commands = Box::new(commands);
+        Self { name: name.into(), needs: needs.to_vec(), reader, limit, commands }
+    }
+
+    fn limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Returns the commands. It is asked once the needs are met.
+    pub(crate) fn commands(&self) -> anyhow::Result<Vec<Cmd>> {
+        (self.commands)()
+    }
+}
+
+/// Returns the suites of a tier, in the order in which they run: what fails fast comes first.
+pub(crate) fn all(tier: Tier) -> Vec<Suite> {
+    let mut suites = rust(tier);
+    suites.extend(wasm(tier));
+    suites.extend(package());
+    suites.extend(gateway(tier));
+    suites.extend(command_line());
+    suites
+}
+
+fn rust(tier: Tier) -> Vec<Suite> {
+    let seeds = if tier.full { "100000" } else { "2000" };
+    vec![
+        Suite::new("format", &[], Reader::Exit, || {
+            Ok(vec![cargo().args(["fmt", "--all", "--check", "--", "--color", "never"])])
+        }),
+        Suite::new("clippy", &[Need::WasmTarget], Reader::Exit, || {
+            let clippy = || cargo().arg("clippy").args(["--locked", "--quiet"]);
+            let deny = ["--", "-D", "warnings"];
+            let wasm = ["-p", "edgepool", "-p", "edgepool-wasm", "--target", WASM_TARGET];
+            Ok(vec![
+                clippy().args(["--workspace", "--all-targets"]).args(deny),
+                clippy().args(wasm).args(deny),
+            ])
+        }),
+        Suite::new("docs", &[], Reader::Exit, || {
+            let crates = ["-p", "edgepool", "-p", "edgepool-sim", "-p", "edgepool-wasm"];
+            let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
+            Ok(vec![doc.env("RUSTDOCFLAGS", "-D warnings")])
+        }),
+        Suite::new("native", &[], Reader::Libtest, move || {
+            let test = cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+            Ok(vec![test.env("EDGEPOOL_SEEDS", seeds)])
+        })
+        .limit(if tier.full { 60 * MINUTE } else { 15 * MINUTE }),
+    ]
+}
+
+fn wasm(tier: Tier) -> Vec<Suite> {
+    let needs = [Need::Node, Need::WasmTarget, Need::WasmBindgen];
+    let mut suites = vec![Suite::new("wasm", &needs, Reader::Libtest, || {
+        let version = workspace::locked_version("wasm-bindgen")?;
+        let runner = tools::wasm_bindgen_folder(&version).join("wasm-bindgen-test-runner");
+        let test = cargo().args(["test", "--locked", "-p", "edgepool-wasm"]);
+        let test = test.args(["--target", WASM_TARGET]);
+        Ok(vec![test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)])
+    })];
+    if tier.full {
+        let needs = [Need::Node, Need::WasmTarget, Need::WasmBindgen, Need::WasmPack];
+        suites.push(Suite::new("wasm-pack", &needs, Reader::Libtest, || {
+            let version = workspace::locked_version("wasm-bindgen")?;
+            let mut path = vec![tools::wasm_bindgen_folder(&version)];
+            path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+            let test = Cmd::new("wasm-pack").args(["test", "--node", "--mode", "no-install"]);
+            let test = test.arg(workspace::path("crates/edgepool-wasm"));
+            Ok(vec![test.env("PATH", std::env::join_paths(path)?)])
+        }));
+    }
+    suites
+}
+
+fn package() -> Vec<Suite> {
+    let suite = |runtime: &'static str| {
+        let mut needs = vec![Need::Build, Need::JsTools];
+        if runtime == "chromium" {
+            needs.push(Need::Chromium);
+        }
+        Suite::new(format!("package-{runtime}"), &needs, Reader::Plain, move || {
+            let run = Cmd::new("node").arg(js("conformance/run.mjs"));
+            Ok(vec![with_tools(run.arg(runtime))?])
+        })
+    };
+    ["node", "deno", "bun", "workerd", "chromium"].map(suite).into()
+}
+
+fn gateway(tier: Tier) -> Vec<Suite> {
+    let needs = [Need::Build, Need::JsTools];
+    let suite = |runtime: Runtime| {
+        Suite::new(format!("gateway-{}", runtime.name()), &needs, Reader::Node, move || {
+            let mut test = node_tests("tests/js/gateway")?.env("EDGEPOOL_RUNTIME", runtime.name());
+            if tier.full {
+                test = test.env("EDGEPOOL_FULL", "1");
+            }
+            Ok(vec![test])
+        })
+        .limit(if tier.full { 60 * MINUTE } else { 10 * MINUTE })
+    };
+    let runtimes = [Runtime::Node, Runtime::Deno, Runtime::Bun, Runtime::Workerd];
+    let mut suites: Vec<_> = runtimes.map(suite).into();
+    let needs = [Need::Build, Need::JsTools, Need::Chromium];
+    suites
+        .push(Suite::new("page", &needs, Reader::Node, || Ok(vec![node_tests("tests/js/page")?])));
+    suites
+}
+
+fn command_line() -> Vec<Suite> {
+    let suite = |name: &'static str, folder: &'static str| {
+        Suite::new(name, &[Need::Build, Need::JsTools], Reader::Node, move || {
+            Ok(vec![node_tests(folder)?])
+        })
+    };
+    vec![suite("inputs", "tests/js/inputs"), suite("readme", "tests/js/readme")]
+}
+
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+fn cargo() -> Cmd {
+    Cmd::new("cargo")
+}
+
+fn js(name: &str) -> std::path::PathBuf {
+    workspace::path("tests/js").join(name)
+}
+
+/// Returns the command that runs every `*.test.mjs` below a folder in Node's test runner, one file
+/// at a time: most of them measure time, and start servers.
+fn node_tests(folder: &str) -> anyhow::Result<Cmd> {
+    let mut files = Vec::new();
+    for entry in WalkDir::new(workspace::path(folder)).sort_by_file_name() {
+        let entry = entry.with_context(|| folder.to_owned())?;
+        if entry.file_name().to_string_lossy().ends_with(".test.mjs") {
+            files.push(entry.into_path());
+        }
+    }
+    if files.is_empty() {
+        bail!("there is no *.test.mjs in {folder}");
+    }
+    let test = Cmd::new("node").args(["--test", "--test-reporter=spec", "--test-concurrency=1"]);
+    with_tools(test.args(files))
+}
+
+/// Tells a JavaScript suite where things are.
+fn with_tools(cmd: Cmd) -> anyhow::Result<Cmd> {
+    let binary = |runtime: Runtime| runtime.binary();
+    let mut cmd = cmd
+        .env("EDGEPOOL_XTASK", std::env::current_exe()?)
+        .env("EDGEPOOL_PACKAGE", build::package_folder())
+        .env("EDGEPOOL_TARBALL", build::tarball())
+        .env("EDGEPOOL_WORKERD", binary(Runtime::Workerd)?)
+        .env("EDGEPOOL_DENO", binary(Runtime::Deno)?)
+        .env("EDGEPOOL_BUN", binary(Runtime::Bun)?);
+    if let Ok(chromium) = needs::chromium() {
+        cmd = cmd.env("EDGEPOOL_CHROMIUM", chromium);
+    }
+    Ok(cmd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_in_both_tiers() {
+        for full in [false, true] {
+            let mut names: Vec<_> = all(Tier { full }).into_iter().map(|s| s.name).collect();
+            let count = names.len();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), count);
+        }
+    }
+}
