@@ -7,8 +7,9 @@ import { after, before, beforeEach, test } from "node:test";
 import { CHAT, RawRequest, chat } from "../lib/client.mjs";
 import { RUNTIME } from "../lib/process.mjs";
 import { startGateway, startSimulator } from "../lib/servers.mjs";
-import { sleep } from "../lib/time.mjs";
+import { eventually, sleep } from "../lib/time.mjs";
 
+const HEADERS_MS = 1_000;
 const FIRST_MS = 1_200;
 const STALL_MS = 900;
 /** For timers, the statistics and a busy machine. */
@@ -17,7 +18,11 @@ let simulator, gateway;
 
 before(async () => {
   simulator = await startSimulator({ max: 8, "latency-ms": 5, "first-token-ms": 5 });
-  const clocks = { first_content_timeout_ms: FIRST_MS, stall_timeout_ms: STALL_MS };
+  const clocks = {
+    headers_timeout_ms: HEADERS_MS,
+    first_content_timeout_ms: FIRST_MS,
+    stall_timeout_ms: STALL_MS,
+  };
   gateway = await startGateway({
     providers: { one: { kind: "openai", url: `${simulator.url}/v1`, max: 1, ...clocks } },
   });
@@ -54,6 +59,19 @@ test(`${RUNTIME}: a stalled upstream whose client closed is bounded by the stall
   assert.equal((await simulator.rest()).cancelled, 1);
 });
 
+test(`${RUNTIME}: an upstream without headers whose client closed is bounded too`, async (t) => {
+  const headers = { "x-sim-latency-ms": "60000" };
+  const raw = new RawRequest(`${gateway.url}/one${CHAT}`, { headers });
+  const start = performance.now();
+  await eventually(2_000, "held", async () => (await gateway.stats("one")).in_use === 1);
+  raw.leave();
+  await gateway.rest("one", 10_000);
+  const held = Math.round(performance.now() - start);
+  t.diagnostic(`place back after ${held} ms; the clock is ${HEADERS_MS} ms`);
+  assert.ok(held <= HEADERS_MS + MARGIN_MS, `${held} ms`);
+  assert.equal((await simulator.rest()).cancelled, 1);
+});
+
 test(`${RUNTIME}: a client that resets gives its place back before any clock`, async (t) => {
   const held = await heldAfter("silent", ({ status }) => status === 200, (raw) => raw.reset());
   t.diagnostic(`place back after ${held} ms`);
@@ -81,7 +99,7 @@ test(`${RUNTIME}: a slow stream that keeps coming is not cut by the clocks`, asy
 
 test(`${RUNTIME}: who waits behind a silent request is served when its clock has run`, async (t) => {
   const silent = chat(`${gateway.url}/one`, { headers: { "x-sim-fault": "silent" } });
-  await (await silent).headers;
+  await silent;
   const start = performance.now();
   const response = await chat(`${gateway.url}/one`, { headers: { "x-sim-chunks": "1" } });
   await response.text();

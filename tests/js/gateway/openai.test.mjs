@@ -12,7 +12,7 @@ import { within } from "../lib/time.mjs";
 const SCRIPT = fileURLToPath(new URL("../lib/openai-client.mjs", import.meta.url));
 const HOSTS = {
   node: [process.execPath, []],
-  deno: [`${ROOT}www/node_modules/.bin/deno`, ["run", "-A", "--no-lock", "--node-modules-dir=manual"]],
+  deno: [process.env.EDGEPOOL_DENO ?? `${ROOT}www/node_modules/.bin/deno`, ["run", "-A", "--no-lock", "--node-modules-dir=manual"]],
 };
 let simulator, gateway;
 

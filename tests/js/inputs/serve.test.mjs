@@ -1,0 +1,234 @@
+// Bad input to `serve`: an error that names the option and what it takes, at once, and nothing
+// left running.
+
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { Child, XTASK } from "../lib/process.mjs";
+import { eventually, within } from "../lib/time.mjs";
+
+/** Bad input is told before anything is built. */
+const AT_ONCE_MS = 5_000;
+let folder;
+
+before(() => (folder = mkdtempSync(join(tmpdir(), "edgepool-inputs-"))));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs `serve`, which is expected to fail; gives its output. */
+async function refused(args, { env = {}, ms = AT_ONCE_MS } = {}) {
+  const child = new Child(XTASK, ["serve", ...args], { env });
+  const ended = within(ms, `the refusal of ${args.join(" ")}`, child.ended);
+  const code = await ended.catch(async (error) => {
+    await child.stop();
+    throw new Error(`${error.message}\n${child.output}`);
+  });
+  assert.ok(Number.isInteger(code) && code !== 0, `code ${code}: ${child.output}`);
+  assert.doesNotMatch(child.output, /panicked|RUST_BACKTRACE/);
+  assert.equal(child.stdout, "", "a refusal prints no address");
+  assert.deepEqual(await child.leftAfter(2_000), [], "no process is left");
+  return child.output;
+}
+
+function file(name, text) {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+/** Each row: what is wrong, the arguments, the configuration file, what the error must say. */
+const ROWS = [
+  ["a URL that is none", ["--provider", "a=openai,nonsense"], undefined, /--provider.*"nonsense".*no URL/],
+  ["a URL of another scheme", ["--provider", "a=openai,ftp://h"], undefined, /--provider.*ftp:\/\/h.*http:/],
+  ["an unknown kind", ["--provider", "a=gopher,http://h"], undefined, /gopher.*openai, anthropic, ollama/],
+  ["max=0", ["--provider", "a=openai,http://h,max=0"], undefined, /--provider.*max is 0.*1 to 65535/],
+  ["max=many", ["--provider", "a=openai,http://h,max=many"], undefined, /max is "many"/],
+  ["a provider without a URL", ["--provider", "a=openai"], undefined, /NAME=KIND,URL\[,max=N\]/],
+  [
+    "a name given twice",
+    ["--provider", "a=openai,http://h", "--provider", "a=http,http://i"],
+    undefined,
+    /provider a is named twice/,
+  ],
+  ["a reserved name", ["--provider", "stats=openai,http://h"], undefined, /stats.*reserved.*healthz.*metrics/],
+  ["a name with a slash", ["--provider", "a/b=openai,http://h"], undefined, /"a\/b".*no provider name/],
+  ["an unknown runtime", ["--runtime", "perl"], undefined, /--runtime[^]*workerd, deno, node, bun/],
+  ["a port past the last", ["--port", "65536"], undefined, /--port[^]*65536|65536[^]*--port/],
+  ["a simulator of none", ["--sim-max", "0"], undefined, /--sim-max/],
+  ["an unknown option", ["--prot", "1"], undefined, /--prot[^]*--port/],
+  ["a file that is missing", ["--config", "/nowhere/at-all.toml"], undefined, /--config \/nowhere\/at-all/],
+  ["an empty file", [], "", /--config[^]*empty[^]*\[providers\.NAME\]/],
+  ["a file with comments only", [], "# nothing\n", /--config[^]*empty/],
+  ["an empty table of providers", [], "[providers]\n", /\[providers\] is empty/],
+  ["a file that is no TOML", [], "what is this", /--config[^]*line 1/],
+  ["an unknown table", [], "[pools]\nmax = 1\n", /pools[^]*gateway[^]*pool[^]*providers/],
+  ["an unknown key", [], "[gateway]\nprot = 1\n", /line 1[^]*prot[^]*runtime[^]*port/],
+  [
+    "an unknown key of a provider",
+    [],
+    "[providers.a]\nkind = 'http'\nurl = 'http://h'\nmaximum = 1\n",
+    /maximum[^]*max/,
+  ],
+  [
+    "max = 0 in the file",
+    [],
+    "[providers.a]\nkind = 'http'\nurl = 'http://h'\nmax = 0\n",
+    /line 4[^]*max is 0[^]*1 to 65535/,
+  ],
+  [
+    "a URL that is none in the file",
+    [],
+    "[providers.a]\nkind = 'http'\nurl = 'h'\n",
+    /providers\.a\.url[^]*no URL/,
+  ],
+  [
+    "an unknown kind in the file",
+    [],
+    "[providers.a]\nkind = 'ftp'\nurl = 'http://h'\n",
+    /ftp[^]*openai/,
+  ],
+  [
+    "a table given twice",
+    [],
+    "[providers.a]\nkind='http'\nurl='http://h'\n[providers.a]\nkind='http'\nurl='http://h'\n",
+    /duplicate|twice/,
+  ],
+  [
+    "a reserved name in the file",
+    [],
+    "[providers.metrics]\nkind = 'http'\nurl = 'http://h'\n",
+    /metrics[^]*reserved/,
+  ],
+  [
+    "a time of zero",
+    [],
+    "[pool]\nacquire_timeout_ms = 0\n[providers.a]\nkind = 'http'\nurl = 'http://h'\n",
+    /1 to 2147483647/,
+  ],
+  [
+    "a variable that is not set",
+    [],
+    "[providers.a]\nkind='http'\nurl='http://h'\nkey_env='NOT_SET_ANYWHERE'\n",
+    /key_env[^]*NOT_SET_ANYWHERE/,
+  ],
+];
+
+for (const [index, [what, args, text, says]] of ROWS.entries()) {
+  test(`serve refuses ${what}`, async () => {
+    const config = text === undefined ? [] : ["--config", file(`row-${index}.toml`, text)];
+    assert.match(await refused([...args, ...config]), says);
+  });
+}
+
+test("serve refuses a port in use, and names it", async () => {
+  const taken = createServer();
+  await new Promise((done) => taken.listen(0, "127.0.0.1", done));
+  const { port } = taken.address();
+  try {
+    const said = await refused(["--port", String(port)]);
+    assert.match(said, new RegExp(`port ${port}.*in use.*--port`));
+  } finally {
+    taken.close();
+  }
+});
+
+/** Makes a folder with links to every program of the PATH except those that Node brings. */
+function pathWithoutNode() {
+  const bin = join(folder, "bin-without-node");
+  mkdirSync(bin, { recursive: true });
+  const skip = new Set(["node", "nodejs", "npm", "npx", "corepack"]);
+  for (const from of process.env.PATH.split(":")) {
+    for (const name of names(from).filter((name) => !skip.has(name))) {
+      try {
+        symlinkSync(join(from, name), join(bin, name));
+      } catch (error) {
+        // The first of a name is the one that counts.
+        if (error.code !== "EEXIST") throw error;
+      }
+    }
+  }
+  return bin;
+}
+
+function names(path) {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+test("serve without Node says that it is missing, and how to get it", async () => {
+  const said = await refused(["--port", "0"], { env: { PATH: pathWithoutNode() }, ms: 20_000 });
+  assert.match(said, /Node\.js is missing.*`node`.*install Node\.js 20 or newer/);
+});
+
+test("serve with a Node that is too old names its version", async () => {
+  const bin = join(folder, "old-node");
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, "node"), "#!/bin/sh\necho v18.0.0\n");
+  chmodSync(join(bin, "node"), 0o755);
+  const env = { PATH: `${bin}:${process.env.PATH}` };
+  const said = await refused(["--port", "0"], { env, ms: 20_000 });
+  assert.match(said, /v18\.0\.0 is too old.*Node\.js 20 or newer/);
+});
+
+for (const option of ["--max=0", "--chunks=0", "--max=65536", "--latency-ms=-1", "--port=65536"]) {
+  test(`simulate refuses ${option}`, async () => {
+    const child = new Child(XTASK, ["simulate", option]);
+    assert.notEqual(await within(AT_ONCE_MS, option, child.ended), 0);
+    assert.match(child.output, new RegExp(option.split("=")[0]));
+  });
+}
+
+for (const runtime of ["workerd", "deno", "node", "bun"]) {
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]]) {
+    test(`${signal} ends every process of serve in ${runtime}`, async (t) => {
+      const child = new Child(XTASK, ["serve", "--runtime", runtime, "--port", "0"]);
+      await child.line(/^ready$/m, 300_000);
+      const before = child.left();
+      assert.ok(before.length >= 3, `command, simulator, runtime: ${before.length}`);
+      const url = child.stdout.match(/^gateway\s+(http:\S+)/m)[1];
+      assert.equal((await fetch(new URL("/healthz", url))).status, 200);
+      const start = performance.now();
+      assert.equal(await child.stop(signal), code);
+      assert.deepEqual(await child.leftAfter(3_000), []);
+      t.diagnostic(`${before.length} processes gone in ${Math.round(performance.now() - start)} ms`);
+      await assert.rejects(fetch(url), "nobody listens any more");
+    });
+  }
+}
+
+test("Ctrl-C ends serve while a stream is open", async () => {
+  const child = new Child(XTASK, ["serve", "--port", "0"]);
+  await child.line(/^ready$/m, 300_000);
+  const url = child.stdout.match(/^gateway\s+(http:\S+)/m)[1];
+  const endless = await fetch(new URL("/sim/v1/chat/completions", url), {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-sim-fault": "never-ends" },
+    body: JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "x" }] }),
+  });
+  const reader = endless.body.getReader();
+  await reader.read();
+  assert.equal(await child.stop("SIGINT"), 130);
+  assert.deepEqual(await child.leftAfter(3_000), []);
+  const end = async () => {
+    for (;;) if ((await reader.read()).done) return;
+  };
+  await within(5_000, "the end of the stream", end().catch(() => {}));
+});
+
+test("a runtime that dies by itself ends serve with an error", async () => {
+  const child = new Child(XTASK, ["serve", "--runtime", "node", "--port", "0"]);
+  await child.line(/^ready$/m, 300_000);
+  const runtime = child.left().find(({ cmdline }) => cmdline.includes("node.mjs"));
+  process.kill(runtime.pid, "SIGKILL");
+  assert.equal(await within(10_000, "the end of serve", child.ended), 1);
+  assert.match(child.output, /node ended by itself/);
+  const { seen } = await eventually(3_000, "no process is left", () => child.left().length === 0);
+  assert.ok(seen);
+});
