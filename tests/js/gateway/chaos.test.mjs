@@ -132,7 +132,9 @@ for (const seed of SEEDS) {
     assert.equal(counts.complete, REQUESTS - CUTS, JSON.stringify(counts));
     assert.ok(counts.cut >= CUTS - 5, `cut in time: ${JSON.stringify(counts)}`);
     for (const stage of ["queued", "before headers", "mid-stream"]) {
-      for (const how of ["RST", "FIN"]) assert.ok(stages[`${stage}, ${how}`] > 0, `${stage}, ${how}`);
+      for (const how of ["RST", "FIN"]) {
+        assert.ok(stages[`${stage}, ${how}`] > 0, `${stage}, ${how}`);
+      }
     }
     const limit = RUNTIME === "workerd" ? LEASE_TTL_MS + 2_000 : 3_000;
     const rest = await gateway.rest("two", limit);

@@ -52,7 +52,7 @@ test(`${RUNTIME}: a silent upstream whose client closed is bounded by first cont
   assert.equal((await simulator.rest()).cancelled, 1);
 });
 
-test(`${RUNTIME}: a stalled upstream whose client closed is bounded by the stall clock`, async (t) => {
+test(`${RUNTIME}: a stalled upstream whose client closed is bounded by its clock`, async (t) => {
   const held = await heldAfter("stall", ({ events }) => events >= 3, (raw) => raw.leave());
   t.diagnostic(`place back after ${held} ms; the clock is ${STALL_MS} ms`);
   assert.ok(held <= STALL_MS + MARGIN_MS, `${held} ms`);
@@ -97,7 +97,7 @@ test(`${RUNTIME}: a slow stream that keeps coming is not cut by the clocks`, asy
   assert.match(await response.text(), /data: \[DONE\]\n\n$/);
 });
 
-test(`${RUNTIME}: who waits behind a silent request is served when its clock has run`, async (t) => {
+test(`${RUNTIME}: who waits behind a silent request is served after its clock`, async (t) => {
   const silent = chat(`${gateway.url}/one`, { headers: { "x-sim-fault": "silent" } });
   await silent;
   const start = performance.now();

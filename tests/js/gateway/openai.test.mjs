@@ -10,9 +10,10 @@ import { startGateway, startSimulator } from "../lib/servers.mjs";
 import { within } from "../lib/time.mjs";
 
 const SCRIPT = fileURLToPath(new URL("../lib/openai-client.mjs", import.meta.url));
+const DENO = process.env.EDGEPOOL_DENO ?? `${ROOT}www/node_modules/.bin/deno`;
 const HOSTS = {
   node: [process.execPath, []],
-  deno: [process.env.EDGEPOOL_DENO ?? `${ROOT}www/node_modules/.bin/deno`, ["run", "-A", "--no-lock", "--node-modules-dir=manual"]],
+  deno: [DENO, ["run", "-A", "--no-lock", "--node-modules-dir=manual"]],
 };
 let simulator, gateway;
 

@@ -70,8 +70,8 @@ test(`${RUNTIME}: no key is in a page, a statistic, an answer or an error`, asyn
     const { status, rawHeaders, body } = await send(`${gateway.url}${path}`);
     assertClean(path, `${status} ${rawHeaders} ${body}`);
   }
-  const assets = (await send(`${gateway.url}/`)).body.toString().matchAll(/(?:src|href)="([^"]+)"/g);
-  for (const [, path] of assets) {
+  const page = (await send(`${gateway.url}/`)).body.toString();
+  for (const [, path] of page.matchAll(/(?:src|href)="([^"]+)"/g)) {
     const asset = new URL(path, gateway.url);
     assert.equal(asset.origin, gateway.url, "the page needs nothing but the gateway");
     assertClean(path, (await send(asset)).body.toString("latin1"));

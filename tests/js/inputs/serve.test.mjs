@@ -40,87 +40,73 @@ function file(name, text) {
   return path;
 }
 
-/** Each row: what is wrong, the arguments, the configuration file, what the error must say. */
+/** What is wrong; the providers, other options or the file that say so; what the error says. */
 const ROWS = [
-  ["a URL that is none", ["--provider", "a=openai,nonsense"], undefined, /--provider.*"nonsense".*no URL/],
-  ["a URL of another scheme", ["--provider", "a=openai,ftp://h"], undefined, /--provider.*ftp:\/\/h.*http:/],
-  ["an unknown kind", ["--provider", "a=gopher,http://h"], undefined, /gopher.*openai, anthropic, ollama/],
-  ["max=0", ["--provider", "a=openai,http://h,max=0"], undefined, /--provider.*max is 0.*1 to 65535/],
-  ["max=many", ["--provider", "a=openai,http://h,max=many"], undefined, /max is "many"/],
-  ["a provider without a URL", ["--provider", "a=openai"], undefined, /NAME=KIND,URL\[,max=N\]/],
-  [
-    "a name given twice",
-    ["--provider", "a=openai,http://h", "--provider", "a=http,http://i"],
-    undefined,
-    /provider a is named twice/,
-  ],
-  ["a reserved name", ["--provider", "stats=openai,http://h"], undefined, /stats.*reserved.*healthz.*metrics/],
-  ["a name with a slash", ["--provider", "a/b=openai,http://h"], undefined, /"a\/b".*no provider name/],
-  ["an unknown runtime", ["--runtime", "perl"], undefined, /--runtime[^]*workerd, deno, node, bun/],
-  ["a port past the last", ["--port", "65536"], undefined, /--port[^]*65536|65536[^]*--port/],
-  ["a simulator of none", ["--sim-max", "0"], undefined, /--sim-max/],
-  ["an unknown option", ["--prot", "1"], undefined, /--prot[^]*--port/],
-  ["a file that is missing", ["--config", "/nowhere/at-all.toml"], undefined, /--config \/nowhere\/at-all/],
-  ["an empty file", [], "", /--config[^]*empty[^]*\[providers\.NAME\]/],
-  ["a file with comments only", [], "# nothing\n", /--config[^]*empty/],
-  ["an empty table of providers", [], "[providers]\n", /\[providers\] is empty/],
-  ["a file that is no TOML", [], "what is this", /--config[^]*line 1/],
-  ["an unknown table", [], "[pools]\nmax = 1\n", /pools[^]*gateway[^]*pool[^]*providers/],
-  ["an unknown key", [], "[gateway]\nprot = 1\n", /line 1[^]*prot[^]*runtime[^]*port/],
-  [
-    "an unknown key of a provider",
-    [],
-    "[providers.a]\nkind = 'http'\nurl = 'http://h'\nmaximum = 1\n",
-    /maximum[^]*max/,
-  ],
-  [
-    "max = 0 in the file",
-    [],
-    "[providers.a]\nkind = 'http'\nurl = 'http://h'\nmax = 0\n",
-    /line 4[^]*max is 0[^]*1 to 65535/,
-  ],
-  [
-    "a URL that is none in the file",
-    [],
-    "[providers.a]\nkind = 'http'\nurl = 'h'\n",
-    /providers\.a\.url[^]*no URL/,
-  ],
-  [
-    "an unknown kind in the file",
-    [],
-    "[providers.a]\nkind = 'ftp'\nurl = 'http://h'\n",
-    /ftp[^]*openai/,
-  ],
-  [
-    "a table given twice",
-    [],
-    "[providers.a]\nkind='http'\nurl='http://h'\n[providers.a]\nkind='http'\nurl='http://h'\n",
-    /duplicate|twice/,
-  ],
-  [
-    "a reserved name in the file",
-    [],
-    "[providers.metrics]\nkind = 'http'\nurl = 'http://h'\n",
-    /metrics[^]*reserved/,
-  ],
-  [
-    "a time of zero",
-    [],
-    "[pool]\nacquire_timeout_ms = 0\n[providers.a]\nkind = 'http'\nurl = 'http://h'\n",
-    /1 to 2147483647/,
-  ],
-  [
-    "a variable that is not set",
-    [],
-    "[providers.a]\nkind='http'\nurl='http://h'\nkey_env='NOT_SET_ANYWHERE'\n",
-    /key_env[^]*NOT_SET_ANYWHERE/,
-  ],
+  { what: "a URL that is none", args: ["a=openai,nonsense"], says: /"nonsense".*no URL/ },
+  { what: "a URL of another scheme", args: ["a=openai,ftp://h"], says: /ftp:\/\/h.*http:/ },
+  { what: "an unknown kind", args: ["a=gopher,http://h"], says: /gopher.*openai, anthropic/ },
+  { what: "max=0", args: ["a=openai,http://h,max=0"], says: /max is 0.*1 to 65535/ },
+  { what: "max=many", args: ["a=openai,http://h,max=many"], says: /max is "many"/ },
+  { what: "a provider without a URL", args: ["a=openai"], says: /NAME=KIND,URL\[,max=N\]/ },
+  {
+    what: "a name given twice",
+    args: ["a=openai,http://h", "a=http,http://i"],
+    says: /provider a is named twice/,
+  },
+  { what: "a reserved name", args: ["stats=http,http://h"], says: /stats.*reserved.*healthz/ },
+  { what: "a name with a slash", args: ["a/b=http,http://h"], says: /"a\/b".*no provider name/ },
+  { what: "an unknown runtime", options: ["--runtime", "perl"], says: /--runtime[^]*workerd/ },
+  { what: "a port past the last", options: ["--port", "65536"], says: /65536[^]*--port/ },
+  { what: "a simulator of none", options: ["--sim-max", "0"], says: /--sim-max/ },
+  { what: "an unknown option", options: ["--prot", "1"], says: /--prot[^]*--port/ },
+  { what: "a missing file", options: ["--config", "/none/such"], says: /--config \/none\/such/ },
+  { what: "an empty file", text: "", says: /--config[^]*empty[^]*\[providers\.NAME\]/ },
+  { what: "a file of comments only", text: "# nothing\n", says: /--config[^]*empty/ },
+  { what: "an empty table of providers", text: "[providers]\n", says: /\[providers\] is empty/ },
+  { what: "a file that is no TOML", text: "what is this", says: /--config[^]*line 1/ },
+  { what: "an unknown table", text: "[pools]\nmax = 1\n", says: /pools[^]*gateway[^]*providers/ },
+  { what: "an unknown key", text: "[gateway]\nprot = 1\n", says: /prot[^]*runtime[^]*port/ },
+  { what: "an unknown key of a provider", text: provider("maximum = 1"), says: /maximum[^]*max/ },
+  { what: "max = 0 in the file", text: provider("max = 0"), says: /line 4[^]*max is 0[^]*65535/ },
+  {
+    what: "a URL that is none in the file",
+    text: "[providers.a]\nkind = 'http'\nurl = 'h'\n",
+    says: /providers\.a\.url[^]*no URL/,
+  },
+  {
+    what: "an unknown kind in the file",
+    text: "[providers.a]\nkind = 'ftp'\nurl = 'http://h'\n",
+    says: /ftp[^]*openai/,
+  },
+  { what: "a table given twice", text: provider() + provider(), says: /duplicate|twice/ },
+  {
+    what: "a reserved name in the file",
+    text: "[providers.metrics]\nkind = 'http'\nurl = 'http://h'\n",
+    says: /metrics[^]*reserved/,
+  },
+  {
+    what: "a time of zero",
+    text: `[pool]\nacquire_timeout_ms = 0\n${provider()}`,
+    says: /line 2[^]*1 to 2147483647/,
+  },
+  {
+    what: "a variable that is not set",
+    text: provider("key_env = 'NOT_SET_ANYWHERE'"),
+    says: /key_env[^]*NOT_SET_ANYWHERE/,
+  },
 ];
 
-for (const [index, [what, args, text, says]] of ROWS.entries()) {
+function provider(more = "") {
+  return `[providers.a]\nkind = 'http'\nurl = 'http://h'\n${more}\n`;
+}
+
+for (const [index, { what, args = [], options = [], text, says }] of ROWS.entries()) {
   test(`serve refuses ${what}`, async () => {
+    const providers = args.flatMap((value) => ["--provider", value]);
     const config = text === undefined ? [] : ["--config", file(`row-${index}.toml`, text)];
-    assert.match(await refused([...args, ...config]), says);
+    const said = await refused([...providers, ...options, ...config]);
+    assert.match(said, says);
+    if (args.length > 0 && !what.includes("twice")) assert.match(said, /--provider/);
   });
 }
 
@@ -197,7 +183,8 @@ for (const runtime of ["workerd", "deno", "node", "bun"]) {
       const start = performance.now();
       assert.equal(await child.stop(signal), code);
       assert.deepEqual(await child.leftAfter(3_000), []);
-      t.diagnostic(`${before.length} processes gone in ${Math.round(performance.now() - start)} ms`);
+      const took = Math.round(performance.now() - start);
+      t.diagnostic(`${before.length} processes gone in ${took} ms`);
       await assert.rejects(fetch(url), "nobody listens any more");
     });
   }

@@ -63,7 +63,7 @@ export class Child {
         const whole = this.stdout.slice(0, this.stdout.lastIndexOf("\n") + 1);
         const match = whole.match(pattern);
         if (match) done(match);
-        else if (this.code !== undefined) fail(new Error(`ended with ${this.code}: ${this.output}`));
+        else if (this.code !== undefined) fail(new Error(`ended by ${this.code}: ${this.output}`));
       };
       this.listeners.add(listener);
       listener();
