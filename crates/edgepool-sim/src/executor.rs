@@ -18,6 +18,14 @@ use crate::{Rng, SimClock};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(u64);
 
+impl TaskId {
+    /// Returns the task's number: how many were spawned before it.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// What an executor does to its tasks beyond running them, each in so many of 1,000 steps.
 ///
 /// All of it is allowed by the contract of futures, so code that minds it is at fault.
