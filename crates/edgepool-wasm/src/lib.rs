@@ -1,1 +1,10 @@
-//! edgepool-wasm
+//! The pool for JavaScript: integer exports over [`edgepool::ledger`], which the npm package
+//! drives, and a JS clock and a fetch-backed client for Rust on wasm (feature `client`).
+//!
+//! In the exports everything is a number. A pool is a small integer; a key is
+//! `generation * 2^20 + index`, exact in an `f64`; a time is milliseconds since the origin of the
+//! caller's clock. Nothing here calls into JavaScript: effects wait until they are asked for, so
+//! no JavaScript runs while a ledger is in use.
+
+pub mod exports;
+mod pools;

@@ -1,0 +1,107 @@
+// Builds the npm package from the sources here and the glue that wasm-bindgen made:
+//   node build.mjs --glue DIR --out DIR --version V
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, "../../..");
+const options = { glue: { type: "string" }, out: { type: "string" }, version: { type: "string" } };
+const { glue, out, version } = parseArgs({ options }).values;
+if (!glue || !out || !version) {
+  console.error("usage: node build.mjs --glue DIR --out DIR --version V");
+  process.exit(2);
+}
+
+const GLUE = "edgepool_wasm";
+// The entries, by the part of the package's name after the slash. Only these and the modules that
+// name the wasm do anything when they are imported: they say where the module comes from.
+const ENTRIES = {
+  ".": { node: "index", workerd: "workerd" },
+  "./clients": { node: "clients-index", workerd: "clients-workerd" },
+  "./slim": { node: "slim" },
+  "./slim/clients": { node: "clients-slim" },
+};
+const WORKERD_ONLY = ["workerd", "clients-workerd", "module"];
+const EFFECTFUL = ["index", "workerd", "clients-index", "clients-workerd", "inline", "module"];
+
+const sources = readdirSync(join(here, "src"))
+  .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
+  .map((name) => name.slice(0, -3));
+const wasm = readFileSync(join(glue, `${GLUE}_bg.wasm`));
+const dist = join(out, "dist");
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(join(dist, "cjs"), { recursive: true });
+writeFileSync(join(dist, "edgepool.wasm"), wasm);
+await emit("esm", dist, sources);
+await emit("cjs", join(dist, "cjs"), sources.filter((name) => !WORKERD_ONLY.includes(name)));
+writeFileSync(join(dist, "cjs", "package.json"), '{ "type": "commonjs" }\n');
+emitTypes();
+writeFileSync(join(out, "package.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
+cpSync(join(here, "README.md"), join(out, "README.md"));
+for (const licence of ["LICENSE-MIT", "LICENSE-APACHE"]) {
+  if (existsSync(join(root, licence))) cpSync(join(root, licence), join(out, licence));
+}
+
+/** Writes the modules one by one, and beside them the glue and the bytes of the wasm. */
+async function emit(format, outdir, names) {
+  const common = { format, target: "es2022", legalComments: "none", logLevel: "warning" };
+  const entryPoints = names.map((name) => join(here, "src", `${name}.ts`));
+  await build({ ...common, entryPoints, outdir, outbase: join(here, "src") });
+  const contents = `export { initSync } from "./${GLUE}.js";`;
+  const stdin = { contents, resolveDir: resolve(glue) };
+  await build({ ...common, stdin, bundle: true, outfile: join(outdir, "glue.js") });
+  const name = format === "esm" ? "export const wasmBase64" : "exports.wasmBase64";
+  writeFileSync(join(outdir, "wasm-base64.js"), `${name} = "${wasm.toString("base64")}";\n`);
+}
+
+function emitTypes() {
+  const tsc = join(here, "node_modules", ".bin", "tsc");
+  const project = join(here, "tsconfig.json");
+  execFileSync(tsc, ["--project", project, "--outDir", dist], { stdio: "inherit" });
+  const types = readdirSync(dist).filter((name) => name.endsWith(".d.ts"));
+  for (const name of types) {
+    if (WORKERD_ONLY.includes(name.slice(0, -5))) continue;
+    cpSync(join(dist, name), join(dist, "cjs", name));
+  }
+}
+
+function manifest() {
+  const exported = {};
+  for (const [path, { node, workerd }] of Object.entries(ENTRIES)) {
+    exported[path] = {
+      ...(workerd ? { workerd: condition(workerd) } : {}),
+      import: condition(node),
+      require: condition(`cjs/${node}`),
+      default: condition(node),
+    };
+  }
+  exported["./edgepool.wasm"] = "./dist/edgepool.wasm";
+  exported["./package.json"] = "./package.json";
+  return {
+    name: "edgepool",
+    version,
+    description: "One pool for Workers, Deno, Node, Bun and browsers: bounded, fair, never lost",
+    license: "MIT OR Apache-2.0",
+    repository: { type: "git", url: "git+https://github.com/edgepool/edgepool.git" },
+    keywords: ["pool", "workers", "workerd", "deno", "bun", "wasm", "llm", "concurrency"],
+    type: "module",
+    engines: { node: ">=20" },
+    exports: exported,
+    types: "./dist/index.d.ts",
+    main: "./dist/cjs/index.js",
+    module: "./dist/index.js",
+    sideEffects: EFFECTFUL.flatMap((name) =>
+      WORKERD_ONLY.includes(name) ? [`./dist/${name}.js`] : [`./dist/${name}.js`, `./dist/cjs/${name}.js`],
+    ),
+    files: ["dist"],
+  };
+}
+
+function condition(name) {
+  return { types: `./dist/${name}.d.ts`, default: `./dist/${name}.js` };
+}

@@ -1,0 +1,326 @@
+import { type BodyEnd, bindBody, hasNoBody } from "./body.js";
+import { type Clock, setBackgroundTimer, systemClock } from "./clock.js";
+import { PoolError, type PoolErrorCode } from "./errors.js";
+import { hold } from "./hold.js";
+import type { Lease, RequestScope } from "./lease.js";
+import { checkNames, readDuration, readFunction, wrong } from "./options.js";
+import { Pool, type PoolOptions, type PoolStats } from "./pool.js";
+import {
+  type ProviderKind, type ProviderOptions, type ProviderSettings, authorise, readProvider,
+  resolveUrl,
+} from "./provider.js";
+import { refusalCode, refusalResponse } from "./refusal.js";
+import type { Mode } from "./runtime.js";
+
+/** What happened to a call, for an observer; durations in ms. */
+export type ClientEvent =
+  | { type: "acquired"; provider: string; waitMs: number }
+  | { type: "refused"; provider: string; code: PoolErrorCode }
+  | {
+      type: "ended";
+      provider: string;
+      how: BodyEnd;
+      waitMs: number;
+      heldMs: number;
+      /** Missing if no headers came. */
+      status?: number;
+      headersMs?: number;
+      firstByteMs?: number;
+    };
+
+/** A `fetch` that sends through the pool. */
+export type PooledFetch = (
+  input: RequestInfo | URL, init?: RequestInit & RequestScope,
+) => Promise<Response>;
+
+/** The options of a client pool. */
+export interface ClientPoolOptions {
+  /** The providers by name. */
+  providers: Record<string, ProviderOptions>;
+  /** What sends; the default is the runtime's `fetch`. */
+  fetch?: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
+  /** As in `PoolOptions`. */
+  mode?: Mode;
+  clock?: Clock;
+  /** Edge mode: how long a call keeps its place when its request has died. Default 15,000. */
+  leaseTtl?: number;
+  /** Edge mode: how often a call renews its place. Default 5,000. */
+  heartbeat?: number;
+  /** Hears of each call. What it throws is dropped. */
+  observer?: (event: ClientEvent) => void;
+}
+
+/** What `ClientPool.stats` tells; `scope` says that the limits hold for this isolate. */
+export interface ClientPoolStats {
+  scope: "isolate";
+  providers: Record<string, PoolStats & { kind: ProviderKind }>;
+  total: PoolStats;
+}
+
+interface Provider extends ProviderSettings {
+  name: string;
+  pool: Pool<number>;
+}
+
+const OPTIONS = [
+  "providers", "fetch", "mode", "clock", "leaseTtl", "heartbeat", "observer",
+] as const;
+
+/** Limits the calls to providers of HTTP services, each to its own number at once. */
+export class ClientPool {
+  private readonly providers = new Map<string, Provider>();
+  private readonly options: ClientPoolOptions;
+  private readonly clock: Clock;
+
+  /** Throws a TypeError that names the option if one is unknown, of a wrong type or out of range. */
+  constructor(options: ClientPoolOptions) {
+    checkNames("ClientPool", options, OPTIONS);
+    readFunction("ClientPool", "fetch", options.fetch, false);
+    readFunction("ClientPool", "observer", options.observer, false);
+    this.options = options;
+    this.clock = options.clock ?? systemClock;
+    checkNames("ClientPool: providers", options.providers, Object.keys(options.providers ?? {}));
+    for (const [name, provider] of Object.entries(options.providers)) {
+      if (name === "") throw wrong("ClientPool", "providers", "names that are not empty", name);
+      this.providers.set(name, this.open(name, readProvider(name, provider)));
+    }
+  }
+
+  private open(name: string, settings: ProviderSettings): Provider {
+    const { mode, clock } = this.options;
+    const { max, maxWaiting, acquireTimeout } = settings;
+    const leaseTtl = readDuration("ClientPool", "leaseTtl", this.options.leaseTtl, 15_000, 1);
+    const heartbeat = this.options.heartbeat ?? leaseTtl / 3;
+    let places = 0;
+    const shared: Partial<PoolOptions<number>> = {};
+    if (mode !== undefined) shared.mode = mode;
+    if (clock !== undefined) shared.clock = clock;
+    const create = (): number => places++;
+    const pool = new Pool({
+      ...shared, create, max, maxWaiting, acquireTimeout, leaseTtl, heartbeat,
+    });
+    return { ...settings, name, pool };
+  }
+
+  /** Tells whether there is a provider of that name. */
+  has(name: string): boolean {
+    return this.providers.has(name);
+  }
+
+  /** Lists the names of the providers. */
+  names(): string[] {
+    return [...this.providers.keys()];
+  }
+
+  /**
+   * Returns a `fetch` that waits for a place at the provider and holds it until the body of the
+   * answer has ended. Give `ctx` and `request` in its options in a Worker.
+   */
+  fetch(name: string): PooledFetch {
+    const provider = this.providers.get(name);
+    if (provider === undefined) return () => Promise.resolve(this.unknown(name));
+    return (input, init) => this.send(provider, input, init ?? {});
+  }
+
+  private unknown(name: string): Response {
+    this.tell({ type: "refused", provider: name, code: "unknown_provider" });
+    const known = this.names().join(", ");
+    return refusalResponse("unknown_provider", `no provider is named "${name}"; there are ${known}`);
+  }
+
+  private async send(
+    provider: Provider, input: RequestInfo | URL, init: RequestInit & RequestScope,
+  ): Promise<Response> {
+    const { ctx, request, ...rest } = init;
+    const signal = rest.signal ?? (input instanceof Request ? input.signal : undefined);
+    const prepared = prepare(provider, input, rest);
+    let lease: Lease<number>;
+    try {
+      lease = await provider.pool.acquire({ ctx, request, signal: signal ?? undefined });
+    } catch (error) {
+      if (!(error instanceof PoolError)) throw error;
+      return this.refuse(provider, refusalCode(error), error);
+    }
+    this.tell({ type: "acquired", provider: provider.name, waitMs: lease.waited });
+    const call = new Call(provider, lease, this.clock, (event) => this.tell(event));
+    try {
+      return await call.run(this.options.fetch ?? defaultFetch, prepared, signal);
+    } catch (error) {
+      if (!(error instanceof PoolError)) throw error;
+      return this.refuse(provider, refusalCode(error), error);
+    }
+  }
+
+  private refuse(provider: Provider, code: PoolErrorCode, error: PoolError): Response {
+    this.tell({ type: "refused", provider: provider.name, code });
+    if (provider.onRefusal === "throw") throw error;
+    return refusalResponse(code, `provider "${provider.name}": ${error.message}`);
+  }
+
+  private tell(event: ClientEvent): void {
+    try {
+      this.options.observer?.(event);
+    } catch {
+      // A call must not fail because somebody who looks on did.
+    }
+  }
+
+  /** Tells how each provider's pool stands, and all together. */
+  stats(): ClientPoolStats {
+    const providers: ClientPoolStats["providers"] = {};
+    const total: Record<string, number> = {};
+    for (const { name, kind, pool } of this.providers.values()) {
+      const stats = pool.stats();
+      providers[name] = { kind, ...stats };
+      for (const [key, value] of Object.entries(stats)) total[key] = (total[key] ?? 0) + value;
+    }
+    return { scope: "isolate", providers, total: total as PoolStats };
+  }
+
+  /**
+   * Closes every provider's pool. Resolves when no call is under way any more, or after `deadline`
+   * ms (default 30,000), to the number of calls that still are.
+   */
+  async close(options?: { deadline?: number }): Promise<number> {
+    const pools = [...this.providers.values()].map(({ pool }) => pool.close(options));
+    return (await Promise.all(pools)).reduce((sum, left) => sum + left, 0);
+  }
+}
+
+const defaultFetch: typeof fetch = (input, init) => globalThis.fetch(input, init);
+
+/** What is sent, made before anything waits so that a wrong call fails at once. */
+interface Prepared {
+  input: RequestInfo | URL;
+  init: RequestInit;
+}
+
+function prepare(provider: Provider, input: RequestInfo | URL, init: RequestInit): Prepared {
+  const isRequest = input instanceof Request;
+  const url = resolveUrl(provider.name, provider.base, isRequest ? input.url : String(input));
+  const headers = new Headers(init.headers ?? (isRequest ? input.headers : undefined));
+  authorise(headers, provider);
+  const streams = init.body instanceof ReadableStream ? { duplex: "half" } : {};
+  return { input: isRequest ? input : url, init: { ...streams, ...init, headers } };
+}
+
+/** One call from its lease to the end of its body. */
+class Call {
+  private readonly provider: Provider;
+  private readonly lease: Lease<number>;
+  private readonly clock: Clock;
+  private readonly tell: (event: ClientEvent) => void;
+  private readonly start: number;
+  private readonly controller = new AbortController();
+  private readonly reached: { status?: number; headersMs?: number; firstByteMs?: number } = {};
+
+  constructor(
+    provider: Provider, lease: Lease<number>, clock: Clock, tell: (event: ClientEvent) => void,
+  ) {
+    this.provider = provider;
+    this.lease = lease;
+    this.clock = clock;
+    this.tell = tell;
+    this.start = clock.now();
+  }
+
+  /** Sends, and gives the answer with a body that ends the call. */
+  async run(
+    send: typeof fetch, prepared: Prepared, signal: AbortSignal | null | undefined,
+  ): Promise<Response> {
+    const response = await this.awaitHeaders(send, prepared, signal);
+    this.reached.status = response.status;
+    this.reached.headersMs = this.clock.now() - this.start;
+    const { firstContentTimeout, stallTimeout } = this.provider;
+    const limits = { firstContentTimeout, stallTimeout, ...(signal ? { signal } : {}) };
+    const hooks = {
+      finish: (how: BodyEnd) => this.end(how),
+      onFirst: () => {
+        this.reached.firstByteMs = this.clock.now() - this.start;
+      },
+      breakOff: (reason: unknown) => this.controller.abort(reason),
+    };
+    return bindBody(this.lease, response, hooks, limits, this.headersFor(response));
+  }
+
+  private awaitHeaders(
+    send: typeof fetch, { input, init }: Prepared, signal: AbortSignal | null | undefined,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const stop = this.guard(signal, (how, reason) => {
+        if (!settle(how)) return;
+        this.controller.abort(reason);
+        reject(reason);
+      });
+      let waiting = true;
+      // Whatever settles first counts: not every `fetch` heeds its signal.
+      const settle = (how?: BodyEnd): boolean => {
+        const first = waiting;
+        waiting = false;
+        if (first) stop();
+        if (first && how !== undefined) this.end(how);
+        return first;
+      };
+      start(() => send(input, { ...init, signal: this.controller.signal })).then(
+        (response) => {
+          if (settle()) resolve(response);
+          else void response.body?.cancel().catch(() => undefined);
+        },
+        (error: unknown) => {
+          if (settle("error")) reject(unreachable(error));
+        },
+      );
+    });
+  }
+
+  /** Watches over the wait for headers: its clock, the signals, the lease. */
+  private guard(
+    signal: AbortSignal | null | undefined, onBroken: (how: BodyEnd, reason: unknown) => void,
+  ): () => void {
+    const { headersTimeout } = this.provider;
+    const stop = hold(this.lease, signal, onBroken);
+    if (headersTimeout === Infinity) return stop;
+    const timer = setBackgroundTimer(this.clock, () => {
+      const text = `no headers came in ${headersTimeout} ms`;
+      onBroken("stall", new PoolError("upstream_timeout", text));
+    }, headersTimeout);
+    return () => {
+      this.clock.clearTimer(timer);
+      stop();
+    };
+  }
+
+  private headersFor(response: Response): Headers {
+    const headers = new Headers(response.headers);
+    if (!hasNoBody(response) && headers.has("content-encoding")) {
+      // `fetch` has decoded the body.
+      headers.delete("content-encoding");
+      headers.delete("content-length");
+    }
+    headers.set("x-edgepool-wait-ms", String(Math.round(this.lease.waited)));
+    headers.set("x-edgepool-slot", String(this.lease.id));
+    return headers;
+  }
+
+  private end(how: BodyEnd): void {
+    this.lease.release();
+    const heldMs = this.clock.now() - this.start;
+    const { name } = this.provider;
+    const waitMs = this.lease.waited;
+    this.tell({ type: "ended", provider: name, how, waitMs, heldMs, ...this.reached });
+  }
+}
+
+/** Makes a rejection of what is thrown. */
+function start(send: () => Promise<Response>): Promise<Response> {
+  try {
+    return Promise.resolve(send());
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function unreachable(cause: unknown): PoolError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new PoolError("upstream_unreachable", `the request failed: ${text}`, { cause });
+}

@@ -1,0 +1,47 @@
+import { PoolError } from "./errors.js";
+import type { Lease, RequestScope } from "./lease.js";
+import { findAborted, abortReason, listen } from "./signals.js";
+
+/** Why a hold ended before its owner stopped it. */
+export type Lost = "abort" | "expired";
+
+/**
+ * Keeps a lease alive from its own request: in edge mode it is renewed by a heartbeat, and its
+ * context is held open so that timers run when the client has gone. Tells once if a signal aborts
+ * or the lease has expired, and returns what stops all of that.
+ */
+export function hold<T>(
+  lease: Lease<T>, signal: AbortSignal | null | undefined,
+  onLost: (why: Lost, reason: unknown) => void,
+): () => void {
+  const signals = [signal, lease._scope?.request?.signal];
+  const stopBeating = beat(lease, (reason) => onLost("expired", reason));
+  const stopListening = listen(signals, (reason) => onLost("abort", reason));
+  const letGo = holdOpen(lease._scope);
+  const aborted = findAborted(signals);
+  if (aborted !== undefined) queueMicrotask(() => onLost("abort", abortReason(aborted)));
+  return () => {
+    stopBeating();
+    stopListening();
+    letGo();
+  };
+}
+
+function beat<T>(lease: Lease<T>, onExpired: (reason: unknown) => void): () => void {
+  const { edge, heartbeat, clock } = lease._engine.settings;
+  if (!edge) return () => undefined;
+  let timer: unknown = undefined;
+  const next = (): void => {
+    if (lease._engine.renew(lease._key, 3 * heartbeat)) timer = clock.setTimer(next, heartbeat);
+    else onExpired(new PoolError("lease_ended", "the lease has ended: it was not renewed in time"));
+  };
+  next();
+  return () => clock.clearTimer(timer);
+}
+
+function holdOpen(scope: RequestScope | undefined): () => void {
+  if (scope?.ctx === undefined) return () => undefined;
+  let letGo: () => void = () => undefined;
+  scope.ctx.waitUntil(new Promise<void>((resolve) => (letGo = resolve)));
+  return letGo;
+}

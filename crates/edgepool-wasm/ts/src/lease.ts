@@ -1,0 +1,90 @@
+import { type BindOptions, type BodyEnd, bindBody } from "./body.js";
+import { INDEX_MASK } from "./core.js";
+import type { Engine } from "./engine.js";
+import type { RequestContext } from "./runtime.js";
+
+/** The request that a lease or a waiter belongs to. */
+export interface RequestScope {
+  /** Kept alive with `waitUntil`, so that clean-up runs when the client has gone. */
+  ctx?: RequestContext | undefined;
+  /** Its `signal` ends the wait, and a bound body, when the client has gone. */
+  request?: { readonly signal: AbortSignal } | undefined;
+}
+
+// Some runtimes that run this package do not know the symbols yet.
+/** @internal */
+export const dispose: typeof Symbol.dispose = (Symbol.dispose ??
+  Symbol.for("Symbol.dispose")) as typeof Symbol.dispose;
+/** @internal */
+export const asyncDispose: typeof Symbol.asyncDispose = (Symbol.asyncDispose ??
+  Symbol.for("Symbol.asyncDispose")) as typeof Symbol.asyncDispose;
+
+/**
+ * What a caller holds from acquire to release. A lease ends once: to end it again, or after its
+ * time to live, does nothing but count in `stats().stale`.
+ */
+export class Lease<T> {
+  /** The pool's resource. Leave it alone after the lease has ended. */
+  readonly value: T;
+  /** How long the acquire waited, in ms. */
+  readonly waited: number;
+  /** @internal */
+  readonly _engine: Engine<T>;
+  /** @internal */
+  readonly _key: number;
+  /** @internal */
+  _scope: RequestScope | undefined = undefined;
+
+  /** @internal */
+  constructor(engine: Engine<T>, key: number, value: T, waited: number) {
+    this.value = value;
+    this.waited = waited;
+    this._engine = engine;
+    this._key = key;
+  }
+
+  /** Tells the place in the pool, from 0 up, less than `max`. Places are used again. */
+  get id(): number {
+    return this._key & INDEX_MASK;
+  }
+
+  /** Gives the resource back, for the next caller. Returns false if the lease had ended. */
+  release(): boolean {
+    return this._engine.release(this._key);
+  }
+
+  /** Has the resource closed, as it is damaged. Returns false if the lease had ended. */
+  discard(_error?: unknown): boolean {
+    return this._engine.discard(this._key);
+  }
+
+  /**
+   * Takes the resource out of the pool for good: its place is free, and closing it is up to the
+   * caller. Throws a PoolError with code `lease_ended` if the lease had ended.
+   */
+  take(): T {
+    this._engine.take(this._key);
+    return this.value;
+  }
+
+  /**
+   * Returns a Response with the same body that holds this lease until the body ends: released at
+   * its end, discarded if it is cancelled, aborted, broken or stalled.
+   */
+  bind(response: Response, options?: BindOptions): Response {
+    const finish = (how: BodyEnd): void => {
+      if (how === "eof") this.release();
+      else this.discard();
+    };
+    return bindBody(this, response, { finish }, options);
+  }
+
+  [dispose](): void {
+    this.release();
+  }
+
+  [asyncDispose](): Promise<void> {
+    this.release();
+    return Promise.resolve();
+  }
+}

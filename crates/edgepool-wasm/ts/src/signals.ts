@@ -1,0 +1,27 @@
+/** Tells the reason of an aborted signal; some runtimes leave it undefined. */
+export function abortReason(signal: AbortSignal): unknown {
+  return signal.reason ?? new DOMException("This operation was aborted", "AbortError");
+}
+
+/** Tells of the first of the signals that aborts, and returns what takes the listeners off. */
+export function listen(
+  signals: readonly (AbortSignal | null | undefined)[], onAbort: (reason: unknown) => void,
+): () => void {
+  const undo: (() => void)[] = [];
+  for (const signal of signals) {
+    if (signal == null) continue;
+    const listener = (): void => onAbort(abortReason(signal));
+    signal.addEventListener("abort", listener, { once: true });
+    undo.push(() => signal.removeEventListener("abort", listener));
+  }
+  return () => {
+    for (const stop of undo) stop();
+  };
+}
+
+/** Finds the signal that has aborted already, if one has. */
+export function findAborted(
+  signals: readonly (AbortSignal | null | undefined)[],
+): AbortSignal | undefined {
+  return signals.find((signal) => signal?.aborted) ?? undefined;
+}
