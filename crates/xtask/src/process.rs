@@ -63,16 +63,18 @@ impl Cmd {
     /// Returns the line that repeats this command in a shell, from the root of the checkout.
     pub(crate) fn shell_line(&self) -> String {
         let dir = workspace::relative(&self.dir);
-        let word = |word: &str| match dir.as_str() {
-            "." => quoted(&workspace::relative(Path::new(word))),
-            _ => quoted(word),
+        let at_root = dir == ".";
+        let word = |word: &str| match at_root {
+            true => quoted(&workspace::relative(Path::new(word))),
+            false => quoted(word),
         };
+        let variable = |value: &str| if at_root { variable(value) } else { quoted(value) };
         let mut words: Vec<String> = Vec::new();
         words.extend(self.env.iter().map(|(name, value)| format!("{name}={}", variable(value))));
         words.push(word(&self.program.to_string_lossy()));
         words.extend(self.args.iter().map(|arg| word(arg)));
         let line = words.join(" ");
-        if dir == "." { line } else { format!("(cd {} && {line})", quoted(&dir)) }
+        if at_root { line } else { format!("(cd {} && {line})", quoted(&dir)) }
     }
 
     fn command(&self) -> tokio::process::Command {
