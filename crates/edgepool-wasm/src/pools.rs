@@ -26,12 +26,11 @@ const KIND_MISSED: u32 = 6;
 const KIND_CREATE: u32 = 7;
 const KIND_CLOSE: u32 = 8;
 
-/// One pool's ledger, and the effect that was looked at but not asked for yet.
+/// One pool's ledger.
 pub(crate) struct Entry {
     pub(crate) ledger: Ledger,
     /// Whether a waiter claims its offer itself, in its own request.
     edge: bool,
-    peeked: Option<Effect>,
 }
 
 /// An effect as its caller is told it: its kind, an index, and a key if it has one.
@@ -43,21 +42,18 @@ pub(crate) struct Told {
 
 impl Entry {
     pub(crate) const fn new(ledger: Ledger, edge: bool) -> Self {
-        Self { ledger, edge, peeked: None }
+        Self { ledger, edge }
     }
 
     /// Makes the status of an operation that was carried out, or was not.
-    pub(crate) fn status(&mut self, done: bool) -> u32 {
-        if self.peeked.is_none() {
-            self.peeked = self.ledger.poll_effect();
-        }
-        (if done { DONE } else { 0 }) | (if self.peeked.is_some() { EFFECTS } else { 0 })
+    pub(crate) fn status(&self, done: bool) -> u32 {
+        u32::from(done) * DONE | u32::from(self.ledger.has_effects()) * EFFECTS
     }
 
     /// Takes the next effect that the caller has something to do for.
     pub(crate) fn next_effect(&mut self) -> Option<Told> {
         loop {
-            let effect = self.peeked.take().or_else(|| self.ledger.poll_effect())?;
+            let effect = self.ledger.poll_effect()?;
             if let Some(told) = self.tell(effect) {
                 return Some(told);
             }

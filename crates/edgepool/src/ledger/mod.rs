@@ -341,6 +341,12 @@ impl Ledger {
         })
     }
 
+    /// Tells whether an effect waits to be carried out.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     /// Takes the next effect to carry out.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
