@@ -1,0 +1,18 @@
+import { env as bindings } from "cloudflare:workers";
+
+import { readConfig } from "../config.js";
+import { type Gateway, type RequestContext, createGateway } from "../gateway.js";
+
+const variable = (name: string) => (bindings as Record<string, string | undefined>)[name];
+
+// Read at the start, so that a wrong configuration is told then, and not to the first client.
+const config = readConfig(variable("EDGEPOOL_CONFIG"));
+let gateway: Gateway | undefined;
+
+export default {
+  fetch(request: Request, _: unknown, ctx: RequestContext): Promise<Response> {
+    // Made in a request: outside of one the clock stands at zero.
+    gateway ??= createGateway(config, { runtime: "workerd", variable });
+    return gateway.fetch(request, ctx);
+  },
+};

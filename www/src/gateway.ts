@@ -1,0 +1,179 @@
+import { ClientPool, type ClientPoolOptions } from "edgepool/clients";
+import page from "edgepool-page";
+
+import { BURST_PATH, burst } from "./burst.js";
+import type { GatewayConfig, ProviderConfig } from "./config.js";
+import { METRICS_TYPE, metricsText } from "./metrics.js";
+import { Observer } from "./observe.js";
+import { json, refuse } from "./refuse.js";
+import { climbs, endToEnd, requestHeaders } from "./upstream.js";
+
+/** What the gateway is told of the runtime that it is in. */
+export interface GatewayEnv {
+  /** The runtime's name, as `/stats` tells it. */
+  runtime: string;
+  /** Reads a variable of the environment: the keys are there. */
+  variable(name: string): string | undefined;
+}
+
+/** What a Worker's handler gets beside the request; other runtimes have nothing like it. */
+export interface RequestContext {
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+/** The gateway: one handler for every runtime. */
+export interface Gateway {
+  fetch(request: Request, ctx?: RequestContext): Promise<Response>;
+}
+
+type Handler = (request: Request, url: URL, ctx?: RequestContext) => Response | Promise<Response>;
+
+interface Parts {
+  config: GatewayConfig;
+  clients: ClientPool;
+  observer: Observer;
+  /** The providers whose key is the gateway's own. */
+  keyed: ReadonlySet<string>;
+}
+
+const WELL: Record<string, Handler> = {
+  "/healthz": () => new Response("ok\n", { headers: { "cache-control": "no-store" } }),
+  "/favicon.svg": () => new Response(page.icon, { headers: { "content-type": "image/svg+xml" } }),
+  "/": () => new Response(page.html, {
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": page.policy,
+      "cache-control": "no-cache",
+      "referrer-policy": "no-referrer",
+      "x-content-type-options": "nosniff",
+    },
+  }),
+};
+
+/**
+ * Makes the gateway for a checked configuration. Make it inside a request where the runtime has no
+ * clock outside of one.
+ */
+export function createGateway(config: GatewayConfig, env: GatewayEnv): Gateway {
+  const keyed = new Set<string>();
+  let observer: Observer | undefined;
+  const clients = new ClientPool({
+    ...clientOptions(config, env, keyed),
+    observer: (event) => observer?.handle(event),
+  });
+  observer = new Observer(config, env.runtime, () => clients.stats());
+  const parts: Parts = { config, clients, observer, keyed };
+  const own = ownRoutes(parts);
+  return {
+    fetch: async (request, ctx) => {
+      const url = new URL(request.url);
+      const route = own.get(url.pathname);
+      if (!route) return forward(parts, request, url, ctx);
+      if (url.pathname === BURST_PATH) return route(request, url, ctx);
+      if (request.method === "GET" || request.method === "HEAD") return route(request, url, ctx);
+      const message = `${url.pathname} can only be read: ask with GET`;
+      return refuse(405, "method_not_allowed", message, { allow: "GET, HEAD" });
+    },
+  };
+}
+
+function clientOptions(
+  config: GatewayConfig, env: GatewayEnv, keyed: Set<string>,
+): ClientPoolOptions {
+  const providers: ClientPoolOptions["providers"] = {};
+  for (const [name, { keyEnv, simulator: _, ...options }] of Object.entries(config.providers)) {
+    const apiKey = keyEnv === undefined ? undefined : env.variable(keyEnv);
+    if (apiKey) keyed.add(name);
+    const passClientKey = options.passClientKey ?? false;
+    providers[name] = { ...options, apiKey: apiKey || undefined, passClientKey, onRefusal: "respond" };
+  }
+  const { leaseTtl, heartbeat } = config;
+  return {
+    providers,
+    ...(leaseTtl === undefined ? {} : { leaseTtl }),
+    ...(heartbeat === undefined ? {} : { heartbeat }),
+  };
+}
+
+function ownRoutes(parts: Parts): Map<string, Handler> {
+  const { observer } = parts;
+  const since = (url: URL) => Math.max(0, Number(url.searchParams.get("since")) || 0);
+  return new Map<string, Handler>([
+    ...Object.entries(WELL),
+    ["/stats", () => json(observer.stats())],
+    ["/stats/history", (_, url) => json(observer.history(since(url)))],
+    ["/metrics", () => new Response(metricsText(observer), {
+      headers: { "content-type": METRICS_TYPE, "cache-control": "no-store" },
+    })],
+    [BURST_PATH, (request, _, ctx) =>
+      burst(request, parts.config.providers, (inner) =>
+        forward(parts, inner, new URL(inner.url), ctx))],
+  ]);
+}
+
+/** Forwards `/{provider}/...`, and holds a place at the provider until the answer has ended. */
+async function forward(
+  parts: Parts, request: Request, url: URL, ctx?: RequestContext,
+): Promise<Response> {
+  const { providers } = parts.config;
+  const [, name = "", path = ""] = /^\/([^/]*)(.*)$/.exec(url.pathname) ?? [];
+  if (!Object.hasOwn(providers, name)) {
+    const known = Object.keys(providers).map((each) => `/${each}/`).join(", ");
+    const message = `no provider is named "${name}"; the paths of those that are: ${known}`;
+    return refuse(404, "unknown_provider", message);
+  }
+  if (climbs(path)) {
+    const message = "the path has a step up (..) in it; write the path without one";
+    return refuse(400, "invalid_path", message);
+  }
+  if (parts.keyed.has(name) && isForeignPage(request)) {
+    const message = "a page of another site asks, and the gateway would answer with its own key; "
+      + "ask from a program, or from a page of this origin";
+    return refuse(403, "cross_site", message);
+  }
+  const target = (path || "/") + url.search;
+  return send(parts, name, providers[name] as ProviderConfig, target, request, ctx);
+}
+
+/** Tells whether a browser sends this for a page that the gateway did not serve. */
+function isForeignPage(request: Request): boolean {
+  return request.headers.get("sec-fetch-site") === "cross-site";
+}
+
+async function send(
+  { clients, observer }: Parts, name: string, provider: ProviderConfig, target: string,
+  request: Request, ctx?: RequestContext,
+): Promise<Response> {
+  const init = {
+    method: request.method,
+    headers: requestHeaders(request.headers, provider.passClientKey ?? false),
+    body: request.body,
+    redirect: "manual",
+    signal: request.signal,
+    request,
+    ...(request.body ? { duplex: "half" } : {}),
+    ...(ctx ? { ctx } : {}),
+  } as const;
+  try {
+    const answer = clients.fetch(name)(target, init);
+    // It may wait now, of which there is no event.
+    observer.advance();
+    return withHeaders(await answer);
+  } catch (error) {
+    return failed(name, error, request);
+  }
+}
+
+/** Drops what was for the next hop alone; the body stays the stream that it is. */
+function withHeaders(answer: Response): Response {
+  const { status, statusText } = answer;
+  return new Response(answer.body, { status, statusText, headers: endToEnd(answer.headers) });
+}
+
+function failed(name: string, error: unknown, request: Request): Response {
+  if (request.signal.aborted) {
+    return refuse(499, "client_gone", "the client went away before there was an answer");
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  return refuse(502, "upstream_failed", `provider "${name}" could not be asked: ${text}`);
+}

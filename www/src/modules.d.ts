@@ -1,0 +1,11 @@
+/** The live page, put together by the build. */
+declare module "edgepool-page" {
+  const page: { html: string; policy: string; icon: string };
+  export default page;
+}
+
+declare module "cloudflare:workers" {
+  export const env: unknown;
+}
+
+declare module "*.css" {}

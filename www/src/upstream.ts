@@ -1,0 +1,39 @@
+/** RFC 9110, section 7.6.1, and an older name that clients still send. */
+const HOP_BY_HOP = [
+  "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
+  "te", "trailer", "transfer-encoding", "upgrade",
+];
+
+/** Keys in headers that the client pool does not know. */
+const OTHER_KEYS = ["x-goog-api-key"];
+
+/** Tells whether a server that decodes a path (even twice) could see a step up in it. */
+export function climbs(path: string): boolean {
+  let decoded = path;
+  for (let pass = 0; pass < 3; pass += 1) {
+    if (/(^|[/\\])\.\.([/\\]|$)/.test(decoded)) return true;
+    decoded = decoded.replace(/%(2e|2f|5c|25)/gi, (code) => decodeURIComponent(code));
+  }
+  return false;
+}
+
+/** Makes the headers that the provider gets, but for its key: the client pool puts that in. */
+export function requestHeaders(from: Headers, passClientKey: boolean): Headers {
+  const headers = endToEnd(from);
+  // The runtime makes the first itself, and refuses the second.
+  for (const name of ["host", "expect"]) headers.delete(name);
+  // Every fetch decodes what it knows; a body that comes as it is needs none of that.
+  headers.set("accept-encoding", "identity");
+  if (!passClientKey) for (const name of OTHER_KEYS) headers.delete(name);
+  return headers;
+}
+
+/** Makes a copy without the headers that are for the next hop alone. */
+export function endToEnd(from: Headers): Headers {
+  const headers = new Headers(from);
+  const named = (from.get("connection") ?? "").split(",").map((name) => name.trim());
+  for (const name of [...HOP_BY_HOP, ...named]) {
+    if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) headers.delete(name);
+  }
+  return headers;
+}
