@@ -1,8 +1,9 @@
 //! Creations under way. They belong to the pool, not to the caller whose need started them: any
 //! waiting caller polls them, and a connection that comes late serves whoever is first by then.
 //!
-//! The caller that polled them last is their *driver*: its waker is what a creation wakes. When it
-//! leaves, it wakes another waiter to take over, so that none stands still while anyone waits.
+//! The caller that polled them last, or was woken to do so, is their *driver*: its waker is what a
+//! creation wakes. When it leaves, it wakes another waiter to take over, so that none stands still
+//! while anyone waits.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -67,6 +68,10 @@ impl<F: Factory> Creations<F> {
 
     pub(crate) const fn driver(&self) -> Option<WaiterKey> {
         self.driver
+    }
+
+    pub(crate) const fn set_driver(&mut self, driver: Option<WaiterKey>) {
+        self.driver = driver;
     }
 
     pub(crate) fn push(&mut self, creation: Creation<F::Create>) {

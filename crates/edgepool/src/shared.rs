@@ -181,10 +181,12 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         drop(surplus);
     }
 
-    /// Wakes a waiter, so that it polls the creations: the one that did so last, else the first.
+    /// Wakes a waiter, so that it polls the creations: the one that did so last, else the first. It
+    /// is their driver from now on, so that it hands over if it leaves before it is polled.
     pub(crate) fn wake_driver(&self) {
         let mut state = self.lock();
         let driver = state.creations.driver().or_else(|| state.ledger.first_waiter());
+        state.creations.set_driver(driver);
         let waker = driver.and_then(|key| state.waker_mut(key).take());
         drop(state);
         waker.into_iter().for_each(Waker::wake);
