@@ -91,7 +91,9 @@ async fn package() -> anyhow::Result<()> {
         .text(&bindgen.to_string_lossy())
         .text(&WASM_FEATURES.join(" "))
         .tree(&module)?
-        .tree(&path(TS_PROJECT))?;
+        .tree(&path(TS_PROJECT))?
+        .tree(&path("LICENSE-MIT"))?
+        .tree(&path("LICENSE-APACHE"))?;
     let stamp = print.stamp(path("target/npm/.stamp"));
     if stamp.is_current(&[package_folder().join("package.json"), tarball()]) {
         return Ok(());

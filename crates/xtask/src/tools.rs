@@ -45,15 +45,16 @@ pub(crate) async fn wasm_target() -> anyhow::Result<()> {
     add.step(&format!("rust target {WASM_TARGET}")).await
 }
 
-/// Returns where the programs of this version of wasm-bindgen are, once they were got.
-pub(crate) fn wasm_bindgen_folder(version: &str) -> PathBuf {
-    workspace::path(&format!("target/tools/wasm-bindgen-{version}/bin"))
+/// Returns where the programs of the locked version of wasm-bindgen are, once they were got.
+pub(crate) fn wasm_bindgen_folder() -> anyhow::Result<PathBuf> {
+    let version = workspace::locked_version("wasm-bindgen")?;
+    Ok(workspace::path(&format!("target/tools/wasm-bindgen-{version}/bin")))
 }
 
 /// Returns the folder with the wasm-bindgen CLI and test runner of the version in `Cargo.lock`.
 pub(crate) async fn wasm_bindgen() -> anyhow::Result<PathBuf> {
     let version = workspace::locked_version("wasm-bindgen")?;
-    let bin = wasm_bindgen_folder(&version);
+    let bin = wasm_bindgen_folder()?;
     if bin.join("wasm-bindgen").exists() && bin.join("wasm-bindgen-test-runner").exists() {
         return Ok(bin);
     }
@@ -78,8 +79,7 @@ pub(crate) async fn npm_packages(project: &str) -> anyhow::Result<()> {
         bail!("{project}/package-lock.json is missing");
     }
     let modules = folder.join("node_modules");
-    let print = Fingerprint::default().tree(&lock)?.tree(&folder.join("package.json"))?;
-    let stamp = print.stamp(modules.join(".xtask-stamp"));
+    let stamp = Fingerprint::default().tree(&lock)?.stamp(modules.join(".xtask-stamp"));
     if stamp.is_current(&[]) {
         return Ok(());
     }

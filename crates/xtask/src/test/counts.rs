@@ -28,8 +28,10 @@ impl AddAssign for Counts {
 /// What prints the counts of a suite, and how.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reader {
-    /// A check that passes or fails as a whole: its exit code.
+    /// Checks that pass or fail as a whole: each command counts by its exit code.
     Exit,
+    /// Commands that print `... hash HASH`: one test, that all of them print the same line.
+    SameHash,
     /// Rust's test harness, natively and on wasm: `test result: ok. 3 passed; 0 failed; ...`,
     /// once for each test binary.
     Libtest,
@@ -40,10 +42,12 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    /// Reads the counts. A command that fails without a failed test counts as one.
-    pub(crate) fn read(self, output: &str, success: bool) -> Counts {
+    /// Reads the counts from all that a suite printed. `commands` of its commands succeeded, and
+    /// if not all did, one failed; without a failed test that counts as one.
+    pub(crate) fn read(self, output: &str, commands: usize, success: bool) -> Counts {
         let mut counts = match self {
-            Self::Exit => Counts { passed: u64::from(success), ..Counts::default() },
+            Self::Exit => Counts { passed: commands as u64, ..Counts::default() },
+            Self::SameHash => same_hash(output),
             Self::Libtest => libtest(output),
             Self::Node => node(output),
             Self::Plain => plain(output),
@@ -53,6 +57,14 @@ impl Reader {
         }
         counts
     }
+}
+
+fn same_hash(output: &str) -> Counts {
+    let mut lines: Vec<_> = output.lines().filter(|line| line.contains(" hash ")).collect();
+    let printed = lines.len();
+    lines.dedup();
+    let same = printed >= 2 && lines.len() == 1;
+    Counts { passed: u64::from(same), failed: u64::from(!same), ..Counts::default() }
 }
 
 fn libtest(output: &str) -> Counts {
@@ -127,35 +139,47 @@ mod tests {
         let output = "running 3 tests\n\
             test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished\n\
             test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out\n";
-        assert_eq!(Reader::Libtest.read(output, false), counts(7, 2, 1));
+        assert_eq!(Reader::Libtest.read(output, 1, false), counts(7, 2, 1));
     }
 
     #[test]
     fn both_reporters_of_node_are_read() {
         let tap = "# tests 4\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 3\n# duration_ms 12.5\n";
-        assert_eq!(Reader::Node.read(tap, false), counts(2, 2, 3));
+        assert_eq!(Reader::Node.read(tap, 0, false), counts(2, 2, 3));
         let spec = "ℹ tests 2\nℹ pass 2\nℹ fail 0\nℹ skipped 0\n";
-        assert_eq!(Reader::Node.read(spec, true), counts(2, 0, 0));
+        assert_eq!(Reader::Node.read(spec, 1, true), counts(2, 0, 0));
     }
 
     #[test]
     fn the_last_plain_line_counts() {
         let output =
             "1 passed, 0 failed\nnoise 3 passed, 1 failed\n12 passed, 1 failed, 2 skipped\n";
-        assert_eq!(Reader::Plain.read(output, false), counts(12, 1, 2));
-        assert_eq!(Reader::Plain.read("3 passed", true), Counts::default());
+        assert_eq!(Reader::Plain.read(output, 0, false), counts(12, 1, 2));
+        assert_eq!(Reader::Plain.read("3 passed", 1, true), Counts::default());
     }
 
     #[test]
     fn a_failure_without_a_failed_test_counts_as_one() {
-        assert_eq!(Reader::Libtest.read("error: could not compile", false), counts(0, 1, 0));
-        assert_eq!(Reader::Exit.read("", false), counts(0, 1, 0));
-        assert_eq!(Reader::Exit.read("", true), counts(1, 0, 0));
+        assert_eq!(Reader::Libtest.read("error: could not compile", 0, false), counts(0, 1, 0));
+        assert_eq!(Reader::Exit.read("", 1, false), counts(1, 1, 0));
+        assert_eq!(Reader::Exit.read("", 2, true), counts(2, 0, 0));
+    }
+
+    #[test]
+    fn every_hash_must_be_the_same() {
+        let same = "seeds 9 from 0 hash ab\nnoise\nseeds 9 from 0 hash ab\n";
+        assert_eq!(Reader::SameHash.read(same, 3, true), counts(1, 0, 0));
+        let other = "seeds 9 from 0 hash ab\nseeds 9 from 0 hash ac\n";
+        assert_eq!(Reader::SameHash.read(other, 3, true), counts(0, 1, 0));
+        let alone = "seeds 9 from 0 hash ab\n";
+        assert_eq!(Reader::SameHash.read(alone, 3, true), counts(0, 1, 0));
     }
 
     #[test]
     fn nothing_ran_is_seen() {
-        assert!(Reader::Libtest.read("test result: ok. 0 passed; 0 failed;", true).ran_nothing());
+        assert!(
+            Reader::Libtest.read("test result: ok. 0 passed; 0 failed;", 1, true).ran_nothing()
+        );
         assert!(!counts(0, 1, 0).ran_nothing());
     }
 }

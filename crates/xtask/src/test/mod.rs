@@ -14,9 +14,7 @@ use anyhow::{Context as _, bail};
 use tokio::time::timeout;
 
 use crate::cli::TestArgs;
-use crate::process::Cmd;
 use crate::progress::Step;
-use crate::test::counts::Counts;
 use crate::test::needs::Needs;
 use crate::test::report::Outcome;
 use crate::test::suites::{Suite, Tier};
@@ -64,34 +62,36 @@ async fn run_suite(suite: &Suite, needs: &mut Needs) -> Outcome {
     outcome
 }
 
-/// Runs the commands of a suite until one fails.
+/// Runs the commands of a suite until one fails, and counts what they printed.
 async fn run_commands(suite: &Suite, outcome: &mut Outcome) -> anyhow::Result<()> {
     let path = log_path(&suite.name);
     fs::create_dir_all(path.parent().expect("a log is in a folder"))?;
-    File::create(&path).context("target/test-logs")?;
-    for command in suite.commands()? {
+    let log = File::create(&path).context("target/test-logs")?;
+    let commands = suite.commands()?;
+    let mut succeeded = 0;
+    let mut problem = None;
+    for command in &commands {
         outcome.repeat = Some(command.shell_line());
-        let counts = run_command(suite, &command, &path).await?;
-        outcome.counts += counts;
-        if counts.failed > 0 {
-            bail!("a command failed");
+        match timeout(suite.limit, command.run_to(&log)).await {
+            Ok(Ok(status)) if status.success() => succeeded += 1,
+            Ok(Ok(_)) => problem = Some("a command failed".to_owned()),
+            Ok(Err(error)) => problem = Some(format!("{error:#}")),
+            Err(_) => {
+                problem = Some(format!("ended after {} minutes", suite.limit.as_secs() / 60));
+            }
         }
-        if counts.ran_nothing() {
-            bail!("no test ran");
+        if problem.is_some() {
+            break;
         }
     }
-    Ok(())
-}
-
-async fn run_command(suite: &Suite, command: &Cmd, path: &PathBuf) -> anyhow::Result<Counts> {
-    let before = fs::metadata(path)?.len();
-    let log = File::options().append(true).open(path)?;
-    let Ok(status) = timeout(suite.limit, command.run_to(&log)).await else {
-        bail!("it was ended after {} minutes", suite.limit.as_secs() / 60);
-    };
-    let bytes = fs::read(path)?;
-    let output = bytes.get(usize::try_from(before)?..).unwrap_or_default();
-    Ok(suite.reader.read(&String::from_utf8_lossy(output), status?.success()))
+    let output = fs::read(&path)?;
+    let output = String::from_utf8_lossy(&output);
+    outcome.counts = suite.reader.read(&output, succeeded, problem.is_none());
+    match problem {
+        Some(problem) => bail!(problem),
+        None if outcome.counts.ran_nothing() => bail!("no test ran"),
+        None => Ok(()),
+    }
 }
 
 /// Returns where the output of a suite is kept.

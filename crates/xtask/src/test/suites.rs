@@ -65,38 +65,55 @@ pub(crate) fn all(tier: Tier) -> Vec<Suite> {
 }
 
 fn rust(tier: Tier) -> Vec<Suite> {
-    let seeds = if tier.full { "100000" } else { "2000" };
+    let format = || vec![cargo().args(["fmt", "--all", "--check", "--", "--color", "never"])];
+    let clippy = || {
+        let clippy = || cargo().args(["clippy", "--locked", "--quiet"]);
+        let deny = ["--", "-D", "warnings"];
+        let wasm = ["-p", "edgepool", "-p", "edgepool-wasm", "--target", WASM_TARGET];
+        let workspace = clippy().args(["--workspace", "--all-targets"]).args(deny);
+        vec![workspace, clippy().args(wasm).args(deny)]
+    };
+    let docs = || {
+        let crates = ["-p", "edgepool", "-p", "edgepool-sim", "-p", "edgepool-wasm"];
+        let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
+        vec![doc.env("RUSTDOCFLAGS", "-D warnings")]
+    };
+    let native = || vec![cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])];
     vec![
-        Suite::new("format", &[], Reader::Exit, || {
-            Ok(vec![cargo().args(["fmt", "--all", "--check", "--", "--color", "never"])])
-        }),
-        Suite::new("clippy", &[Need::WasmTarget], Reader::Exit, || {
-            let clippy = || cargo().arg("clippy").args(["--locked", "--quiet"]);
-            let deny = ["--", "-D", "warnings"];
-            let wasm = ["-p", "edgepool", "-p", "edgepool-wasm", "--target", WASM_TARGET];
-            Ok(vec![
-                clippy().args(["--workspace", "--all-targets"]).args(deny),
-                clippy().args(wasm).args(deny),
-            ])
-        }),
-        Suite::new("docs", &[], Reader::Exit, || {
-            let crates = ["-p", "edgepool", "-p", "edgepool-sim", "-p", "edgepool-wasm"];
-            let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
-            Ok(vec![doc.env("RUSTDOCFLAGS", "-D warnings")])
-        }),
-        Suite::new("native", &[], Reader::Libtest, move || {
-            let test = cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]);
-            Ok(vec![test.env("EDGEPOOL_SEEDS", seeds)])
-        })
-        .limit(if tier.full { 60 * MINUTE } else { 15 * MINUTE }),
+        Suite::new("format", &[], Reader::Exit, move || Ok(format())),
+        Suite::new("clippy", &[Need::WasmTarget], Reader::Exit, move || Ok(clippy())),
+        Suite::new("docs", &[], Reader::Exit, move || Ok(docs())),
+        Suite::new("native", &[], Reader::Libtest, move || Ok(native())).limit(15 * MINUTE),
+        determinism(tier),
     ]
+}
+
+/// The same schedules, simulated natively and as wasm.
+fn determinism(tier: Tier) -> Suite {
+    let seeds = if tier.full { "20000" } else { "1000" };
+    let sim = |verb, example| {
+        let cargo = cargo().args([verb, "--locked", "--quiet", "--release"]);
+        cargo.args(["-p", "edgepool-sim", "--example", example])
+    };
+    let commands = move || {
+        let native = sim("run", "trace").args(["--", "--seeds", seeds]);
+        let build = sim("build", "trace_wasm").args(["--target", WASM_TARGET, "--target-dir"]);
+        let build = build.arg(workspace::path("target"));
+        let module = format!("target/{WASM_TARGET}/release/examples/trace_wasm.wasm");
+        let wasm = Cmd::new("node")
+            .arg(workspace::path("crates/edgepool-sim/examples/trace_wasm.mjs"))
+            .arg(workspace::path(&module))
+            .args(["--seeds", seeds]);
+        vec![native, build, wasm]
+    };
+    let needs = [Need::Node, Need::WasmTarget];
+    Suite::new("determinism", &needs, Reader::SameHash, move || Ok(commands()))
 }
 
 fn wasm(tier: Tier) -> Vec<Suite> {
     let needs = [Need::Node, Need::WasmTarget, Need::WasmBindgen];
     let mut suites = vec![Suite::new("wasm", &needs, Reader::Libtest, || {
-        let version = workspace::locked_version("wasm-bindgen")?;
-        let runner = tools::wasm_bindgen_folder(&version).join("wasm-bindgen-test-runner");
+        let runner = tools::wasm_bindgen_folder()?.join("wasm-bindgen-test-runner");
         let test = cargo().args(["test", "--locked", "-p", "edgepool-wasm"]);
         let test = test.args(["--target", WASM_TARGET]);
         Ok(vec![test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)])
@@ -104,8 +121,7 @@ fn wasm(tier: Tier) -> Vec<Suite> {
     if tier.full {
         let needs = [Need::Node, Need::WasmTarget, Need::WasmBindgen, Need::WasmPack];
         suites.push(Suite::new("wasm-pack", &needs, Reader::Libtest, || {
-            let version = workspace::locked_version("wasm-bindgen")?;
-            let mut path = vec![tools::wasm_bindgen_folder(&version)];
+            let mut path = vec![tools::wasm_bindgen_folder()?];
             path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
             let test = Cmd::new("wasm-pack").args(["test", "--node", "--mode", "no-install"]);
             let test = test.arg(workspace::path("crates/edgepool-wasm"));
@@ -122,7 +138,7 @@ fn package() -> Vec<Suite> {
             needs.push(Need::Chromium);
         }
         Suite::new(format!("package-{runtime}"), &needs, Reader::Plain, move || {
-            let run = Cmd::new("node").arg(js("conformance/run.mjs"));
+            let run = Cmd::new("node").arg(workspace::path("tests/js/conformance/run.mjs"));
             Ok(vec![with_tools(run.arg(runtime))?])
         })
     };
@@ -133,16 +149,18 @@ fn gateway(tier: Tier) -> Vec<Suite> {
     let needs = [Need::Build, Need::JsTools];
     let suite = |runtime: Runtime| {
         Suite::new(format!("gateway-{}", runtime.name()), &needs, Reader::Node, move || {
-            let mut test = node_tests("tests/js/gateway")?.env("EDGEPOOL_RUNTIME", runtime.name());
-            if tier.full {
-                test = test.env("EDGEPOOL_FULL", "1");
-            }
-            Ok(vec![test])
+            Ok(vec![node_tests("tests/js/gateway")?.env("EDGEPOOL_RUNTIME", runtime.name())])
         })
-        .limit(if tier.full { 60 * MINUTE } else { 10 * MINUTE })
     };
     let runtimes = [Runtime::Node, Runtime::Deno, Runtime::Bun, Runtime::Workerd];
     let mut suites: Vec<_> = runtimes.map(suite).into();
+    if tier.full {
+        suites.push(Suite::new("chaos", &needs, Reader::Node, || {
+            let chaos = node_tests("tests/js/gateway/chaos.test.mjs")?;
+            let chaos = chaos.env("EDGEPOOL_RUNTIME", Runtime::Workerd.name());
+            Ok((1..=20).map(|seed| chaos.clone().env("EDGEPOOL_SEED", seed.to_string())).collect())
+        }));
+    }
     let needs = [Need::Build, Need::JsTools, Need::Chromium];
     suites
         .push(Suite::new("page", &needs, Reader::Node, || Ok(vec![node_tests("tests/js/page")?])));
@@ -164,22 +182,18 @@ fn cargo() -> Cmd {
     Cmd::new("cargo")
 }
 
-fn js(name: &str) -> std::path::PathBuf {
-    workspace::path("tests/js").join(name)
-}
-
-/// Returns the command that runs every `*.test.mjs` below a folder in Node's test runner, one file
+/// Returns the command that runs a file, or every `*.test.mjs` below a folder, in Node's test runner, one file
 /// at a time: most of them measure time, and start servers.
-fn node_tests(folder: &str) -> anyhow::Result<Cmd> {
+fn node_tests(place: &str) -> anyhow::Result<Cmd> {
     let mut files = Vec::new();
-    for entry in WalkDir::new(workspace::path(folder)).sort_by_file_name() {
-        let entry = entry.with_context(|| folder.to_owned())?;
+    for entry in WalkDir::new(workspace::path(place)).sort_by_file_name() {
+        let entry = entry.with_context(|| place.to_owned())?;
         if entry.file_name().to_string_lossy().ends_with(".test.mjs") {
             files.push(entry.into_path());
         }
     }
     if files.is_empty() {
-        bail!("there is no *.test.mjs in {folder}");
+        bail!("there is no *.test.mjs in {place}");
     }
     let test = Cmd::new("node").args(["--test", "--test-reporter=spec", "--test-concurrency=1"]);
     with_tools(test.args(files))
