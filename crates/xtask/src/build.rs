@@ -165,7 +165,7 @@ async fn gateway() -> anyhow::Result<()> {
     tools::npm_packages(GATEWAY_PROJECT).await?;
     let print = Fingerprint::default().tree(&path(GATEWAY_PROJECT))?.tree(&package_folder())?;
     let stamp = print.stamp(path("target/.gateway-stamp"));
-    let outputs = ["worker.js", "node.mjs", "deno.mjs", "bun.mjs"];
+    let outputs = ["manifest.json", "worker.js", "node.mjs", "deno.mjs", "bun.mjs"];
     if stamp.is_current(&outputs.map(|name| gateway_folder().join(name))) {
         return Ok(());
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use serde::Deserialize;
 
 use crate::build;
 use crate::config::Keys;
@@ -15,20 +16,21 @@ const COMPATIBILITY_DATE: &str = "2026-11-01";
 /// Lets a Worker see in `request.signal` that its client has gone.
 const COMPATIBILITY_FLAGS: &str = r#"["enable_request_signal"]"#;
 
+/// What the build of the gateway says of itself: the files of the Worker, its script first.
+#[derive(Deserialize)]
+struct Manifest {
+    modules: Vec<String>,
+}
+
 /// Writes the file for a gateway on `address`, and returns its path. Each port has its own, so that
 /// gateways can run side by side.
 pub(crate) fn write(address: SocketAddr, keys: &Keys) -> anyhow::Result<PathBuf> {
-    let folder = build::gateway_folder();
-    let mut modules = vec!["worker.js".to_owned()];
-    for entry in fs::read_dir(&folder).context("the built gateway")? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".wasm") {
-            modules.push(name);
-        }
-    }
+    let manifest = fs::read(build::gateway_folder().join("manifest.json"));
+    let manifest: Manifest = serde_json::from_slice(&manifest.context("the built gateway")?)?;
     let path = file(address);
     let names: Vec<_> = keys.0.keys().map(String::as_str).collect();
-    fs::write(&path, text(address, &modules, &names)).context("workerd's configuration")?;
+    fs::write(&path, text(address, &manifest.modules, &names))
+        .context("workerd's configuration")?;
     Ok(path)
 }
 
@@ -53,8 +55,7 @@ fn text(address: SocketAddr, modules: &[String], keys: &[&str]) -> String {
     out.push_str("const gateway :Workerd.Worker = (\n  modules = [\n");
     for module in modules {
         let kind = if module.ends_with(".wasm") { "wasm" } else { "esModule" };
-        let name = module.strip_prefix("./").unwrap_or(module);
-        out.push_str(&format!("    (name = \"{name}\", {kind} = embed \"{name}\"),\n"));
+        out.push_str(&format!("    (name = \"{module}\", {kind} = embed \"{module}\"),\n"));
     }
     out.push_str("  ],\n  bindings = [\n");
     for name in ["EDGEPOOL_CONFIG"].iter().chain(keys) {
