@@ -127,7 +127,7 @@ async fn glue(bindgen: &Path, module: &Path) -> anyhow::Result<()> {
     let wasm = path(GLUE).join("edgepool_wasm_bg.wasm");
     let opt = Cmd::new("node")
         .arg(path(TS_PROJECT).join("node_modules/binaryen/bin/wasm-opt"))
-        .args(["-Os", "--strip-debug", "--strip-producers"])
+        .args(["-O3", "--strip-debug", "--strip-producers"])
         .args(WASM_FEATURES)
         .arg(&wasm)
         .arg("-o")
