@@ -1,7 +1,8 @@
 import { ClientPool, type ClientPoolOptions } from "edgepool/clients";
 import page from "edgepool-page";
 
-import { BURST_PATH, burst } from "./burst.js";
+import { BURST_PATH } from "./burst-shape.js";
+import { burst } from "./burst.js";
 import type { GatewayConfig, ProviderConfig } from "./config.js";
 import { METRICS_TYPE, metricsText } from "./metrics.js";
 import { Observer } from "./observe.js";

@@ -1,0 +1,247 @@
+import type { Columns, PoolNumbers, ProviderNumbers, Stats } from "../wire.js";
+import { Burst } from "./burst.js";
+import { Chart } from "./chart.js";
+import { Copy } from "./copy.js";
+import { count, duration, plural } from "./format.js";
+import { type Live, useLive } from "./live.js";
+import { Slots } from "./slots.js";
+import { ThemeButton } from "./theme.js";
+
+/** A queue that has not been empty for longer than this is told on top of the page. */
+const LONG_QUEUE_MS = 5_000;
+
+/** The whole page. */
+export function App() {
+  const live = useLive();
+  return (
+    <>
+      <Header live={live} />
+      <main class={live.lostSince ? "stale" : ""}>
+        <Alerts live={live} />
+        {live.stats ? <Pools {...live} stats={live.stats} /> : !live.lostSince && <Loading />}
+      </main>
+      <footer>
+        The same numbers: <a href="/stats">stats</a> <a href="/stats/history">history</a>{" "}
+        <a href="/metrics">metrics</a>
+      </footer>
+    </>
+  );
+}
+
+function Header({ live: { stats, lostSince } }: { live: Live }) {
+  const state = lostSince ? "lost" : stats ? "live" : "wait";
+  return (
+    <header>
+      <h1><img src="/favicon.svg" alt="" width="28" height="28" />edgepool</h1>
+      {stats && <span class="chip" title="What runs the gateway">{stats.runtime}</span>}
+      <span class={`state ${state}`}>
+        {{ lost: "no connection", live: "live", wait: "connecting" }[state]}
+      </span>
+      <ThemeButton />
+    </header>
+  );
+}
+
+function Loading() {
+  return <p class="empty" role="status">Asking the gateway how its pools are…</p>;
+}
+
+function Alerts({ live: { stats, lostSince } }: { live: Live }) {
+  const alerts = lostSince ? [] : Object.entries(stats?.providers ?? {}).flatMap(exhausted);
+  return (
+    <div class="alerts" aria-live="polite">
+      {lostSince && (
+        <p class="alert lost"><strong>The gateway does not answer.</strong>{" "}
+          {stats ? `These are its numbers of ${new Date(lostSince).toLocaleTimeString("en-GB")}. `
+            : "Is it running? "}
+          The page goes on asking.
+        </p>
+      )}
+      {alerts}
+    </div>
+  );
+}
+
+function exhausted([name, numbers]: [string, ProviderNumbers]) {
+  const { queue_age_ms: age, refused_last_minute: refused, waiting } = numbers;
+  const long = age > LONG_QUEUE_MS;
+  if (!long && refused === 0) return [];
+  return [
+    <p class="alert" key={name}>
+      <strong>{name} is exhausted.</strong>
+      {long && ` Its queue has not been empty for ${duration(age)}: ${count(waiting)} wait now.`}
+      {refused > 0 && ` ${plural(refused, "request")} refused in the last minute.`}
+      {" Send fewer at once, or raise its max."}
+    </p>,
+  ];
+}
+
+function Pools({ stats, history }: Live & { stats: Stats }) {
+  const providers = Object.entries(stats.providers);
+  return (
+    <>
+      <Total total={stats.total} providers={providers.length} />
+      <div class="columns">
+        <div class="providers">
+          {providers.map(([name, numbers]) => (
+            <Provider key={name} name={name} numbers={numbers}
+              start={history?.start ?? 0} columns={history?.providers[name]} />
+          ))}
+        </div>
+        <aside>
+          <section class="card" aria-labelledby="burst">
+            <h2 id="burst">Send a burst</h2>
+            <Burst providers={stats.providers} />
+          </section>
+          <section class="card scope" aria-labelledby="scope">
+            <h2 id="scope">Scope: one isolate</h2>
+            <p>This pool limits one isolate. For one limit for all isolates, put the pool in a
+              Durable Object.</p>
+          </section>
+        </aside>
+      </div>
+    </>
+  );
+}
+
+function Total({ total, providers }: { total: PoolNumbers; providers: number }) {
+  const refused = refusedIn(total);
+  return (
+    <section class="total" aria-label={`In all, ${plural(providers, "provider")}`}>
+      <Tile name="In use" value={count(total.in_use)} of={count(total.max)} look="used" />
+      <Tile name="Waiting" value={count(total.waiting)} look={total.waiting > 0 ? "waits" : ""} />
+      <Tile name="Completed" value={count(total.completed)} />
+      <Tile name="Refused" value={count(refused)} look={refused > 0 ? "bad" : ""} />
+      <Tile name="Errors" value={count(total.errors)} look={total.errors > 0 ? "bad" : ""} />
+      <Tile name="Wait p99, 5 min" value={duration(total.wait_ms.p99)} />
+    </section>
+  );
+}
+
+function refusedIn({ refusals }: PoolNumbers): number {
+  return Object.values(refusals).reduce((sum, each) => sum + each, 0);
+}
+
+function Tile({ name, value, of, look }: {
+  name: string; value: string; of?: string; look?: string;
+}) {
+  return (
+    <div class={`tile ${look ?? ""}`}>
+      <span>{name}</span>
+      <b>{value}{of && <small> of {of}</small>}</b>
+    </div>
+  );
+}
+
+interface ProviderProps {
+  name: string;
+  numbers: ProviderNumbers;
+  start: number;
+  columns: Columns | undefined;
+}
+
+function Provider({ name, numbers, start, columns }: ProviderProps) {
+  const base = `${location.origin}/${name}${numbers.kind === "openai" ? "/v1" : ""}`;
+  return (
+    <section class="card provider" aria-labelledby={`provider-${name}`}>
+      <div class="head">
+        <h2 id={`provider-${name}`}>{name}</h2>
+        <span class="kind">{numbers.kind}</span>
+        {numbers.simulator && <span class="simulator">Simulator</span>}
+        <Copy text={base} label={`Base URL for ${clientOf(numbers)}`} />
+      </div>
+      <div class="now">
+        <div>
+          <Slots numbers={numbers} />
+          <Numbers numbers={numbers} />
+        </div>
+        <Ranks numbers={numbers} />
+      </div>
+      {columns && <Charts start={start} columns={columns} numbers={numbers} />}
+    </section>
+  );
+}
+
+function clientOf({ kind }: ProviderNumbers): string {
+  const clients = {
+    openai: "an OpenAI client", anthropic: "an Anthropic client", ollama: "an Ollama client",
+    http: "any client",
+  };
+  return clients[kind];
+}
+
+function Numbers({ numbers }: { numbers: ProviderNumbers }) {
+  const refused = refusedIn(numbers);
+  const rows: [string, string, string?][] = [
+    ["in use", count(numbers.in_use), "used"],
+    ["idle", count(numbers.idle), "idle"],
+    ["waiting", count(numbers.waiting), "waits"],
+    ["max", count(numbers.max)],
+    ["completed", count(numbers.completed)],
+    ["refused", count(refused), refused > 0 ? "bad" : ""],
+    ["errors", count(numbers.errors), numbers.errors > 0 ? "bad" : ""],
+  ];
+  return (
+    <dl class="numbers">
+      {rows.map(([name, value, look]) => (
+        <div key={name} class={look ?? ""}><dt>{name}</dt><dd>{value}</dd></div>
+      ))}
+    </dl>
+  );
+}
+
+function Ranks({ numbers }: { numbers: ProviderNumbers }) {
+  const { recent } = numbers;
+  const rows = [
+    ["Wait", "last 10 s", recent.wait_ms], ["Wait", "5 min", numbers.wait_ms],
+    ["Latency", "last 10 s", recent.latency_ms], ["Latency", "5 min", numbers.latency_ms],
+  ] as const;
+  return (
+    <table class="ranks">
+      <caption class="unseen">Percentiles of waits and latencies</caption>
+      <thead>
+        <tr><th /><th /><th scope="col">p50</th><th scope="col">p90</th><th scope="col">p99</th></tr>
+      </thead>
+      <tbody>
+        {rows.map(([name, span, { p50, p90, p99 }], index) => (
+          <tr key={name + span} class={index % 2 === 0 ? "first" : ""}>
+            <th scope="row">{index % 2 === 0 ? name : <span class="unseen">{name}</span>}</th>
+            <td class="span">{span}</td>
+            {[p50, p90, p99].map((ms, rank) => <td key={rank}>{duration(ms)}</td>)}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+const sum = (one: number[], other: number[]) => one.map((value, at) => {
+  const all = value + (other[at] ?? 0);
+  return all > 0 ? all : null;
+});
+
+function Charts({ start, columns, numbers }: {
+  start: number; columns: Columns; numbers: ProviderNumbers;
+}) {
+  const whole = (value: number | null) => (value === null ? "0" : count(Math.round(value)));
+  const ranks = (of: "wait" | "latency") => [
+    { name: "p99", colour: "third", values: columns[`${of}_p99`] },
+    { name: "p90", colour: "second", values: columns[`${of}_p90`] },
+    { name: "p50", colour: "used", values: columns[`${of}_p50`] },
+  ];
+  const empty = "Nothing in the last five minutes";
+  return (
+    <div class="charts">
+      <Chart title="Places" start={start} format={whole} atLeast={numbers.max} empty={empty} lines={[
+        { name: "in use", colour: "used", values: columns.in_use, filled: true },
+        { name: "waiting", colour: "waits", values: columns.waiting },
+        { name: "refused, errors", colour: "bad", bars: true,
+          values: sum(columns.refused, columns.errors) },
+      ]} />
+      <Chart title="Wait" start={start} format={duration} atLeast={10} empty={empty}
+        lines={ranks("wait")} />
+      <Chart title="Latency" start={start} format={duration} atLeast={10} empty={empty}
+        lines={ranks("latency")} />
+    </div>
+  );
+}
