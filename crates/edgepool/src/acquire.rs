@@ -59,14 +59,21 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         if let Some(leased) = self.shared.step(By::Driver, |state| state.try_acquire()) {
             return Poll::Ready(Ok(Lease::new(self.shared, leased)));
         }
-        let since = self.shared.clock.now();
-        let deadline = self.timeout.map_or(Time::NEVER, |timeout| since.saturating_add(timeout));
-        let waker = cx.waker().clone();
-        let asked = self.shared.step_at(By::Driver, since, |state| state.acquire(deadline, waker));
+        let timeout = self.timeout;
+        let (mut since, mut deadline) = (self.shared.clock.now(), Time::NEVER);
+        // Left here if it is not needed, as it must not be dropped under the lock.
+        let mut waker = Some(cx.waker().clone());
+        let asked = self.shared.step_at(By::Driver, since, |state| {
+            // The clock may have stepped back, and the ledger's time does not: counted from what
+            // the clock tells, the caller's time might be over before it begins.
+            since = state.ledger.now();
+            deadline = timeout.map_or(Time::NEVER, |timeout| since.saturating_add(timeout));
+            state.acquire(deadline, &mut waker)
+        });
         match asked {
             Ok(Standing::Waiting(key, _)) => {
                 self.progress = Progress::Waiting(Wait { key, since, deadline, alarm: None });
-                self.wait(cx)
+                self.wait(By::Newcomer, cx)
             }
             Ok(Standing::Leased(leased)) => Poll::Ready(Ok(Lease::new(self.shared, leased))),
             Ok(Standing::Ended(..)) => unreachable!("a wait does not end as it begins"),
@@ -79,16 +86,16 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     }
 
     /// Goes round until there is an outcome, or nothing to do before the next wake.
-    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<F, C>> {
+    fn wait(&mut self, mut by: By, cx: &mut Context<'_>) -> Poll<Outcome<F, C>> {
         let shared = self.shared;
         loop {
             let Progress::Waiting(wait) = &mut self.progress else {
                 unreachable!("only a waiting caller waits");
             };
-            shared.drive(wait.key, cx);
+            shared.drive(wait.key, by, cx);
             let waker = cx.waker().clone();
             let (standing, unneeded) =
-                shared.step(By::Driver, |state| state.claim(wait.key, wait.deadline, waker));
+                shared.step(by, |state| state.claim(wait.key, wait.deadline, waker));
             drop(unneeded);
             match standing {
                 Standing::Leased(leased) => {
@@ -104,6 +111,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
                     if wait.poll_alarm(&shared.clock, until, cx).is_pending() {
                         return Poll::Pending;
                     }
+                    by = By::Driver;
                 }
             }
         }
@@ -173,7 +181,7 @@ impl<F: Factory, C: Clock> Future for Acquire<'_, F, C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = match self.progress {
             Progress::Start => self.start(cx),
-            Progress::Waiting(_) => self.wait(cx),
+            Progress::Waiting(_) => self.wait(By::Driver, cx),
             Progress::Done => panic!("an acquire future was polled after it had completed"),
         };
         if polled.is_ready() {

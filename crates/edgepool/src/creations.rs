@@ -105,11 +105,11 @@ impl<F: Factory> Creations<F> {
 
 impl<F: Factory, C: Clock> Shared<F, C> {
     /// Polls the creations on behalf of a waiter, and takes in those that are done.
-    pub(crate) fn drive(&self, key: WaiterKey, cx: &mut Context<'_>) {
+    pub(crate) fn drive(&self, key: WaiterKey, by: By, cx: &mut Context<'_>) {
         let Some(mut turn) = Turn::begin(self, key) else { return };
         loop {
             while let Poll::Ready(Some((slot, outcome))) = Pin::new(turn.jobs()).poll_next(cx) {
-                self.finish_creation(slot, outcome);
+                self.finish_creation(slot, by, outcome);
             }
             if !turn.take_incoming() {
                 return;
@@ -117,8 +117,8 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         }
     }
 
-    fn finish_creation(&self, slot: SlotKey, outcome: Outcome<F::Connection, F::Error>) {
-        self.step(By::Driver, |state| {
+    fn finish_creation(&self, slot: SlotKey, by: By, outcome: Outcome<F::Connection, F::Error>) {
+        self.step(by, |state| {
             state.creations.abandon(slot);
             match outcome {
                 Ok(Ok(Ok(connection))) => (state.created(slot, connection), None),

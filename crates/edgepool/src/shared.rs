@@ -60,6 +60,9 @@ enum Action<F: Factory> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     Driver,
+    /// A driver in its first poll, whose time the ledger has been told: whatever comes of that poll
+    /// comes at that time, so that even a caller that does not wait has what is made at once.
+    Newcomer,
     Other,
 }
 
@@ -84,7 +87,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     /// something depends on it.
     pub(crate) fn step<R>(&self, by: By, operate: impl FnOnce(&mut State<F>) -> R) -> R {
         let mut state = self.lock();
-        if state.ledger.needs_clock() {
+        if by != By::Newcomer && state.ledger.needs_clock() {
             drop(state);
             let now = self.clock.now();
             state = self.lock();
@@ -200,14 +203,18 @@ impl<F: Factory> State<F> {
         Some((slot, self.take_connection(slot.index)))
     }
 
-    /// Leases an idle connection or queues the caller.
-    pub(crate) fn acquire(&mut self, deadline: Time, waker: Waker) -> Result<Standing<F>, Refused> {
+    /// Leases an idle connection or queues the caller, whose waker is taken then.
+    pub(crate) fn acquire(
+        &mut self,
+        deadline: Time,
+        waker: &mut Option<Waker>,
+    ) -> Result<Standing<F>, Refused> {
         match self.ledger.acquire(deadline)? {
             Acquired::Leased(slot) => {
                 Ok(Standing::Leased((slot, self.take_connection(slot.index))))
             }
             Acquired::Waiting(key) => {
-                *self.waker_mut(key) = Some(waker);
+                *self.waker_mut(key) = waker.take();
                 Ok(Standing::Waiting(key, deadline))
             }
         }
