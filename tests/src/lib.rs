@@ -64,7 +64,6 @@ impl Setup {
     ///
     /// # Panics
     /// If it must wait, or fails.
-    #[must_use]
     pub fn lease(&self) -> SimLease {
         Waiter::new(&self.pool).ready().expect("a connection is made at once")
     }
