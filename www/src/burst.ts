@@ -110,6 +110,15 @@ async function* chunks(response: Response): AsyncGenerator<Uint8Array> {
 async function refusal(response: Response): Promise<[BurstOutcome, number, string]> {
   const text = await response.text();
   const own = response.headers.get("x-should-retry") === "false" && response.status !== 502;
-  const message = /"message":"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? text;
+  const message = messageIn(text) ?? text;
   return [own ? "refused" : "failed", text.length, `${response.status}: ${message.slice(0, 200)}`];
+}
+
+function messageIn(text: string): string | undefined {
+  try {
+    const { error } = JSON.parse(text) as { error?: { message?: string } | string };
+    return typeof error === "string" ? error : error?.message;
+  } catch {
+    return undefined;
+  }
 }

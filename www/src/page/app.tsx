@@ -175,7 +175,7 @@ function Numbers({ numbers }: { numbers: ProviderNumbers }) {
   const rows: [string, string, string?][] = [
     ["in use", count(numbers.in_use), "used"],
     ["idle", count(numbers.idle), "idle"],
-    ["waiting", count(numbers.waiting), "waits"],
+    ["waiting", count(numbers.waiting), numbers.waiting > 0 ? "waits" : ""],
     ["max", count(numbers.max)],
     ["completed", count(numbers.completed)],
     ["refused", count(refused), refused > 0 ? "bad" : ""],
@@ -229,14 +229,14 @@ function Charts({ start, columns, numbers }: {
     { name: "p90", colour: "second", values: columns[`${of}_p90`] },
     { name: "p50", colour: "used", values: columns[`${of}_p50`] },
   ];
-  const empty = "Nothing in the last five minutes";
+  const empty = "Nothing in five minutes";
   return (
     <div class="charts">
-      <Chart title="Places" start={start} format={whole} atLeast={numbers.max} empty={empty} lines={[
-        { name: "in use", colour: "used", values: columns.in_use, filled: true },
-        { name: "waiting", colour: "waits", values: columns.waiting },
-        { name: "refused, errors", colour: "bad", bars: true,
+      <Chart title="Places" start={start} format={whole} atLeast={numbers.max} empty={empty} counts lines={[
+        { name: "failed", colour: "bad", bars: true,
           values: sum(columns.refused, columns.errors) },
+        { name: "waiting", colour: "waits", values: columns.waiting },
+        { name: "in use", colour: "used", values: columns.in_use, filled: true },
       ]} />
       <Chart title="Wait" start={start} format={duration} atLeast={10} empty={empty}
         lines={ranks("wait")} />

@@ -17,12 +17,15 @@ interface ChartProps {
   title: string;
   /** The time of the first value, in seconds; the others follow each second. */
   start: number;
+  /** Drawn in this order, so the last is on top; the legend names that first. */
   lines: Line[];
   format: (value: number | null) => string;
   /** The least top of the scale. */
   atLeast: number;
   /** Shown while no line has a value. */
   empty: string;
+  /** The values are counts, so the axis has no fractions. */
+  counts?: boolean;
 }
 
 /** A chart of the last five minutes with a legend that follows the pointer. */
@@ -40,7 +43,7 @@ export function Chart(props: ChartProps) {
         <span class="chart-title">{title}</span>
         <span class="chart-time">{at === undefined ? "" : clock(start + at)}</span>
         <span class="legend">
-          {lines.map((line) => (
+          {[...lines].reverse().map((line) => (
             <span class="key" key={line.name}>
               <i class={`swatch ${line.colour}`} />{line.name}
               <b>{format(shown(line.values))}</b>
@@ -90,7 +93,7 @@ function sizeOf(element: HTMLElement): { width: number; height: number } {
 }
 
 function options(
-  { lines, format, atLeast }: ChartProps, element: HTMLElement,
+  { lines, format, atLeast, counts }: ChartProps, element: HTMLElement,
   hover: (at: number | undefined) => void,
 ): uPlot.Options {
   const text = colour("faint");
@@ -102,20 +105,28 @@ function options(
     padding: [8, 6, 0, 0],
     cursor: { drag: { x: false, y: false }, y: false, points: { size: 6 } },
     scales: {
-      // The axis has its whole length from the start, so that it does not grow under the eye.
-      x: { time: true, range: (_, __, max) => [max - HISTORY_SECONDS + 1, max] },
+      x: { time: true, range: (plot, _, max) => [max - spanOf(plot) + 1, max] },
       y: { range: (_, __, max) => [0, Math.max(atLeast, (max ?? 0) * 1.08)] },
     },
     axes: [
       { ...axis, size: 24, gap: 4, space: 64, ticks: { show: false }, values: times },
       {
-        ...axis, size: 54, gap: 6, space: 34, ticks: { show: false },
-        values: (_, splits) => splits.map((value) => format(value)),
+        ...axis, size: 54, gap: 6, space: 28, ticks: { show: false },
+        ...(counts ? { incrs: COUNT_STEPS } : {}),
+        values: (_, splits) => splits.map((value) => format(value).replace(/\.0+ /, " ")),
       },
     ],
     series: [{}, ...lines.map(series)],
     hooks: { setCursor: [({ cursor }) => hover(cursor.idx ?? undefined)] },
   };
+}
+
+const COUNT_STEPS = [1, 10, 100, 1_000, 10_000].flatMap((ten) => [ten, 2 * ten, 5 * ten]);
+
+/** Grows in a few steps, so that the first minute is no sliver and the axis does not creep. */
+function spanOf(plot: uPlot): number {
+  const known = plot.data[0].length;
+  return [60, 120].find((span) => known <= span) ?? HISTORY_SECONDS;
 }
 
 function times(_: uPlot, splits: number[]): string[] {
