@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -9,6 +10,9 @@ use serde::Deserialize;
 
 use crate::runtime::Runtime;
 use crate::simulator::SimulateArgs;
+
+/// The command by which this program starts what stays.
+pub(crate) const GUARD: &str = "guard";
 
 /// Build, serve and test edgepool.
 #[derive(Debug, Parser)]
@@ -28,6 +32,12 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Run the test suites, and print a table of them
     Test(TestArgs),
+    /// Become another program, which ends when this one's parent does
+    #[command(name = GUARD, hide = true)]
+    Guard {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<OsString>,
+    },
 }
 
 #[derive(Args, Debug, Default)]

@@ -47,6 +47,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Serve(args)) => serve::run(args).await?,
         Some(Command::Simulate(args)) => simulator::run(args).await?,
         Some(Command::Test(args)) => return test::run(args).await,
+        Some(Command::Guard { command }) => return Err(process::become_guarded(&command)),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,10 @@
 //! Child processes. Each runs in a process group of its own, which ends when its owner is dropped.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, ChildStdout};
 
+use crate::cli::GUARD;
 use crate::progress::Step;
 use crate::workspace;
 
@@ -94,6 +96,13 @@ impl Cmd {
         Ok(Group::of(child))
     }
 
+    /// Wraps a command so that it ends with this process, even if that is killed.
+    pub(crate) fn guarded(&self) -> anyhow::Result<Self> {
+        let guard = Self::new(std::env::current_exe()?).args([GUARD, "--"]).arg(&self.program);
+        let Self { args, env, dir, .. } = self.clone();
+        Ok(Self { env, dir, ..guard.args(args) })
+    }
+
     /// Starts a process that stays. What it prints goes to this program's standard error.
     pub(crate) fn start(&self) -> anyhow::Result<Group> {
         let mut command = self.command();
@@ -156,6 +165,19 @@ fn variable(value: &str) -> String {
         inside if inside != value => format!("\"$PWD\"/{}", quoted(&inside)),
         _ => quoted(value),
     }
+}
+
+/// Becomes another program, which is killed when the process that started this one ends. It
+/// returns only if that fails.
+pub(crate) fn become_guarded(command: &[OsString]) -> anyhow::Error {
+    // Elsewhere a program that is killed leaves its children behind.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
+        return error.into();
+    }
+    let (program, args) = command.split_first().expect("the command line requires a program");
+    let error = std::process::Command::new(program).args(args).exec();
+    anyhow::Error::new(error).context(format!("{} cannot be started", program.display()))
 }
 
 fn quoted(word: &str) -> String {

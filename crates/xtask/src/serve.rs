@@ -92,7 +92,7 @@ impl Gateway {
         let name = serve.runtime.name();
         let step = Some(Step::start(format!("gateway in {name}")));
         let cmd = runtime::gateway(serve.runtime, address, &serve.gateway, &serve.keys)?;
-        Ok(Self { name, group: cmd.start()?, address, step })
+        Ok(Self { name, group: cmd.guarded()?.start()?, address, step })
     }
 
     /// Waits until the gateway answers.
@@ -137,7 +137,7 @@ struct Simulator {
 impl Simulator {
     async fn start(settings: &SimArgs) -> anyhow::Result<Self> {
         let cmd = Cmd::new(std::env::current_exe()?).args(["simulate", "--port", "0"]);
-        let (group, stdout) = cmd.args(settings.to_args()).start_piped()?;
+        let (group, stdout) = cmd.args(settings.to_args()).guarded()?.start_piped()?;
         let mut lines = BufReader::new(stdout).lines();
         let line = lines.next_line().await?.unwrap_or_default();
         let url = line.strip_prefix("simulator ").context("the simulator did not start")?;

@@ -10,7 +10,7 @@ use url::Url;
 use crate::config::file::Max;
 
 /// Paths of the gateway itself, which no provider can have.
-const RESERVED: [&str; 7] = ["assets", "healthz", "metrics", "page", "static", "stats", "favicon"];
+const RESERVED: [&str; 3] = ["healthz", "metrics", "stats"];
 
 /// The name of a provider: `[a-z0-9][a-z0-9_-]{0,63}`, and no path of the gateway itself.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]

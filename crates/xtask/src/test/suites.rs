@@ -204,6 +204,7 @@ fn with_tools(cmd: Cmd) -> anyhow::Result<Cmd> {
     let binary = |runtime: Runtime| runtime.binary();
     let mut cmd = cmd
         .env("EDGEPOOL_XTASK", std::env::current_exe()?)
+        .env(build::USE_BUILT, "1")
         .env("EDGEPOOL_PACKAGE", build::package_folder())
         .env("EDGEPOOL_TARBALL", build::tarball())
         .env("EDGEPOOL_WORKERD", binary(Runtime::Workerd)?)
