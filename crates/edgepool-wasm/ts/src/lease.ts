@@ -1,6 +1,7 @@
 import { type BindOptions, type BodyEnd, bindBody } from "./body.js";
 import { INDEX_MASK } from "./core.js";
 import type { Engine } from "./engine.js";
+import { hold } from "./hold.js";
 import type { RequestContext } from "./runtime.js";
 
 /** The request that a lease or a waiter belongs to. */
@@ -69,14 +70,40 @@ export class Lease<T> {
 
   /**
    * Returns a Response with the same body that holds this lease until the body ends: released at
-   * its end, discarded if it is cancelled, aborted, broken or stalled.
+   * its end, discarded if it is cancelled, aborted, broken or stalled. Given the promise of a
+   * Response it holds the lease from now on, and discards it if the promise rejects.
    */
-  bind(response: Response, options?: BindOptions): Response {
+  bind(response: Response, options?: BindOptions): Response;
+  bind(response: PromiseLike<Response>, options?: BindOptions): Promise<Response>;
+  bind(
+    response: Response | PromiseLike<Response>, options?: BindOptions,
+  ): Response | Promise<Response> {
+    if ("then" in response) return this.bindLater(response, options);
     const finish = (how: BodyEnd): void => {
       if (how === "eof") this.release();
       else this.discard();
     };
     return bindBody(this, response, { finish }, options);
+  }
+
+  private bindLater(coming: PromiseLike<Response>, options?: BindOptions): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      let waiting = true;
+      const fail = (reason: unknown): void => {
+        if (!waiting) return;
+        waiting = false;
+        stop();
+        this.discard();
+        reject(reason);
+      };
+      const stop = hold(this, options?.signal, (_why, reason) => fail(reason));
+      coming.then((response) => {
+        if (!waiting) return void response.body?.cancel().catch(() => undefined);
+        waiting = false;
+        stop();
+        resolve(this.bind(response, options));
+      }, fail);
+    });
   }
 
   [dispose](): void {

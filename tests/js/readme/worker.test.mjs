@@ -1,0 +1,107 @@
+// The README's Worker, word for word: installed from the tarball, bundled, and run in workerd.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { Child, ROOT } from "../lib/process.mjs";
+import { startBackend } from "../lib/servers.mjs";
+import { eventually, sleep } from "../lib/time.mjs";
+
+const tarball = process.env.EDGEPOOL_TARBALL;
+const workerd = process.env.EDGEPOOL_WORKERD;
+const { build } = createRequire(join(ROOT, "www", "package.json"))("esbuild");
+
+/** Finds the first code block of a language below a heading of the README. */
+function example(heading, language) {
+  const text = readFileSync(join(ROOT, "README.md"), "utf8");
+  const section = text.split(`## ${heading}\n`)[1]?.split("\n## ")[0];
+  const code = section?.match(new RegExp(`\`\`\`${language}\n([^]*?)\`\`\``))?.[1];
+  assert.ok(code, `the README has a ${language} example below "${heading}"`);
+  return code;
+}
+
+/** Does what a user would: installs the package, and bundles the Worker for workerd. */
+async function bundle(folder, code) {
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
+  execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", tarball], { cwd: folder });
+  writeFileSync(join(folder, "source.js"), code);
+  await build({
+    entryPoints: [join(folder, "source.js")],
+    outfile: join(folder, "worker.js"),
+    bundle: true,
+    format: "esm",
+    conditions: ["workerd"],
+    loader: { ".wasm": "copy" },
+    assetNames: "[name]",
+  });
+}
+
+function configuration(port, backend) {
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .main),
+    (name = "internet", network = (allow = ["private"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")]
+);
+const main :Workerd.Worker = (
+  modules = [
+    (name = "worker.js", esModule = embed "worker.js"),
+    (name = "edgepool.wasm", wasm = embed "edgepool.wasm"),
+  ],
+  bindings = [(name = "BACKEND", text = "${backend}")],
+  compatibilityDate = "2026-11-01",
+);
+`;
+}
+
+/** A backend that answers slowly in two parts, and counts how many it serves at once. */
+async function slowBackend() {
+  const seen = { now: 0, peak: 0 };
+  const server = await startBackend(async (request, response) => {
+    seen.now += 1;
+    seen.peak = Math.max(seen.peak, seen.now);
+    response.on("close", () => (seen.now -= 1));
+    response.write(`${request.method} `);
+    await sleep(20);
+    response.end("answered");
+  });
+  return { seen, server };
+}
+
+async function freePort() {
+  const { port, stop } = await startBackend(() => {});
+  await stop();
+  return port;
+}
+
+test("the README's Worker lets four requests through at a time", { timeout: 60_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "edgepool-readme-"));
+  const { seen, server } = await slowBackend();
+  const port = await freePort();
+  await bundle(folder, example("In a Worker", "js"));
+  writeFileSync(join(folder, "config.capnp"), configuration(port, server.url));
+  const child = new Child(workerd, ["serve", join(folder, "config.capnp")]);
+  const url = `http://127.0.0.1:${port}/`;
+  try {
+    const first = () => fetch(url).then((response) => response.text()).catch(() => undefined);
+    const { seen: text } = await eventually(10_000, "the Worker answers", first);
+    assert.equal(text, "GET answered");
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, () => fetch(url, { method: "POST", body: "x" })),
+    );
+    const texts = await Promise.all(answers.map((answer) => answer.text()));
+    assert.deepEqual(new Set(texts), new Set(["POST answered"]));
+    assert.equal(seen.peak, 4);
+  } finally {
+    await child.stop();
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
