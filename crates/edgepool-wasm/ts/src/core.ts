@@ -37,7 +37,7 @@ export const KIND_SHIFT = 20;
 /** What `acquire` and `claim` answer beside a lease's key, which is never negative. */
 export const QUEUE_FULL = -1;
 export const CLOSED = -2;
-export const UNKNOWN = -4;
+export const STILL_WAITING = -3;
 /** A waiter's key `k` is answered as `WAITER_BASE - k`. */
 export const WAITER_BASE = -16;
 

@@ -42,7 +42,8 @@ export class EdgeWaiter<T> {
     const promise = new Promise<Lease<T>>((resolve) => {
       this.resolve = resolve;
     });
-    this.poll();
+    // An offer may be there already, and is taken even by one that would not wait at all.
+    this.look();
     if (this.resolve === undefined) return promise;
     this.schedule();
     if (this.engine.settings.doorbell) this.hangBell();
@@ -79,7 +80,6 @@ export class EdgeWaiter<T> {
     const delay = Math.max(Math.min(tick, this.deadline - clock.now()), 1);
     this.timer = clock.setTimer(() => {
       this.timer = undefined;
-      this.engine.tick();
       this.poll();
       if (this.resolve !== undefined) this.schedule();
     }, delay);
@@ -92,27 +92,30 @@ export class EdgeWaiter<T> {
     this.engine.cancel(this.key);
   }
 
+  /** Runs what is due, which may be this waiter's own end, and looks for an offer. */
   private poll(): void {
+    this.engine.tick();
+    this.look();
+  }
+
+  private look(): void {
     if (this.resolve === undefined) return;
     if (this.outcome !== undefined) {
       this.settle(Promise.reject(this.outcome));
       return;
     }
-    this.engine.advance();
     const key = this.engine.core.claim(this.engine.pool, this.key);
-    this.engine.drain();
-    if (key >= 0) {
-      this.engine.forgetOnEdge(this);
-      const waited = Math.max(this.engine.settings.clock.now() - this.since, 0);
-      const lease = this.engine.leaseOf(key, waited);
-      lease._scope = this.scope;
-      this.settle(lease);
-    } else if (this.outcome !== undefined) {
-      this.settle(Promise.reject(this.outcome));
-    } else if (key === core.UNKNOWN) {
-      this.engine.forgetOnEdge(this);
-      this.settle(Promise.reject(new PoolError("offer_missed", "the pool lost this waiter")));
-    }
+    if (key === core.STILL_WAITING) return;
+    this.engine.forgetOnEdge(this);
+    if (key >= 0) this.settle(this.lease(key));
+    else this.settle(Promise.reject(new PoolError("offer_missed", "the pool lost this waiter")));
+  }
+
+  private lease(key: number): Lease<T> {
+    const waited = Math.max(this.engine.settings.clock.now() - this.since, 0);
+    const lease = this.engine.leaseOf(key, waited);
+    lease._scope = this.scope;
+    return lease;
   }
 
   private settle(result: Lease<T> | PromiseLike<Lease<T>>): void {

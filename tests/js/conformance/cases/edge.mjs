@@ -1,0 +1,105 @@
+// The edge protocol on a clock of its own, in every runtime: offers, leases with a time to live.
+import { Pool } from "edgepool";
+import { FakeClock, deferred, settle, state } from "../lib/harness.mjs";
+
+function edge(options = {}) {
+  let made = 0;
+  const clock = new FakeClock(10);
+  const closed = [];
+  const settings = {
+    create: () => ({ id: made++ }), close: (resource) => void closed.push(resource.id),
+    max: 1, mode: "edge", clock, ...options,
+  };
+  return { pool: new Pool(settings), clock, closed };
+}
+
+export default [
+  {
+    name: "an_overdue_lease_is_retired",
+    async run(t) {
+      const { pool, clock, closed } = edge({ leaseTtl: 300 });
+      const lost = await pool.acquire();
+      await clock.advance(299);
+      t.equal(pool.stats().expired, 0);
+      const waiting = pool.acquire();
+      await clock.advance(1 + 250);
+      t.equal((await waiting).value.id, 1, "the resource is never lent again");
+      t.equal(closed, [0]);
+      t.equal(lost.release(), false, "a late release does nothing but count");
+      t.equal(pool.stats().stale, 1);
+      t.adds(pool.stats());
+    },
+  },
+  {
+    name: "overdue_leases_are_found_by_whoever_calls_next",
+    async run(t) {
+      const { pool, clock } = edge({ leaseTtl: 300 });
+      await pool.acquire();
+      await clock.advance(400);
+      t.equal(clock.timers.size, 0, "a plain lease has no timer");
+      t.equal((await pool.acquire()).value.id, 1);
+    },
+  },
+  {
+    name: "a_heartbeat_keeps_a_lease",
+    async run(t) {
+      const { pool, clock } = edge({ leaseTtl: 300, heartbeat: 100 });
+      const work = deferred();
+      const done = pool.use(() => work.promise);
+      await clock.advance(5_000);
+      t.equal(pool.stats().expired, 0);
+      work.resolve("done");
+      t.equal(await done, "done");
+      t.equal(pool.stats().released, 1);
+      t.equal(clock.timers.size, 0);
+    },
+  },
+  {
+    name: "three_beats_missed_end_a_lease_in_use",
+    async run(t) {
+      const { pool, clock } = edge({ leaseTtl: 60_000, heartbeat: 5_000 });
+      void pool.use(() => new Promise(() => undefined));
+      await settle();
+      // The request is gone with its timers.
+      clock.timers.clear();
+      await clock.advance(14_999);
+      t.equal(pool.tryAcquire(), undefined);
+      t.equal(pool.stats().expired, 0);
+      await clock.advance(1);
+      pool.tryAcquire();
+      t.equal(pool.stats().expired, 1);
+    },
+  },
+  {
+    name: "each_waiter_has_its_own_timer",
+    async run(t) {
+      const { pool, clock } = edge();
+      const held = await pool.acquire();
+      const waiting = [pool.acquire(), pool.acquire(), pool.acquire()];
+      t.equal(clock.timers.size, 3, "armed before the first await");
+      held.release();
+      for (const promise of waiting) (await promise).release();
+      t.equal(clock.timers.size, 0);
+    },
+  },
+  {
+    name: "wait_until_and_the_signal_of_the_request_are_used",
+    async run(t) {
+      const { pool } = edge();
+      const promises = [];
+      const ctx = { waitUntil: (promise) => void promises.push(promise) };
+      const gone = new AbortController();
+      const request = { signal: gone.signal };
+      const held = await pool.acquire();
+      const waiting = pool.acquire({ ctx, request });
+      t.equal(promises.length, 1, "the request is kept open while it waits");
+      gone.abort(new Error("client gone"));
+      await t.rejects(waiting, { message: "client gone" });
+      t.equal(await state(promises[0]), "fulfilled", "and let go");
+      held.release();
+      await pool.use(() => 1, { ctx, request: { signal: new AbortController().signal } });
+      t.ok(promises.length > 1, "use keeps its request open");
+      for (const promise of promises) t.equal(await state(promise), "fulfilled");
+    },
+  },
+];

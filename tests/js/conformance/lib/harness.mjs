@@ -1,0 +1,139 @@
+// What the cases use: asserts without a framework, as they run where none does, and a clock.
+
+/** What a failed assertion throws. */
+export class Failure extends Error {}
+
+export const t = {
+  ok(value, what = "expected a true value") {
+    if (!value) throw new Failure(what);
+  },
+  equal(actual, expected, what = "values differ") {
+    const [left, right] = [JSON.stringify(actual), JSON.stringify(expected)];
+    if (left !== right) throw new Failure(`${what}: got ${left}, expected ${right}`);
+  },
+  /** Waits for a promise to reject, and gives what it rejected with. */
+  async rejects(promise, check = {}) {
+    let error;
+    try {
+      await promise;
+    } catch (caught) {
+      error = caught;
+    }
+    if (error === undefined) throw new Failure("expected a rejection");
+    for (const [key, value] of Object.entries(check)) t.equal(error[key], value, `error.${key}`);
+    return error;
+  },
+  throws(run, pattern) {
+    try {
+      run();
+    } catch (error) {
+      t.ok(error instanceof TypeError, `expected a TypeError, got ${error}`);
+      t.ok(pattern.test(error.message), `${error.message} does not match ${pattern}`);
+      return;
+    }
+    throw new Failure(`expected a TypeError that matches ${pattern}`);
+  },
+  /** Fails unless the pool accounts for every acquire, and holds no more than it may. */
+  adds(stats) {
+    const ended = ["direct", "waited", "timedOut", "cancelled", "failed", "refused", "closed", "missed"];
+    const sum = ended.reduce((total, name) => total + stats[name], stats.pending);
+    t.equal(stats.started, sum, `started is not the sum of its ends in ${JSON.stringify(stats)}`);
+    const places = ["creating", "idle", "offered", "inUse", "retired", "closing"];
+    t.equal(stats.size, places.reduce((total, name) => total + stats[name], 0), "size is not its sum");
+    t.ok(stats.size <= stats.max, `size ${stats.size} is over max ${stats.max}`);
+  },
+};
+
+/** Lets every promise that is ready run its course. */
+export async function settle() {
+  for (let turn = 0; turn < 50; turn += 1) await null;
+}
+
+/** Tells whether a promise is settled, after all that is ready has run. */
+export async function state(promise) {
+  let seen = "pending";
+  promise.then(
+    () => (seen = "fulfilled"),
+    () => (seen = "rejected"),
+  );
+  await settle();
+  return seen;
+}
+
+/** A clock for a pool that stands still until it is told to go on. */
+export class FakeClock {
+  time;
+  timers = new Map();
+  #next = 1;
+
+  constructor(start = 0) {
+    this.time = start;
+  }
+
+  now = () => this.time;
+
+  setTimer = (fire, delay) => {
+    const id = this.#next++;
+    this.timers.set(id, { at: this.time + delay, fire });
+    return id;
+  };
+
+  clearTimer = (id) => {
+    this.timers.delete(id);
+  };
+
+  /** Goes on by `ms`, firing what is due in order, each with its promises. */
+  async advance(ms) {
+    await settle();
+    const end = this.time + ms;
+    for (;;) {
+      let next;
+      for (const [id, timer] of this.timers) {
+        if (timer.at <= end && (next === undefined || timer.at < next[1].at)) next = [id, timer];
+      }
+      if (next === undefined) break;
+      this.timers.delete(next[0]);
+      this.time = Math.max(this.time, next[1].at);
+      next[1].fire();
+      await settle();
+    }
+    this.time = end;
+    await settle();
+  }
+}
+
+/** A promise with its two ends in the open. */
+export function deferred() {
+  const ends = {};
+  ends.promise = new Promise((resolve, reject) => Object.assign(ends, { resolve, reject }));
+  return ends;
+}
+
+/** Makes numbers from 0 up to 1 that are the same for the same seed (mulberry32). */
+export function random(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Runs the cases one after the other, tells of each, and counts. */
+export async function runAll(cases, say) {
+  let passed = 0;
+  let failed = 0;
+  for (const { name, run } of cases) {
+    try {
+      await run(t);
+      passed += 1;
+      say(`ok    ${name}`);
+    } catch (error) {
+      failed += 1;
+      const where = error instanceof Failure ? "" : `\n${error?.stack}`;
+      say(`FAIL  ${name}: ${error?.message ?? error}${where}`);
+    }
+  }
+  return { passed, failed };
+}

@@ -1,0 +1,1 @@
+export async function runWorkerd(){ throw new Error("later") }
