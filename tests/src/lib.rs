@@ -174,3 +174,8 @@ impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
         (self.0)();
     }
 }
+
+/// The examples of the project's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
