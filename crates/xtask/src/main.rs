@@ -26,6 +26,7 @@ use crate::cli::{Cli, Command};
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    workspace::program();
     tokio::select! {
         biased;
         signal = stop::requested() => stop::exit_code(signal),

@@ -97,10 +97,10 @@ impl Cmd {
     }
 
     /// Wraps a command so that it ends with this process, even if that is killed.
-    pub(crate) fn guarded(&self) -> anyhow::Result<Self> {
-        let guard = Self::new(std::env::current_exe()?).args([GUARD, "--"]).arg(&self.program);
-        let Self { args, env, dir, .. } = self.clone();
-        Ok(Self { env, dir, ..guard.args(args) })
+    pub(crate) fn guarded(self) -> Self {
+        let guard = Self::new(workspace::program()).args([GUARD, "--"]).arg(&self.program);
+        let Self { args, env, dir, .. } = self;
+        Self { env, dir, ..guard.args(args) }
     }
 
     /// Starts a process that stays. What it prints goes to this program's standard error.

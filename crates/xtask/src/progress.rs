@@ -31,11 +31,10 @@ impl Step {
     /// Says what came of the step, and how long it took.
     pub(crate) fn done_with(self, result: &str) {
         let seconds = self.started.elapsed().as_secs_f64();
-        let line = format!("{}: {result}, {seconds:.1} s", self.name);
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
+        eprintln!("{}: {result}, {seconds:.1} s", self.name);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::cli::{ServeArgs, SimArgs};
 use crate::config::{SIMULATOR, Serve};
 use crate::process::{Cmd, Group};
 use crate::progress::Step;
-use crate::{build, capnp, health, runtime};
+use crate::{build, capnp, health, runtime, workspace};
 
 /// Serves until a process ends by itself, which is an error, or until this future is dropped.
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
@@ -92,7 +92,7 @@ impl Gateway {
         let name = serve.runtime.name();
         let step = Some(Step::start(format!("gateway in {name}")));
         let cmd = runtime::gateway(serve.runtime, address, &serve.gateway, &serve.keys)?;
-        Ok(Self { name, group: cmd.guarded()?.start()?, address, step })
+        Ok(Self { name, group: cmd.guarded().start()?, address, step })
     }
 
     /// Waits until the gateway answers.
@@ -136,8 +136,8 @@ struct Simulator {
 
 impl Simulator {
     async fn start(settings: &SimArgs) -> anyhow::Result<Self> {
-        let cmd = Cmd::new(std::env::current_exe()?).args(["simulate", "--port", "0"]);
-        let (group, stdout) = cmd.args(settings.to_args()).guarded()?.start_piped()?;
+        let cmd = Cmd::new(workspace::program()).args(["simulate", "--port", "0"]);
+        let (group, stdout) = cmd.args(settings.to_args()).guarded().start_piped()?;
         let mut lines = BufReader::new(stdout).lines();
         let line = lines.next_line().await?.unwrap_or_default();
         let url = line.strip_prefix("simulator ").context("the simulator did not start")?;

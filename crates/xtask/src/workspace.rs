@@ -12,6 +12,16 @@ static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
     manifest.ancestors().nth(2).expect("crates/xtask is two levels down").to_path_buf()
 });
 
+/// The file of this program. The system is asked at the start: once a build has put another file in
+/// its place, it gives a path that does not exist.
+static PROGRAM: LazyLock<PathBuf> =
+    LazyLock::new(|| std::env::current_exe().expect("the system names the running program"));
+
+/// Returns the path of this program, and must be called before anything is built.
+pub(crate) fn program() -> &'static Path {
+    &PROGRAM
+}
+
 /// Returns a path in the checkout; `""` is its root.
 pub(crate) fn path(relative: &str) -> PathBuf {
     ROOT.join(relative)

@@ -203,7 +203,7 @@ fn node_tests(place: &str) -> anyhow::Result<Cmd> {
 fn with_tools(cmd: Cmd) -> anyhow::Result<Cmd> {
     let binary = |runtime: Runtime| runtime.binary();
     let mut cmd = cmd
-        .env("EDGEPOOL_XTASK", std::env::current_exe()?)
+        .env("EDGEPOOL_XTASK", workspace::program())
         .env(build::USE_BUILT, "1")
         .env("EDGEPOOL_PACKAGE", build::package_folder())
         .env("EDGEPOOL_TARBALL", build::tarball())
