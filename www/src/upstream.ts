@@ -22,8 +22,9 @@ export function requestHeaders(from: Headers, passClientKey: boolean): Headers {
   const headers = endToEnd(from);
   // The runtime makes the first itself, and refuses the second.
   for (const name of ["host", "expect"]) headers.delete(name);
-  // Every fetch decodes what it knows; a body that comes as it is needs none of that.
-  headers.set("accept-encoding", "identity");
+  // Every fetch decodes what it knows; a body that comes as it is needs none of that. Deno's does
+  // not decode what comes compressed all the same after a plain `identity`.
+  headers.set("accept-encoding", "identity;q=1, *;q=0");
   if (!passClientKey) for (const name of OTHER_KEYS) headers.delete(name);
   return headers;
 }

@@ -16,7 +16,7 @@ const variable = (name: string) => process.env[name];
 
 start(() => {
   const { config, host, port } = readSettings(variable);
-  const gateway = createGateway(config, { runtime: "bun", variable });
+  const gateway = createGateway(config, { runtime: "bun", decodesUnasked: true, variable });
   Bun.serve({
     hostname: host,
     port,

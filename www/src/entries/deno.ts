@@ -15,7 +15,7 @@ const variable = (name: string) => Deno.env.get(name);
 
 start(() => {
   const { config, host, port } = readSettings(variable);
-  const gateway = createGateway(config, { runtime: "deno", variable });
+  const gateway = createGateway(config, { runtime: "deno", decodesUnasked: false, variable });
   Deno.serve({ hostname: host, port, onListen: () => undefined },
     (request) => gateway.fetch(request));
 }, Deno.exit);

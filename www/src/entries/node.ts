@@ -7,7 +7,7 @@ const variable = (name: string) => process.env[name];
 
 start(() => {
   const { config, host, port } = readSettings(variable);
-  const gateway = createGateway(config, { runtime: "node", variable });
+  const gateway = createGateway(config, { runtime: "node", decodesUnasked: true, variable });
   const server = serve({
     fetch: (request) => gateway.fetch(request),
     hostname: host,

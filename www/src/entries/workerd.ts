@@ -12,7 +12,7 @@ let gateway: Gateway | undefined;
 export default {
   fetch(request: Request, _: unknown, ctx: RequestContext): Promise<Response> {
     // Made in a request: outside of one the clock stands at zero.
-    gateway ??= createGateway(config, { runtime: "workerd", variable });
+    gateway ??= createGateway(config, { runtime: "workerd", decodesUnasked: true, variable });
     return gateway.fetch(request, ctx);
   },
 };
