@@ -101,10 +101,10 @@ export class Child {
   }
 }
 
-/** Reads the resident memory of a process, in MB; 0 once it has ended. */
+/** Reads the memory of a process that is not of files, in MB; 0 once it has ended. */
 export function residentMb(pid) {
   try {
-    const [, kb] = readFileSync(`/proc/${pid}/status`, "utf8").match(/^VmRSS:\s+(\d+) kB/m);
+    const [, kb] = readFileSync(`/proc/${pid}/status`, "utf8").match(/^RssAnon:\s+(\d+) kB/m);
     return Math.round(kb / 1024);
   } catch {
     return 0;
