@@ -15,7 +15,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const source = (path) => join(here, "src", path);
 
 function readOptions() {
-  const { values } = parseArgs({ options: { package: { type: "string" }, out: { type: "string" } } });
+  const folder = { type: "string" };
+  const { values } = parseArgs({ options: { package: folder, out: folder } });
   if (!values.package || !values.out) {
     throw new Error("usage: node build.mjs --package DIR --out DIR");
   }

@@ -133,7 +133,8 @@ function number(
   const fits = typeof value === "number" && value >= low && value <= high;
   if (fits && (!whole || Number.isInteger(value))) return;
   const kind = whole ? "a whole number" : "a number of ms";
-  throw wrong(where, high === Infinity ? `${kind} from ${low}` : `${kind}, ${low} to ${high}`, value);
+  const range = high === Infinity ? `from ${low}` : `from ${low} to ${high}`;
+  throw wrong(where, `${kind} ${range}`, value);
 }
 
 function wrong(where: string, accepted: string, value: unknown): ConfigError {

@@ -92,7 +92,8 @@ function clientOptions(
     const apiKey = keyEnv === undefined ? undefined : env.variable(keyEnv);
     if (apiKey) keyed.add(name);
     const passClientKey = options.passClientKey ?? false;
-    providers[name] = { ...options, apiKey: apiKey || undefined, passClientKey, onRefusal: "respond" };
+    const own = { apiKey: apiKey || undefined, passClientKey, onRefusal: "respond" } as const;
+    providers[name] = { ...options, ...own };
   }
   const { leaseTtl, heartbeat } = config;
   return {

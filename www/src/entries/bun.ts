@@ -1,28 +1,5 @@
-import { createGateway } from "../gateway.js";
-import { readSettings, start } from "./process.js";
+import { serveOverNodeHttp } from "./node-http.js";
 
-/** What is used of Bun's own API. */
-declare const Bun: {
-  serve(options: {
-    hostname: string;
-    port: number;
-    idleTimeout: number;
-    development: boolean;
-    fetch(request: Request): Promise<Response>;
-  }): unknown;
-};
-
-const variable = (name: string) => process.env[name];
-
-start(() => {
-  const { config, host, port } = readSettings(variable);
-  const gateway = createGateway(config, { runtime: "bun", decodesUnasked: true, variable });
-  Bun.serve({
-    hostname: host,
-    port,
-    // A queued or slow call is silent for long: the pool's own clocks bound it.
-    idleTimeout: 0,
-    development: false,
-    fetch: (request) => gateway.fetch(request),
-  });
-}, process.exit);
+// Bun.serve holds the end of the headers back until the first byte of the body, so that a client
+// would not hear of a slow answer at all; its node:http sends them at once.
+serveOverNodeHttp("bun");

@@ -1,6 +1,6 @@
 import type { Columns, PoolNumbers, ProviderNumbers, Stats } from "../wire.js";
 import { Burst } from "./burst.js";
-import { Chart } from "./chart.js";
+import { Chart, type Line } from "./chart.js";
 import { Copy } from "./copy.js";
 import { count, duration, plural } from "./format.js";
 import { type Live, useLive } from "./live.js";
@@ -200,7 +200,10 @@ function Ranks({ numbers }: { numbers: ProviderNumbers }) {
     <table class="ranks">
       <caption class="unseen">Percentiles of waits and latencies</caption>
       <thead>
-        <tr><th /><th /><th scope="col">p50</th><th scope="col">p90</th><th scope="col">p99</th></tr>
+        <tr>
+          <th /><th />
+          {["p50", "p90", "p99"].map((rank) => <th scope="col" key={rank}>{rank}</th>)}
+        </tr>
       </thead>
       <tbody>
         {rows.map(([name, span, { p50, p90, p99 }], index) => (
@@ -220,6 +223,15 @@ const sum = (one: number[], other: number[]) => one.map((value, at) => {
   return all > 0 ? all : null;
 });
 
+function levels(columns: Columns): Line[] {
+  const failed = sum(columns.refused, columns.errors);
+  return [
+    { name: "failed", colour: "bad", values: failed, bars: true },
+    { name: "waiting", colour: "waits", values: columns.waiting },
+    { name: "in use", colour: "used", values: columns.in_use, filled: true },
+  ];
+}
+
 function Charts({ start, columns, numbers }: {
   start: number; columns: Columns; numbers: ProviderNumbers;
 }) {
@@ -232,12 +244,8 @@ function Charts({ start, columns, numbers }: {
   const empty = "Nothing in five minutes";
   return (
     <div class="charts">
-      <Chart title="Places" start={start} format={whole} atLeast={numbers.max} empty={empty} counts lines={[
-        { name: "failed", colour: "bad", bars: true,
-          values: sum(columns.refused, columns.errors) },
-        { name: "waiting", colour: "waits", values: columns.waiting },
-        { name: "in use", colour: "used", values: columns.in_use, filled: true },
-      ]} />
+      <Chart title="Places" start={start} format={whole} atLeast={numbers.max} empty={empty} counts
+        lines={levels(columns)} />
       <Chart title="Wait" start={start} format={duration} atLeast={10} empty={empty}
         lines={ranks("wait")} />
       <Chart title="Latency" start={start} format={duration} atLeast={10} empty={empty}
