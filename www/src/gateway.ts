@@ -155,14 +155,15 @@ async function send(
   const headers = requestHeaders(request.headers, provider.passClientKey ?? false);
   // A body that comes as it is needs no decoding on the way.
   if (env.decodesUnasked) headers.set("accept-encoding", "identity");
+  const body = bodyOf(request);
   const init = {
     method: request.method,
     headers,
-    body: request.body,
+    body,
     redirect: "manual",
     signal: request.signal,
     request,
-    ...(request.body ? { duplex: "half" } : {}),
+    ...(body ? { duplex: "half" } : {}),
     ...(ctx ? { ctx } : {}),
   } as const;
   try {
@@ -173,6 +174,11 @@ async function send(
   } catch (error) {
     return failed(name, error, request);
   }
+}
+
+/** Takes the body, which is a stream; an empty one is none, or it would be sent in chunks. */
+function bodyOf(request: Request): ReadableStream | null {
+  return request.headers.get("content-length") === "0" ? null : request.body;
 }
 
 /** Drops what was for the next hop alone; the body stays the stream that it is. */

@@ -1,4 +1,4 @@
-import { createGateway } from "../gateway.js";
+import { type GatewayEnv, createGateway } from "../gateway.js";
 import { readSettings, start } from "./process.js";
 
 /** What is used of Deno's own API. */
@@ -12,10 +12,11 @@ declare const Deno: {
 };
 
 const variable = (name: string) => Deno.env.get(name);
+const env: GatewayEnv = { runtime: "deno", decodesUnasked: false, variable };
 
 start(() => {
   const { config, host, port } = readSettings(variable);
-  const gateway = createGateway(config, { runtime: "deno", decodesUnasked: false, variable });
+  const gateway = createGateway(config, env);
   Deno.serve({ hostname: host, port, onListen: () => undefined },
     (request) => gateway.fetch(request));
 }, Deno.exit);

@@ -113,7 +113,7 @@ function Total({ total, providers }: { total: PoolNumbers; providers: number }) 
       <Tile name="Completed" value={count(total.completed)} />
       <Tile name="Refused" value={count(refused)} look={refused > 0 ? "bad" : ""} />
       <Tile name="Errors" value={count(total.errors)} look={total.errors > 0 ? "bad" : ""} />
-      <Tile name="Wait p99, 5 min" value={duration(total.wait_ms.p99)} />
+      <Tile name="Wait p99" value={duration(total.wait_ms.p99)} />
     </section>
   );
 }

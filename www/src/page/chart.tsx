@@ -34,9 +34,10 @@ export function Chart(props: ChartProps) {
   const [at, setAt] = useState<number | undefined>();
   const box = useRef<HTMLDivElement>(null);
   usePlot(box, props, setAt);
-  const shown = (values: Line["values"]) => (at === undefined ? values.at(-1) : values[at]) ?? null;
+  const shown = (values: Line["values"]) =>
+    (at === undefined ? newest(values) : values[at] ?? null);
   const has = lines.some(({ values }) => values.some((value) => value !== null));
-  const now = lines.map(({ name, values }) => `${name} ${format(values.at(-1) ?? null)}`);
+  const now = lines.map(({ name, values }) => `${name} ${format(newest(values))}`);
   return (
     <figure class="chart">
       <figcaption>
@@ -56,6 +57,11 @@ export function Chart(props: ChartProps) {
       {!has && <p class="chart-empty">{empty}</p>}
     </figure>
   );
+}
+
+/** The value of now: the last second is not over, and the one before may have had none. */
+function newest(values: Line["values"]): number | null {
+  return values.slice(-4).findLast((value) => value !== null) ?? null;
 }
 
 function clock(seconds: number): string {
