@@ -119,6 +119,8 @@ pub(crate) fn gateway(
         Runtime::Bun => program.arg("run").arg(bundle("bun.mjs")),
         Runtime::Deno => program
             .args(["run", "--quiet", "--no-prompt", "--no-config", "--no-lock", "--allow-net"])
+            // A request's signal is to tell that its client has gone, and nothing else.
+            .arg("--unstable-no-legacy-abort")
             .arg(format!("--allow-env={}", variables(keys).join(",")))
             .arg(format!("--allow-read={}", build::gateway_folder().display()))
             .arg(bundle("deno.mjs"))
