@@ -6,7 +6,7 @@ import { listen } from "./signals.js";
 
 /** How often a waiter looks for itself: for offers where it has no doorbell, and what is due. */
 const TICK = 50;
-const TICK_WITH_DOORBELL = 250;
+const TICK_WITH_DOORBELL = 100;
 
 /**
  * A waiter of edge mode. All that it does runs in its own request: its timer keeps that request

@@ -22,7 +22,7 @@ export default [
       await clock.advance(299);
       t.equal(pool.stats().expired, 0);
       const waiting = pool.acquire();
-      await clock.advance(1 + 250);
+      await clock.advance(1 + 100);
       t.equal((await waiting).value.id, 1, "the resource is never lent again");
       t.equal(closed, [0]);
       t.equal(lost.release(), false, "a late release does nothing but count");
