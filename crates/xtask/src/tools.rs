@@ -65,7 +65,8 @@ pub(crate) async fn wasm_bindgen() -> anyhow::Result<PathBuf> {
         .arg(&version)
         .arg("--root")
         .arg(bin.parent().expect("bin is in a folder"))
-        .env("CARGO_TARGET_DIR", &objects);
+        .env("CARGO_TARGET_DIR", &objects)
+        .env("CARGO_PROFILE_DEV_DEBUG", "false");
     let result = install.step(&format!("wasm-bindgen CLI {version} (once)")).await;
     fs::remove_dir_all(&objects).ok();
     result.map(|()| bin)
