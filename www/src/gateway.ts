@@ -13,11 +13,6 @@ import { climbs, endToEnd, requestHeaders } from "./upstream.js";
 export interface GatewayEnv {
   /** The runtime's name, as `/stats` tells it. */
   runtime: string;
-  /**
-   * Whether fetch decodes what it was not asked to decode by `accept-encoding`. Where it does not,
-   * it must be left to ask by itself, or a provider that compresses unasked could not be read.
-   */
-  decodesUnasked: boolean;
   /** Reads a variable of the environment: the keys are there. */
   variable(name: string): string | undefined;
 }
@@ -36,7 +31,6 @@ type Handler = (request: Request, url: URL, ctx?: RequestContext) => Response | 
 
 interface Parts {
   config: GatewayConfig;
-  env: GatewayEnv;
   clients: ClientPool;
   observer: Observer;
   /** The providers whose key is the gateway's own. */
@@ -69,7 +63,7 @@ export function createGateway(config: GatewayConfig, env: GatewayEnv): Gateway {
     observer: (event) => observer?.handle(event),
   });
   observer = new Observer(config, env.runtime, () => clients.stats());
-  const parts: Parts = { config, env, clients, observer, keyed };
+  const parts: Parts = { config, clients, observer, keyed };
   const own = ownRoutes(parts);
   return {
     fetch: async (request, ctx) => {
@@ -149,16 +143,13 @@ function isForeignPage(request: Request): boolean {
 }
 
 async function send(
-  { clients, env, observer }: Parts, name: string, provider: ProviderConfig, target: string,
+  { clients, observer }: Parts, name: string, provider: ProviderConfig, target: string,
   request: Request, ctx?: RequestContext,
 ): Promise<Response> {
-  const headers = requestHeaders(request.headers, provider.passClientKey ?? false);
-  // A body that comes as it is needs no decoding on the way.
-  if (env.decodesUnasked) headers.set("accept-encoding", "identity");
   const body = bodyOf(request);
   const init = {
     method: request.method,
-    headers,
+    headers: requestHeaders(request.headers, provider.passClientKey ?? false),
     body,
     redirect: "manual",
     signal: request.signal,

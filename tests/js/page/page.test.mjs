@@ -174,15 +174,18 @@ for (const colorScheme of ["light", "dark"]) {
 test("the colours can be chosen against the system's, and are kept", async () => {
   const page = await show({ colorScheme: "light" });
   const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-  const light = await ground();
   const button = page.getByRole("button", { name: /^Colours/ });
-  await button.click();
-  assert.equal(await ground(), light);
-  await button.click();
-  const dark = await ground();
-  assert.notEqual(dark, light);
+  const choose = async (theme) => {
+    await button.click();
+    await page.locator(`html[data-theme="${theme}"]`).waitFor();
+    return ground();
+  };
+  const system = await ground();
+  assert.equal(await choose("light"), system);
+  const dark = await choose("dark");
+  assert.notEqual(dark, system);
   await page.reload();
-  await button.waitFor();
+  await page.locator(`html[data-theme="dark"]`).waitFor();
   assert.equal(await ground(), dark);
 });
 

@@ -12,7 +12,7 @@ declare const Deno: {
 };
 
 const variable = (name: string) => Deno.env.get(name);
-const env: GatewayEnv = { runtime: "deno", decodesUnasked: false, variable };
+const env: GatewayEnv = { runtime: "deno", variable };
 
 start(() => {
   const { config, host, port } = readSettings(variable);

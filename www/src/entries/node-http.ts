@@ -6,7 +6,7 @@ import { readSettings, start } from "./process.js";
 /** Serves the gateway over node:http, with the settings of the process's environment. */
 export function serveOverNodeHttp(runtime: string): void {
   const variable = (name: string) => process.env[name];
-  const env: GatewayEnv = { runtime, decodesUnasked: true, variable };
+  const env: GatewayEnv = { runtime, variable };
   start(() => {
     const { config, host, port } = readSettings(variable);
     const gateway = createGateway(config, env);
