@@ -37,7 +37,8 @@ pub struct Faults {
     pub late_poll: u32,
     /// The longest that a woken task is kept waiting. Zero lets only tasks of the same moment pass.
     pub late_by: Duration,
-    /// Drops a task that was spawned with [`Spawner::spawn_cancellable`], wherever it waits.
+    /// Drops a task that was spawned with [`Spawner::spawn_cancellable`], wherever it waits: in half
+    /// of the cases one that has been woken and not been polled since, if there is one.
     pub cancel: u32,
 }
 
@@ -158,8 +159,11 @@ impl Executor {
 
     /// Drops a task where it waits. Returns false if it had ended.
     pub fn cancel(&mut self, task: TaskId) -> bool {
+        let mut shared = self.spawner.shared.borrow_mut();
+        shared.cancellable.remove(&task);
         // Taken out first: the drop is the task's own code, and may spawn or wake.
-        let entry = self.spawner.shared.borrow_mut().tasks.remove(&task);
+        let entry = shared.tasks.remove(&task);
+        drop(shared);
         entry.is_some()
     }
 
@@ -236,13 +240,12 @@ impl Executor {
 
     /// Drops a task or polls one that was not woken, where the faults say so.
     fn inject(&mut self) -> Option<Step> {
-        if self.faults.cancel > 0 && self.rng.chance(self.faults.cancel) {
-            let victims = self.spawner.shared.borrow().cancellable.clone();
-            if let Some(&task) = self.choose(&victims) {
-                self.spawner.shared.borrow_mut().cancellable.remove(&task);
-                self.cancel(task);
-                return Some(Step::Cancelled(task));
-            }
+        if self.faults.cancel > 0
+            && self.rng.chance(self.faults.cancel)
+            && let Some(task) = self.choose_victim()
+        {
+            self.cancel(task);
+            return Some(Step::Cancelled(task));
         }
         if self.faults.spurious_poll > 0 && self.rng.chance(self.faults.spurious_poll) {
             let after = TaskId(self.rng.below(self.spawner.shared.borrow().next.max(1)));
@@ -252,8 +255,18 @@ impl Executor {
         None
     }
 
-    fn choose<'a>(&mut self, among: &'a BTreeSet<TaskId>) -> Option<&'a TaskId> {
-        if among.is_empty() { None } else { among.iter().nth(self.rng.index(among.len())) }
+    fn choose_victim(&mut self) -> Option<TaskId> {
+        let prefer_woken = self.rng.chance(500);
+        let shared = self.spawner.shared.borrow();
+        let mut among: Vec<TaskId> = shared.cancellable.iter().copied().collect();
+        let woken = |task: &TaskId| {
+            shared.ready.lock().contains(task) || self.delayed.iter().any(|(_, late)| late == task)
+        };
+        if prefer_woken && among.iter().any(woken) {
+            among.retain(woken);
+        }
+        drop(shared);
+        if among.is_empty() { None } else { Some(among[self.rng.index(among.len())]) }
     }
 
     fn has_ready(&self) -> bool {

@@ -122,7 +122,7 @@ impl Workload {
                 spurious_poll: rng.below(100) as u32,
                 late_poll: rng.below(200) as u32,
                 late_by: rng.duration(millis(0, 20)),
-                cancel: rng.below(10) as u32,
+                cancel: rng.below(60) as u32,
             },
             clock_faults: if rng.chance(500) { rng.below(20) as u32 } else { 0 },
             clock_step: rng.duration(millis(1, 2_000)),

@@ -104,18 +104,17 @@ impl Run {
 
     /// Safety: with everything going wrong that is meant to, every check holds after every step.
     fn with_faults(&mut self) {
-        let spawner = self.executor.spawner();
-        for actor in 0..u64::from(self.world.workload.callers) {
-            let caller = call(self.world.clone(), self.pool.clone(), actor, self.rng.fork());
-            // Some outlive every fault, so that there is always work.
-            match actor % 3 {
-                0 => drop(spawner.spawn(caller)),
-                _ => drop(spawner.spawn_cancellable(caller)),
-            }
-        }
+        let callers = u64::from(self.world.workload.callers);
+        (0..callers).for_each(|actor| self.spawn(actor, actor % 3 > 0));
+        let mut newcomers = callers..callers * 4;
         for _ in 0..FAULTY_STEPS {
-            if !self.step() {
-                break;
+            match self.step() {
+                None => break,
+                // Another one comes in its place, so that there is always work.
+                Some(Step::Cancelled(_)) => {
+                    newcomers.next().into_iter().for_each(|actor| self.spawn(actor, true));
+                }
+                Some(_) => {}
             }
             self.disturb_clock();
             let close_after = self.world.workload.close_after;
@@ -126,12 +125,21 @@ impl Run {
         }
     }
 
+    fn spawn(&mut self, actor: u64, cancellable: bool) {
+        let caller = call(self.world.clone(), self.pool.clone(), actor, self.rng.fork());
+        let spawner = self.executor.spawner();
+        match cancellable {
+            true => drop(spawner.spawn_cancellable(caller)),
+            false => drop(spawner.spawn(caller)),
+        }
+    }
+
     /// Liveness: once nothing goes wrong any more, every caller ends, and every place can be had.
     fn without_faults(&mut self) {
         self.executor.set_faults(Faults::default());
         self.factory.set_odds(Odds::NONE);
         self.world.clock.thaw();
-        while self.step() {}
+        while self.step().is_some() {}
         assert_eq!(self.executor.tasks(), 0, "callers wait for ever: {:?}", self.pool.stats());
         let gauges = self.pool.stats().gauges;
         assert_eq!((gauges.waiting, gauges.offered, gauges.in_use), (0, 0, 0), "{gauges:?}");
@@ -145,7 +153,7 @@ impl Run {
         let getters: Vec<_> = (0..max)
             .map(|_| self.executor.spawn(obtain(self.world.clone(), self.pool.clone())))
             .collect();
-        while self.step() {}
+        while self.step().is_some() {}
         let leases: Vec<_> = getters.iter().filter_map(Task::take).collect();
         assert_eq!(leases.len(), max as usize, "not every place can be had");
         self.world.held.set(0);
@@ -166,9 +174,9 @@ impl Run {
         assert_eq!(self.world.clock.alarms(), 0);
     }
 
-    /// Takes a step and checks. Returns false if there is nothing to do.
-    fn step(&mut self) -> bool {
-        let Some(step) = self.executor.step() else { return false };
+    /// Takes a step and checks. Returns `None` if there is nothing to do.
+    fn step(&mut self) -> Option<Step> {
+        let step = self.executor.step()?;
         let (name, value) = match step {
             Step::Polled { task, done } => ("polled", task.number() * 2 + u64::from(done)),
             Step::Delayed(task) => ("delayed", task.number()),
@@ -177,7 +185,7 @@ impl Run {
         };
         self.world.record(EXECUTOR, name, value);
         self.check();
-        true
+        Some(step)
     }
 
     fn check(&self) {
