@@ -203,9 +203,26 @@ pub fn counter(pool: u32, which: u32) -> f64 {
     pools::with(pool, 0.0, |entry| {
         let c = entry.ledger.counters();
         let all = [
-            c.started, c.direct, c.waited, c.timed_out, c.cancelled, c.failed, c.refused, c.closed,
-            c.missed, c.offers_missed, c.released, c.discarded, c.taken, c.expired, c.stale,
-            c.adopted, c.creations, c.created, c.create_failed, c.create_abandoned,
+            c.started,
+            c.direct,
+            c.waited,
+            c.timed_out,
+            c.cancelled,
+            c.failed,
+            c.refused,
+            c.closed,
+            c.missed,
+            c.offers_missed,
+            c.released,
+            c.discarded,
+            c.taken,
+            c.expired,
+            c.stale,
+            c.adopted,
+            c.creations,
+            c.created,
+            c.create_failed,
+            c.create_abandoned,
         ];
         all.get(which as usize).map_or(0.0, |&count| count as f64)
     })

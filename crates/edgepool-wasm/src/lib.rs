@@ -1,5 +1,5 @@
 //! The pool for JavaScript: integer exports over [`edgepool::ledger`], which the npm package
-//! drives, and a JS clock and a fetch-backed client for Rust on wasm (feature `client`).
+//! drives, and with the feature `client` a JS clock and a fetch-backed client for Rust on wasm.
 //!
 //! In the exports everything is a number. A pool is a small integer; a key is
 //! `generation * 2^20 + index`, exact in an `f64`; a time is milliseconds since the origin of the
@@ -8,3 +8,13 @@
 
 pub mod exports;
 mod pools;
+
+#[cfg(feature = "client")]
+mod client;
+#[cfg(feature = "client")]
+mod clock;
+
+#[cfg(feature = "client")]
+pub use client::{FetchClient, FetchError, Place, Places, PooledResponse};
+#[cfg(feature = "client")]
+pub use clock::{JsAlarm, JsClock};

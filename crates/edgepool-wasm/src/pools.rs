@@ -47,7 +47,7 @@ impl Entry {
 
     /// Makes the status of an operation that was carried out, or was not.
     pub(crate) fn status(&self, done: bool) -> u32 {
-        u32::from(done) * DONE | u32::from(self.ledger.has_effects()) * EFFECTS
+        (u32::from(done) * DONE) | (u32::from(self.ledger.has_effects()) * EFFECTS)
     }
 
     /// Takes the next effect that the caller has something to do for.
