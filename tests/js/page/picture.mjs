@@ -5,6 +5,7 @@ import { statSync } from "node:fs";
 import { startGateway } from "../lib/servers.mjs";
 import { launch, open, sendBurst } from "./browser.mjs";
 
+const MARGIN = 24;
 const MOST_BYTES = 150_000;
 const SIMULATOR = { max: 8, latency_ms: 20, first_token_ms: 150, chunk_ms: 15, chunks: 24 };
 
@@ -25,10 +26,12 @@ async function take(file) {
   const gateway = await startGateway({ simulator: SIMULATOR });
   const browser = await launch();
   try {
-    const viewport = { width: 1200, height: 740 };
+    const viewport = { width: 1240, height: 900 };
     const { page } = await open(browser, gateway.url, { viewport });
     await liven(page);
-    await page.screenshot({ path: file });
+    const { y, height } = await page.locator(".provider").boundingBox();
+    const clip = { x: 0, y: 0, width: viewport.width, height: y + height + MARGIN };
+    await page.screenshot({ path: file, clip });
   } finally {
     await browser.close();
     await gateway.stop();

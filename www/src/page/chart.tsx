@@ -46,7 +46,7 @@ export function Chart(props: ChartProps) {
         <span class="legend">
           {[...lines].reverse().map((line) => (
             <span class="key" key={line.name}>
-              <i class={`swatch ${line.colour}`} />{line.name}
+              <span><i class={`swatch ${line.colour}`} />{line.name}</span>
               <b>{format(shown(line.values))}</b>
             </span>
           ))}

@@ -21,7 +21,8 @@ export function Slots({ numbers }: { numbers: PoolNumbers }) {
 }
 
 function size(max: number): string {
-  return max <= 12 ? "large" : max <= 48 ? "medium" : "small";
+  if (max <= 8) return "row";
+  return max <= 48 ? "medium" : "small";
 }
 
 function Lights({ numbers }: { numbers: PoolNumbers }) {
