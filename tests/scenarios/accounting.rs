@@ -148,6 +148,25 @@ fn lease(pool: &HookedPool) -> HookedLease {
     pool.acquire().now_or_never().expect("it is made at once").unwrap()
 }
 
+/// A connection that is being dropped counts until it is gone.
+#[test]
+fn destroying_counts_or_does_not() {
+    let handle: Arc<OnceLock<HookedPool>> = Arc::default();
+    let (inner, seen) = (handle.clone(), Arc::new(Mutex::new(None)));
+    let saw = seen.clone();
+    let on_drop: Hook = Arc::new(move || {
+        let Some(pool) = inner.get() else { return };
+        *saw.lock().unwrap() = Some(pool.stats().gauges);
+        assert!(pool.try_acquire().is_none());
+    });
+    let pool = handle.get_or_init(|| hooked_pool(1, nothing(), on_drop));
+    lease(pool).discard();
+    let gauges = seen.lock().unwrap().take().expect("it was dropped");
+    assert_eq!((gauges.closing, gauges.size, gauges.max), (1, 1, 1));
+    assert_eq!(pool.stats().gauges.size, 0);
+    assert_usable(pool, 1);
+}
+
 /// Checks the books, and that every place can be had.
 fn assert_usable(pool: &HookedPool, max: u32) {
     pool.check().unwrap();

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use edgepool::{AcquireError, Pool};
-use edgepool_sim::{Creation, SimClock, SimFactory};
-use edgepool_tests::{Setup, Waiter, Wakes, ms};
+use edgepool::{AcquireError, Clock, Pool};
+use edgepool_sim::{Creation, SimClock, SimFactory, Step, Stopped};
+use edgepool_tests::{Setup, SimLease, Waiter, Wakes, ms};
 use futures::FutureExt;
 
 #[test]
@@ -225,6 +225,54 @@ fn forgotten_waiter_is_passed_over_at_the_next_operation() {
     assert_eq!((next.wakes(), setup.pool.stats().counters.timed_out), (0, 1));
     assert_eq!(next.wakes(), 1);
     assert!(next.ready().is_ok());
+}
+
+/// Drops a caller at each of its polls in turn, between two others that wait with it.
+#[test]
+fn kill_at_every_await_point() {
+    for polls in 1.. {
+        let mut setup = Setup::with(|pool| pool.max(2).create_timeout(ms(8)));
+        setup.factory.plan([
+            Creation::Connect(ms(5)),
+            Creation::Hang,
+            Creation::Fail(ms(3)),
+            Creation::Connect(ms(5)),
+        ]);
+        let others: Vec<_> = (0..2).map(|_| setup.executor.spawn(rounds(&setup))).collect();
+        let victim = setup.executor.spawn(rounds(&setup));
+        let mut left = polls;
+        while let Some(step) = setup.executor.step() {
+            let _checked = setup.gauges();
+            left -= u32::from(matches!(step, Step::Polled { task, .. } if task == victim.id()));
+            if left == 0 {
+                break;
+            }
+        }
+        let ended = left > 0 || victim.is_done();
+        setup.executor.cancel(victim.id());
+        assert_eq!(setup.executor.run(), Stopped::Done, "dropped after {polls} polls");
+        assert!(others.iter().all(|other| other.take().is_some()));
+        let leases = [setup.lease(), setup.lease()];
+        assert_eq!(setup.gauges().in_use, 2, "dropped after {polls} polls");
+        drop(leases);
+        if ended {
+            assert!(polls > 8, "it has more than {polls} points to be dropped at");
+            return;
+        }
+    }
+}
+
+/// Has three leases one after the other, and parts with each in another way.
+fn rounds(setup: &Setup) -> impl Future<Output = ()> + 'static {
+    let (pool, clock) = (setup.pool.clone(), setup.clock.clone());
+    async move {
+        let ways: [fn(SimLease); 3] = [drop, SimLease::discard, |lease| drop(lease.take())];
+        for part in ways {
+            let lease = pool.acquire().await;
+            clock.alarm(clock.now().saturating_add(ms(2))).await;
+            lease.map(part).unwrap_or_default();
+        }
+    }
 }
 
 /// An acquire that nobody polls has no place in the queue.
