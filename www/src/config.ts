@@ -115,6 +115,7 @@ function checkUrl(where: string, value: unknown): void {
   if (url.username || url.password) {
     throw new ConfigError(`${where} has a user or a password in it; put the key in keyEnv`);
   }
+  if (url.search || url.hash) throw wrong(where, "a URL without a query or fragment", value);
 }
 
 function fields(where: string, value: unknown, names?: string[]): Fields {
