@@ -64,8 +64,10 @@ function newest(values: Line["values"]): number | null {
   return values.slice(-4).findLast((value) => value !== null) ?? null;
 }
 
-function clock(seconds: number): string {
-  return new Date(seconds * 1_000).toLocaleTimeString("en-GB");
+/** Tells a time of the day; the short form leaves out seconds that are none. */
+function clock(seconds: number, short = false): string {
+  const time = new Date(seconds * 1_000).toLocaleTimeString("en-GB");
+  return short ? time.replace(/:00$/, "") : time;
 }
 
 type Box = { current: HTMLDivElement | null };
@@ -127,6 +129,8 @@ function options(
   };
 }
 
+/** A time that is nearer to the right edge than this would be cut off. */
+const HALF_LABEL_PX = 26;
 const COUNT_STEPS = [1, 10, 100, 1_000, 10_000].flatMap((ten) => [ten, 2 * ten, 5 * ten]);
 
 /** Grows in a few steps, so that the first minute is no sliver and the axis does not creep. */
@@ -135,10 +139,9 @@ function spanOf(plot: uPlot): number {
   return [60, 120].find((span) => known <= span) ?? HISTORY_SECONDS;
 }
 
-function times(_: uPlot, splits: number[]): string[] {
-  return splits.map((seconds) => new Date(seconds * 1_000).toLocaleTimeString("en-GB", {
-    hour: "2-digit", minute: "2-digit",
-  }) + (seconds % 60 === 0 ? "" : `:${String(seconds % 60).padStart(2, "0")}`));
+function times(plot: uPlot, splits: number[]): string[] {
+  const right = plot.over.clientWidth - HALF_LABEL_PX;
+  return splits.map((seconds) => (plot.valToPos(seconds, "x") > right ? "" : clock(seconds, true)));
 }
 
 function series({ name, colour: named, filled, bars }: Line): uPlot.Series {
