@@ -82,11 +82,14 @@ test(`${RUNTIME}: a burst takes JSON alone, which no form of another site can se
   assert.equal((await fetch(`${gateway.url}${BURST}`)).status, 405);
 });
 
+/** Who may ask: programs and the page itself, and anybody where there is no key to spend. */
+const FINE = [["keyed", "same-origin"], ["keyed", "none"], ["open", "cross-site"]];
+
 test(`${RUNTIME}: a page of another site cannot spend the gateway's key`, async () => {
   const headers = { "sec-fetch-site": "cross-site" };
   const { status, body } = await send(`${gateway.url}/keyed/v1/models`, { headers });
   assert.deepEqual([status, JSON.parse(body).error.code], [403, "cross_site"]);
-  for (const [name, site] of [["keyed", "same-origin"], ["keyed", "none"], ["open", "cross-site"]]) {
+  for (const [name, site] of FINE) {
     const options = { headers: { "sec-fetch-site": site } };
     assert.equal((await send(`${gateway.url}/${name}/v1/models`, options)).status, 200, name);
   }
