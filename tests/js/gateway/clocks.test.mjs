@@ -96,6 +96,29 @@ for (const [fault, clock] of [["silent", FIRST_MS], ["stall", STALL_MS]]) {
   });
 }
 
+for (const later of [0, 30]) {
+  // Deno's server hears of a reset only once it has read the body, and a queued one is unread.
+  const atItsTurn = later > 0 && RUNTIME === "deno";
+  const when = atItsTurn ? "when its turn comes" : "at once";
+  const what = later > 0 ? "with a body that came late" : "with its body";
+  test(`${RUNTIME}: who resets while queued ${what} leaves the queue ${when}`, async (t) => {
+    const headers = { "x-sim-fault": "never-ends", "x-sim-chunk-ms": "100" };
+    const holder = new RawRequest(`${gateway.url}/one${CHAT}`, { headers });
+    await isServed();
+    const queued = new RawRequest(`${gateway.url}/one${CHAT}`, { later });
+    await eventually(2_000, "one waits", async () => (await gateway.stats("one")).waiting === 1);
+    await sleep(100);
+    queued.reset();
+    if (atItsTurn) holder.reset();
+    const gone = async () => (await gateway.stats("one")).waiting === 0;
+    const { took } = await eventually(1_000, "none waits", gone);
+    t.diagnostic(`left after ${took} ms`);
+    holder.reset();
+    await gateway.rest("one", 5_000);
+    await simulator.rest();
+  });
+}
+
 test(`${RUNTIME}: a slow stream that keeps coming is not cut by the clocks`, async () => {
   const slow = { "x-sim-first-token-ms": "700", "x-sim-chunk-ms": "500", "x-sim-chunks": "4" };
   const response = await chat(`${gateway.url}/one`, { headers: slow });

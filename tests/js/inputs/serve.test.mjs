@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { Child, XTASK } from "../lib/process.mjs";
-import { eventually, within } from "../lib/time.mjs";
+import { within } from "../lib/time.mjs";
 
 /** Bad input is told before anything is built. */
 const AT_ONCE_MS = 5_000;
@@ -209,6 +209,15 @@ test("Ctrl-C ends serve while a stream is open", async () => {
   await within(5_000, "the end of the stream", end().catch(() => {}));
 });
 
+test("what serve has started ends even if serve is killed", async () => {
+  const child = new Child(XTASK, ["serve", "--port", "0"]);
+  await child.line(/^ready$/m, 300_000);
+  child.process.kill("SIGKILL");
+  const left = await child.leftAfter(5_000);
+  for (const { pid } of left) process.kill(pid, "SIGKILL");
+  assert.deepEqual(left.map(({ cmdline }) => cmdline), []);
+});
+
 test("a runtime that dies by itself ends serve with an error", async () => {
   const child = new Child(XTASK, ["serve", "--runtime", "node", "--port", "0"]);
   await child.line(/^ready$/m, 300_000);
@@ -216,6 +225,5 @@ test("a runtime that dies by itself ends serve with an error", async () => {
   process.kill(runtime.pid, "SIGKILL");
   assert.equal(await within(10_000, "the end of serve", child.ended), 1);
   assert.match(child.output, /node ended by itself/);
-  const { seen } = await eventually(3_000, "no process is left", () => child.left().length === 0);
-  assert.ok(seen);
+  assert.deepEqual(await child.leftAfter(3_000), []);
 });

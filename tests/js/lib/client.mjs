@@ -27,9 +27,14 @@ export function chat(base, { headers = {}, stream = true, ms = 60_000, signal } 
 /** Says whether a body is an event stream that came to its end. */
 export const isComplete = (text) => text.endsWith("data: [DONE]\n\n");
 
-/** A request over a socket of its own, whose end the test chooses. */
+/**
+ * A request over a socket of its own, whose end the test chooses. Its head and body leave in one
+ * segment; with `later`, the body comes so many milliseconds after the head.
+ */
 export class RawRequest {
-  constructor(url, { method = "POST", path, headers = {}, body = JSON.stringify(prompt()) } = {}) {
+  constructor(url, options = {}) {
+    const { method = "POST", path, headers = {}, later = 0 } = options;
+    const { body = JSON.stringify(prompt()) } = options;
     const { hostname, port, pathname, search, host } = new URL(url);
     const target = path ?? `${pathname}${search}`;
     this.received = "";
@@ -48,8 +53,9 @@ export class RawRequest {
     const all = { host, "content-type": "application/json", connection: "close", ...headers };
     if (body !== null) all["content-length"] = Buffer.byteLength(body);
     const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-    this.socket.write(`${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n`);
-    if (body !== null) this.socket.write(body);
+    const head = `${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n`;
+    this.socket.write(later > 0 ? head : `${head}${body ?? ""}`);
+    if (later > 0) setTimeout(() => this.socket.write(body), later);
   }
 
   #got(text) {
