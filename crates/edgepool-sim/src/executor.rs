@@ -76,8 +76,9 @@ pub enum Stopped {
 /// Runs tasks on simulated time, on one thread, each choice made by the seed.
 ///
 /// The same seed and the same tasks give the same run. Among the tasks that are ready, the seed
-/// chooses which is polled next; when none is, time jumps to the earliest alarm of the clock.
-/// Tasks need not be `Send`. A bound on the steps turns a livelock into a panic.
+/// chooses which is polled next; when none is, time jumps to the earliest alarm of the clock. Each
+/// poll has a waker of its own, and only that of a task's last poll wakes it, as the contract of
+/// futures allows. Tasks need not be `Send`. A bound on the steps turns a livelock into a panic.
 ///
 /// # Examples
 /// ```
@@ -295,8 +296,6 @@ impl Executor {
     fn poll(&self, task: TaskId) -> Step {
         let entry = self.spawner.shared.borrow_mut().tasks.get_mut(&task).and_then(Entry::take);
         let Some((mut future, waker)) = entry else { return Step::Polled { task, done: true } };
-        waker.queued.store(false, Ordering::Relaxed);
-        let waker = Waker::from(waker);
         // It stays out of the table of tasks until it has shown that it waits: if it panics, the
         // guard removes the task, and the executor stays usable.
         let mut guard = Running { shared: &self.spawner.shared, task, waits: None };
@@ -413,12 +412,18 @@ struct Shared {
 struct Entry {
     /// Absent while it is polled.
     future: Option<BoxFuture>,
+    /// The waker of its last poll. Earlier ones do nothing any more.
     waker: Arc<TaskWaker>,
 }
 
 impl Entry {
-    fn take(&mut self) -> Option<(BoxFuture, Arc<TaskWaker>)> {
-        Some((self.future.take()?, self.waker.clone()))
+    /// Takes the future out to be polled, with a waker for this poll.
+    fn take(&mut self) -> Option<(BoxFuture, Waker)> {
+        let future = self.future.take()?;
+        self.waker.spent.store(true, Ordering::Relaxed);
+        let TaskWaker { task, ready, .. } = &*self.waker;
+        self.waker = Arc::new(TaskWaker::new(*task, ready, false));
+        Some((future, Waker::from(self.waker.clone())))
     }
 }
 
@@ -426,8 +431,7 @@ impl Shared {
     fn insert(&mut self, future: BoxFuture) -> TaskId {
         let task = TaskId(self.next);
         self.next += 1;
-        let queued = AtomicBool::new(true);
-        let waker = Arc::new(TaskWaker { task, queued, ready: self.ready.clone() });
+        let waker = Arc::new(TaskWaker::new(task, &self.ready, true));
         self.tasks.insert(task, Entry { future: Some(future), waker });
         self.ready.lock().push(task);
         task
@@ -471,7 +475,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// The woken tasks, in no order that matters, each once.
+/// The woken tasks, in the order of their wakes.
 #[derive(Default)]
 struct Ready(Mutex<Vec<TaskId>>);
 
@@ -483,8 +487,15 @@ impl Ready {
 
 struct TaskWaker {
     task: TaskId,
-    queued: AtomicBool,
+    /// Whether it has woken its task already, or belongs to an earlier poll of it.
+    spent: AtomicBool,
     ready: Arc<Ready>,
+}
+
+impl TaskWaker {
+    fn new(task: TaskId, ready: &Arc<Ready>, spent: bool) -> Self {
+        Self { task, spent: AtomicBool::new(spent), ready: ready.clone() }
+    }
 }
 
 impl Wake for TaskWaker {
@@ -493,7 +504,7 @@ impl Wake for TaskWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::Relaxed) {
+        if !self.spent.swap(true, Ordering::Relaxed) {
             self.ready.lock().push(self.task);
         }
     }
@@ -592,6 +603,30 @@ mod tests {
         assert!(catch_unwind(AssertUnwindSafe(|| executor.run())).is_err());
         executor.run();
         assert!(bad.is_done() && good.take().is_some());
+    }
+
+    #[test]
+    fn only_the_waker_of_the_last_poll_wakes() {
+        let wakers = Rc::new(RefCell::new(Vec::new()));
+        let mut executor = Executor::new(&SimClock::new(), 0);
+        let kept = wakers.clone();
+        executor.spawn(poll_fn(move |cx| {
+            kept.borrow_mut().push(cx.waker().clone());
+            Poll::<()>::Pending
+        }));
+        let polls = |executor: &mut Executor| {
+            executor.run();
+            wakers.borrow().len()
+        };
+        assert_eq!(polls(&mut executor), 1);
+        let first = wakers.borrow()[0].clone();
+        first.wake_by_ref();
+        assert_eq!(polls(&mut executor), 2);
+        first.wake();
+        assert_eq!(polls(&mut executor), 2);
+        let second = wakers.borrow()[1].clone();
+        second.wake();
+        assert_eq!(polls(&mut executor), 3);
     }
 
     #[test]
