@@ -55,8 +55,14 @@ impl List {
         (next != NIL).then_some(next)
     }
 
+    // The two at the end are the whole of the idle list's work, and do no more than they must.
     pub(super) fn push_back<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
-        self.link(store, self.tail, index, NIL);
+        *store[index as usize].links_mut() = Links { prev: self.tail, next: NIL };
+        match std::mem::replace(&mut self.tail, index) {
+            NIL => self.head = index,
+            last => store[last as usize].links_mut().next = index,
+        }
+        self.len += 1;
     }
 
     pub(super) fn insert_before<T: Linked>(&mut self, store: &mut Slab<T>, at: u32, index: u32) {
@@ -65,11 +71,17 @@ impl List {
     }
 
     pub(super) fn pop_back<T: Linked>(&mut self, store: &mut Slab<T>) -> Option<u32> {
+        if self.tail == NIL {
+            return None;
+        }
         let last = self.tail;
-        (last != NIL).then(|| {
-            self.remove(store, last);
-            last
-        })
+        self.tail = std::mem::replace(store[last as usize].links_mut(), Links::new()).prev;
+        match self.tail {
+            NIL => self.head = NIL,
+            prev => store[prev as usize].links_mut().next = NIL,
+        }
+        self.len -= 1;
+        Some(last)
     }
 
     pub(super) fn remove<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
