@@ -14,6 +14,18 @@ use crate::simulator::SimulateArgs;
 /// The command by which this program starts what stays.
 pub(crate) const GUARD: &str = "guard";
 
+const CONFIG_HELP: &str = "\
+The configuration file, in TOML; every table and key but a provider's kind and url may be left out:
+
+  [gateway]         runtime, port, bind                  the command line overrides them
+  [pool]            max, max_waiting, acquire_timeout_ms, headers_timeout_ms,
+                    first_content_timeout_ms, stall_timeout_ms
+                                                         for providers that do not say otherwise
+                    lease_ttl_ms, heartbeat_ms           for all pools
+  [providers.NAME]  kind, url, the first six of [pool], pass_client_key, and key (the key itself)
+                    or key_env (the name of a variable)
+  [simulator]       max, latency_ms, first_token_ms, chunk_ms, chunks, seed";
+
 /// Build, serve and test edgepool.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
@@ -27,6 +39,7 @@ pub(crate) enum Command {
     /// Build the npm package: target/npm/edgepool-<version>.tgz, and the gateway for each runtime
     Build,
     /// Build, and run the pooled gateway with its live page
+    #[command(after_long_help = CONFIG_HELP)]
     Serve(ServeArgs),
     /// Run the provider simulator alone
     Simulate(SimulateArgs),

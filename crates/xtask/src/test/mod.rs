@@ -28,8 +28,10 @@ pub(crate) async fn run(args: TestArgs) -> anyhow::Result<ExitCode> {
     let mut outcomes = Vec::new();
     for suite in &chosen {
         let started = Instant::now();
+        // Its steps have lines of their own.
+        let met = needs.meet(&suite.needs).await;
         let step = Step::start(&suite.name);
-        let mut outcome = run_suite(suite, &mut needs).await;
+        let mut outcome = run_suite(suite, met).await;
         outcome.elapsed = started.elapsed();
         step.done_with(outcome.verdict());
         outcomes.push(outcome);
@@ -49,9 +51,9 @@ fn choose(all: Vec<Suite>, args: &TestArgs) -> anyhow::Result<Vec<Suite>> {
     Ok(chosen.collect())
 }
 
-async fn run_suite(suite: &Suite, needs: &mut Needs) -> Outcome {
+async fn run_suite(suite: &Suite, needs_met: Result<(), String>) -> Outcome {
     let mut outcome = Outcome::new(&suite.name);
-    let result = match needs.meet(&suite.needs).await {
+    let result = match needs_met {
         Ok(()) => run_commands(suite, &mut outcome).await,
         Err(missing) => Err(anyhow::anyhow!("it could not run: {missing}")),
     };

@@ -79,13 +79,27 @@ fn rust(tier: Tier) -> Vec<Suite> {
         vec![doc.env("RUSTDOCFLAGS", "-D warnings")]
     };
     let native = || vec![cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])];
-    vec![
+    let mut suites = vec![
         Suite::new("format", &[], Reader::Exit, move || Ok(format())),
         Suite::new("clippy", &[Need::WasmTarget], Reader::Exit, move || Ok(clippy())),
         Suite::new("docs", &[], Reader::Exit, move || Ok(docs())),
         Suite::new("native", &[], Reader::Libtest, move || Ok(native())).limit(15 * MINUTE),
         determinism(tier),
-    ]
+    ];
+    if tier.full {
+        suites.push(more_seeds());
+    }
+    suites
+}
+
+/// The random schedules and sequences again, many more of them, in an optimised build.
+fn more_seeds() -> Suite {
+    let suite = Suite::new("seeds", &[], Reader::Libtest, || {
+        let test = cargo().args(["test", "--locked", "--release", "-p", "edgepool-tests"]);
+        let test = test.args(["--test", "seeds", "--test", "ledger"]);
+        Ok(vec![test.env("EDGEPOOL_SEEDS", "100000").env("EDGEPOOL_CASES", "100000")])
+    });
+    suite.limit(60 * MINUTE)
 }
 
 /// The same schedules, simulated natively and as wasm.
