@@ -147,6 +147,12 @@ impl Executor {
         self.spawner.shared.borrow().tasks.len()
     }
 
+    /// Returns how many woken tasks are kept waiting ([`Faults::late_poll`]).
+    #[must_use]
+    pub fn delayed(&self) -> usize {
+        self.delayed.len()
+    }
+
     /// Returns a handle that spawns tasks, for use inside of tasks.
     #[must_use]
     pub fn spawner(&self) -> Spawner {

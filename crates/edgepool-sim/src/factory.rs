@@ -107,6 +107,8 @@ pub struct Counts {
     pub started: u64,
     /// Creations under way.
     pub creating: u64,
+    /// Creations under way that nobody has polled yet, so that they stand still.
+    pub unpolled: u64,
     /// The most creations that were under way at once.
     pub peak_creating: u64,
     /// Creations that gave a connection.
@@ -173,7 +175,7 @@ impl Factory for SimFactory {
             Creation::PanicAtStart => panic!("creation {id} panics at its start, as planned"),
         };
         let alarm = after.map(|after| self.clock.alarm(self.clock.now().saturating_add(after)));
-        Creating { factory: self.clone(), id, plan, alarm, ended: false }
+        Creating { factory: self.clone(), id, plan, alarm, polled: false, ended: false }
     }
 }
 
@@ -194,6 +196,7 @@ impl State {
             self.counts.failed += 1;
         } else {
             self.counts.creating += 1;
+            self.counts.unpolled += 1;
             self.counts.peak_creating = self.counts.peak_creating.max(self.counts.creating);
         }
         (self.counts.started, plan)
@@ -219,6 +222,7 @@ pub struct Creating {
     id: u64,
     plan: Creation,
     alarm: Option<Alarm>,
+    polled: bool,
     ended: bool,
 }
 
@@ -228,6 +232,9 @@ impl Future for Creating {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         assert!(!this.ended, "creation {} is polled after it has ended", this.id);
+        if !std::mem::replace(&mut this.polled, true) {
+            this.factory.lock().counts.unpolled -= 1;
+        }
         let Some(alarm) = &mut this.alarm else { return Poll::Pending };
         if Pin::new(alarm).poll(cx).is_pending() {
             return Poll::Pending;
@@ -254,6 +261,7 @@ impl Drop for Creating {
             let mut state = self.factory.lock();
             state.counts.creating -= 1;
             state.counts.abandoned += 1;
+            state.counts.unpolled -= u64::from(!self.polled);
         }
     }
 }

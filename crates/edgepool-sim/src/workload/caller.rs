@@ -1,6 +1,7 @@
 //! What one caller of a workload does.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::rc::Rc;
@@ -24,13 +25,26 @@ pub(super) struct World {
     pub(super) held: Cell<u64>,
     /// Connections that callers took out of the pool and have not dropped yet.
     pub(super) taken: Cell<u64>,
+    /// Callers that wait.
+    pub(super) waits: Cell<u64>,
+    /// Callers that wait and do not look.
+    pub(super) away: Cell<u64>,
     pub(super) served: Cell<u64>,
+    /// Connections that left the pool, and must not be lent again.
+    pub(super) gone: RefCell<BTreeSet<u64>>,
+    /// How far the clock was stepped forward so far.
+    pub(super) skipped: Cell<Duration>,
 }
 
 impl World {
     pub(super) fn record(&self, actor: u64, name: &'static str, value: u64) {
         let at = Time::ZERO.saturating_add(self.clock.elapsed());
         self.trace.borrow_mut().record(at, actor, name, value);
+    }
+
+    /// The time that callers may have seen pass, however the clock was stepped.
+    fn passed(&self) -> Duration {
+        self.clock.elapsed() + self.skipped.get()
     }
 
     async fn sleep(&self, rng: &mut Rng, range: &RangeInclusive<Duration>) {
@@ -75,6 +89,8 @@ async fn acquire(world: &World, pool: &SimPool, actor: u64, rng: &mut Rng) -> Op
         world.record(actor, "tried", u64::from(lease.is_some()));
         return lease;
     }
+    let since = world.passed();
+    let _waits = Counted::new(&world.waits);
     let mut wait = pin!(pool.acquire());
     if rng.chance(habits.give_up) {
         let patience = pin!(world.sleep(rng, &world.workload.patience));
@@ -82,25 +98,32 @@ async fn acquire(world: &World, pool: &SimPool, actor: u64, rng: &mut Rng) -> Op
             world.record(actor, "gave up", 0);
             return None;
         };
-        return settle(world, actor, outcome);
+        return settle(world, actor, since, outcome);
     }
     if rng.chance(habits.look_away) {
         if let Some(outcome) = poll_immediate(&mut wait).await {
-            return settle(world, actor, outcome);
+            return settle(world, actor, since, outcome);
         }
+        let _away = Counted::new(&world.away);
         world.sleep(rng, &world.workload.patience).await;
     }
-    settle(world, actor, wait.await)
+    settle(world, actor, since, wait.await)
 }
 
+/// Looks at the outcome of a wait that began at `since`.
 fn settle(
     world: &World,
     actor: u64,
+    since: Duration,
     outcome: Result<SimLease, AcquireError<SimError>>,
 ) -> Option<SimLease> {
     let (name, value) = match &outcome {
         Ok(lease) => ("acquired", lease.id()),
-        Err(AcquireError::TimedOut { .. }) => ("timed out", 0),
+        Err(AcquireError::TimedOut { .. }) => {
+            let timeout = world.workload.acquire_timeout.expect("it has a timeout");
+            assert!(world.passed() - since >= timeout, "it timed out too early");
+            ("timed out", 0)
+        }
         Err(AcquireError::QueueFull { max_waiting }) => ("refused", u64::from(*max_waiting)),
         Err(AcquireError::Closed) => ("closed", 0),
         Err(AcquireError::CreateFailed(error)) => ("create failed", error.creation),
@@ -117,13 +140,16 @@ async fn use_lease(world: &World, mut lease: SimLease, actor: u64, rng: &mut Rng
     let habits = world.workload.habits;
     let held = Counted::new(&world.held);
     world.served.set(world.served.get() + 1);
-    let uses = lease.use_once();
+    let (id, uses) = (lease.id(), lease.use_once());
+    assert!(!world.gone.borrow().contains(&id), "connection {id} was given up and is lent again");
     world.sleep(rng, &world.workload.hold).await;
     if rng.chance(habits.discard) {
         world.record(actor, "discards", uses);
+        world.gone.borrow_mut().insert(id);
         lease.discard();
     } else if rng.chance(habits.take) {
         world.record(actor, "takes", uses);
+        world.gone.borrow_mut().insert(id);
         let _connection = lease.take();
         drop(held);
         let _taken = Counted::new(&world.taken);

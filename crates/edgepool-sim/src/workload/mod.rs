@@ -17,10 +17,12 @@ pub use run::Report;
 ///
 /// # What is checked
 ///
-/// After every step: the invariants of the pool's ledger ([`Pool::check`](edgepool::Pool::check));
-/// that the pool counts exactly the leases that the callers hold; that exactly the connections
+/// After every step: the invariants of the pool's ledger ([`Pool::check`](edgepool::Pool::check)).
+/// After some ([`look`](Self::look)): that the pool counts exactly the leases that the callers hold; that exactly the connections
 /// exist that are idle, offered, in use or taken out; and that no more exist or are being created
-/// than `max` allows.
+/// than `max` allows. Of every outcome: that no caller times out before its time, and that no
+/// connection is lent after it was discarded or taken. When every task sleeps: that no creation
+/// stands still beside a caller that waits.
 ///
 /// At the end, without faults: every caller ends; nobody waits and nothing is in use; all `max`
 /// places can be had at once; and after the pool has closed, no connection, creation or alarm is
@@ -64,6 +66,9 @@ pub struct Workload {
     pub clock_faults: u32,
     /// The farthest that the clock is stepped, back or forward.
     pub clock_step: Duration,
+    /// After how many of 1,000 steps the pool is asked how it stands. As any operation this settles
+    /// what is overdue, so a pool that is seldom asked must do without.
+    pub look: u32,
     /// When the pool is closed under its callers; `None` lets it open until they are done.
     pub close_after: Option<Duration>,
 }
@@ -125,6 +130,7 @@ impl Workload {
                 cancel: rng.below(60) as u32,
             },
             clock_faults: if rng.chance(500) { rng.below(20) as u32 } else { 0 },
+            look: [1000, 100, 0][rng.index(3)],
             clock_step: rng.duration(millis(1, 2_000)),
             close_after: one_of(&mut rng, 300, millis(0, 1_000)),
         }

@@ -97,7 +97,11 @@ impl Run {
             trace: RefCell::new(trace),
             held: Cell::new(0),
             taken: Cell::new(0),
+            waits: Cell::new(0),
+            away: Cell::new(0),
             served: Cell::new(0),
+            gone: RefCell::default(),
+            skipped: Cell::default(),
         });
         Self { seed, rng, world, factory, pool, executor }
     }
@@ -184,12 +188,29 @@ impl Run {
             Step::Slept(duration) => ("slept", duration.as_nanos() as u64),
         };
         self.world.record(EXECUTOR, name, value);
-        self.check();
+        if matches!(step, Step::Slept(_)) {
+            self.check_progress();
+        }
+        self.pool.check().unwrap_or_else(|violation| panic!("{violation}"));
+        if self.rng.chance(self.world.workload.look) {
+            self.check();
+        }
         Some(step)
     }
 
+    /// When all tasks sleep, those that wait have begun whatever they wait for.
+    fn check_progress(&self) {
+        let (waits, away) = (self.world.waits.get(), self.world.away.get());
+        let unpolled = self.factory.counts().unpolled;
+        assert!(
+            waits == 0 || away > 0 || self.executor.delayed() > 0 || unpolled == 0,
+            "{waits} wait while {unpolled} creations stand still: nobody was woken for them"
+        );
+    }
+
+    /// Compares the pool's gauges with what its callers hold. To ask for them is an operation, which
+    /// settles what is overdue.
     fn check(&self) {
-        self.pool.check().unwrap_or_else(|violation| panic!("{violation}"));
         let gauges = self.pool.stats().gauges;
         let (held, taken) = (self.world.held.get(), self.world.taken.get());
         assert_eq!(u64::from(gauges.in_use), held, "leases: {gauges:?}");
@@ -198,6 +219,7 @@ impl Run {
         assert_eq!(made.live, known + taken, "connections: {made:?}, taken {taken}, {gauges:?}");
         let used = made.live - taken + u64::from(gauges.creating);
         assert!(used <= u64::from(gauges.max), "{made:?}, taken {taken}, {gauges:?}");
+        self.pool.check().unwrap_or_else(|violation| panic!("{violation}"));
     }
 
     fn disturb_clock(&mut self) {
@@ -207,10 +229,23 @@ impl Run {
         let clock = &self.world.clock;
         let by = self.rng.duration(Duration::ZERO..=self.world.workload.clock_step);
         let name = match self.rng.below(4) {
-            0 => (clock.step_back(by), "clock steps back").1,
-            1 => (clock.step_forward(by), "clock steps forward").1,
-            2 => (clock.freeze(), "clock stands still").1,
-            _ => (clock.thaw(), "clock goes on").1,
+            0 => {
+                clock.step_back(by);
+                "clock steps back"
+            }
+            1 => {
+                clock.step_forward(by);
+                self.world.skipped.set(self.world.skipped.get() + by);
+                "clock steps forward"
+            }
+            2 => {
+                clock.freeze();
+                "clock stands still"
+            }
+            _ => {
+                clock.thaw();
+                "clock goes on"
+            }
         };
         self.world.record(EXECUTOR, name, by.as_nanos() as u64);
     }
