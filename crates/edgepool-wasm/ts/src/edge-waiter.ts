@@ -1,3 +1,4 @@
+import { waitedFor } from "./clock.js";
 import * as core from "./core.js";
 import type { Engine } from "./engine.js";
 import { PoolError } from "./errors.js";
@@ -112,7 +113,7 @@ export class EdgeWaiter<T> {
   }
 
   private lease(key: number): Lease<T> {
-    const waited = Math.max(this.engine.settings.clock.now() - this.since, 0);
+    const waited = waitedFor(this.engine.settings.clock.now(), this.since);
     const lease = this.engine.leaseOf(key, waited);
     lease._scope = this.scope;
     return lease;

@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.js";
-import { isRefTimer } from "./clock.js";
+import { isRefTimer, waitedFor } from "./clock.js";
 import * as core from "./core.js";
 import { EdgeWaiter } from "./edge-waiter.js";
 import {
@@ -97,7 +97,9 @@ export class Engine<T> {
       this.extras[index] = { scope, unlisten };
     }
     this.drain();
-    this.arm();
+    // What this call added is due no earlier than that; the timer may be set well for it.
+    const due = now + Math.min(timeout, this.settings.createTimeout);
+    if (this.timer === undefined || this.resting || this.timerAt > due) this.arm();
     return promise;
   }
 
@@ -228,7 +230,7 @@ export class Engine<T> {
   }
 
   private serve(index: number, key: number, now: number): void {
-    const lease = this.leaseOf(key, Math.max(now - (this.since[index] as number), 0));
+    const lease = this.leaseOf(key, waitedFor(now, this.since[index] as number));
     lease._scope = this.extras[index]?.scope;
     this.forget(index)?.(lease);
   }
@@ -262,12 +264,12 @@ export class Engine<T> {
       const text = `create did not settle in ${this.settings.createTimeout} ms`;
       return new CreateError(text, undefined);
     }
-    const waited = Math.max(this.clock.now() - since, 0);
+    const waited = waitedFor(this.clock.now(), since);
     if (kind === core.MISSED) {
       const text = "the waiter did not claim what it was offered";
       return new AcquireTimeoutError(text, waited, "offer_missed");
     }
-    return new AcquireTimeoutError(`no resource came free in ${Math.round(waited)} ms`, waited);
+    return new AcquireTimeoutError(`no resource came free in ${waited} ms`, waited);
   }
 
   private create(index: number, slot: number): void {

@@ -27,7 +27,7 @@ export const asyncDispose: typeof Symbol.asyncDispose = (Symbol.asyncDispose ??
 export class Lease<T> {
   /** The pool's resource. Leave it alone after the lease has ended. */
   readonly value: T;
-  /** How long the acquire waited, in ms. */
+  /** How long the acquire waited, in whole ms. */
   readonly waited: number;
   /** @internal */
   readonly _engine: Engine<T>;
