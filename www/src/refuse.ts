@@ -1,9 +1,12 @@
-/** Says no in OpenAI's error envelope, as every SDK for it can read. */
+/**
+ * Says no in the envelope that the package's own refusals have: OpenAI's, with the outer `type` that
+ * Anthropic's SDK looks for.
+ */
 export function refuse(
   status: number, code: string, message: string, headers: Record<string, string> = {},
 ): Response {
   const error = { message, type: "edgepool_error", param: null, code };
-  return json({ error }, {
+  return json({ type: "error", error }, {
     status,
     // These refusals stand until something else changes: an SDK need not try again by itself.
     headers: { "x-should-retry": "false", ...headers },
