@@ -36,8 +36,9 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     let key = 0_usize..12;
+    let patience = proptest::option::weighted(0.7, 0_u8..40);
     prop_oneof![
-        8 => proptest::option::weighted(0.7, 0_u8..40).prop_map(|patience| Op::Acquire { patience }),
+        8 => patience.prop_map(|patience| Op::Acquire { patience }),
         2 => Just(Op::TryAcquire),
         8 => key.clone().prop_map(Op::Claim),
         3 => key.clone().prop_map(Op::Cancel),

@@ -65,8 +65,8 @@ impl Odds {
 /// A [`Factory`] on simulated time, which counts what it made and what became of it.
 ///
 /// A clone is a handle to the same factory. Each creation goes as the next of the planned ones
-/// ([`plan`](Self::plan)); after those, as the odds say ([`set_odds`](Self::set_odds)), which are at
-/// first that each succeeds at once.
+/// ([`plan`](Self::plan)); after those, as the odds say ([`set_odds`](Self::set_odds)). At first
+/// they say that each succeeds at once.
 ///
 /// # Examples
 /// ```

@@ -2,9 +2,9 @@
 //!
 //! Everything that makes a concurrent program hard to test is an input here: the time
 //! ([`SimClock`]), the order in which tasks run ([`Executor`]), how creations go ([`SimFactory`]),
-//! and chance ([`Rng`]). So a test of an hour takes microseconds, and a failure comes again with its
-//! seed. Nothing depends on the machine: the same seed gives the same [`Trace`] natively and as
-//! wasm.
+//! and chance ([`Rng`]). So a test of an hour takes microseconds, and a failure comes again with
+//! its seed. Nothing depends on the machine: the same seed gives the same [`Trace`] natively and
+//! as wasm.
 //!
 //! # A time-out, without waiting for it
 //!
@@ -78,9 +78,9 @@
 //! # Random schedules
 //!
 //! [`Workload`] runs a pool of [`SimFactory`]'s connections under random callers and faults, and
-//! checks the pool after every step. [`run_seed`] does so with everything drawn from one seed; if it
-//! fails, it names the seed and the command that replays it. The example `trace` runs as many seeds
-//! as you like:
+//! checks the pool after every step. [`run_seed`] does so with everything drawn from one seed; if
+//! it fails, it names the seed and the command that replays it. The example `trace` runs as many
+//! seeds as you like:
 //!
 //! ```text
 //! cargo run -q --release -p edgepool-sim --example trace -- --seeds 100000 --rates

@@ -18,11 +18,14 @@ pub use run::Report;
 /// # What is checked
 ///
 /// After every step: the invariants of the pool's ledger ([`Pool::check`](edgepool::Pool::check)).
-/// After some ([`look`](Self::look)): that the pool counts exactly the leases that the callers hold; that exactly the connections
-/// exist that are idle, offered, in use or taken out; and that no more exist or are being created
-/// than `max` allows. Of every outcome: that no caller times out before its time, and that no
-/// connection is lent after it was discarded or taken. When every task sleeps: that no creation
-/// stands still beside a caller that waits.
+///
+/// After some ([`look`](Self::look)): that the pool counts exactly the leases that callers hold; that
+/// exactly the connections exist that are idle, offered, in use or taken out; and that with
+/// the creations under way they are no more than `max`.
+///
+/// Of every outcome: that no caller times out before its time, and that no connection is lent after
+/// it was discarded or taken. When every task sleeps: that no creation stands still beside a caller
+/// that waits.
 ///
 /// At the end, without faults: every caller ends; nobody waits and nothing is in use; all `max`
 /// places can be had at once; and after the pool has closed, no connection, creation or alarm is

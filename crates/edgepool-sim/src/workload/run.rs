@@ -208,8 +208,8 @@ impl Run {
         );
     }
 
-    /// Compares the pool's gauges with what its callers hold. To ask for them is an operation, which
-    /// settles what is overdue.
+    /// Compares the pool's gauges with what its callers hold. To ask for them is an operation, so
+    /// it settles what is overdue.
     fn check(&self) {
         let gauges = self.pool.stats().gauges;
         let (held, taken) = (self.world.held.get(), self.world.taken.get());
