@@ -1,7 +1,8 @@
 // Builds the npm package from the sources here and the glue that wasm-bindgen made:
 //   node build.mjs --glue DIR --out DIR --version V
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -95,9 +96,10 @@ function manifest() {
     types: "./dist/index.d.ts",
     main: "./dist/cjs/index.js",
     module: "./dist/index.js",
-    sideEffects: EFFECTFUL.flatMap((name) =>
-      WORKERD_ONLY.includes(name) ? [`./dist/${name}.js`] : [`./dist/${name}.js`, `./dist/cjs/${name}.js`],
-    ),
+    sideEffects: EFFECTFUL.flatMap((name) => {
+      const both = [`./dist/${name}.js`, `./dist/cjs/${name}.js`];
+      return WORKERD_ONLY.includes(name) ? both.slice(0, 1) : both;
+    }),
     files: ["dist"],
   };
 }

@@ -24,7 +24,8 @@ if (run === undefined) {
 const project = mkdtempSync(join(tmpdir(), `edgepool-${runtime}-`));
 try {
   install(project, here, tarball());
-  const { passed, failed } = await run({ runtime, project, root, say: (line) => console.log(line) });
+  const say = (line) => console.log(line);
+  const { passed, failed } = await run({ runtime, project, root, say });
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 } finally {

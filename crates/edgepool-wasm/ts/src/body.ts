@@ -133,17 +133,22 @@ class BoundBody<T> {
   }
 
   private cancelled(reason: unknown): Promise<void> {
+    const cancelled = this.stopProducer(reason);
     this.end("cancel");
-    this.hooks.breakOff?.(reason);
-    return this.reader.cancel(reason).catch(() => undefined);
+    return cancelled;
   }
 
   private break(how: BodyEnd, reason: unknown): void {
     if (this.ended) return;
+    void this.stopProducer(reason);
     this.end(how);
     this.controller?.error(reason);
+  }
+
+  /** Comes before the end: the next holder must not meet this producer still at work. */
+  private stopProducer(reason: unknown): Promise<void> {
     this.hooks.breakOff?.(reason);
-    void this.reader.cancel(reason).catch(() => undefined);
+    return this.reader.cancel(reason).catch(() => undefined);
   }
 
   private end(how: BodyEnd): void {

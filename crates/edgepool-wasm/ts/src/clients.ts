@@ -72,7 +72,7 @@ export class ClientPool {
   private readonly options: ClientPoolOptions;
   private readonly clock: Clock;
 
-  /** Throws a TypeError that names the option if one is unknown, of a wrong type or out of range. */
+  /** Throws a TypeError that names the option if one is unknown, or its value is wrong. */
   constructor(options: ClientPoolOptions) {
     checkNames("ClientPool", options, OPTIONS);
     readFunction("ClientPool", "fetch", options.fetch, false);
@@ -125,7 +125,8 @@ export class ClientPool {
   private unknown(name: string): Response {
     this.tell({ type: "refused", provider: name, code: "unknown_provider" });
     const known = this.names().join(", ");
-    return refusalResponse("unknown_provider", `no provider is named "${name}"; there are ${known}`);
+    const text = `no provider is named "${name}"; there are ${known}`;
+    return refusalResponse("unknown_provider", text);
   }
 
   private async send(
@@ -248,9 +249,9 @@ class Call {
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
       const stop = this.guard(signal, (how, reason) => {
-        if (!settle(how)) return;
-        this.controller.abort(reason);
-        reject(reason);
+        // Broken off first: the place must not go on while the provider is still at work.
+        if (waiting) this.controller.abort(reason);
+        if (settle(how)) reject(reason);
       });
       let waiting = true;
       // Whatever settles first counts: not every `fetch` heeds its signal.

@@ -83,7 +83,7 @@ export function provideCore(source: Instantiate): void {
 export function core(): Core {
   if (instance !== undefined) return instance;
   if (instantiate === undefined) {
-    throw new TypeError('edgepool/slim: call init(module) with the compiled wasm before making a pool');
+    throw new TypeError("edgepool/slim: call init(module) before the first pool is made");
   }
   instance = instantiate();
   return instance;

@@ -104,7 +104,9 @@ export class Engine<T> {
   }
 
   /** Queues a caller, in edge mode: its own timer runs from before its first await. */
-  waitOnEdge(timeout: number, signals: readonly AbortSignal[], scope: RequestScope): Promise<Lease<T>> {
+  waitOnEdge(
+    timeout: number, signals: readonly AbortSignal[], scope: RequestScope,
+  ): Promise<Lease<T>> {
     const now = this.clock.now();
     const key = this.enqueue(now, timeout);
     if (typeof key !== "number") return Promise.reject(key);

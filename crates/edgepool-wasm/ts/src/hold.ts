@@ -33,7 +33,8 @@ function beat<T>(lease: Lease<T>, onExpired: (reason: unknown) => void): () => v
   let timer: unknown = undefined;
   const next = (): void => {
     if (lease._engine.renew(lease._key, 3 * heartbeat)) timer = clock.setTimer(next, heartbeat);
-    else onExpired(new PoolError("lease_ended", "the lease has ended: it was not renewed in time"));
+    // Told later, as the first beat comes before its caller has what would stop it.
+    else queueMicrotask(() => onExpired(ended()));
   };
   next();
   return () => clock.clearTimer(timer);
@@ -44,4 +45,8 @@ function holdOpen(scope: RequestScope | undefined): () => void {
   let letGo: () => void = () => undefined;
   scope.ctx.waitUntil(new Promise<void>((resolve) => (letGo = resolve)));
   return letGo;
+}
+
+function ended(): PoolError {
+  return new PoolError("lease_ended", "the lease has ended: it was not renewed in time");
 }

@@ -25,7 +25,7 @@ export interface PoolOptions<T> {
   mode?: Mode;
   /** Edge mode: how long a lease lives that nothing renews. Default 60,000. */
   leaseTtl?: number;
-  /** Edge mode: how often `use` and `bind` renew; three beats missed end the lease. Default 5,000. */
+  /** Edge mode: how often `use` and `bind` renew; three beats missed end it. Default 5,000. */
   heartbeat?: number;
   /** Edge mode: how long an offer stands. Default 100 with a doorbell, else 150. */
   offerTimeout?: number;
@@ -197,7 +197,8 @@ function readSettings<T>(options: PoolOptions<T>): Settings<T> {
     clock: readClock(options.clock),
   };
   if (settings.heartbeat * 2 > settings.leaseTtl) {
-    throw wrong(where, "heartbeat", `at most half of leaseTtl (${settings.leaseTtl})`, settings.heartbeat);
+    const accepted = `at most half of leaseTtl (${settings.leaseTtl})`;
+    throw wrong(where, "heartbeat", accepted, settings.heartbeat);
   }
   return settings;
 }

@@ -82,15 +82,19 @@ export function readProvider(name: string, options: ProviderOptions): ProviderSe
 
 function readBase(where: string, value: unknown): URL {
   const accepted = "an http or https URL without a query";
-  if (typeof value !== "string" || !URL.canParse(value)) throw wrong(where, "baseURL", accepted, value);
+  if (typeof value !== "string" || !URL.canParse(value)) {
+    throw wrong(where, "baseURL", accepted, value);
+  }
   const base = new URL(value);
-  const plain = base.search === "" && base.hash === "" && base.username === "" && base.password === "";
-  if (!/^https?:$/.test(base.protocol) || !plain) throw wrong(where, "baseURL", accepted, "another one");
-  return base;
+  const extra = base.search + base.hash + base.username + base.password;
+  if (/^https?:$/.test(base.protocol) && extra === "") return base;
+  // What is extra may be a secret.
+  throw wrong(where, "baseURL", accepted, "another one");
 }
 
 function readKey(where: string, value: unknown): string | undefined {
-  if (value === undefined || (typeof value === "string" && /^[\x21-\x7e]+$/.test(value))) return value;
+  if (value === undefined) return undefined;
+  if (typeof value === "string" && /^[\x21-\x7e]+$/.test(value)) return value;
   // The value is a secret even if it is a wrong one.
   throw new TypeError(`${where}: "apiKey" takes printable characters without spaces`);
 }
@@ -101,8 +105,9 @@ function readKey(where: string, value: unknown): string | undefined {
  */
 export function resolveUrl(name: string, base: URL, input: string): string {
   if (!input.startsWith("/") && URL.canParse(input)) {
-    if (new URL(input).origin === base.origin) return input;
-    throw new TypeError(`provider "${name}": ${new URL(input).origin} is not its origin, ${base.origin}`);
+    const { origin } = new URL(input);
+    if (origin === base.origin) return input;
+    throw new TypeError(`provider "${name}": ${origin} is not its origin, ${base.origin}`);
   }
   const below = base.pathname.replace(/\/+$/, "");
   const path = input.startsWith("/") ? input : `/${input}`;

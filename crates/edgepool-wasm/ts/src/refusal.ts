@@ -16,7 +16,7 @@ const ADVICE: Partial<Record<PoolErrorCode, string>> = {
   acquire_timeout: "Send fewer calls at once, or raise acquireTimeout or max.",
   pool_closed: "The pool takes no more calls.",
   upstream_unreachable: "Check that the provider runs and that its baseURL is right.",
-  upstream_timeout: "The provider sent no headers in time; raise headersTimeout if it is that slow.",
+  upstream_timeout: "Raise headersTimeout if the provider is that slow.",
 };
 
 /** Tells the code that callers see for an error of a pool. */

@@ -182,7 +182,11 @@ export default [
   {
     name: "a_failed_close_frees_the_place",
     async run(t) {
-      for (const close of [() => Promise.reject(new Error("no")), () => { throw new Error("no"); }]) {
+      const reject = () => Promise.reject(new Error("no"));
+      const raise = () => {
+        throw new Error("no");
+      };
+      for (const close of [reject, raise]) {
         const pool = new Pool({ create: () => ({}), close, max: 1 });
         (await pool.acquire()).discard();
         await settle();

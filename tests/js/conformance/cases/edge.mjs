@@ -71,6 +71,17 @@ export default [
     },
   },
   {
+    name: "binding_a_lease_that_has_ended_breaks_the_body",
+    async run(t) {
+      const { pool, clock } = edge({ leaseTtl: 300 });
+      const lease = await pool.acquire();
+      await clock.advance(400);
+      const bound = lease.bind(new Response("too late"));
+      await t.rejects(bound.body.getReader().read(), { code: "lease_ended" });
+      t.equal(clock.timers.size, 0);
+    },
+  },
+  {
     name: "each_waiter_has_its_own_timer",
     async run(t) {
       const { pool, clock } = edge();

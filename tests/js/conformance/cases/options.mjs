@@ -29,7 +29,7 @@ export default [
         [{ create, offerTimeout: 0 }, /"offerTimeout"/],
         [{ create, mode: "edge", maxWaiting: 9_001 }, /"maxWaiting" takes .* 9000/],
         [{ create, clock: { now: () => 0 } }, /"setTimer" takes a function/],
-        [{ create, acquireTimeoutMs: 1 }, /unknown option "acquireTimeoutMs"; it takes create, close/],
+        [{ create, acquireTimeoutMs: 1 }, /unknown option "acquireTimeoutMs"; it takes create/],
       ];
       for (const [options, pattern] of wrong) t.throws(() => new Pool(options), pattern);
     },

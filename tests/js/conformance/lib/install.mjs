@@ -9,7 +9,8 @@ export function install(project, cases, tarball) {
   writeFileSync(join(project, "package.json"), JSON.stringify(manifest));
   const flags = ["--offline", "--no-audit", "--no-fund", "--loglevel=error"];
   execFileSync("npm", ["install", ...flags, tarball], { cwd: project, stdio: "pipe" });
-  for (const name of ["cases", "lib", "workerd", "main.mjs", "exits.mjs", "import.mjs", "page.html"]) {
+  const files = ["main.mjs", "exits.mjs", "import.mjs", "page.html"];
+  for (const name of ["cases", "lib", "workerd", ...files]) {
     cpSync(join(cases, name), join(project, name), { recursive: true });
   }
 }

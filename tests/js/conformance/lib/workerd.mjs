@@ -97,7 +97,9 @@ async function start(project, program, origin, flags) {
       await fetch(`${address}/stats`);
       break;
     } catch (error) {
-      if (tries > 200 || child.exitCode !== null) throw new Error(`workerd: ${log}`, { cause: error });
+      if (tries > 200 || child.exitCode !== null) {
+        throw new Error(`workerd: ${log}`, { cause: error });
+      }
       await sleep(50);
     }
   }
