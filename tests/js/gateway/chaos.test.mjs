@@ -158,21 +158,11 @@ for (const seed of SEEDS) {
   });
 }
 
-/**
- * Asserts that the origin never had more than it admits. The `fetch` of Deno and Bun closes the
- * connection of a call that was given up some turns after it says so; a call that is sent at once
- * on another open connection can be at the origin before.
- */
+/** Asserts that the origin never had more than it admits. */
 function assertPeak(t) {
   const { peak, excess } = origin;
-  if (!["deno", "bun"].includes(RUNTIME)) {
-    assert.ok(peak <= PLACES, `the origin saw ${peak} at once`);
-    return;
-  }
-  const longest = Math.max(0, ...excess);
-  t.diagnostic(`${excess.length} times one too many, for ${longest.toFixed(1)} ms at most`);
-  assert.ok(peak <= PLACES + 1, `the origin saw ${peak} at once`);
-  assert.ok(longest < 100, `one too many for ${longest} ms`);
+  t.diagnostic(`${excess.length} times one too many`);
+  assert.ok(peak <= PLACES, `the origin saw ${peak} at once`);
 }
 
 test(`${RUNTIME}: after the cuts both places still serve`, async () => {

@@ -1,7 +1,8 @@
-import { type Clock, setBackgroundTimer } from "./clock.js";
+import { ContentFinder, isEventStream } from "./content.js";
 import { PoolError } from "./errors.js";
-import { hold } from "./hold.js";
+import { afterBreak, hold } from "./hold.js";
 import type { Lease } from "./lease.js";
+import { Progress } from "./progress.js";
 
 /**
  * How the body that held a lease ended: `stall` is a producer or a consumer that stood still,
@@ -9,11 +10,14 @@ import type { Lease } from "./lease.js";
  */
 export type BodyEnd = "eof" | "cancel" | "abort" | "error" | "stall" | "expired";
 
-/** The limits of a bound body, in ms; `Infinity` is none. */
+/**
+ * The limits of a bound body, in ms; `Infinity` is none. In an event stream, comments and blank
+ * lines are no content.
+ */
 export interface BindOptions {
-  /** From the call to the first bytes. Default 60,000. */
+  /** From the call to the first content. Default 60,000. */
   firstContentTimeout?: number;
-  /** Between bytes, whichever of the two sides is waited for. Default 60,000. */
+  /** Between content, and for bytes that the consumer leaves lying. Default 60,000. */
   stallTimeout?: number;
   /** Ends the body, and with it the lease. */
   signal?: AbortSignal;
@@ -23,7 +27,7 @@ export interface BindOptions {
 export interface BodyHooks {
   /** Called once, when the body has ended. */
   finish(how: BodyEnd): void;
-  /** Called with the first bytes. */
+  /** Called with the first content. */
   onFirst?: () => void;
   /** Breaks off what produces the body, beside cancelling it. */
   breakOff?: (reason: unknown) => void;
@@ -48,8 +52,7 @@ export function bindBody<T>(
     if (status === 101) return response;
     return new Response(null, { status, statusText, headers });
   }
-  const source = response.body as ReadableStream<Uint8Array>;
-  const body = new BoundBody(lease, source, hooks, options);
+  const body = new BoundBody(lease, response, hooks, options);
   const bound = new Response(body.stream, { status, statusText, headers });
   Object.defineProperty(bound, "url", { value: response.url });
   return bound;
@@ -58,30 +61,26 @@ export function bindBody<T>(
 /**
  * A byte stream driven from JavaScript, because only such a one hears of every end in every
  * runtime. It reads when it is read, so back-pressure reaches the producer, and hands chunks on
- * as they are. One timer watches both sides; what it may wait for is a time that each step moves.
+ * as they are.
  */
 class BoundBody<T> {
   readonly stream: ReadableStream<Uint8Array>;
   private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  private readonly lease: Lease<T>;
   private readonly hooks: BodyHooks;
-  private readonly clock: Clock;
-  private readonly stallTimeout: number;
+  private readonly progress: Progress;
+  /** Missing where every byte is content. */
+  private readonly finder: ContentFinder | undefined;
   private readonly stopHolding: () => void;
   private controller: ReadableByteStreamController | undefined = undefined;
-  private limit: number;
   private started = false;
   private ended = false;
-  private timer: unknown = undefined;
 
-  constructor(
-    lease: Lease<T>, source: ReadableStream<Uint8Array>, hooks: BodyHooks, options: BindOptions,
-  ) {
-    const { settings } = lease._engine;
-    this.clock = settings.clock;
+  constructor(lease: Lease<T>, response: Response, hooks: BodyHooks, options: BindOptions) {
+    this.lease = lease;
     this.hooks = hooks;
-    this.reader = source.getReader();
-    this.stallTimeout = options.stallTimeout ?? DEFAULT_STALL;
-    this.limit = this.clock.now() + (options.firstContentTimeout ?? DEFAULT_STALL);
+    this.reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    this.finder = isEventStream(response) ? new ContentFinder() : undefined;
     this.stream = new ReadableStream({
       type: "bytes",
       start: (controller) => {
@@ -90,39 +89,40 @@ class BoundBody<T> {
       pull: () => this.pull(),
       cancel: (reason) => this.cancelled(reason),
     });
-    this.watch();
+    const limits = {
+      first: options.firstContentTimeout ?? DEFAULT_STALL,
+      stall: options.stallTimeout ?? DEFAULT_STALL,
+    };
+    this.progress = new Progress(lease._engine.settings.clock, limits, (what) =>
+      this.break("stall", new PoolError("body_stalled", `the body ${what}`)));
     this.stopHolding = hold(lease, options.signal, (why, reason) => this.break(why, reason));
   }
 
   private async pull(): Promise<void> {
-    this.stepped();
+    this.progress.asked();
     try {
-      const { done, value } = await this.reader.read();
+      let { done, value } = await this.reader.read();
+      // An empty chunk says nothing, and a byte stream takes none.
+      while (!done && value?.byteLength === 0) ({ done, value } = await this.reader.read());
       if (this.ended) return;
-      if (done) this.finished();
-      else await this.pass(value);
+      if (value === undefined) this.finished();
+      else this.pass(value);
     } catch (error) {
       this.break("error", error);
     }
   }
 
-  private pass(chunk: Uint8Array): void | Promise<void> {
-    // An empty chunk says nothing, and a byte stream takes none.
-    if (chunk.byteLength === 0) return this.pull();
-    if (!this.started) this.begin();
-    this.stepped();
+  private pass(chunk: Uint8Array): void {
+    const content = this.finder?.look(chunk) ?? true;
+    this.progress.passed(content);
+    if (content && !this.started) {
+      this.started = true;
+      this.hooks.onFirst?.();
+    }
     // Enqueueing hands the whole buffer over, and a Buffer of Node may be a window on a shared one.
     const shared = chunk.constructor !== Uint8Array && chunk.byteLength !== chunk.buffer.byteLength;
     const own = shared ? new Uint8Array(chunk) : chunk;
     this.controller?.enqueue(own as Uint8Array<ArrayBuffer>);
-  }
-
-  private begin(): void {
-    this.started = true;
-    this.clearTimer();
-    this.stepped();
-    this.watch();
-    this.hooks.onFirst?.();
   }
 
   private finished(): void {
@@ -154,33 +154,13 @@ class BoundBody<T> {
   private end(how: BodyEnd): void {
     if (this.ended) return;
     this.ended = true;
-    this.clearTimer();
-    this.stopHolding();
-    this.hooks.finish(how);
-  }
-
-  /** Notes that something moved. Before the first bytes their own limit stands. */
-  private stepped(): void {
-    if (this.started) this.limit = this.clock.now() + this.stallTimeout;
-  }
-
-  private watch(): void {
-    const left = this.limit - this.clock.now();
-    if (left === Infinity) return;
-    this.timer = setBackgroundTimer(this.clock, () => this.look(), Math.max(Math.ceil(left), 1));
-  }
-
-  private clearTimer(): void {
-    if (this.timer !== undefined) this.clock.clearTimer(this.timer);
-    this.timer = undefined;
-  }
-
-  private look(): void {
-    if (this.clock.now() < this.limit) {
-      this.watch();
-      return;
-    }
-    const what = this.started ? "stood still for too long" : "did not begin in time";
-    this.break("stall", new PoolError("body_stalled", `the body ${what}`));
+    this.progress.stop();
+    const finish = (): void => {
+      this.stopHolding();
+      this.hooks.finish(how);
+    };
+    // In these two the producer ended by itself.
+    if (how === "eof" || how === "error") finish();
+    else afterBreak(this.lease, finish);
   }
 }

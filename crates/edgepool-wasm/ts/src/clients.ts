@@ -1,7 +1,7 @@
 import { type BodyEnd, bindBody, hasNoBody } from "./body.js";
 import { type Clock, setBackgroundTimer, systemClock } from "./clock.js";
 import { PoolError, type PoolErrorCode } from "./errors.js";
-import { hold } from "./hold.js";
+import { afterBreak, hold } from "./hold.js";
 import type { Lease, RequestScope } from "./lease.js";
 import { checkNames, readDuration, readFunction, wrong } from "./options.js";
 import { Pool, type PoolOptions, type PoolStats } from "./pool.js";
@@ -248,27 +248,33 @@ class Call {
     send: typeof fetch, { input, init }: Prepared, signal: AbortSignal | null | undefined,
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
-      const stop = this.guard(signal, (how, reason) => {
-        // Broken off first: the place must not go on while the provider is still at work.
-        if (waiting) this.controller.abort(reason);
-        if (settle(how)) reject(reason);
-      });
       let waiting = true;
-      // Whatever settles first counts: not every `fetch` heeds its signal.
-      const settle = (how?: BodyEnd): boolean => {
+      const settle = (): boolean => {
         const first = waiting;
         waiting = false;
-        if (first) stop();
-        if (first && how !== undefined) this.end(how);
         return first;
       };
+      const stop = this.guard(signal, (how, reason) => {
+        if (!settle()) return;
+        this.controller.abort(reason);
+        reject(reason);
+        afterBreak(this.lease, () => {
+          stop();
+          this.end(how);
+        });
+      });
+      // Whatever settles first counts: not every `fetch` heeds its signal.
       start(() => send(input, { ...init, signal: this.controller.signal })).then(
         (response) => {
-          if (settle()) resolve(response);
-          else void response.body?.cancel().catch(() => undefined);
+          if (!settle()) return void response.body?.cancel().catch(() => undefined);
+          stop();
+          resolve(response);
         },
         (error: unknown) => {
-          if (settle("error")) reject(unreachable(error));
+          if (!settle()) return;
+          stop();
+          this.end("error");
+          reject(unreachable(error));
         },
       );
     });

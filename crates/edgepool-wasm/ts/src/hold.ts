@@ -27,6 +27,17 @@ export function hold<T>(
   };
 }
 
+/**
+ * Calls `then` after a turn of the runtime's own, in which its `fetch` closes what was broken off:
+ * the next holder must not be at the provider before that. It is called at once where such a turn
+ * may never come, which is on the edge without a context that is held open.
+ */
+export function afterBreak<T>(lease: Lease<T>, then: () => void): void {
+  const { edge, clock } = lease._engine.settings;
+  if (edge && lease._scope?.ctx === undefined) then();
+  else clock.setTimer(then, 0);
+}
+
 function beat<T>(lease: Lease<T>, onExpired: (reason: unknown) => void): () => void {
   const { edge, heartbeat, clock } = lease._engine.settings;
   if (!edge) return () => undefined;

@@ -21,9 +21,9 @@ export interface ProviderOptions {
   acquireTimeout?: number | undefined;
   /** From the start of the request to the headers of the answer. Default 60,000. */
   headersTimeout?: number | undefined;
-  /** From the headers to the first bytes of the body. Default 60,000. */
+  /** From the headers to the first content of the body. Default 60,000. */
   firstContentTimeout?: number | undefined;
-  /** Between bytes of the body. Default 60,000. */
+  /** Between content, and for bytes that the consumer leaves lying. Default 60,000. */
   stallTimeout?: number | undefined;
   /** Sends the caller's own key instead. The default is true if there is no `apiKey`. */
   passClientKey?: boolean | undefined;

@@ -78,10 +78,12 @@ export default [
   {
     name: "a_cancelled_body_gives_its_place_back",
     async run(t) {
-      const { feed, send, inUse, ended } = streaming();
+      const { feed, send, clock, inUse, ended } = streaming();
       const response = await send("/v1/x");
       await response.body.cancel("enough");
       await settle();
+      t.equal(inUse(), 1, "until the runtime has had its turn to close what was broken off");
+      await clock.advance(0);
       t.equal(inUse(), 0);
       t.equal(ended(), ["cancel"]);
       t.ok(feed.cancelled !== undefined, "the producer was told");
@@ -90,7 +92,7 @@ export default [
   {
     name: "an_abort_mid_body_gives_its_place_back",
     async run(t) {
-      const { feed, send, inUse, ended } = streaming();
+      const { feed, send, clock, inUse, ended } = streaming();
       const stop = new AbortController();
       const response = await send("/v1/x", { signal: stop.signal });
       const reader = response.body.getReader();
@@ -99,6 +101,7 @@ export default [
       const reason = new Error("user left");
       stop.abort(reason);
       t.ok((await t.rejects(reader.read())) === reason, "the reader gets the reason");
+      await clock.advance(0);
       t.equal(inUse(), 0);
       t.equal(ended(), ["abort"]);
       await settle();
@@ -108,11 +111,11 @@ export default [
   {
     name: "a_client_that_goes_away_gives_its_place_back",
     async run(t) {
-      const { send, inUse, ended } = streaming();
+      const { send, clock, inUse, ended } = streaming();
       const gone = new AbortController();
       await send("/v1/x", { request: { signal: gone.signal } });
       gone.abort();
-      await settle();
+      await clock.advance(0);
       t.equal(inUse(), 0);
       t.equal(ended(), ["abort"]);
     },
@@ -157,6 +160,31 @@ export default [
       }
       t.equal(inUse(), 1, "each chunk starts its clock anew");
       await clock.advance(50);
+      await text;
+      t.equal(inUse(), 0);
+      t.equal(ended(), ["stall"]);
+    },
+  },
+  {
+    name: "comments_of_an_event_stream_are_no_content",
+    async run(t) {
+      const feed = source();
+      const headers = { "content-type": "text/event-stream; charset=utf-8" };
+      const limits = { firstContentTimeout: 300, stallTimeout: 200 };
+      const { send, clock, inUse, ended } = setup(() => new Response(feed.stream, { headers }), limits);
+      const text = t.rejects(readAll(await send("/v1/x")), { code: "body_stalled" });
+      // Comments, blank lines and a comment in two parts do not count; the last of these does.
+      for (const part of [": ping\n\n", "\r\n: a com", "ment\n", "data: x\n\n"]) {
+        await clock.advance(70);
+        feed.send(part);
+      }
+      for (let pings = 0; pings < 2; pings += 1) {
+        await clock.advance(70);
+        feed.send(": ping\n\n");
+      }
+      await clock.advance(59);
+      t.equal(inUse(), 1, "200 ms from the content, whatever pings came");
+      await clock.advance(1);
       await text;
       t.equal(inUse(), 0);
       t.equal(ended(), ["stall"]);
@@ -313,7 +341,7 @@ export default [
   {
     name: "an_abort_before_the_headers_rejects_with_its_reason",
     async run(t) {
-      const { send, inUse, ended } = setup(() => new Promise(() => undefined));
+      const { send, clock, inUse, ended } = setup(() => new Promise(() => undefined));
       const stop = new AbortController();
       const answer = send("/v1/x", { signal: stop.signal });
       await settle();
@@ -321,6 +349,7 @@ export default [
       const reason = new Error("changed my mind");
       stop.abort(reason);
       t.ok((await t.rejects(answer)) === reason);
+      await clock.advance(0);
       t.equal(inUse(), 0);
       t.equal(ended(), ["abort"]);
     },
