@@ -11,6 +11,8 @@ use hyper_util::rt::TokioExecutor;
 use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one request may take: one that is taken and never answered is not the end of it all.
+const TRY: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Returns an address of this machine at which a listener on `address` answers.
@@ -30,10 +32,10 @@ pub(crate) async fn wait(address: SocketAddr) -> anyhow::Result<()> {
     let mut last = None;
     let healthy = async {
         loop {
-            match timeout(PATIENCE, ask(&client, &url)).await {
+            match timeout(TRY, ask(&client, &url)).await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => last = Some(error),
-                Err(_) => {}
+                Err(_) => last = Some(anyhow::anyhow!("no answer in {} s", TRY.as_secs())),
             }
             sleep(INTERVAL).await;
         }
@@ -57,7 +59,27 @@ async fn ask(client: &Client<HttpConnector, Empty<Bytes>>, url: &str) -> anyhow:
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_is_never_answered_is_followed_by_another() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = async {
+            let _unanswered = listener.accept().await.unwrap();
+            let (mut second, _) = listener.accept().await.unwrap();
+            // An answer before its question would be an error.
+            assert!(second.read(&mut [0; 1024]).await.unwrap() > 0);
+            second.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            result = timeout(PATIENCE / 2, wait(address)) => result.unwrap().unwrap(),
+            () = server => unreachable!("it never ends"),
+        }
+    }
 
     #[test]
     fn a_listener_on_every_address_is_asked_on_loopback() {
