@@ -114,11 +114,12 @@ async fn package() -> anyhow::Result<()> {
     stamp.write()
 }
 
-/// Compiles the module. Cargo itself knows best whether there is anything to do.
+/// Compiles the module. Cargo itself knows best whether there is anything to do. `--locked`, as a
+/// build is to take the versions in `Cargo.lock`, and never to change them.
 async fn wasm_module() -> anyhow::Result<PathBuf> {
     tools::wasm_target().await?;
     let cargo = Cmd::new("cargo")
-        .args(["build", "--package", "edgepool-wasm", "--profile", "wasm"])
+        .args(["build", "--locked", "--package", "edgepool-wasm", "--profile", "wasm"])
         .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(path("target"));
     cargo.step("wasm module").await?;

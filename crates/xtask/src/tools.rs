@@ -58,6 +58,9 @@ pub(crate) async fn wasm_bindgen() -> anyhow::Result<PathBuf> {
     if bin.join("wasm-bindgen").exists() && bin.join("wasm-bindgen-test-runner").exists() {
         return Ok(bin);
     }
+    // Without --locked: the lock file in the crate of the CLI names versions of its dependencies
+    // that today's toolchain does not build. The version of the CLI itself is exact, which is what
+    // its output depends on.
     // A debug build runs fast enough, and is ready in a third of the time.
     let objects = workspace::path(&format!("target/tools/build-{}", std::process::id()));
     let install = Cmd::new("cargo")
