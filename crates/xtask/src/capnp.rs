@@ -22,7 +22,7 @@ struct Manifest {
     modules: Vec<String>,
 }
 
-/// Writes the file for a gateway on `address`, and returns its path. Each port has its own, so that
+/// Writes the file for a gateway on `address`, and returns its path. Each address has its own, so that
 /// gateways can run side by side.
 pub(crate) fn write(address: SocketAddr, keys: &Keys) -> anyhow::Result<PathBuf> {
     let manifest = fs::read(build::gateway_folder().join("manifest.json"));
@@ -40,7 +40,8 @@ pub(crate) fn remove(address: SocketAddr) {
 }
 
 fn file(address: SocketAddr) -> PathBuf {
-    build::gateway_folder().join(format!("workerd-{}.capnp", address.port()))
+    let ip = address.ip().to_string().replace(':', "_");
+    build::gateway_folder().join(format!("workerd-{ip}-{}.capnp", address.port()))
 }
 
 fn text(address: SocketAddr, modules: &[String], keys: &[&str]) -> String {
@@ -58,7 +59,7 @@ fn text(address: SocketAddr, modules: &[String], keys: &[&str]) -> String {
         out.push_str(&format!("    (name = \"{module}\", {kind} = embed \"{module}\"),\n"));
     }
     out.push_str("  ],\n  bindings = [\n");
-    for name in ["EDGEPOOL_CONFIG"].iter().chain(keys) {
+    for name in ["EDGEPOOL_CONFIG", "EDGEPOOL_HOST"].iter().chain(keys) {
         out.push_str(&format!("    (name = \"{name}\", fromEnvironment = \"{name}\"),\n"));
     }
     out.push_str(&format!("  ],\n  compatibilityDate = \"{COMPATIBILITY_DATE}\",\n"));
@@ -69,6 +70,16 @@ fn text(address: SocketAddr, modules: &[String], keys: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_address_has_a_file_of_its_own() {
+        let addresses = ["127.0.0.1:9", "127.0.0.1:19", "127.0.0.2:9", "0.0.0.0:9", "[::1]:9"];
+        let mut files: Vec<_> = addresses.iter().map(|text| file(text.parse().unwrap())).collect();
+        assert!(files[4].ends_with("workerd-__1-9.capnp"), "{:?}", files[4]);
+        files.sort();
+        files.dedup();
+        assert_eq!(files.len(), addresses.len());
+    }
 
     #[test]
     fn keys_are_named_and_modules_embedded() {
