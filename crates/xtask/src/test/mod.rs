@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::cli::TestArgs;
 use crate::progress::Step;
@@ -72,15 +72,14 @@ async fn run_commands(suite: &Suite, outcome: &mut Outcome) -> anyhow::Result<()
     let commands = suite.commands()?;
     let mut succeeded = 0;
     let mut problem = None;
+    let deadline = tokio::time::Instant::now() + suite.limit;
     for command in &commands {
         outcome.repeat = Some(command.shell_line());
-        match timeout(suite.limit, command.run_to(&log)).await {
+        match timeout_at(deadline, command.run_to(&log)).await {
             Ok(Ok(status)) if status.success() => succeeded += 1,
             Ok(Ok(_)) => problem = Some("a command failed".to_owned()),
             Ok(Err(error)) => problem = Some(format!("{error:#}")),
-            Err(_) => {
-                problem = Some(format!("ended after {} minutes", suite.limit.as_secs() / 60));
-            }
+            Err(_) => problem = Some(format!("not done in {:?}, and ended", suite.limit)),
         }
         if problem.is_some() {
             break;
@@ -99,4 +98,32 @@ async fn run_commands(suite: &Suite, outcome: &mut Outcome) -> anyhow::Result<()
 /// Returns where the output of a suite is kept.
 fn log_path(suite: &str) -> PathBuf {
     workspace::path("target/test-logs").join(format!("{suite}.log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::process::Cmd;
+    use crate::test::counts::{Counts, Reader};
+
+    async fn run_sleeps(name: &str, limit: Duration) -> Outcome {
+        let sleeps = || Ok(vec![Cmd::new("sleep").arg("0.5"); 3]);
+        let suite = Suite::new(name, &[], Reader::Exit, sleeps).limit(limit);
+        let outcome = run_suite(&suite, Ok(())).await;
+        fs::remove_file(log_path(name)).unwrap();
+        outcome
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_that_of_all_commands_together() {
+        // Each command is far below it.
+        let outcome = run_sleeps("limited-sleeps", Duration::from_millis(1200)).await;
+        assert_eq!(outcome.problem.as_deref(), Some("not done in 1.2s, and ended"));
+        assert_eq!((outcome.counts.failed, outcome.verdict()), (1, "FAILED"));
+        let outcome = run_sleeps("free-sleeps", Duration::from_secs(60)).await;
+        assert_eq!(outcome.counts, Counts { passed: 3, ..Counts::default() });
+        assert_eq!((outcome.problem, outcome.counts.failed), (None, 0));
+    }
 }

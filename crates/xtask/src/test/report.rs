@@ -49,18 +49,20 @@ impl Outcome {
 
 /// Prints the table, what is to be known of each failure, and the sum as the last line.
 pub(crate) fn print(outcomes: &[Outcome], without: &[String], tier: Tier) -> ExitCode {
-    println!("\n{}\n", table(outcomes));
-    for name in without {
-        println!("{name} was left out by --without");
-    }
-    let failures: Vec<_> = outcomes.iter().filter(|outcome| outcome.failed()).collect();
-    for failure in &failures {
-        println!("{}", explanation(failure, tier));
-    }
+    println!("{}", text(outcomes, without, tier));
+    let failed = outcomes.iter().any(Outcome::failed);
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn text(outcomes: &[Outcome], without: &[String], tier: Tier) -> String {
+    let mut parts = vec![format!("\n{}\n", table(outcomes))];
+    parts.extend(without.iter().map(|name| format!("{name} was left out by --without")));
+    let failures = outcomes.iter().filter(|outcome| outcome.failed());
+    parts.extend(failures.map(|failure| explanation(failure, tier)));
     let mut sum = Counts::default();
     outcomes.iter().for_each(|outcome| sum += outcome.counts);
-    println!("{} passed, {} failed", sum.passed, sum.failed);
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    parts.push(format!("{} passed, {} failed", sum.passed, sum.failed));
+    parts.join("\n")
 }
 
 fn table(outcomes: &[Outcome]) -> Table {
@@ -101,4 +103,22 @@ fn explanation(failure: &Outcome, tier: Tier) -> String {
     }
     let full = if tier.full { " --full" } else { "" };
     text + &format!("to repeat: cargo xtask test{full} --only {name}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_the_sum_and_nothing_else() {
+        let mut good = Outcome::new("good");
+        good.counts = Counts { passed: 3, failed: 0, skipped: 2 };
+        let mut bad = Outcome::new("bad");
+        bad.counts = Counts { passed: 1, failed: 1, skipped: 0 };
+        bad.problem = Some("it broke".to_owned());
+        let text = text(&[good, bad], &["other".to_owned()], Tier { full: false });
+        assert_eq!(text.lines().last(), Some("4 passed, 1 failed"));
+        assert!(text.contains("---- bad: it broke") && text.contains("other was left out"));
+        assert!(!text.contains("---- good"));
+    }
 }

@@ -20,8 +20,8 @@ pub(crate) struct Tier {
     pub(crate) full: bool,
 }
 
-/// One suite: its name, what it needs, its commands, how their output is counted, and how long it
-/// may take before it is ended and counted as failed.
+/// One suite: its name, what it needs, its commands, how their output is counted, and how long all
+/// its commands together may take before it is ended and counted as failed.
 pub(crate) struct Suite {
     pub(crate) name: String,
     pub(crate) needs: Vec<Need>,
@@ -33,7 +33,7 @@ pub(crate) struct Suite {
 type Commands = Box<dyn Fn() -> anyhow::Result<Vec<Cmd>> + Send>;
 
 impl Suite {
-    fn new(
+    pub(super) fn new(
         name: impl Into<String>,
         needs: &[Need],
         reader: Reader,
@@ -44,7 +44,7 @@ impl Suite {
         Self { name: name.into(), needs: needs.to_vec(), reader, limit, commands }
     }
 
-    fn limit(self, limit: Duration) -> Self {
+    pub(super) fn limit(self, limit: Duration) -> Self {
         Self { limit, ..self }
     }
 
@@ -81,7 +81,8 @@ fn rust(tier: Tier) -> Vec<Suite> {
     let native = || vec![cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])];
     let mut suites = vec![
         Suite::new("format", &[], Reader::Exit, move || Ok(format())),
-        Suite::new("clippy", &[Need::WasmTarget], Reader::Exit, move || Ok(clippy())),
+        Suite::new("clippy", &[Need::WasmTarget], Reader::Exit, move || Ok(clippy()))
+            .limit(20 * MINUTE),
         Suite::new("docs", &[], Reader::Exit, move || Ok(docs())),
         Suite::new("native", &[], Reader::Libtest, move || Ok(native())).limit(15 * MINUTE),
         determinism(tier),
@@ -121,7 +122,8 @@ fn determinism(tier: Tier) -> Suite {
         vec![native, build, wasm]
     };
     let needs = [Need::Node, Need::WasmTarget];
-    Suite::new("determinism", &needs, Reader::SameHash, move || Ok(commands()))
+    let suite = Suite::new("determinism", &needs, Reader::SameHash, move || Ok(commands()));
+    suite.limit(20 * MINUTE)
 }
 
 fn wasm(tier: Tier) -> Vec<Suite> {
@@ -169,11 +171,12 @@ fn gateway(tier: Tier) -> Vec<Suite> {
     let runtimes = [Runtime::Node, Runtime::Deno, Runtime::Bun, Runtime::Workerd];
     let mut suites: Vec<_> = runtimes.map(suite).into();
     if tier.full {
-        suites.push(Suite::new("chaos", &needs, Reader::Node, || {
+        let suite = Suite::new("chaos", &needs, Reader::Node, || {
             let chaos = node_tests("tests/js/gateway/chaos.test.mjs")?;
             let chaos = chaos.env("EDGEPOOL_RUNTIME", Runtime::Workerd.name());
             Ok((1..=20).map(|seed| chaos.clone().env("EDGEPOOL_SEED", seed.to_string())).collect())
-        }));
+        });
+        suites.push(suite.limit(60 * MINUTE));
     }
     let needs = [Need::Build, Need::JsTools, Need::Chromium];
     suites
@@ -196,8 +199,8 @@ fn cargo() -> Cmd {
     Cmd::new("cargo")
 }
 
-/// Returns the command that runs a file, or every `*.test.mjs` below a folder, in Node's test runner, one file
-/// at a time: most of them measure time, and start servers.
+/// Returns the command that runs a file, or every `*.test.mjs` below a folder, in Node's test
+/// runner, one file at a time: most of them measure time, and start servers.
 fn node_tests(place: &str) -> anyhow::Result<Cmd> {
     let mut files = Vec::new();
     for entry in WalkDir::new(workspace::path(place)).sort_by_file_name() {
