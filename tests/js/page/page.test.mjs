@@ -12,11 +12,15 @@ import { launch, open, sendBurst } from "./browser.mjs";
 
 const SIMULATOR = { max: 4, latency_ms: 20, first_token_ms: 60, chunk_ms: 15, chunks: 20 };
 const SHOTS = join(ROOT, "target/page");
-let gateway, simulator, browser, shown;
+let gateway, simulator, launched, browser, shown;
 
 before(async () => {
   mkdirSync(SHOTS, { recursive: true });
-  [gateway, browser] = await Promise.all([startGateway({ simulator: SIMULATOR }), launch()]);
+  const starting = startGateway({ simulator: SIMULATOR }).then((started) => (gateway = started));
+  launched = launch();
+  // Both are waited for, so that what has started is known even if the other has failed.
+  await Promise.allSettled([starting, launched]);
+  [, browser] = await Promise.all([starting, launched]);
   simulator = gateway.child.stdout.match(/simulator (http:\/\/[^\s)]+)/)[1];
 });
 afterEach(async () => {
@@ -24,7 +28,9 @@ afterEach(async () => {
   shown = undefined;
 });
 after(async () => {
-  await browser?.close();
+  // Left open, it would keep this process, and with it the whole run, from ending.
+  const open = await launched?.catch(() => undefined);
+  await open?.close();
   await gateway?.stop();
 });
 
