@@ -44,8 +44,9 @@ impl FromStr for Name {
             && name.chars().all(|c| word(c) || c == '_' || c == '-');
         if !valid {
             bail!(
-                "{name:?} is no provider name: it is 1 to 64 of a-z, 0-9, `_` and `-`, and starts \
-                 with a letter or digit"
+                "{} is no provider name: it is 1 to 64 of a-z, 0-9, `_` and `-`, and starts with \
+                 a letter or digit",
+                shown(name)
             );
         }
         if RESERVED.contains(&name) {
@@ -83,24 +84,35 @@ impl FromStr for Kind {
             "anthropic" => Self::Anthropic,
             "ollama" => Self::Ollama,
             "http" => Self::Http,
-            _ => bail!("{kind:?} is no kind of provider: it is openai, anthropic, ollama or http"),
+            _ => bail!(
+                "{} is no kind of provider: it is openai, anthropic, ollama or http",
+                shown(kind)
+            ),
         })
     }
+}
+
+/// Quotes a refused text for an error, unless a part of an address may be in it that holds secrets.
+fn shown(text: &str) -> String {
+    if text.contains(['@', '?', '#']) {
+        return "what is given (not shown, as a secret may be in it)".to_owned();
+    }
+    format!("{text:?}")
 }
 
 /// Checks the address of a provider, and returns it without a trailing slash.
 pub(crate) fn base_url(text: &str) -> anyhow::Result<String> {
     const WANTED: &str = "it is http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]";
-    let url = Url::parse(text).with_context(|| format!("{text:?} is no URL: {WANTED}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        bail!("{text:?} is no address of a provider: {WANTED}");
-    }
-    // Not shown: what stands there is a secret.
+    let url = Url::parse(text).with_context(|| format!("{} is no URL: {WANTED}", shown(text)))?;
+    // First of all, and without the text: what stands there is a secret.
     if !url.username().is_empty() || url.password().is_some() {
         bail!("a provider's URL holds no user or password: give its key in the environment");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        bail!("{text:?} has a query or a fragment: {WANTED}");
+        bail!("a provider's URL holds no query or fragment: {WANTED}");
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        bail!("{} is no address of a provider: {WANTED}", shown(text));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -127,7 +139,11 @@ impl FromStr for ProviderArg {
             match option.split_once('=') {
                 Some(("max", value)) if max.is_none() => max = Some(value.parse()?),
                 Some(("max", _)) => bail!("max is given twice"),
-                _ => bail!("{option:?} is no option of a provider: it is max=N"),
+                // The value may be a key, and so may a word without a name.
+                Some((name, _)) => {
+                    bail!("{} is no option of a provider: it is max=N", shown(name))
+                }
+                None => bail!("an option of a provider is max=N, which all after its URL must be"),
             }
         }
         Ok(Self { name: name.parse()?, kind: kind.parse()?, url: base_url(url)?, max })

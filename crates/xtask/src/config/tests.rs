@@ -43,7 +43,7 @@ fn bad_input_is_named_and_the_accepted_values_with_it() {
         (&["--provider", "a=openai,http://h,max=65536"], "", &["max is 65536"]),
         (&["--provider", "a=openai,http://h,max=x"], "", &["max is \"x\""]),
         (&["--provider", "a=openai,http://h,max=1,max=2"], "", &["max is given twice"]),
-        (&["--provider", "a=openai,http://h,mix=1"], "", &["mix=1", "max=N"]),
+        (&["--provider", "a=openai,http://h,mix=1"], "", &["\"mix\"", "max=N"]),
         (&["--provider", "a=openai"], "", &["NAME=KIND,URL[,max=N]"]),
         (&["--provider", "a"], "", &["NAME=KIND,URL[,max=N]"]),
         (&["--provider", "Big=openai,http://h"], "", &["\"Big\"", "a-z, 0-9"]),
@@ -197,6 +197,8 @@ fn no_error_shows_a_key() {
         "[providers.a]\nkind='openai'\nurl='http://h'\nkey = ['hunter2']",
         "[providers.a]\nkind='openai'\nurl='http://h'\nkey = 'hunter2",
         "[providers.a]\nkind='openai'\nurl='http://user:hunter2@h'",
+        "[providers.a]\nkind='openai'\nurl='http://user:hunter2@h:99999'",
+        "[providers.'u:hunter2@h']\nkind='openai'\nurl='http://h'",
         "[providers.a]\nkind='openai'\nurl='http://h'\nkey = \"hunter2\\n\"",
         "[providers.a]\nkind='openai'\nurl='http://h'\nkeey = 'hunter2'",
     ];
@@ -204,8 +206,26 @@ fn no_error_shows_a_key() {
         let error = load(&[], file, &[]).expect_err(file);
         assert!(!error.contains("hunter2"), "{error}");
     }
-    let args = ["--provider", "a=openai,http://user:hunter2@h"];
-    assert!(!load(&args, "", &[]).unwrap_err().contains("hunter2"));
+    let rows = [
+        "a=openai,http://user:hunter2@h",
+        "a=openai,https://hunter2@h",
+        "a=openai,https://user:hunter2@h:99999",
+        "a=openai,https://user:hunter2,x@h",
+        "a=openai,ftp://u:hunter2@h",
+        "a=openai,mailto:u:hunter2@h",
+        "a=openai,https://h/?api_key=hunter2",
+        "a=openai,https://h:99999/?api_key=hunter2",
+        "a=openai,ftp://h/#hunter2",
+        "a=openai,https://h:x/#hunter2",
+        "a=openai,https://h,key=hunter2",
+        "a=openai,https://h,hunter2",
+        "a=https://user:hunter2@h,openai",
+        "https://user:hunter2@h/?a=openai,http://h",
+    ];
+    for provider in rows {
+        let error = load(&["--provider", provider], "", &[]).expect_err(provider);
+        assert!(!error.contains("hunter2"), "{error}");
+    }
 }
 
 #[test]
