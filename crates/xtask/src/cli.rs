@@ -48,6 +48,8 @@ pub(crate) enum Command {
     /// Become another program, which ends when this one's parent does
     #[command(name = GUARD, hide = true)]
     Guard {
+        /// The process that starts this one
+        parent: u32,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<OsString>,
     },

@@ -48,7 +48,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Serve(args)) => serve::run(args).await?,
         Some(Command::Simulate(args)) => simulator::run(args).await?,
         Some(Command::Test(args)) => return test::run(args).await,
-        Some(Command::Guard { command }) => return Err(process::become_guarded(&command)),
+        Some(Command::Guard { parent, command }) => {
+            return Err(process::become_guarded(parent, &command));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

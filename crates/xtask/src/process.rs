@@ -98,7 +98,8 @@ impl Cmd {
 
     /// Wraps a command so that it ends with this process, even if that is killed.
     pub(crate) fn guarded(self) -> Self {
-        let guard = Self::new(workspace::program()).args([GUARD, "--"]).arg(&self.program);
+        let own = std::process::id().to_string();
+        let guard = Self::new(workspace::program()).args([GUARD, &own, "--"]).arg(&self.program);
         let Self { args, env, dir, .. } = self;
         Self { env, dir, ..guard.args(args) }
     }
@@ -167,13 +168,21 @@ fn variable(value: &str) -> String {
     }
 }
 
-/// Becomes another program, which is killed when the process that started this one ends. It
-/// returns only if that fails.
-pub(crate) fn become_guarded(command: &[OsString]) -> anyhow::Error {
+/// Becomes another program, which is killed when `parent` ends: the process that started this one.
+/// It returns only if that fails.
+///
+/// The signal comes at the end of the thread that started this process, not of its process. Both
+/// are one: a command runs in the main thread, which polls the future of `main`, and no spawned
+/// task starts a guarded process. The thread that would start one elsewhere must outlive it.
+pub(crate) fn become_guarded(parent: u32, command: &[OsString]) -> anyhow::Error {
     // Elsewhere a program that is killed leaves its children behind.
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
         return error.into();
+    }
+    // A parent that ended before the signal was asked for will never cause it.
+    if u32::try_from(nix::unistd::getppid().as_raw()) != Ok(parent) {
+        return anyhow::anyhow!("process {parent}, which started this one, has ended");
     }
     let (program, args) = command.split_first().expect("the command line requires a program");
     let error = std::process::Command::new(program).args(args).exec();
