@@ -40,22 +40,49 @@ export function hasNoBody(response: Response): boolean {
   return response.body === null || [101, 103, 204, 205, 304].includes(response.status);
 }
 
-/** @internal Wraps a response so that its hooks hear once how its body has ended. */
+/**
+ * @internal Wraps a response so that its hooks hear once how its body has ended. Where that cannot
+ * be done it breaks the body off, says that it ended with an error, and throws a PoolError.
+ */
 export function bindBody<T>(
   lease: Lease<T>, response: Response, hooks: BodyHooks, options: BindOptions = {},
-  headers: HeadersInit = response.headers,
+  headers?: HeadersInit,
 ): Response {
-  const { status, statusText } = response;
-  if (hasNoBody(response)) {
-    hooks.finish("eof");
-    // What was upgraded is not a body, and cannot be put into another Response.
-    if (status === 101) return response;
-    return new Response(null, { status, statusText, headers });
+  let body: BoundBody<T> | undefined;
+  try {
+    const init = readInit(response, headers);
+    if (hasNoBody(response)) {
+      // What was upgraded is not a body, and cannot be put into another Response.
+      const bound = response.status === 101 ? response : new Response(null, init);
+      hooks.finish("eof");
+      return bound;
+    }
+    body = new BoundBody(lease, response, hooks, options);
+    const bound = new Response(body.stream, init);
+    Object.defineProperty(bound, "url", { value: response.url });
+    body.watch();
+    return bound;
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause);
+    const message = `the answer cannot be passed on: ${text}`;
+    const error = new PoolError("upstream_unreachable", message, { cause });
+    if (body !== undefined) body.fail(error);
+    else {
+      hooks.breakOff?.(error);
+      afterBreak(lease, () => hooks.finish("error"));
+    }
+    throw error;
   }
-  const body = new BoundBody(lease, response, hooks, options);
-  const bound = new Response(body.stream, { status, statusText, headers });
-  Object.defineProperty(bound, "url", { value: response.url });
-  return bound;
+}
+
+/** The bytes of a reason phrase; an HTTP/1 parser may give others, which a Response refuses. */
+const PHRASE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+function readInit(response: Response, headers: HeadersInit | undefined): ResponseInit {
+  const { status, statusText, bodyUsed } = response;
+  if (bodyUsed) throw new TypeError("its body has been read");
+  const phrase = PHRASE.test(statusText) ? statusText : "";
+  return { status, statusText: phrase, headers: headers ?? response.headers };
 }
 
 /**
@@ -68,10 +95,11 @@ class BoundBody<T> {
   private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
   private readonly lease: Lease<T>;
   private readonly hooks: BodyHooks;
-  private readonly progress: Progress;
+  private readonly options: BindOptions;
+  private progress: Progress | undefined = undefined;
   /** Missing where every byte is content. */
   private readonly finder: ContentFinder | undefined;
-  private readonly stopHolding: () => void;
+  private stopHolding: (() => void) | undefined = undefined;
   private controller: ReadableByteStreamController | undefined = undefined;
   private started = false;
   private ended = false;
@@ -79,6 +107,7 @@ class BoundBody<T> {
   constructor(lease: Lease<T>, response: Response, hooks: BodyHooks, options: BindOptions) {
     this.lease = lease;
     this.hooks = hooks;
+    this.options = options;
     this.reader = (response.body as ReadableStream<Uint8Array>).getReader();
     this.finder = isEventStream(response) ? new ContentFinder() : undefined;
     this.stream = new ReadableStream({
@@ -89,6 +118,11 @@ class BoundBody<T> {
       pull: () => this.pull(),
       cancel: (reason) => this.cancelled(reason),
     });
+  }
+
+  /** Starts the clocks, and listens for what ends the body from outside. */
+  watch(): void {
+    const { options, lease } = this;
     const limits = {
       first: options.firstContentTimeout ?? DEFAULT_STALL,
       stall: options.stallTimeout ?? DEFAULT_STALL,
@@ -98,8 +132,14 @@ class BoundBody<T> {
     this.stopHolding = hold(lease, options.signal, (why, reason) => this.break(why, reason));
   }
 
+  /** Gives the body up before anybody has it. */
+  fail(error: unknown): void {
+    void this.stopProducer(error);
+    this.end("error", false);
+  }
+
   private async pull(): Promise<void> {
-    this.progress.asked();
+    this.progress?.asked();
     try {
       let { done, value } = await this.reader.read();
       // An empty chunk says nothing, and a byte stream takes none.
@@ -114,7 +154,7 @@ class BoundBody<T> {
 
   private pass(chunk: Uint8Array): void {
     const content = this.finder?.look(chunk) ?? true;
-    this.progress.passed(content);
+    this.progress?.passed(content);
     if (content && !this.started) {
       this.started = true;
       this.hooks.onFirst?.();
@@ -151,16 +191,16 @@ class BoundBody<T> {
     return this.reader.cancel(reason).catch(() => undefined);
   }
 
-  private end(how: BodyEnd): void {
+  /** `byItself` says that the producer has ended, and was not broken off. */
+  private end(how: BodyEnd, byItself = how === "eof" || how === "error"): void {
     if (this.ended) return;
     this.ended = true;
-    this.progress.stop();
+    this.progress?.stop();
     const finish = (): void => {
-      this.stopHolding();
+      this.stopHolding?.();
       this.hooks.finish(how);
     };
-    // In these two the producer ended by itself.
-    if (how === "eof" || how === "error") finish();
+    if (byItself) finish();
     else afterBreak(this.lease, finish);
   }
 }

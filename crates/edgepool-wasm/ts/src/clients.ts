@@ -147,6 +147,7 @@ export class ClientPool {
     try {
       return await call.run(this.options.fetch ?? defaultFetch, prepared, signal);
     } catch (error) {
+      call.giveUp(error);
       if (!(error instanceof PoolError)) throw error;
       return this.refuse(provider, refusalCode(error), error);
     }
@@ -213,6 +214,8 @@ class Call {
   private readonly tell: (event: ClientEvent) => void;
   private readonly start: number;
   private readonly controller = new AbortController();
+  /** Whether something is to end this call, or has. */
+  private ending = false;
   private readonly reached: { status?: number; headersMs?: number; firstByteMs?: number } = {};
 
   constructor(
@@ -241,7 +244,17 @@ class Call {
       },
       breakOff: (reason: unknown) => this.controller.abort(reason),
     };
-    return bindBody(this.lease, response, hooks, limits, this.headersFor(response));
+    const headers = this.headersFor(response);
+    this.ending = true;
+    return bindBody(this.lease, response, hooks, limits, headers);
+  }
+
+  /** Breaks off and ends what nothing else will end, after an error that nobody foresaw. */
+  giveUp(error: unknown): void {
+    if (this.ending) return;
+    this.ending = true;
+    this.controller.abort(error);
+    afterBreak(this.lease, () => this.end("error"));
   }
 
   private awaitHeaders(
@@ -256,6 +269,7 @@ class Call {
       };
       const stop = this.guard(signal, (how, reason) => {
         if (!settle()) return;
+        this.ending = true;
         this.controller.abort(reason);
         reject(reason);
         afterBreak(this.lease, () => {
@@ -273,6 +287,7 @@ class Call {
         (error: unknown) => {
           if (!settle()) return;
           stop();
+          this.ending = true;
           this.end("error");
           reject(unreachable(error));
         },

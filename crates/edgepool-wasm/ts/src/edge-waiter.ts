@@ -46,10 +46,15 @@ export class EdgeWaiter<T> {
     // An offer may be there already, and is taken even by one that would not wait at all.
     this.look();
     if (this.resolve === undefined) return promise;
-    this.schedule();
-    if (this.engine.settings.doorbell) this.hangBell();
-    this.unlisten = listen(signals, (reason) => this.abort(reason));
-    this.scope.ctx?.waitUntil(promise.catch(() => undefined));
+    try {
+      this.schedule();
+      if (this.engine.settings.doorbell) this.hangBell();
+      this.unlisten = listen(signals, (reason) => this.abort(reason));
+      this.scope.ctx?.waitUntil(promise.catch(() => undefined));
+    } catch (error) {
+      // Outside of a request there are no timers, and a context may refuse: nobody would look.
+      this.abort(error);
+    }
     return promise;
   }
 

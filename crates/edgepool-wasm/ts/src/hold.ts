@@ -15,16 +15,20 @@ export function hold<T>(
   onLost: (why: Lost, reason: unknown) => void,
 ): () => void {
   const signals = [signal, lease._scope?.request?.signal];
-  const stopBeating = beat(lease, (reason) => onLost("expired", reason));
-  const stopListening = listen(signals, (reason) => onLost("abort", reason));
-  const letGo = holdOpen(lease._scope);
+  const undo: (() => void)[] = [];
+  const stop = (): void => undo.forEach((one) => one());
+  try {
+    undo.push(holdOpen(lease._scope));
+    undo.push(listen(signals, (reason) => onLost("abort", reason)));
+    undo.push(beat(lease, (reason) => onLost("expired", reason)));
+  } catch (error) {
+    // A context may refuse, and half a hold must not stay behind.
+    stop();
+    throw error;
+  }
   const aborted = findAborted(signals);
   if (aborted !== undefined) queueMicrotask(() => onLost("abort", abortReason(aborted)));
-  return () => {
-    stopBeating();
-    stopListening();
-    letGo();
-  };
+  return stop;
 }
 
 /**
@@ -51,7 +55,8 @@ function beat<T>(lease: Lease<T>, onExpired: (reason: unknown) => void): () => v
   return () => clock.clearTimer(timer);
 }
 
-function holdOpen(scope: RequestScope | undefined): () => void {
+/** Keeps a request open until what is returned is called. */
+export function holdOpen(scope: RequestScope | undefined): () => void {
   if (scope?.ctx === undefined) return () => undefined;
   let letGo: () => void = () => undefined;
   scope.ctx.waitUntil(new Promise<void>((resolve) => (letGo = resolve)));

@@ -72,13 +72,16 @@ export class Lease<T> {
    * Returns a Response with the same body that holds this lease until the body ends: released at
    * its end, discarded if it is cancelled, aborted, broken or stalled. Given the promise of a
    * Response it holds the lease from now on, and discards it if the promise rejects.
+   *
+   * Discards the lease and throws (or rejects with) a PoolError with code `upstream_unreachable`
+   * if the Response cannot be passed on, as its body is locked or was read.
    */
   bind(response: Response, options?: BindOptions): Response;
   bind(response: PromiseLike<Response>, options?: BindOptions): Promise<Response>;
   bind(
     response: Response | PromiseLike<Response>, options?: BindOptions,
   ): Response | Promise<Response> {
-    if ("then" in response) return this.bindLater(response, options);
+    if (isThenable(response)) return this.bindLater(response, options);
     const finish = (how: BodyEnd): void => {
       if (how === "eof") this.release();
       else this.discard();
@@ -96,12 +99,23 @@ export class Lease<T> {
         this.discard();
         reject(reason);
       };
-      const stop = hold(this, options?.signal, (_why, reason) => fail(reason));
+      let stop: () => void = () => undefined;
+      try {
+        stop = hold(this, options?.signal, (_why, reason) => fail(reason));
+      } catch (error) {
+        fail(error);
+      }
       coming.then((response) => {
-        if (!waiting) return void response.body?.cancel().catch(() => undefined);
+        if (!waiting) return void response?.body?.cancel().catch(() => undefined);
         waiting = false;
-        stop();
-        resolve(this.bind(response, options));
+        try {
+          resolve(this.bind(response, options));
+        } catch (error) {
+          // What could not be bound has been discarded.
+          reject(error);
+        } finally {
+          stop();
+        }
       }, fail);
     });
   }
@@ -114,4 +128,8 @@ export class Lease<T> {
     this.release();
     return Promise.resolve();
   }
+}
+
+function isThenable(value: Response | PromiseLike<Response>): value is PromiseLike<Response> {
+  return typeof (value as PromiseLike<Response> | undefined)?.then === "function";
 }

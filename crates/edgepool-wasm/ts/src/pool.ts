@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "./clock.js";
 import { COUNTERS, GAUGES } from "./core.js";
 import { Engine, type Settings } from "./engine.js";
-import { hold } from "./hold.js";
+import { hold, holdOpen } from "./hold.js";
 import { type Lease, type RequestScope, asyncDispose } from "./lease.js";
 import { checkNames, readCount, readDuration, readFunction, readWord, wrong } from "./options.js";
 import { type Mode, hasDoorbell, inWorkerd } from "./runtime.js";
@@ -107,8 +107,15 @@ export class Pool<T> {
 
   private readAcquire(options: AcquireOptions): number {
     checkNames("acquire", options, ACQUIRE_OPTIONS);
-    if (options.signal !== undefined && typeof options.signal?.addEventListener !== "function") {
-      throw wrong("acquire", "signal", "an AbortSignal", options.signal);
+    const { signal, ctx, request } = options;
+    if (signal !== undefined && !isSignal(signal)) {
+      throw wrong("acquire", "signal", "an AbortSignal", signal);
+    }
+    if (ctx !== undefined && typeof ctx?.waitUntil !== "function") {
+      throw wrong("acquire", "ctx", "a request's context, which has waitUntil", ctx);
+    }
+    if (request !== undefined && !(request?.signal === null || isSignal(request?.signal))) {
+      throw wrong("acquire", "request", "a Request, or what has its signal", request);
     }
     return readDuration("acquire", "timeout", options.timeout, this.engine.settings.acquireTimeout);
   }
@@ -125,15 +132,28 @@ export class Pool<T> {
   use<R>(
     work: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions,
   ): Promise<R> {
-    const result = this.acquire(options).then((lease) => this.run(lease, work));
-    if (options?.ctx !== undefined) options.ctx.waitUntil(result.catch(() => undefined));
-    return result;
+    const run = (): Promise<R> => this.acquire(options).then((lease) => this.run(lease, work));
+    if (options?.ctx === undefined) return run();
+    let letGo: () => void;
+    try {
+      this.readAcquire(options);
+      letGo = holdOpen(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return run().finally(letGo);
   }
 
   private run<R>(
     lease: Lease<T>, work: (resource: T, lease: Lease<T>) => R | PromiseLike<R>,
   ): Promise<R> {
-    const stop = this.engine.settings.edge ? hold(lease, undefined, () => undefined) : undefined;
+    let stop: (() => void) | undefined;
+    try {
+      if (this.engine.settings.edge) stop = hold(lease, undefined, () => undefined);
+    } catch (error) {
+      lease.release();
+      return Promise.reject(error);
+    }
     const end = (): void => {
       stop?.();
       lease.release();
@@ -201,6 +221,10 @@ function readSettings<T>(options: PoolOptions<T>): Settings<T> {
     throw wrong(where, "heartbeat", accepted, settings.heartbeat);
   }
   return settings;
+}
+
+function isSignal(value: unknown): value is AbortSignal {
+  return typeof (value as AbortSignal | undefined)?.addEventListener === "function";
 }
 
 function detectMode(): Mode {

@@ -324,6 +324,43 @@ export default [
     },
   },
   {
+    name: "an_answer_that_cannot_be_passed_on_gives_its_place_back",
+    async run(t) {
+      const odd = (status, body) => {
+        return Object.defineProperty(new Response(body), "status", { value: status });
+      };
+      for (const answer of [() => odd(600, "x"), () => odd(999, null), () => undefined]) {
+        const { send, clock, inUse, ended, sent } = setup(answer, { onRefusal: "respond" });
+        const response = await send("/v1/x").catch((error) => error);
+        await clock.advance(0);
+        t.equal(inUse(), 0);
+        t.equal(ended(), ["error"]);
+        t.ok(sent[0].init.signal.aborted, "the request was broken off");
+        if (response instanceof Response) t.equal(response.status, 502);
+        else t.ok(response instanceof TypeError, `got ${response}`);
+      }
+    },
+  },
+  {
+    name: "a_wrong_context_costs_no_place",
+    async run(t) {
+      for (const mode of ["process", "edge"]) {
+        const { send, clients, clock, inUse } = streaming({}, { mode });
+        await t.rejects(send("/v1/x", { ctx: {} }), { name: "TypeError" });
+        t.equal(clients.stats().total.started, 0);
+        const ctx = {
+          waitUntil: () => {
+            throw new Error("ended");
+          },
+        };
+        await t.rejects(send("/v1/x", { ctx }), { message: "ended" });
+        await clock.advance(0);
+        t.equal(inUse(), 0);
+        t.equal(clock.timers.size, 0);
+      }
+    },
+  },
+  {
     name: "headers_that_never_come_are_given_up",
     async run(t) {
       const { send, clock, sent, inUse, ended } = setup(() => new Promise(() => undefined), {

@@ -113,4 +113,45 @@ export default [
       for (const promise of promises) t.equal(await state(promise), "fulfilled");
     },
   },
+  {
+    name: "a_context_that_refuses_costs_no_place",
+    async run(t) {
+      const { pool, clock } = edge();
+      // As that of a request that has ended.
+      const ctx = {
+        waitUntil: () => {
+          throw new Error("ended");
+        },
+      };
+      await t.rejects(pool.use(() => 1, { ctx }), { message: "ended" });
+      t.equal(pool.stats().inUse, 0, "use");
+      const lease = await pool.acquire({ ctx });
+      await t.rejects(pool.acquire({ ctx }), { message: "ended" });
+      t.equal(pool.stats().waiting, 0, "a waiter");
+      const error = await t.rejects((async () => lease.bind(new Response("x")))());
+      t.equal([error.code, error.cause.message], ["upstream_unreachable", "ended"]);
+      await clock.advance(0);
+      t.equal(pool.stats().inUse, 0, "bind");
+      const later = await pool.acquire({ ctx });
+      await t.rejects(later.bind(Promise.resolve(new Response("x"))), { message: "ended" });
+      t.equal(pool.stats().inUse, 0, "bind, later");
+      t.equal(clock.timers.size, 0);
+      t.adds(pool.stats());
+    },
+  },
+  {
+    name: "a_clock_that_refuses_leaves_no_waiter",
+    async run(t) {
+      const { pool, clock } = edge();
+      const held = await pool.acquire();
+      // As at module scope.
+      clock.setTimer = () => {
+        throw new Error("no timers here");
+      };
+      await t.rejects(pool.acquire(), { message: "no timers here" });
+      t.equal(pool.stats().pending, 0);
+      held.release();
+      t.adds(pool.stats());
+    },
+  },
 ];

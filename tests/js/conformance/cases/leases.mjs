@@ -16,6 +16,13 @@ function counted(options = {}) {
   return { pool: new Pool(settings), clock, made, closed };
 }
 
+/** A Response as `fetch` may give it, but as nobody may make one. */
+function odd(more) {
+  const response = new Response("odd");
+  for (const [name, value] of Object.entries(more)) Object.defineProperty(response, name, { value });
+  return response;
+}
+
 /** Does random things to a pool, and checks its sums after each. */
 async function schedule(t, seed, mode) {
   const next = random(seed);
@@ -128,6 +135,39 @@ export default [
       const other = await pool.acquire();
       await other[Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose")]();
       t.equal(pool.stats().released, 2);
+    },
+  },
+  {
+    name: "a_response_that_cannot_be_bound_costs_no_place",
+    async run(t) {
+      const { pool, clock } = counted({ max: 1 });
+      const locked = new Response("x");
+      locked.body.getReader();
+      const used = new Response("x");
+      await used.text();
+      for (const bad of [locked, used, odd({ status: 600 }), odd({ status: 0 }), null, "text"]) {
+        const binds = [
+          async (lease) => lease.bind(bad),
+          (lease) => lease.bind(Promise.resolve(bad)),
+        ];
+        for (const bind of binds) {
+          await t.rejects(bind(await pool.acquire()), { code: "upstream_unreachable" });
+          await clock.advance(0);
+          t.equal(pool.stats().inUse, 0);
+        }
+      }
+      t.equal(pool.stats().discarded, 12);
+      t.equal(pool.stats().stale, 0, "each was discarded once");
+      t.equal(clock.timers.size, 0);
+    },
+  },
+  {
+    name: "a_strange_reason_phrase_is_left_out",
+    async run(t) {
+      const { pool } = counted({ max: 1 });
+      const bound = (await pool.acquire()).bind(odd({ statusText: "so\u0107ut\n" }));
+      t.equal([bound.statusText, await bound.text()], ["", "odd"]);
+      t.equal(pool.stats().inUse, 0);
     },
   },
   {

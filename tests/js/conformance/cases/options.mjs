@@ -37,12 +37,27 @@ export default [
   {
     name: "wrong_options_of_an_acquire_reject",
     async run(t) {
-      const pool = new Pool({ create });
-      for (const options of [{ timeout: "1" }, { signal: {} }, { tiemout: 5 }]) {
-        const error = await t.rejects(pool.acquire(options));
-        t.ok(error instanceof TypeError, `got ${error}`);
+      const wrong = [
+        [{ timeout: "1" }, /"timeout"/],
+        [{ signal: {} }, /"signal" takes an AbortSignal/],
+        [{ tiemout: 5 }, /unknown option "tiemout"/],
+        [{ ctx: {} }, /"ctx" takes a request's context/],
+        [{ ctx: null }, /"ctx"/],
+        [{ ctx: { waitUntil: 1 } }, /"ctx"/],
+        [{ request: {} }, /"request" takes a Request/],
+        [{ request: null }, /"request"/],
+        [{ request: { signal: 1 } }, /"request"/],
+      ];
+      for (const mode of ["process", "edge"]) {
+        const pool = new Pool({ create, mode });
+        for (const [options, pattern] of wrong) {
+          for (const call of [() => pool.acquire(options), () => pool.use(() => 1, options)]) {
+            const error = await t.rejects(call());
+            t.ok(error instanceof TypeError && pattern.test(error.message), `got ${error}`);
+          }
+        }
+        t.equal(pool.stats().started, 0);
       }
-      t.equal(pool.stats().started, 0);
     },
   },
   {
