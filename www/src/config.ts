@@ -1,3 +1,5 @@
+import { hostName } from "./hosts.js";
+
 /** How a provider speaks, and so where its key goes. */
 export type Kind = "openai" | "anthropic" | "ollama" | "http";
 
@@ -25,6 +27,8 @@ export interface ProviderConfig {
 export interface GatewayConfig {
   scope: "isolate";
   providers: Record<string, ProviderConfig>;
+  /** The host names that the gateway answers to, beside loopback and the address it listens on. */
+  hosts?: string[];
   leaseTtl?: number;
   heartbeat?: number;
 }
@@ -36,13 +40,20 @@ export class ConfigError extends Error {
 
 type Fields = Record<string, unknown>;
 
-const TOP_FIELDS = ["scope", "providers", "leaseTtl", "heartbeat"];
-const DURATIONS = ["acquireTimeout", "headersTimeout", "firstContentTimeout", "stallTimeout"];
+const TOP_FIELDS = ["scope", "providers", "hosts", "leaseTtl", "heartbeat"];
+/** Durations with the least that each takes; the package takes no less. */
+const DURATIONS = {
+  acquireTimeout: 0, headersTimeout: 1, firstContentTimeout: 1, stallTimeout: 1,
+};
 const PROVIDER_FIELDS = [
-  "kind", "baseURL", "max", "maxWaiting", ...DURATIONS, "passClientKey", "simulator", "keyEnv",
+  "kind", "baseURL", "max", "maxWaiting", ...Object.keys(DURATIONS), "passClientKey", "simulator", "keyEnv",
 ];
 /** The paths of the gateway itself; no provider can have their names. */
 const RESERVED = ["stats", "metrics", "healthz"];
+/** Below the number of timers that workerd allows to a Worker. */
+const MOST_WAITING = 9_000;
+/** What the package takes if nothing is said. */
+const LEASE_TTL = 15_000;
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 /**
@@ -60,9 +71,10 @@ export function readConfig(text: string | undefined): GatewayConfig {
   }
   const config = fields("EDGEPOOL_CONFIG", parse(text), TOP_FIELDS);
   if (config["scope"] !== undefined && config["scope"] !== "isolate") {
-    throw wrong("scope", '"isolate"', config["scope"]);
+    throw wrong("scope", '"isolate"');
   }
-  for (const name of ["leaseTtl", "heartbeat"]) number(name, config[name], 1, Infinity);
+  checkLease(config["leaseTtl"], config["heartbeat"]);
+  checkHosts(config["hosts"]);
   const providers = fields("providers", config["providers"]);
   if (Object.keys(providers).length === 0) {
     throw new ConfigError("providers is empty: the gateway needs one provider at least");
@@ -71,11 +83,26 @@ export function readConfig(text: string | undefined): GatewayConfig {
   return { ...config, scope: "isolate" } as unknown as GatewayConfig;
 }
 
+function checkHosts(hosts: unknown): void {
+  if (hosts === undefined) return;
+  const isHost = (host: unknown) => typeof host === "string" && hostName(host) !== undefined;
+  if (Array.isArray(hosts) && hosts.every(isHost)) return;
+  throw wrong("hosts", "a list of host names without a scheme or port");
+}
+
+function checkLease(leaseTtl: unknown, heartbeat: unknown): void {
+  // A third of it is the heartbeat where none is given, of 1 ms at least.
+  number("leaseTtl", leaseTtl, heartbeat === undefined ? 3 : 2, Infinity);
+  const half = ((leaseTtl as number | undefined) ?? LEASE_TTL) / 2;
+  number("heartbeat", heartbeat, 1, half, false, ", half of leaseTtl at most");
+}
+
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch (error) {
-    throw new ConfigError(`EDGEPOOL_CONFIG is not JSON: ${(error as Error).message}`);
+  } catch {
+    // The error's own message has a piece of the text in it.
+    throw new ConfigError("EDGEPOOL_CONFIG is not JSON");
   }
 }
 
@@ -89,38 +116,39 @@ function checkProvider(name: string, value: unknown): void {
   const where = `providers.${name}`;
   const provider = fields(where, value, PROVIDER_FIELDS);
   if (!KINDS.includes(provider["kind"] as Kind)) {
-    throw wrong(`${where}.kind`, KINDS.join(", "), provider["kind"]);
+    throw wrong(`${where}.kind`, KINDS.join(", "));
   }
   checkUrl(`${where}.baseURL`, provider["baseURL"]);
-  if (provider["max"] === undefined) throw wrong(`${where}.max`, "1 to 65535", undefined);
+  if (provider["max"] === undefined) throw wrong(`${where}.max`, "1 to 65535");
   number(`${where}.max`, provider["max"], 1, 65_535, true);
-  number(`${where}.maxWaiting`, provider["maxWaiting"], 0, 65_535, true);
-  for (const field of DURATIONS) number(`${where}.${field}`, provider[field], 0, Infinity);
+  number(`${where}.maxWaiting`, provider["maxWaiting"], 0, MOST_WAITING, true);
+  for (const [field, least] of Object.entries(DURATIONS)) {
+    number(`${where}.${field}`, provider[field], least, Infinity);
+  }
   for (const field of ["passClientKey", "simulator"]) {
     const flag = provider[field];
     if (flag !== undefined && typeof flag !== "boolean") {
-      throw wrong(`${where}.${field}`, "true or false", flag);
+      throw wrong(`${where}.${field}`, "true or false");
     }
   }
   const keyEnv = provider["keyEnv"];
   if (keyEnv !== undefined && (typeof keyEnv !== "string" || keyEnv === "")) {
-    throw wrong(`${where}.keyEnv`, "the name of a variable", keyEnv);
+    throw wrong(`${where}.keyEnv`, "the name of a variable");
   }
 }
 
 function checkUrl(where: string, value: unknown): void {
   const url = typeof value === "string" && URL.canParse(value) ? new URL(value) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol)) throw wrong(where, "an http or https URL", value);
-  // Shown without its value, which has a secret in it.
+  if (!url || !/^https?:$/.test(url.protocol)) throw wrong(where, "an http or https URL");
   if (url.username || url.password) {
     throw new ConfigError(`${where} has a user or a password in it; put the key in keyEnv`);
   }
-  if (url.search || url.hash) throw wrong(where, "a URL without a query or fragment", value);
+  if (url.search || url.hash) throw wrong(where, "a URL without a query or fragment");
 }
 
 function fields(where: string, value: unknown, names?: string[]): Fields {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw wrong(where, "an object", value);
+    throw wrong(where, "an object");
   }
   const unknown = names && Object.keys(value).find((name) => !names.includes(name));
   if (unknown === undefined) return value as Fields;
@@ -128,17 +156,18 @@ function fields(where: string, value: unknown, names?: string[]): Fields {
 }
 
 function number(
-  where: string, value: unknown, low: number, high: number, whole = false,
+  where: string, value: unknown, low: number, high: number, whole = false, more = "",
 ): void {
   if (value === undefined) return;
   const fits = typeof value === "number" && value >= low && value <= high;
   if (fits && (!whole || Number.isInteger(value))) return;
   const kind = whole ? "a whole number" : "a number of ms";
   const range = high === Infinity ? `from ${low}` : `from ${low} to ${high}`;
-  throw wrong(where, `${kind} ${range}`, value);
+  const got = typeof value === "number" ? `, got ${value}` : "";
+  throw wrong(where, `${kind} ${range}${more}${got}`);
 }
 
-function wrong(where: string, accepted: string, value: unknown): ConfigError {
-  const got = value === undefined ? "nothing" : JSON.stringify(value).slice(0, 80);
-  return new ConfigError(`${where} takes ${accepted}, got ${got}`);
+/** Leaves the value out: a key may be in it by mistake, as in a URL. */
+function wrong(where: string, accepted: string): ConfigError {
+  return new ConfigError(`${where} takes ${accepted}`);
 }
