@@ -4,6 +4,7 @@ import page from "edgepool-page";
 import { BURST_PATH } from "./burst-shape.js";
 import { burst } from "./burst.js";
 import type { GatewayConfig, ProviderConfig } from "./config.js";
+import { hostCheck } from "./hosts.js";
 import { METRICS_TYPE, metricsText } from "./metrics.js";
 import { Observer } from "./observe.js";
 import { json, refuse } from "./refuse.js";
@@ -13,6 +14,8 @@ import { climbs, endToEnd, requestHeaders } from "./upstream.js";
 export interface GatewayEnv {
   /** The runtime's name, as `/stats` tells it. */
   runtime: string;
+  /** The address that it listens on; the default is loopback. */
+  host?: string | undefined;
   /** Reads a variable of the environment: the keys are there. */
   variable(name: string): string | undefined;
 }
@@ -65,9 +68,11 @@ export function createGateway(config: GatewayConfig, env: GatewayEnv): Gateway {
   observer = new Observer(config, env.runtime, () => clients.stats());
   const parts: Parts = { config, clients, observer, keyed };
   const own = ownRoutes(parts);
+  const checkedUrl = hostCheck(env.host, config.hosts);
   return {
     fetch: async (request, ctx) => {
-      const url = new URL(request.url);
+      const url = checkedUrl(request);
+      if (!url) return misdirected(request);
       const route = own.get(url.pathname);
       if (!route) return forward(parts, request, url, ctx);
       if (url.pathname === BURST_PATH) return route(request, url, ctx);
@@ -76,6 +81,14 @@ export function createGateway(config: GatewayConfig, env: GatewayEnv): Gateway {
       return refuse(405, "method_not_allowed", message, { allow: "GET, HEAD" });
     },
   };
+}
+
+/** Refuses a name that a page elsewhere may have pointed at this machine. */
+function misdirected(request: Request): Response {
+  const host = JSON.stringify(request.headers.get("host") ?? "");
+  const message = `the gateway is not known as ${host}; use the address that it listens on, or `
+    + "add the name to hosts in [gateway] of its configuration file";
+  return refuse(421, "unknown_host", message);
 }
 
 function clientOptions(
@@ -107,9 +120,11 @@ function ownRoutes(parts: Parts): Map<string, Handler> {
     ["/metrics", () => new Response(metricsText(observer), {
       headers: { "content-type": METRICS_TYPE, "cache-control": "no-store" },
     })],
-    [BURST_PATH, (request, _, ctx) =>
-      burst(request, parts.config.providers, (inner) =>
-        forward(parts, inner, new URL(inner.url), ctx))],
+    [BURST_PATH, (request, url, ctx) => {
+      if (isForeignPage(request, url)) return foreign();
+      return burst(request, parts.config.providers, (inner) =>
+        forward(parts, inner, new URL(inner.url), ctx));
+    }],
   ]);
 }
 
@@ -128,18 +143,28 @@ async function forward(
     const message = "the path has a step up (..) in it; write the path without one";
     return refuse(400, "invalid_path", message);
   }
-  if (parts.keyed.has(name) && isForeignPage(request)) {
-    const message = "a page of another site asks, and the gateway would answer with its own key; "
-      + "ask from a program, or from a page of this origin";
-    return refuse(403, "cross_site", message);
-  }
+  if (parts.keyed.has(name) && isForeignPage(request, url)) return foreign();
   const target = (path || "/") + url.search;
   return send(parts, name, providers[name] as ProviderConfig, target, request, ctx);
 }
 
-/** Tells whether a browser sends this for a page that the gateway did not serve. */
-function isForeignPage(request: Request): boolean {
-  return request.headers.get("sec-fetch-site") === "cross-site";
+/**
+ * Tells whether a browser sends this for a page that the gateway did not serve. Only browsers send
+ * these headers; older ones, and any to an address that is not loopback, send `origin` alone.
+ */
+function isForeignPage({ headers }: Request, url: URL): boolean {
+  const site = headers.get("sec-fetch-site");
+  if (site !== null && site !== "same-origin" && site !== "none") return true;
+  const origin = headers.get("origin");
+  if (origin === null || origin === url.origin) return false;
+  // Behind a proxy that ends TLS, the gateway's own page is of this origin.
+  return site !== "same-origin" || origin !== `https://${url.host}`;
+}
+
+function foreign(): Response {
+  const message = "a page of another origin asks, and the gateway would answer with its own key; "
+    + "ask from a program, or from a page of this origin";
+  return refuse(403, "cross_site", message);
 }
 
 async function send(
@@ -172,10 +197,17 @@ function bodyOf(request: Request): ReadableStream | null {
   return request.headers.get("content-length") === "0" ? null : request.body;
 }
 
-/** Drops what was for the next hop alone; the body stays the stream that it is. */
+/**
+ * Drops what was for the next hop alone, and keeps a provider's document from acting as one of the
+ * gateway's own origin; the body stays the stream that it is.
+ */
 function withHeaders(answer: Response): Response {
   const { status, statusText } = answer;
-  return new Response(answer.body, { status, statusText, headers: endToEnd(answer.headers) });
+  const headers = endToEnd(answer.headers);
+  // Beside the provider's own policies: a browser heeds all of them.
+  headers.append("content-security-policy", "sandbox");
+  headers.set("x-content-type-options", "nosniff");
+  return new Response(answer.body, { status, statusText, headers });
 }
 
 function failed(name: string, error: unknown, request: Request): Response {

@@ -18,6 +18,8 @@ const CONFIG_HELP: &str = "\
 The configuration file, in TOML; every table and key but a provider's kind and url may be left out:
 
   [gateway]         runtime, port, bind                  the command line overrides them
+                    hosts, a list                        the host names that the gateway answers
+                                                         to, beside loopback and bind
   [pool]            max, max_waiting, acquire_timeout_ms, headers_timeout_ms,
                     first_content_timeout_ms, stall_timeout_ms
                                                          for providers that do not say otherwise

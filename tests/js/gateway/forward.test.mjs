@@ -63,6 +63,11 @@ const SPECIAL = {
     response.writeHead(200, { "content-encoding": "gzip", "content-type": "text/plain" });
     response.end(gzipSync(TEXT));
   },
+  "/document": (response) => {
+    const policy = ["default-src 'none'", "img-src 'self'"];
+    response.writeHead(200, { "content-type": "text/html", "content-security-policy": policy });
+    response.end("<script>fetch('/stats')</script>");
+  },
   "/binary": (response) => response.end(BINARY),
 };
 const BINARY = randomBytes(300_000);
@@ -167,6 +172,16 @@ test(`${RUNTIME}: hop-by-hop headers of the answer are dropped, cookies are kept
   assert.equal(headers["x-kept"], "yes");
   assert.equal(headers["content-type"], "text/plain; charset=latin1");
   assert.equal(body.toString(), "headers");
+});
+
+test(`${RUNTIME}: a provider's document cannot act as one of the gateway's origin`, async () => {
+  for (const path of ["/plain/x", "/plain/document", "/plain/teapot", "/plain/moved"]) {
+    const { headers } = await ask(path);
+    const policies = headers["content-security-policy"].split(/, */);
+    const own = path === "/plain/document" ? ["default-src 'none'", "img-src 'self'"] : [];
+    assert.deepEqual(policies, [...own, "sandbox"], path);
+    assert.equal(headers["x-content-type-options"], "nosniff", path);
+  }
 });
 
 test(`${RUNTIME}: an answer says how long its request waited, and on which slot`, async () => {

@@ -40,16 +40,17 @@ export async function startSimulator(options = {}) {
   };
 }
 
-/** Writes a table of plain values as TOML; nested objects become tables. */
+/** Writes a table of plain values and lists as TOML; nested objects become tables. */
 export function toml(tables) {
   const lines = [];
   const write = (name, table) => {
     const entries = Object.entries(table);
-    const plain = entries.filter(([, value]) => typeof value !== "object");
+    const isPlain = (value) => typeof value !== "object" || Array.isArray(value);
+    const plain = entries.filter(([, value]) => isPlain(value));
     if (plain.length > 0) lines.push(`[${name}]`);
     for (const [key, value] of plain) lines.push(`${key} = ${JSON.stringify(value)}`);
     for (const [key, value] of entries) {
-      if (typeof value === "object") write(`${name}.${key}`, value);
+      if (!isPlain(value)) write(`${name}.${key}`, value);
     }
   };
   for (const [name, table] of Object.entries(tables)) write(name, table);

@@ -82,18 +82,47 @@ test(`${RUNTIME}: a burst takes JSON alone, which no form of another site can se
   assert.equal((await fetch(`${gateway.url}${BURST}`)).status, 405);
 });
 
-/** Who may ask: programs and the page itself, and anybody where there is no key to spend. */
-const FINE = [["keyed", "same-origin"], ["keyed", "none"], ["open", "cross-site"]];
+/** What a browser says of the page that asks, and whether the page is one of another origin. */
+const ASKERS = [
+  { what: "a program", headers: {}, foreign: false },
+  { what: "this page", headers: { "sec-fetch-site": "same-origin" }, foreign: false },
+  { what: "its user", headers: { "sec-fetch-site": "none" }, foreign: false },
+  { what: "this page, with its origin", own: "http", foreign: false },
+  { what: "it behind TLS", headers: { "sec-fetch-site": "same-origin" }, own: "https" },
+  { what: "another site", headers: { "sec-fetch-site": "cross-site" }, foreign: true },
+  { what: "another port", headers: { "sec-fetch-site": "same-site" }, foreign: true },
+  { what: "what a later browser says", headers: { "sec-fetch-site": "near" }, foreign: true },
+  { what: "an origin alone", headers: { origin: "http://evil.example" }, foreign: true },
+  { what: "another port alone", headers: { origin: "http://127.0.0.1:1" }, foreign: true },
+  { what: "a sandboxed page", headers: { origin: "null" }, foreign: true },
+  { what: "TLS alone", own: "https", foreign: true },
+  {
+    what: "another origin that says it is this one",
+    headers: { "sec-fetch-site": "same-origin", origin: "http://evil.example" },
+    foreign: true,
+  },
+];
 
-test(`${RUNTIME}: a page of another site cannot spend the gateway's key`, async () => {
-  const headers = { "sec-fetch-site": "cross-site" };
-  const { status, body } = await send(`${gateway.url}/keyed/v1/models`, { headers });
-  assert.deepEqual([status, JSON.parse(body).error.code], [403, "cross_site"]);
-  for (const [name, site] of FINE) {
-    const options = { headers: { "sec-fetch-site": site } };
-    assert.equal((await send(`${gateway.url}/${name}/v1/models`, options)).status, 200, name);
-  }
-});
+for (const { what, headers = {}, own, foreign = false } of ASKERS) {
+  test(`${RUNTIME}: ${what} ${foreign ? "cannot" : "can"} spend the gateway's key`, async () => {
+    const origin = own && { origin: gateway.url.replace(/^http/, own) };
+    const sent = { ...headers, ...origin };
+    const burst = JSON.stringify({ provider: "open", count: 1, model: "any" });
+    const json = { "content-type": "application/json" };
+    const asked = {
+      keyed: await send(`${gateway.url}/keyed/v1/models`, { headers: sent }),
+      burst: await send(`${gateway.url}${BURST}`, {
+        method: "POST", headers: { ...json, ...sent }, body: burst,
+      }),
+    };
+    for (const [name, { status, body }] of Object.entries(asked)) {
+      assert.equal(status, foreign ? 403 : 200, `${name}: ${body}`);
+      if (foreign) assert.equal(JSON.parse(body).error.code, "cross_site", name);
+    }
+    const { status } = await send(`${gateway.url}/open/v1/models`, { headers: sent });
+    assert.equal(status, 200, "a provider without a key is asked for anybody");
+  });
+}
 
 test(`${RUNTIME}: the gateway's own paths can only be read`, async () => {
   for (const path of ["/", "/stats", "/stats/history", "/metrics", "/healthz"]) {

@@ -12,10 +12,10 @@ declare const Deno: {
 };
 
 const variable = (name: string) => Deno.env.get(name);
-const env: GatewayEnv = { runtime: "deno", variable };
 
 start(() => {
   const { config, host, port } = readSettings(variable);
+  const env: GatewayEnv = { runtime: "deno", host, variable };
   const gateway = createGateway(config, env);
   Deno.serve({ hostname: host, port, onListen: () => undefined },
     (request) => gateway.fetch(request));

@@ -6,9 +6,9 @@ import { readSettings, start } from "./process.js";
 /** Serves the gateway over node:http, with the settings of the process's environment. */
 export function serveOverNodeHttp(runtime: string): void {
   const variable = (name: string) => process.env[name];
-  const env: GatewayEnv = { runtime, variable };
   start(() => {
     const { config, host, port } = readSettings(variable);
+    const env: GatewayEnv = { runtime, host, variable };
     const gateway = createGateway(config, env);
     const server = serve({
       fetch: (request) => gateway.fetch(request),

@@ -4,7 +4,7 @@ import { readConfig } from "../config.js";
 import { type Gateway, type GatewayEnv, type RequestContext, createGateway } from "../gateway.js";
 
 const variable = (name: string) => (bindings as Record<string, string | undefined>)[name];
-const env: GatewayEnv = { runtime: "workerd", variable };
+const env: GatewayEnv = { runtime: "workerd", host: variable("EDGEPOOL_HOST"), variable };
 
 // Read at the start, so that a wrong configuration is told then, and not to the first client.
 const config = readConfig(variable("EDGEPOOL_CONFIG"));

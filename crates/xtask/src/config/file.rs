@@ -6,7 +6,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::cli::SimArgs;
 use crate::config::provider::{Kind, Name};
@@ -31,6 +31,8 @@ pub(crate) struct GatewayTable {
     pub(crate) runtime: Option<Runtime>,
     pub(crate) port: Option<u16>,
     pub(crate) bind: Option<IpAddr>,
+    /// The host names that the gateway answers to, beside loopback and the address that it is on.
+    pub(crate) hosts: Option<Vec<Host>>,
 }
 
 /// `[pool]`: what holds for all pools, and for each provider that does not say otherwise.
@@ -169,6 +171,26 @@ impl<'de> Deserialize<'de> for Secret {
         match toml::Value::deserialize(deserializer)? {
             toml::Value::String(key) => Ok(Self(key)),
             _ => Err(de::Error::custom("`key` is not a string")),
+        }
+    }
+}
+
+/// The name or address that clients know the gateway by.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Host(String);
+
+impl TryFrom<String> for Host {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let bare = match text.parse() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]"),
+            _ => text.clone(),
+        };
+        match url::Host::parse(&bare) {
+            Ok(_) => Ok(Self(text)),
+            Err(_) => Err(format!("{text:?} is no host: give a name without a scheme or port")),
         }
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use crate::cli::{ServeArgs, SimArgs};
-use crate::config::file::{FileConfig, PoolOptions, ProviderTable};
+use crate::config::file::{FileConfig, Host, PoolOptions, ProviderTable};
 use crate::config::provider::{Kind, Name, ProviderArg, base_url};
 use crate::runtime::Runtime;
 
@@ -56,6 +56,8 @@ impl std::fmt::Debug for Keys {
 pub(crate) struct Gateway {
     scope: &'static str,
     pub(crate) providers: BTreeMap<Name, Provider>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosts: Option<Vec<Host>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_ttl: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,6 +142,7 @@ impl Serve {
             gateway: Gateway {
                 scope: "isolate",
                 providers: providers.named,
+                hosts: gateway.hosts,
                 lease_ttl: file.pool.lease_ttl_ms.map(|ms| ms.0),
                 heartbeat: file.pool.heartbeat_ms.map(|ms| ms.0),
             },

@@ -67,6 +67,12 @@ fn bad_input_is_named_and_the_accepted_values_with_it() {
         (&[], "# nothing\n", &["empty", "[providers.NAME]"]),
         (&[], "[providers]", &["[providers] is empty"]),
         (&[], "[gateway]\nprot = 1", &["line 1", "prot", "runtime", "port", "bind"]),
+        (
+            &[],
+            "[gateway]\nhosts = ['http://h']",
+            &["line 2", "http://h", "without a scheme or port"],
+        ),
+        (&[], "[gateway]\nhosts = ['h:80']", &["line 2", "h:80", "without a scheme or port"]),
         (&[], "[pools]", &["pools", "gateway", "pool", "providers", "simulator"]),
         (&[], "[pool]\nacquire_timeout = 1", &["acquire_timeout_ms"]),
         (&[], "[pool]\nacquire_timeout_ms = 0", &["line 2", "1 to 2147483647"]),
@@ -143,6 +149,7 @@ fn the_command_line_overrides_the_file_and_a_provider_its_pool() {
         runtime = 'deno'
         port = 9000
         bind = '::1'
+        hosts = ['pool.example', 'fd00::1']
         [pool]
         max = 2
         acquire_timeout_ms = 100
@@ -159,6 +166,7 @@ fn the_command_line_overrides_the_file_and_a_provider_its_pool() {
     assert_eq!((serve.runtime, serve.port), (Runtime::Deno, 0));
     assert_eq!(serve.bind.to_string(), "::1");
     let json = json(&serve);
+    assert_eq!(json["hosts"], serde_json::json!(["pool.example", "fd00::1"]));
     assert_eq!(json["leaseTtl"], 900);
     assert_eq!(json["providers"]["a"]["max"], 2);
     assert_eq!(json["providers"]["a"]["acquireTimeout"], 200);
