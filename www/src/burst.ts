@@ -44,9 +44,16 @@ function lines(
       const tell = (event: BurstEvent) => {
         if (open) out.enqueue(utf8.encode(`${JSON.stringify(event)}\n`));
       };
-      void run(tell).then(() => {
-        if (open) out.close();
-      });
+      run(tell).then(
+        () => {
+          if (open) out.close();
+        },
+        (error: unknown) => {
+          cancel();
+          if (open) out.error(error);
+          open = false;
+        },
+      );
     },
     cancel: () => {
       open = false;
@@ -106,19 +113,24 @@ async function* chunks(response: Response): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Tells a refusal of the pool's own from an error of the provider. */
+/** The codes by which the pool says that it had no place for a call. */
+const REFUSALS = ["queue_full", "acquire_timeout", "pool_closed"];
+
+/** Tells a refusal of the pool's own from an error of the provider, whose answers have a slot. */
 async function refusal(response: Response): Promise<[BurstOutcome, number, string]> {
   const text = await response.text();
-  const own = response.headers.get("x-should-retry") === "false" && response.status !== 502;
-  const message = messageIn(text) ?? text;
+  const { message = text, code } = errorIn(text);
+  const own = !response.headers.has("x-edgepool-slot") && REFUSALS.includes(String(code));
   return [own ? "refused" : "failed", text.length, `${response.status}: ${message.slice(0, 200)}`];
 }
 
-function messageIn(text: string): string | undefined {
+function errorIn(text: string): { message?: string; code?: unknown } {
   try {
-    const { error } = JSON.parse(text) as { error?: { message?: string } | string };
-    return typeof error === "string" ? error : error?.message;
+    const { error } = JSON.parse(text) as { error?: unknown };
+    if (typeof error === "string") return { message: error };
+    const { message, code } = error as { message?: unknown; code?: unknown };
+    return { ...(typeof message === "string" ? { message } : {}), code };
   } catch {
-    return undefined;
+    return {};
   }
 }
