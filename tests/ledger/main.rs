@@ -74,15 +74,20 @@ fn options() -> impl Strategy<Value = Options> {
         maybe(5, 611_953),
     )
         .prop_map(
-            |(max, max_waiting, offer_timeout, lease_ttl, retire_grace, create_timeout)| Options {
+            |(max, max_waiting, offer_timeout, lease_ttl, close_timeout, create_timeout)| Options {
                 max_waiting,
                 offer_timeout,
                 lease_ttl,
-                retire_grace,
+                close_timeout,
                 create_timeout,
                 ..Options::new(max)
             },
         )
+}
+
+/// Renews a lease for as long as a new one lives.
+fn renew(ledger: &mut Ledger, key: SlotKey) -> bool {
+    ledger.renew(key, ledger.options().lease_ttl)
 }
 
 /// The ledger and the model, side by side.
@@ -124,7 +129,7 @@ impl Pair {
             Op::Release(n) => self.end_lease(self.slot(n), Ledger::release, Model::release),
             Op::Discard(n) => self.end_lease(self.slot(n), Ledger::discard, Model::discard),
             Op::Take(n) => self.end_lease(self.slot(n), Ledger::take, Model::take),
-            Op::Renew(n) => self.end_lease(self.slot(n), Ledger::renew, Model::renew),
+            Op::Renew(n) => self.end_lease(self.slot(n), renew, Model::renew),
             Op::Created(n) => self.answer(self.slot(n), Ledger::created, Model::created),
             Op::CreateFailed(n) => {
                 self.answer(self.slot(n), Ledger::create_failed, Model::create_failed);
@@ -385,7 +390,7 @@ fn jump(
         Op::Release(n) => slot(n).map(|key| ledger.release(key)).and(None),
         Op::Discard(n) => slot(n).map(|key| ledger.discard(key)).and(None),
         Op::Take(n) => slot(n).map(|key| ledger.take(key)).and(None),
-        Op::Renew(n) => slot(n).map(|key| ledger.renew(key)).and(None),
+        Op::Renew(n) => slot(n).map(|key| renew(ledger, key)).and(None),
         Op::Created(n) => slot(n).map(|key| ledger.created(key)).and(None),
         Op::CreateFailed(n) => slot(n).map(|key| ledger.create_failed(key)).and(None),
         Op::Closed(n) => slot(n).map(|key| ledger.closed(key)).and(None),

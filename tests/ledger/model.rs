@@ -166,9 +166,8 @@ impl Model {
                 (_, Some(SlotState::Leased)) => {
                     self.counters.expired += 1;
                     self.ask_to_close(id, SlotState::Retired);
-                    self.arm(id, self.options.retire_grace);
                 }
-                (_, Some(SlotState::Retired)) => self.free(id),
+                (_, Some(SlotState::Retired | SlotState::Closing)) => self.free(id),
                 (_, other) => panic!("no timer belongs to {other:?}"),
             }
         }
@@ -359,6 +358,7 @@ impl Model {
 
     fn ask_to_close(&mut self, slot: u64, state: SlotState) {
         self.set(slot, state);
+        self.arm(slot, self.options.close_timeout);
         self.effects.push(Expected::Close(slot));
     }
 

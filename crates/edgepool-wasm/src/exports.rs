@@ -31,7 +31,7 @@ pub fn pool_open(
     max_waiting: u32,
     offer_timeout: f64,
     lease_ttl: f64,
-    retire_grace: f64,
+    close_timeout: f64,
     create_timeout: f64,
     edge: u32,
 ) -> i32 {
@@ -40,7 +40,7 @@ pub fn pool_open(
         max_waiting,
         offer_timeout: pools::duration(offer_timeout),
         lease_ttl: pools::duration(lease_ttl),
-        retire_grace: pools::duration(retire_grace),
+        close_timeout: pools::duration(close_timeout),
         create_timeout: pools::duration(create_timeout),
     };
     match Ledger::new(options) {
@@ -115,13 +115,10 @@ pub fn take(pool: u32, lease: f64) -> u32 {
     operate(pool, |entry| entry.ledger.take(pools::unpack_slot(lease)))
 }
 
-/// Lets a lease live for `ttl` ms from now.
+/// Lets a lease live for `ttl` ms from now; infinity is for ever.
 #[wasm_bindgen]
 pub fn renew(pool: u32, lease: f64, ttl: f64) -> u32 {
-    operate(pool, |entry| match pools::duration(ttl) {
-        Some(ttl) => entry.ledger.renew_for(pools::unpack_slot(lease), ttl),
-        None => entry.ledger.renew(pools::unpack_slot(lease)),
-    })
+    operate(pool, |entry| entry.ledger.renew(pools::unpack_slot(lease), pools::duration(ttl)))
 }
 
 /// Takes in the resource that a creation gave; without the 1 it is the caller's to close.

@@ -65,8 +65,9 @@ impl Entry {
             Effect::Offer { waiter, .. } if self.edge => (KIND_OFFERED, waiter.index, 0.0),
             Effect::Offer { waiter, .. } => match self.ledger.claim(waiter) {
                 Claim::Leased(slot) => (KIND_LEASED, waiter.index, pack_slot(slot)),
-                // The offer was overtaken by an end, whose own effect follows.
-                _ => return None,
+                // The offer was overtaken by an end, which is told here: the entry is gone.
+                Claim::Ended(end) => (end_kind(end), waiter.index, 0.0),
+                Claim::Waiting | Claim::Unknown => return None,
             },
             // The caller is told how the wait ended, so the entry is not kept for that.
             Effect::Ended { waiter, .. } => match self.ledger.claim(waiter) {

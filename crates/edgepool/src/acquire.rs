@@ -3,14 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::creations::Failure;
 use crate::error::AcquireError;
 use crate::lease::Lease;
 use crate::ledger::{End, Refused, WaiterKey};
-use crate::shared::{By, Shared, Standing};
+use crate::shared::{Shared, Standing, State, When};
 use crate::{Clock, Factory, Time};
 
 /// The future of [`Pool::acquire`](crate::Pool::acquire).
@@ -56,27 +56,25 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     }
 
     fn start(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<F, C>> {
-        if let Some(leased) = self.shared.step(By::Driver, |state| state.try_acquire()) {
+        if let Some(leased) = self.shared.step(State::try_acquire) {
             return Poll::Ready(Ok(Lease::new(self.shared, leased)));
         }
         let timeout = self.timeout;
-        let (mut since, mut deadline) = (self.shared.clock.now(), Time::NEVER);
-        // Left here if it is not needed, as it must not be dropped under the lock.
-        let mut waker = Some(cx.waker().clone());
-        let asked = self.shared.step_at(By::Driver, since, |state| {
+        let (now, mut since, mut deadline) = (self.shared.clock.now(), Time::ZERO, Time::NEVER);
+        let asked = self.shared.step_at(now, |state| {
             // The clock may have stepped back, and the ledger's time does not: counted from what
             // the clock tells, the caller's time might be over before it begins.
             since = state.ledger.now();
             deadline = timeout.map_or(Time::NEVER, |timeout| since.saturating_add(timeout));
-            state.acquire(deadline, &mut waker)
+            state.acquire(deadline)
         });
         match asked {
             Ok(Standing::Waiting(key, _)) => {
                 self.progress = Progress::Waiting(Wait { key, since, deadline, alarm: None });
-                self.wait(By::Newcomer, cx)
+                self.wait(When::AsTold, cx)
             }
             Ok(Standing::Leased(leased)) => Poll::Ready(Ok(Lease::new(self.shared, leased))),
-            Ok(Standing::Ended(..)) => unreachable!("a wait does not end as it begins"),
+            Ok(_) => unreachable!("a wait does not end as it begins"),
             Err(Refused::Closed) => Poll::Ready(Err(AcquireError::Closed)),
             Err(Refused::QueueFull) => {
                 let max_waiting = self.shared.lock().ledger.options().max_waiting;
@@ -86,18 +84,19 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     }
 
     /// Goes round until there is an outcome, or nothing to do before the next wake.
-    fn wait(&mut self, mut by: By, cx: &mut Context<'_>) -> Poll<Outcome<F, C>> {
+    fn wait(&mut self, mut when: When, cx: &mut Context<'_>) -> Poll<Outcome<F, C>> {
         let shared = self.shared;
         loop {
             let Progress::Waiting(wait) = &mut self.progress else {
                 unreachable!("only a waiting caller waits");
             };
-            shared.drive(wait.key, by, cx);
+            shared.drive(wait.key, when, cx);
             let waker = cx.waker().clone();
             let (standing, unneeded) =
-                shared.step(by, |state| state.claim(wait.key, wait.deadline, waker));
+                shared.step_when(when, |state| state.claim(wait.key, wait.deadline, waker));
             drop(unneeded);
             match standing {
+                Standing::Wanted => {}
                 Standing::Leased(leased) => {
                     self.leave();
                     return Poll::Ready(Ok(Lease::new(shared, leased)));
@@ -111,7 +110,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
                     if wait.poll_alarm(&shared.clock, until, cx).is_pending() {
                         return Poll::Pending;
                     }
-                    by = By::Driver;
+                    when = When::Now;
                 }
             }
         }
@@ -139,14 +138,12 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         AcquireError::TimedOut { waited, pool }
     }
 
-    /// Ends the wait on this side. The ledger has forgotten it; if it drove the creations, another
-    /// waiter must.
+    /// Ends the wait on this side. The ledger has forgotten it; if the creations want a turn,
+    /// another waiter must see to it.
     fn leave(&mut self) {
         if let Progress::Waiting(wait) = std::mem::replace(&mut self.progress, Progress::Done) {
-            let wanted = self.shared.lock().creations.leave(wait.key);
-            if wanted {
-                self.shared.wake_driver();
-            }
+            self.shared.lock().creations.leave(wait.key);
+            self.shared.wake_driver();
         }
     }
 }
@@ -181,7 +178,7 @@ impl<F: Factory, C: Clock> Future for Acquire<'_, F, C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = match self.progress {
             Progress::Start => self.start(cx),
-            Progress::Waiting(_) => self.wait(By::Driver, cx),
+            Progress::Waiting(_) => self.wait(When::Now, cx),
             Progress::Done => panic!("an acquire future was polled after it had completed"),
         };
         if polled.is_ready() {
@@ -195,8 +192,7 @@ impl<F: Factory, C: Clock> Drop for Acquire<'_, F, C> {
     fn drop(&mut self) {
         if let Progress::Waiting(wait) = &self.progress {
             let key = wait.key;
-            let unneeded: (Option<Waker>, _) =
-                self.shared.step(By::Other, |state| state.cancel(key));
+            let unneeded = self.shared.step(|state| state.cancel(key));
             drop(unneeded);
             self.leave();
         }

@@ -1,14 +1,17 @@
 //! Creations under way. They belong to the pool, not to the caller whose need started them: any
 //! waiting caller polls them, and a connection that comes late serves whoever is first by then.
 //!
-//! The caller that polled them last, or was woken to do so, is their *driver*: its waker is what a
-//! creation wakes. When it leaves, it wakes another waiter to take over, so that none stands still
-//! while anyone waits.
+//! The caller that polled them last is their *driver*: its waker is what a creation wakes. They
+//! *want a turn* when one was started or their driver left since somebody polled them last. The
+//! rule against lost wake-ups: while they want one and anybody is queued, the first waiter is awake,
+//! and a waiter that is awake looks whether they do before it sleeps, and wakes the next one if it
+//! leaves instead.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::MutexGuard;
+use std::task::{Context, Poll, Waker};
 
 use futures::future::{
     AbortHandle, Abortable, Aborted, CatchUnwind, Future, FutureExt, Join, Ready, join, ready,
@@ -16,7 +19,7 @@ use futures::future::{
 use futures::stream::{FuturesUnordered, Stream};
 
 use crate::ledger::{SlotKey, WaiterKey};
-use crate::shared::{By, Shared};
+use crate::shared::{Shared, State, When};
 use crate::{Clock, Factory};
 
 /// Why a creation gave no connection.
@@ -54,6 +57,7 @@ pub(crate) struct Creations<F: Factory> {
     incoming: Vec<Job<F>>,
     handles: Vec<(SlotKey, AbortHandle)>,
     driver: Option<WaiterKey>,
+    wanted: bool,
 }
 
 impl<F: Factory> Creations<F> {
@@ -63,6 +67,7 @@ impl<F: Factory> Creations<F> {
             incoming: Vec::new(),
             handles: Vec::new(),
             driver: None,
+            wanted: false,
         }
     }
 
@@ -70,14 +75,17 @@ impl<F: Factory> Creations<F> {
         self.driver
     }
 
-    pub(crate) const fn set_driver(&mut self, driver: Option<WaiterKey>) {
-        self.driver = driver;
+    /// Tells whether somebody should poll. While somebody does it is no: that turn takes in what
+    /// is started meanwhile.
+    pub(crate) const fn want_a_turn(&self) -> bool {
+        self.wanted && self.jobs.is_some()
     }
 
     pub(crate) fn push(&mut self, creation: Creation<F::Create>) {
         let Creation { slot, future, handle } = creation;
         self.handles.push((slot, handle));
         self.incoming.push(join(ready(slot), future));
+        self.wanted = true;
     }
 
     /// Takes the handle that ends a creation, if it was pushed already.
@@ -89,42 +97,58 @@ impl<F: Factory> Creations<F> {
     /// Takes every creation out, to be dropped without the lock. Those that are being polled
     /// meanwhile are dropped when that turn ends.
     pub(crate) fn clear(&mut self) -> impl Sized + use<F> {
+        self.wanted = false;
         let jobs = self.jobs.as_mut().map(std::mem::take);
         (jobs, std::mem::take(&mut self.incoming))
     }
 
-    /// Lets the driver go, if `key` is it; returns whether another one is wanted.
-    pub(crate) fn leave(&mut self, key: WaiterKey) -> bool {
-        let was_driver = self.driver == Some(key);
-        if was_driver {
+    /// Lets the driver go, if `key` is it.
+    pub(crate) fn leave(&mut self, key: WaiterKey) {
+        if self.driver == Some(key) {
             self.driver = None;
+            self.wanted |= !self.handles.is_empty();
         }
-        was_driver && !self.handles.is_empty()
     }
 }
 
 impl<F: Factory, C: Clock> Shared<F, C> {
     /// Polls the creations on behalf of a waiter, and takes in those that are done.
-    pub(crate) fn drive(&self, key: WaiterKey, by: By, cx: &mut Context<'_>) {
-        let Some(mut turn) = Turn::begin(self, key) else { return };
-        loop {
-            while let Poll::Ready(Some((slot, outcome))) = Pin::new(turn.jobs()).poll_next(cx) {
-                self.finish_creation(slot, by, outcome);
-            }
-            if !turn.take_incoming() {
-                return;
-            }
+    pub(crate) fn drive(&self, key: WaiterKey, when: When, cx: &mut Context<'_>) {
+        if let Some(turn) = Turn::begin(self, Some(key)) {
+            turn.run(when, cx);
         }
     }
 
-    fn finish_creation(&self, slot: SlotKey, by: By, outcome: Outcome<F::Connection, F::Error>) {
-        self.step(by, |state| {
+    /// Drops what was given up while nobody waits who would poll it away.
+    pub(crate) fn reap(&self) {
+        if self.lock().ledger.first_waiter().is_some() {
+            return;
+        }
+        if let Some(turn) = Turn::begin(self, None) {
+            turn.run(When::Now, &mut Context::from_waker(Waker::noop()));
+        }
+    }
+
+    fn finish_creation(
+        &self,
+        slot: SlotKey,
+        when: When,
+        outcome: Outcome<F::Connection, F::Error>,
+    ) {
+        // A panic's payload is somebody's value: it is dropped here, without the lock.
+        let outcome = match outcome {
+            Ok(Ok(made)) => made.map_err(Failure::Error),
+            Ok(Err(payload)) => {
+                drop(payload);
+                Err(Failure::Panicked)
+            }
+            Err(Aborted) => return,
+        };
+        self.step_when(when, |state| {
             state.creations.abandon(slot);
             match outcome {
-                Ok(Ok(Ok(connection))) => (state.created(slot, connection), None),
-                Ok(Ok(Err(error))) => (None, state.fail_creation(slot, Failure::Error(error))),
-                Ok(Err(_panic)) => (None, state.fail_creation(slot, Failure::Panicked)),
-                Err(Aborted) => (None, None),
+                Ok(connection) => (state.created(slot, connection), None),
+                Err(failure) => (None, state.fail_creation(slot, failure)),
             }
         });
     }
@@ -133,20 +157,36 @@ impl<F: Factory, C: Clock> Shared<F, C> {
 /// The creations, taken out of the state for one caller to poll; put back however that ends.
 struct Turn<'a, F: Factory, C: Clock> {
     shared: &'a Shared<F, C>,
+    driver: Option<WaiterKey>,
     jobs: Option<FuturesUnordered<Job<F>>>,
 }
 
 impl<'a, F: Factory, C: Clock> Turn<'a, F, C> {
     /// Returns `None` if there is nothing to poll, or somebody polls already: whoever does takes
     /// in what was started meanwhile.
-    fn begin(shared: &'a Shared<F, C>, key: WaiterKey) -> Option<Self> {
+    fn begin(shared: &'a Shared<F, C>, driver: Option<WaiterKey>) -> Option<Self> {
         let mut state = shared.lock();
         let creations = &mut state.creations;
-        let mut jobs =
-            creations.jobs.take_if(|jobs| !jobs.is_empty() || !creations.incoming.is_empty())?;
+        let mut jobs = creations.jobs.take()?;
         jobs.extend(creations.incoming.drain(..));
-        creations.driver = Some(key);
-        Some(Self { shared, jobs: Some(jobs) })
+        creations.wanted = false;
+        if jobs.is_empty() {
+            creations.jobs = Some(jobs);
+            return None;
+        }
+        creations.driver = driver;
+        Some(Self { shared, driver, jobs: Some(jobs) })
+    }
+
+    fn run(mut self, when: When, cx: &mut Context<'_>) {
+        loop {
+            while let Poll::Ready(Some((slot, outcome))) = Pin::new(self.jobs()).poll_next(cx) {
+                self.shared.finish_creation(slot, when, outcome);
+            }
+            if !self.take_incoming() {
+                return;
+            }
+        }
     }
 
     fn jobs(&mut self) -> &mut FuturesUnordered<Job<F>> {
@@ -161,21 +201,31 @@ impl<'a, F: Factory, C: Clock> Turn<'a, F, C> {
         let creations = &mut state.creations;
         if !closed && !creations.incoming.is_empty() {
             self.jobs().extend(creations.incoming.drain(..));
+            creations.wanted = false;
             return true;
         }
-        creations.jobs = self.jobs.take();
+        self.give_back(state);
+        false
+    }
+
+    fn give_back(&mut self, mut state: MutexGuard<'_, State<F>>) {
+        let Some(jobs) = self.jobs.take() else { return };
+        let closed = state.ledger.is_closed();
+        let creations = &mut state.creations;
+        // Without a driver nobody is woken by the jobs, and somebody may have come meanwhile.
+        creations.wanted |= self.driver.is_none() && !jobs.is_empty();
+        creations.jobs = Some(jobs);
         let unwanted = closed.then(|| creations.clear());
+        let waker = state.next_driver();
         drop(state);
         drop(unwanted);
-        false
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 
 impl<F: Factory, C: Clock> Drop for Turn<'_, F, C> {
-    /// A panic ended the turn; the creations outlive it.
+    /// Gives the creations back if a panic ended the turn.
     fn drop(&mut self) {
-        if let Some(jobs) = self.jobs.take() {
-            self.shared.lock().creations.jobs = Some(jobs);
-        }
+        self.give_back(self.shared.lock());
     }
 }

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::ledger::SlotKey;
-use crate::shared::{By, Leased, Shared};
+use crate::shared::{Leased, Shared};
 use crate::{Clock, Factory};
 
 /// A connection on loan. Dropping it releases it, from any thread and without an executor: the
@@ -41,15 +41,14 @@ impl<F: Factory, C: Clock> Lease<F, C> {
     pub fn take(mut self) -> F::Connection {
         let connection = self.connection.take().expect("a lease holds its connection");
         let slot = self.slot;
-        self.shared.step(By::Other, |state| state.ledger.take(slot));
+        self.shared.step(|state| state.ledger.take(slot));
         connection
     }
 
     fn give_back(&mut self, in_good_order: bool) {
         if let Some(connection) = self.connection.take() {
             let slot = self.slot;
-            let stale =
-                self.shared.step(By::Other, |state| state.release(slot, connection, in_good_order));
+            let stale = self.shared.step(|state| state.release(slot, connection, in_good_order));
             drop(stale);
         }
     }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::acquire::Acquire;
 use crate::lease::Lease;
 use crate::ledger::{Counters, Gauges, Ledger, Options, OptionsError, Violation};
-use crate::shared::{By, Shared};
+use crate::shared::Shared;
 use crate::{Clock, Factory};
 
 /// A pool of connections. Clones share it; when the last is dropped, the pool closes.
 ///
-/// It needs no executor and no background task: callers that wait do what is to be done.
+/// It needs no executor and no background task: callers that wait do what is to be done. A panic in
+/// a factory, a waker or a connection's `Drop` ends there, and the pool stays as usable as before.
 pub struct Pool<F: Factory, C: Clock> {
     shared: Arc<Shared<F, C>>,
     handle: Arc<Handle<F, C>>,
@@ -37,6 +38,7 @@ impl<F: Factory, C: Clock> Pool<F, C> {
             max_waiting: 1_000,
             acquire_timeout: Some(Duration::from_secs(30)),
             create_timeout: Some(Duration::from_secs(10)),
+            offer_timeout: None,
         }
     }
 
@@ -58,13 +60,13 @@ impl<F: Factory, C: Clock> Pool<F, C> {
     /// Acquires an idle connection if there is one and nobody waits for it. It never waits and
     /// creates nothing.
     pub fn try_acquire(&self) -> Option<Lease<F, C>> {
-        let leased = self.shared.step(By::Other, |state| state.try_acquire())?;
+        let leased = self.shared.step(|state| state.try_acquire())?;
         Some(Lease::new(&self.shared, leased))
     }
 
     /// Tells how the pool stands and what it has done, both at one instant.
     pub fn stats(&self) -> Stats {
-        self.shared.step(By::Other, |state| Stats {
+        self.shared.step(|state| Stats {
             gauges: state.ledger.gauges(),
             counters: state.ledger.counters(),
         })
@@ -92,7 +94,7 @@ impl<F: Factory, C: Clock> Pool<F, C> {
 }
 
 fn close<F: Factory, C: Clock>(shared: &Shared<F, C>) {
-    let creations = shared.step(By::Other, |state| {
+    let creations = shared.step(|state| {
         state.ledger.close();
         state.creations.clear()
     });
@@ -131,6 +133,7 @@ pub struct Builder<F, C> {
     max_waiting: u32,
     acquire_timeout: Option<Duration>,
     create_timeout: Option<Duration>,
+    offer_timeout: Option<Duration>,
 }
 
 impl<F: Factory, C: Clock> Builder<F, C> {
@@ -160,6 +163,16 @@ impl<F: Factory, C: Clock> Builder<F, C> {
         self
     }
 
+    /// Sets how long a connection is kept for a waiting caller that was woken and is not polled.
+    /// Then the next one is offered it; the late one keeps its place, and ends as
+    /// [`Missed`](crate::AcquireError::Missed) the third time. `None`, the default, is for ever: a
+    /// busy executor polls late, and an offer that passes on helps nobody there. Set it if acquire
+    /// futures may be kept without being polled, as by a `select` that is not dropped.
+    pub fn offer_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.offer_timeout = timeout.into();
+        self
+    }
+
     /// Makes the pool, with no connection yet.
     ///
     /// # Errors
@@ -169,6 +182,7 @@ impl<F: Factory, C: Clock> Builder<F, C> {
         let ledger = Ledger::new(Options {
             max_waiting: self.max_waiting,
             create_timeout: self.create_timeout,
+            offer_timeout: self.offer_timeout,
             ..Options::new(self.max)
         })?;
         let shared = Shared::new(self.factory, self.clock, ledger, self.acquire_timeout);

@@ -2,11 +2,12 @@
 //!
 //! [`Shared::step`] locks, lets the ledger decide, takes the first effect with what it concerns,
 //! unlocks, and only then runs code that is not ours: wakers, factories, connections' `Drop`, the
-//! clock. An effect that was not taken yet stands in the ledger, where whoever locks next finds it,
-//! so a panic in somebody's code loses nothing.
+//! clock. An effect that was not taken yet stands in the ledger, where whoever locks next finds it.
+//!
+//! A panic in that code ends there, after the panic hook has told of it: whoever happened to run it
+//! on another's behalf must not lose what its own operation gave it.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(crate) enum Standing<F: Factory> {
     Leased(Leased<F::Connection>),
     /// It waits, and should be polled again by this time at the latest.
     Waiting(WaiterKey, Time),
+    /// It waits, and must poll the creations before it sleeps.
+    Wanted,
     Ended(End, Option<Failure<F::Error>>),
 }
 
@@ -56,14 +59,13 @@ enum Action<F: Factory> {
     Close(SlotKey, Option<F::Connection>),
 }
 
-/// Who runs a step: a caller that polls creations right after it, or anyone else.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
-    Driver,
-    /// A driver in its first poll, whose time the ledger has been told: whatever comes of that poll
-    /// comes at that time, so that even a caller that does not wait has what is made at once.
-    Newcomer,
-    Other,
+/// The time of a step.
+#[derive(Clone, Copy)]
+pub(crate) enum When {
+    Now,
+    /// All of a caller's first poll happens at one time, so that even a caller that does not wait
+    /// has what is made at once.
+    AsTold,
 }
 
 impl<F: Factory, C: Clock> Shared<F, C> {
@@ -85,27 +87,23 @@ impl<F: Factory, C: Clock> Shared<F, C> {
 
     /// Does one operation on the state, then whatever it asks for. The time is read only if
     /// something depends on it.
-    pub(crate) fn step<R>(&self, by: By, operate: impl FnOnce(&mut State<F>) -> R) -> R {
-        let mut state = self.lock();
-        if by != By::Newcomer && state.ledger.needs_clock() {
-            drop(state);
-            let now = self.clock.now();
-            state = self.lock();
-            state.ledger.advance(now);
-        }
-        self.finish(by, state, operate)
+    pub(crate) fn step<R>(&self, operate: impl FnOnce(&mut State<F>) -> R) -> R {
+        self.finish(self.lock_on_time(), operate)
     }
 
-    /// Like [`step`](Self::step), at a time that the caller has read.
-    pub(crate) fn step_at<R>(
-        &self,
-        by: By,
-        now: Time,
-        operate: impl FnOnce(&mut State<F>) -> R,
-    ) -> R {
+    /// Like [`step`](Self::step), now or at the time that the ledger was told last.
+    pub(crate) fn step_when<R>(&self, when: When, operate: impl FnOnce(&mut State<F>) -> R) -> R {
+        match when {
+            When::Now => self.step(operate),
+            When::AsTold => self.finish(self.lock(), operate),
+        }
+    }
+
+    /// Like [`step`](Self::step), at a time that the caller has read already.
+    pub(crate) fn step_at<R>(&self, now: Time, operate: impl FnOnce(&mut State<F>) -> R) -> R {
         let mut state = self.lock();
         state.ledger.advance(now);
-        self.finish(by, state, operate)
+        self.finish(state, operate)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<F>> {
@@ -113,9 +111,21 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Locks, with the ledger told the time if anything depends on it.
+    fn lock_on_time(&self) -> MutexGuard<'_, State<F>> {
+        let state = self.lock();
+        if !state.ledger.needs_clock() {
+            return state;
+        }
+        drop(state);
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.ledger.advance(now);
+        state
+    }
+
     fn finish<R>(
         &self,
-        by: By,
         mut state: MutexGuard<'_, State<F>>,
         operate: impl FnOnce(&mut State<F>) -> R,
     ) -> R {
@@ -123,31 +133,25 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         let action = state.next_action();
         drop(state);
         if let Some(action) = action {
-            self.perform_all(by, action);
+            self.perform_all(action);
         }
         result
     }
 
-    /// Carries effects out in order. A panic in one does not keep the others from running; the
-    /// first is passed on afterwards.
+    /// Carries effects out in order, then sees to it that what was started is polled, and that what
+    /// was given up is dropped.
     #[cold]
-    fn perform_all(&self, by: By, first: Action<F>) {
-        let mut panicked: Option<Box<dyn Any + Send>> = None;
-        let mut started = false;
+    fn perform_all(&self, first: Action<F>) {
         let mut next = Some(first);
+        let mut abandoned = false;
         while let Some(action) = next {
-            started |= matches!(action, Action::Create(_));
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.perform(action)));
-            panicked = panicked.or_else(|| outcome.err());
+            abandoned |= matches!(action, Action::Abandon(_));
+            guarded(|| self.perform(action));
             next = self.lock().next_action();
         }
-        if started && by == By::Other {
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.wake_driver()));
-            panicked = panicked.or_else(|| outcome.err());
-        }
-        match panicked {
-            Some(panic) if !std::thread::panicking() => resume_unwind(panic),
-            _ => {}
+        guarded(|| self.wake_driver());
+        if abandoned {
+            guarded(|| self.reap());
         }
     }
 
@@ -157,25 +161,24 @@ impl<F: Factory, C: Clock> Shared<F, C> {
             Action::Create(slot) => self.start_creation(slot),
             Action::Abandon(handle) => handle.into_iter().for_each(|handle| handle.abort()),
             Action::Close(slot, connection) => {
-                let outcome = catch_unwind(AssertUnwindSafe(|| drop(connection)));
-                // Whatever the connection's `Drop` did, it is gone and its place is free.
-                self.lock().ledger.closed(slot);
-                outcome.unwrap_or_else(|panic| resume_unwind(panic));
+                // Whatever its `Drop` does, the connection is gone and its place is free.
+                guarded(|| drop(connection));
+                self.lock_on_time().ledger.closed(slot);
             }
         }
     }
 
     fn start_creation(&self, slot: SlotKey) {
-        let made = catch_unwind(AssertUnwindSafe(|| Creation::new(slot, self.factory.create())));
+        let made = guarded(|| Creation::new(slot, self.factory.create()));
         let mut state = self.lock();
         // Reserved places are given up when the pool closes, perhaps while the factory ran.
         let surplus = match made {
-            Ok(creation) if state.ledger.is_creating(slot) => {
+            Some(creation) if state.ledger.is_creating(slot) => {
                 state.creations.push(creation);
                 None
             }
-            Ok(creation) => Some(creation),
-            Err(_panic) => {
+            Some(creation) => Some(creation),
+            None => {
                 state.fail_creation(slot, Failure::Panicked);
                 None
             }
@@ -184,16 +187,16 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         drop(surplus);
     }
 
-    /// Wakes a waiter, so that it polls the creations: the one that did so last, else the first. It
-    /// is their driver from now on, so that it hands over if it leaves before it is polled.
+    /// Wakes a waiter if the creations want to be polled.
     pub(crate) fn wake_driver(&self) {
-        let mut state = self.lock();
-        let driver = state.creations.driver().or_else(|| state.ledger.first_waiter());
-        state.creations.set_driver(driver);
-        let waker = driver.and_then(|key| state.waker_mut(key).take());
-        drop(state);
+        let waker = self.lock().next_driver();
         waker.into_iter().for_each(Waker::wake);
     }
+}
+
+/// Runs somebody's code. A panic ends here; the panic hook has told of it.
+fn guarded<R>(run: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
 impl<F: Factory> State<F> {
@@ -203,25 +206,19 @@ impl<F: Factory> State<F> {
         Some((slot, self.take_connection(slot.index)))
     }
 
-    /// Leases an idle connection or queues the caller, whose waker is taken then.
-    pub(crate) fn acquire(
-        &mut self,
-        deadline: Time,
-        waker: &mut Option<Waker>,
-    ) -> Result<Standing<F>, Refused> {
-        match self.ledger.acquire(deadline)? {
-            Acquired::Leased(slot) => {
-                Ok(Standing::Leased((slot, self.take_connection(slot.index))))
-            }
-            Acquired::Waiting(key) => {
-                *self.waker_mut(key) = waker.take();
-                Ok(Standing::Waiting(key, deadline))
-            }
-        }
+    /// Leases an idle connection or queues the caller.
+    ///
+    /// A waiter without a waker counts as awake: it is being polled, or was woken and will be. It
+    /// leaves its waker when it goes to sleep, in [`claim`](Self::claim).
+    pub(crate) fn acquire(&mut self, deadline: Time) -> Result<Standing<F>, Refused> {
+        Ok(match self.ledger.acquire(deadline)? {
+            Acquired::Leased(slot) => Standing::Leased((slot, self.take_connection(slot.index))),
+            Acquired::Waiting(key) => Standing::Waiting(key, deadline),
+        })
     }
 
-    /// Claims the waiter's offer, or keeps its waker. The waker that is needed no longer comes
-    /// back, to be dropped without the lock.
+    /// Claims the waiter's offer, or keeps its waker and lets it sleep. The waker that is not
+    /// needed comes back, to be dropped without the lock.
     pub(crate) fn claim(
         &mut self,
         key: WaiterKey,
@@ -233,6 +230,7 @@ impl<F: Factory> State<F> {
                 let connection = self.take_connection(slot.index);
                 (Standing::Leased((slot, connection)), self.forget(key))
             }
+            Claim::Waiting if self.creations.want_a_turn() => (Standing::Wanted, Some(waker)),
             Claim::Waiting => {
                 let replaced = self.waker_mut(key).replace(waker);
                 // Who polls the creations also watches over their deadlines.
@@ -248,6 +246,16 @@ impl<F: Factory> State<F> {
             }
             Claim::Unknown => unreachable!("a waiter's entry lives until its owner frees it"),
         }
+    }
+
+    /// Takes the waker of the waiter that is to poll the creations, if they want it. Without one
+    /// the first waiter is awake, and looks before it sleeps.
+    pub(crate) fn next_driver(&mut self) -> Option<Waker> {
+        if !self.creations.want_a_turn() {
+            return None;
+        }
+        let first = self.ledger.first_waiter()?;
+        self.waker_mut(first).take()
     }
 
     /// Gives the wait up. What must be dropped without the lock comes back.

@@ -81,6 +81,7 @@ fn threads_that_wait_and_give_up_lose_nothing() {
     let stats = pool.stats();
     assert_eq!((stats.gauges.in_use, stats.gauges.waiting, stats.gauges.offered), (0, 0, 0));
     assert_eq!(stats.counters.timed_out, 0, "nobody slept beside an idle connection");
+    assert_eq!(stats.counters.failed, 0, "no creation stood still");
     let all: Vec<_> = (0..MAX).map(|_| block_on(pool.acquire()).unwrap()).collect();
     assert_eq!(all.len(), MAX as usize);
 }

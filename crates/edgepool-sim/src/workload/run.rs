@@ -208,9 +208,10 @@ impl Run {
         );
     }
 
-    /// Compares the pool's gauges with what its callers hold. To ask for them is an operation, so
-    /// it settles what is overdue.
+    /// Compares the pool's gauges with what its callers hold. To ask for them is an operation: the
+    /// first one settles what is overdue, of which creations may end, and the second one looks.
     fn check(&self) {
+        self.pool.stats();
         let gauges = self.pool.stats().gauges;
         let (held, taken) = (self.world.held.get(), self.world.taken.get());
         assert_eq!(u64::from(gauges.in_use), held, "leases: {gauges:?}");

@@ -15,7 +15,7 @@ pub struct Gauges {
     pub offered: u32,
     /// Leases out.
     pub in_use: u32,
-    /// Leases whose time to live passed, until their connection is closed or the grace is over.
+    /// Leases whose time to live passed, until their connection is closed or overdue to be.
     pub retired: u32,
     /// Connections that the shell is closing.
     pub closing: u32,

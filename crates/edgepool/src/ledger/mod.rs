@@ -74,9 +74,9 @@ pub struct Options {
     pub offer_timeout: Option<Duration>,
     /// How long a lease lives unless it is renewed; `None` is for ever.
     pub lease_ttl: Option<Duration>,
-    /// How long a retired place counts against `max` if the shell never tells that its connection
-    /// is closed; `None` is for ever. Without `lease_ttl` nothing retires.
-    pub retire_grace: Option<Duration>,
+    /// How long a connection that is being closed counts against `max` if the shell never tells
+    /// that it is closed; `None` is for ever.
+    pub close_timeout: Option<Duration>,
     /// How long a creation may take before it is given up; `None` is for ever.
     pub create_timeout: Option<Duration>,
 }
@@ -90,7 +90,7 @@ impl Options {
             max_waiting: 1_000,
             offer_timeout: None,
             lease_ttl: None,
-            retire_grace: None,
+            close_timeout: None,
             create_timeout: None,
         }
     }
@@ -235,6 +235,7 @@ impl Ledger {
     pub const fn needs_clock(&self) -> bool {
         self.options.lease_ttl.is_some()
             || self.options.offer_timeout.is_some()
+            || self.options.close_timeout.is_some()
             || !self.timers.is_empty()
             || (self.options.create_timeout.is_some() && !self.queue.is_empty())
     }
@@ -249,12 +250,6 @@ impl Ledger {
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         self.closed
-    }
-
-    /// Tells whether the pool is closed and every place has come back.
-    #[must_use]
-    pub fn is_drained(&self) -> bool {
-        self.closed && self.store.slots.is_empty()
     }
 
     /// Tells how things stand.
@@ -278,13 +273,6 @@ impl Ledger {
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
-    }
-
-    /// Returns the place of a queued waiter, 0 for the head; O(n), for error messages.
-    #[must_use]
-    pub fn queue_place(&self, key: WaiterKey) -> Option<usize> {
-        self.store.find_waiter(key)?;
-        self.queue.iter(&self.store.waiters).position(|index| index == key.index)
     }
 
     /// Returns the waiter at the head of the queue.
@@ -323,6 +311,7 @@ impl Ledger {
             ("offer_timeout", options.offer_timeout),
             ("lease_ttl", options.lease_ttl),
             ("create_timeout", options.create_timeout),
+            ("close_timeout", options.close_timeout),
         ];
         if let Some((name, _)) = times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
             return Err(OptionsError::TimeIsZero(name));
@@ -369,8 +358,8 @@ impl Ledger {
             SlotState::Offered(waiter) => self.handle_missed_offer(index, waiter),
             SlotState::Creating => self.handle_overdue_creation(index),
             SlotState::Leased => self.handle_overdue_lease(index),
-            SlotState::Retired => self.free_slot(index),
-            SlotState::Idle | SlotState::Closing => unreachable!("these states set no timer"),
+            SlotState::Retired | SlotState::Closing => self.free_slot(index),
+            SlotState::Idle => unreachable!("an idle place has no timer"),
         }
     }
 }
@@ -487,21 +476,14 @@ impl Ledger {
         true
     }
 
-    /// Starts the lease's time to live anew. Returns false if the key is stale.
-    pub fn renew(&mut self, key: SlotKey) -> bool {
+    /// Lets the lease live for `ttl` from now, whatever its time to live was; `None` is for ever. A
+    /// holder with a heartbeat can be missed sooner than one without. Returns false if the key is
+    /// stale.
+    pub fn renew(&mut self, key: SlotKey, ttl: Option<Duration>) -> bool {
         let live = self.is_lease(key);
         if live {
-            self.set_slot_timer(key.index, self.options.lease_ttl);
-        }
-        live
-    }
-
-    /// Lets the lease live for `ttl` from now, whatever its time to live was: a holder with a
-    /// heartbeat is missed sooner than one without. Returns false if the key is stale.
-    pub fn renew_for(&mut self, key: SlotKey, ttl: Duration) -> bool {
-        let live = self.is_lease(key);
-        if live {
-            self.set_slot_timer(key.index, Some(ttl));
+            let until = ttl.map_or(Time::NEVER, |ttl| self.now.saturating_add(ttl));
+            self.timers.set(&mut self.store, Target::Slot(key.index), until);
         }
         live
     }
@@ -554,8 +536,8 @@ impl Ledger {
         live
     }
 
-    /// Frees the place of a connection that is closed now. Returns false if its grace had passed
-    /// and the place is free already.
+    /// Frees the place of a connection that is closed now. Returns false if that took longer than
+    /// `close_timeout` and the place is free already.
     pub fn closed(&mut self, key: SlotKey) -> bool {
         let live = self
             .store
@@ -715,7 +697,6 @@ impl Ledger {
     fn handle_overdue_lease(&mut self, index: u32) {
         self.counters.expired += 1;
         self.start_close(index, SlotState::Retired);
-        self.set_slot_timer(index, self.options.retire_grace);
     }
 
     fn handle_overdue_creation(&mut self, index: u32) {
@@ -732,6 +713,7 @@ impl Ledger {
     /// Asks the shell to close the connection, under a key of its own.
     fn start_close(&mut self, index: u32, state: SlotState) {
         self.set_state(index, state);
+        self.set_slot_timer(index, self.options.close_timeout);
         self.renew_generation(index);
         self.effects.push_back(Effect::Close { slot: self.store.slot_key(index) });
     }

@@ -18,7 +18,7 @@ pub(super) enum SlotState {
     Offered(u32),
     /// Held by a caller.
     Leased,
-    /// The lease's time to live passed: never lent again, closing, counted for its grace.
+    /// The lease's time to live passed: never lent again, and being closed by the shell.
     Retired,
     /// Being closed by the shell.
     Closing,
