@@ -68,14 +68,15 @@ for (const path of ["/not-http", "/half-a-head", "/nothing"]) {
 
 for (const path of ["/bad-length", "/bad-chunk"]) {
   test(`${RUNTIME}: a body cut short by ${path.slice(1)} is an error to the client`, async () => {
-    // Where the headers had left, the connection is cut; where they had not, it may be a 5xx.
+    // Over node:http the headers leave a little later, and a cut before that becomes a 5xx.
+    const early = RUNTIME === "node" || RUNTIME === "bun";
     const read = async () => {
       const response = await fetch(`${gateway.url}/raw${path}`);
       await response.text();
       return response.status;
     };
     const end = await within(5_000, path, read().catch(() => "cut"));
-    assert.ok(end === "cut" || end >= 500, `the end was ${end}`);
+    assert.ok(end === "cut" || (early && end >= 500), `the end was ${end}`);
     await assertServes("raw");
   });
 }
