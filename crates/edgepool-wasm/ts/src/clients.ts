@@ -189,6 +189,12 @@ export class ClientPool {
   }
 }
 
+/**
+ * The codings that `fetch` takes off in every runtime. The headers of any other are kept: the body
+ * is as it came, or its reader must know that this runtime has decoded it.
+ */
+const DECODED = /^\s*(?:x-)?(?:gzip|deflate|br)(?:\s*,\s*(?:x-)?(?:gzip|deflate|br))*\s*$/i;
+
 const defaultFetch: typeof fetch = (input, init) => globalThis.fetch(input, init);
 
 /** What is sent, made before anything waits so that a wrong call fails at once. */
@@ -201,9 +207,23 @@ function prepare(provider: Provider, input: RequestInfo | URL, init: RequestInit
   const isRequest = input instanceof Request;
   const url = resolveUrl(provider.name, provider.base, isRequest ? input.url : String(input));
   const headers = new Headers(init.headers ?? (isRequest ? input.headers : undefined));
-  authorise(headers, provider);
+  const method = init.method ?? (isRequest ? input.method : "GET");
+  checkMethod(method, init.body);
+  const keyed = authorise(headers, provider);
   const streams = init.body instanceof ReadableStream ? { duplex: "half" } : {};
-  return { input: isRequest ? input : url, init: { ...streams, ...init, headers } };
+  const redirect = init.redirect ?? (isRequest ? input.redirect : undefined) ?? "follow";
+  const stays = keyed && redirect === "follow" ? { redirect: "manual" as const } : {};
+  return { input: isRequest ? input : url, init: { ...streams, ...init, ...stays, headers } };
+}
+
+/** Refuses what every `fetch` refuses, and most by a rejection that looks like a lost network. */
+function checkMethod(method: string, body: unknown): void {
+  if (/^(connect|trace|track)$/i.test(method)) {
+    throw new TypeError(`fetch: the method ${method} cannot be sent`);
+  }
+  if (body != null && /^(get|head)$/i.test(method)) {
+    throw new TypeError(`fetch: a request with the method ${method} has no body`);
+  }
 }
 
 /** One call from its lease to the end of its body. */
@@ -233,6 +253,10 @@ class Call {
     send: typeof fetch, prepared: Prepared, signal: AbortSignal | null | undefined,
   ): Promise<Response> {
     const response = await this.awaitHeaders(send, prepared, signal);
+    if (response.type === "opaqueredirect") {
+      const text = "the provider redirects, which is not followed as its key must not leave it";
+      throw new PoolError("upstream_unreachable", text);
+    }
     this.reached.status = response.status;
     this.reached.headersMs = this.clock.now() - this.start;
     const { firstContentTimeout, stallTimeout } = this.provider;
@@ -277,8 +301,18 @@ class Call {
           this.end(how);
         });
       });
+      let sending: Promise<Response>;
+      try {
+        sending = Promise.resolve(send(input, { ...init, signal: this.controller.signal }));
+      } catch (error) {
+        settle();
+        stop();
+        // Thrown and not rejected with: the call itself is wrong.
+        reject(error);
+        return;
+      }
       // Whatever settles first counts: not every `fetch` heeds its signal.
-      start(() => send(input, { ...init, signal: this.controller.signal })).then(
+      sending.then(
         (response) => {
           if (!settle()) return void response.body?.cancel().catch(() => undefined);
           stop();
@@ -314,7 +348,8 @@ class Call {
 
   private headersFor(response: Response): Headers {
     const headers = new Headers(response.headers);
-    if (!hasNoBody(response) && headers.has("content-encoding")) {
+    const coding = headers.get("content-encoding");
+    if (!hasNoBody(response) && coding !== null && DECODED.test(coding)) {
       // `fetch` has decoded the body.
       headers.delete("content-encoding");
       headers.delete("content-length");
@@ -330,15 +365,6 @@ class Call {
     const { name } = this.provider;
     const waitMs = this.lease.waited;
     this.tell({ type: "ended", provider: name, how, waitMs, heldMs, ...this.reached });
-  }
-}
-
-/** Makes a rejection of what is thrown. */
-function start(send: () => Promise<Response>): Promise<Response> {
-  try {
-    return Promise.resolve(send());
-  } catch (error) {
-    return Promise.reject(error);
   }
 }
 

@@ -119,9 +119,7 @@ export class EdgeWaiter<T> {
 
   private lease(key: number): Lease<T> {
     const waited = waitedFor(this.engine.settings.clock.now(), this.since);
-    const lease = this.engine.leaseOf(key, waited);
-    lease._scope = this.scope;
-    return lease;
+    return this.engine.leaseOf(key, waited, this.scope);
   }
 
   private settle(result: Lease<T> | PromiseLike<Lease<T>>): void {

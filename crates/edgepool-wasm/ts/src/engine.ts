@@ -5,8 +5,9 @@ import { EdgeWaiter } from "./edge-waiter.js";
 import {
   AcquireTimeoutError, CreateError, PoolClosedError, PoolError, QueueFullError,
 } from "./errors.js";
-import { Lease, type RequestScope } from "./lease.js";
+import { type Lease, OwnLease, type RequestScope } from "./lease.js";
 import type { PoolStats } from "./pool.js";
+import type { RequestContext } from "./runtime.js";
 import { listen } from "./signals.js";
 
 /** The settings of a pool after validation; durations in ms. */
@@ -49,12 +50,21 @@ export class Engine<T> {
   private readonly extras: (Extra | undefined)[] = [];
   private readonly edgeWaiters: (EdgeWaiter<T> | undefined)[] = [];
   private queued = 0;
+  /** How many callers on the stack are at the effects, among which callbacks of the user run. */
+  private busy = 0;
+  /** What must wait until every effect has been told. */
+  private readonly afterwards: (() => void)[] = [];
   /** What creations failed with, in the order in which waiters are told. */
   private readonly createErrors: unknown[] = [];
   private timer: unknown = undefined;
   private timerAt = Infinity;
   private resting = false;
+  private closing = false;
   private drained: (() => void) | undefined = undefined;
+  /** Keeps the request going in which a lease has ended, while its resource is closed. */
+  private closer: RequestContext | undefined = undefined;
+  /** What there is to tell of a pool that has gone from the module. */
+  private final: PoolStats | undefined = undefined;
 
   constructor(settings: Settings<T>) {
     this.settings = settings;
@@ -71,10 +81,10 @@ export class Engine<T> {
 
   /** Gives an idle resource if nobody waits for one; the fast path of every acquire. */
   tryAcquire(): Lease<T> | undefined {
-    if (this.edge) this.advance();
+    if (this.edge) this.tick();
     const key = this.core.try_acquire(this.pool);
     if (key < 0) return undefined;
-    return new Lease(this, key, this.resources[key & core.INDEX_MASK] as T, 0);
+    return new OwnLease(this, key, this.resources[key & core.INDEX_MASK] as T, 0);
   }
 
   /** Queues a caller, in process mode; `timeout` in ms. */
@@ -84,7 +94,7 @@ export class Engine<T> {
     const now = this.clock.now();
     const key = this.enqueue(now, timeout);
     if (typeof key !== "number") return Promise.reject(key);
-    if (key >= 0) return Promise.resolve(this.leaseOf(key, 0));
+    if (key >= 0) return Promise.resolve(this.leaseOf(key, 0, scope));
     const waiter = core.WAITER_BASE - key;
     const index = waiter & core.INDEX_MASK;
     this.queued += 1;
@@ -93,8 +103,9 @@ export class Engine<T> {
       this.settlers[index] = resolve;
     });
     if (scope !== undefined) {
-      const unlisten = listen(signals ?? [], (reason) => this.abort(waiter, reason));
-      this.extras[index] = { scope, unlisten };
+      const extra: Extra = { scope, unlisten: () => undefined };
+      extra.unlisten = listen(signals ?? [], (reason) => this.abort(waiter, extra, reason));
+      this.extras[index] = extra;
     }
     this.drain();
     // What this call added is due no earlier than that; the timer may be set well for it.
@@ -110,7 +121,7 @@ export class Engine<T> {
     const now = this.clock.now();
     const key = this.enqueue(now, timeout);
     if (typeof key !== "number") return Promise.reject(key);
-    if (key >= 0) return Promise.resolve(this.leaseOf(key, 0));
+    if (key >= 0) return Promise.resolve(this.leaseOf(key, 0, scope));
     const waiter = new EdgeWaiter(this, core.WAITER_BASE - key, now, now + timeout, scope);
     this.edgeWaiters[waiter.index] = waiter;
     this.queued += 1;
@@ -121,20 +132,33 @@ export class Engine<T> {
   private enqueue(now: number, timeout: number): number | PoolError {
     this.core.advance(this.pool, now);
     const key = this.core.acquire(this.pool, now + timeout);
-    if (key >= 0) this.drain();
-    if (key === core.CLOSED) return new PoolClosedError("the pool is closed");
-    if (key !== core.QUEUE_FULL) return key;
+    // A waiter's own effects wait until it is in the tables.
+    if (key <= core.WAITER_BASE) return key;
     this.drain();
+    if (key >= 0) return key;
+    if (key === core.CLOSED) return new PoolClosedError("the pool is closed");
     return new QueueFullError(`the queue is full: ${this.settings.maxWaiting} callers wait`);
   }
 
-  private abort(waiter: number, reason: unknown): void {
-    const status = this.core.cancel(this.pool, waiter);
-    if ((status & core.DONE) !== 0) {
-      this.forget(waiter & core.INDEX_MASK)?.(Promise.reject(reason));
-    }
-    this.drain();
-    this.arm();
+  private abort(waiter: number, extra: Extra, reason: unknown): void {
+    this.whenTold(() => {
+      const index = waiter & core.INDEX_MASK;
+      // It may have been served or ended by now, and its index be another's.
+      if (this.extras[index] !== extra) return;
+      this.core.cancel(this.pool, waiter);
+      this.forget(index)?.(Promise.reject(reason));
+      this.drain();
+      this.arm();
+    });
+  }
+
+  /**
+   * Cancels nothing while effects wait: the ledger would forget an end that has not been told, and
+   * the next waiter to fail would be given its cause.
+   */
+  private whenTold(cancel: () => void): void {
+    if (this.busy === 0) cancel();
+    else this.afterwards.push(cancel);
   }
 
   /** Takes a waiter of process mode out of the tables, and its listeners off its signals. */
@@ -151,23 +175,29 @@ export class Engine<T> {
   }
 
   /** Makes the lease for a key that the ledger has leased. */
-  leaseOf(key: number, waited: number): Lease<T> {
-    return new Lease(this, key, this.resources[key & core.INDEX_MASK] as T, waited);
+  leaseOf(key: number, waited: number, scope?: RequestScope): Lease<T> {
+    const resource = this.resources[key & core.INDEX_MASK] as T;
+    const lease = new OwnLease(this, key, resource, waited);
+    lease._scope = scope;
+    return lease;
   }
 
-  release(key: number): boolean {
+  release(key: number, scope?: RequestScope): boolean {
     if (this.edge) this.advance();
-    return this.done(this.core.release(this.pool, key));
+    return this.done(this.core.release(this.pool, key), scope);
   }
 
-  discard(key: number): boolean {
+  discard(key: number, scope?: RequestScope): boolean {
     this.advance();
-    return this.done(this.core.discard(this.pool, key));
+    return this.done(this.core.discard(this.pool, key), scope);
   }
 
   take(key: number): void {
     this.advance();
-    if (this.done(this.core.take(this.pool, key))) return;
+    const status = this.core.take(this.pool, key);
+    // It is the caller's from here on, and may be what the next creation gives.
+    if ((status & core.DONE) !== 0) this.resources[key & core.INDEX_MASK] = undefined;
+    if (this.done(status)) return;
     throw new PoolError("lease_ended", "take: the lease had ended");
   }
 
@@ -179,9 +209,11 @@ export class Engine<T> {
 
   /** Gives up a waiter of edge mode; an offer made to it passes on. */
   cancel(waiter: number): void {
-    this.advance();
-    this.core.cancel(this.pool, waiter);
-    this.drain();
+    this.whenTold(() => {
+      this.advance();
+      this.core.cancel(this.pool, waiter);
+      this.drain();
+    });
   }
 
   /** Takes a waiter of edge mode out of the table, unless its index is another's by now. */
@@ -202,11 +234,14 @@ export class Engine<T> {
     this.drain();
   }
 
-  private done(status: number): boolean {
+  private done(status: number, scope?: RequestScope): boolean {
     if ((status & core.EFFECTS) !== 0) {
+      const before = this.closer;
+      this.closer = scope?.ctx;
       this.drain();
+      this.closer = before;
       if (!this.edge) this.rest();
-    } else if (this.drained !== undefined) {
+    } else if (this.closing) {
       this.checkDrained();
     }
     return (status & core.DONE) !== 0;
@@ -214,6 +249,18 @@ export class Engine<T> {
 
   /** Does the effects that the ledger has asked for, in their order. */
   drain(): void {
+    this.busy += 1;
+    try {
+      this.performAll();
+    } finally {
+      this.busy -= 1;
+    }
+    if (this.busy > 0) return;
+    while (this.afterwards.length > 0) this.afterwards.shift()?.();
+    if (this.closing) this.checkDrained();
+  }
+
+  private performAll(): void {
     let now = -1;
     for (;;) {
       const effect = this.core.next_effect(this.pool);
@@ -228,12 +275,11 @@ export class Engine<T> {
         this.perform(kind, index);
       }
     }
-    if (this.drained !== undefined) this.checkDrained();
   }
 
   private serve(index: number, key: number, now: number): void {
-    const lease = this.leaseOf(key, waitedFor(now, this.since[index] as number));
-    lease._scope = this.extras[index]?.scope;
+    const waited = waitedFor(now, this.since[index] as number);
+    const lease = this.leaseOf(key, waited, this.extras[index]?.scope);
     this.forget(index)?.(lease);
   }
 
@@ -245,10 +291,12 @@ export class Engine<T> {
   }
 
   private end(index: number, kind: number): void {
-    const waiter = this.edgeWaiters[index];
-    if (waiter !== undefined) {
+    if (this.edge) {
+      const waiter = this.edgeWaiters[index];
+      const error = this.endError(kind, waiter?.since ?? 0);
+      if (waiter === undefined) return;
       this.forgetOnEdge(waiter);
-      waiter.end(this.endError(kind, waiter.since));
+      waiter.end(error);
       return;
     }
     const error = this.endError(kind, this.since[index] as number);
@@ -278,23 +326,25 @@ export class Engine<T> {
     let made: T | PromiseLike<T>;
     try {
       made = this.settings.create();
+      if (isThenable(made)) {
+        made.then(
+          (resource) => this.afterCreate(() => this.created(index, slot, resource)),
+          (error: unknown) => this.afterCreate(() => this.createFailed(slot, error)),
+        );
+        return;
+      }
     } catch (error) {
       this.createFailed(slot, error);
       return;
     }
-    if (!isThenable(made)) {
-      this.created(index, slot, made);
-      return;
-    }
-    made.then(
-      (resource) => this.afterCreate(() => this.created(index, slot, resource)),
-      (error: unknown) => this.afterCreate(() => this.createFailed(slot, error)),
-    );
+    this.created(index, slot, made);
   }
 
   private afterCreate(tell: () => void): void {
     this.advance();
+    this.busy += 1;
     tell();
+    this.busy -= 1;
     this.drain();
     if (!this.edge) this.arm();
   }
@@ -332,12 +382,17 @@ export class Engine<T> {
       this.core.closed(this.pool, slot);
       return;
     }
-    void closing.then(() => {
+    const closed = closing.then(() => {
       this.advance();
       this.core.closed(this.pool, slot);
       this.drain();
       if (!this.edge) this.arm();
     });
+    try {
+      this.closer?.waitUntil(closed);
+    } catch {
+      // A request that has ended keeps nothing going; the lease's time to live frees the place.
+    }
   }
 
   /** Closes a resource; what its close throws is its own affair, the place is free after it. */
@@ -403,6 +458,7 @@ export class Engine<T> {
   close(): void {
     this.advance();
     this.core.close(this.pool);
+    this.closing = true;
     this.drain();
     if (!this.edge) this.arm();
   }
@@ -422,8 +478,13 @@ export class Engine<T> {
     });
   }
 
+  /** Drops a closed pool that holds nothing; the module answers for it that it is closed. */
   private checkDrained(): void {
-    if (this.size() > 0) return;
+    if (this.busy > 0 || this.size() > 0) return;
+    if (this.final === undefined) {
+      this.final = this.read();
+      this.core.pool_drop(this.pool);
+    }
     const tell = this.drained;
     this.drained = undefined;
     tell?.();
@@ -431,6 +492,12 @@ export class Engine<T> {
 
   /** Reads every gauge and counter. */
   stats(): PoolStats {
+    // On the edge nothing else may have looked for leases that died.
+    if (this.edge) this.tick();
+    return { ...(this.final ?? this.read()) };
+  }
+
+  private read(): PoolStats {
     const stats: Partial<PoolStats> = {};
     core.GAUGES.forEach((name, which) => (stats[name] = this.core.gauge(this.pool, which)));
     core.COUNTERS.forEach((name, which) => (stats[name] = this.core.counter(this.pool, which)));

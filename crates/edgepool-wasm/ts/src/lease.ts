@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { type BindOptions, type BodyEnd, bindBody } from "./body.js";
 import { INDEX_MASK } from "./core.js";
 import type { Engine } from "./engine.js";
@@ -12,7 +13,8 @@ export interface RequestScope {
   request?: { readonly signal: AbortSignal } | undefined;
 }
 
-// Some runtimes that run this package do not know the symbols yet.
+// Some runtimes that run this package do not know the symbols yet, so that the classes have their
+// methods under these, and the types under the real ones.
 /** @internal */
 export const dispose: typeof Symbol.dispose = (Symbol.dispose ??
   Symbol.for("Symbol.dispose")) as typeof Symbol.dispose;
@@ -36,8 +38,7 @@ export class Lease<T> {
   /** @internal */
   _scope: RequestScope | undefined = undefined;
 
-  /** @internal */
-  constructor(engine: Engine<T>, key: number, value: T, waited: number) {
+  private constructor(engine: Engine<T>, key: number, value: T, waited: number) {
     this.value = value;
     this.waited = waited;
     this._engine = engine;
@@ -51,12 +52,12 @@ export class Lease<T> {
 
   /** Gives the resource back, for the next caller. Returns false if the lease had ended. */
   release(): boolean {
-    return this._engine.release(this._key);
+    return this._engine.release(this._key, this._scope);
   }
 
   /** Has the resource closed, as it is damaged. Returns false if the lease had ended. */
-  discard(_error?: unknown): boolean {
-    return this._engine.discard(this._key);
+  discard(): boolean {
+    return this._engine.discard(this._key, this._scope);
   }
 
   /**
@@ -120,15 +121,29 @@ export class Lease<T> {
     });
   }
 
+  /** @internal */
   [dispose](): void {
     this.release();
   }
 
+  /** @internal */
   [asyncDispose](): Promise<void> {
     this.release();
     return Promise.resolve();
   }
 }
+
+export interface Lease<T> {
+  /** Releases the lease, at the end of a block with `using`. */
+  [Symbol.dispose](): void;
+  /** Releases the lease, at the end of a block with `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+type MakeLease = new <T>(engine: Engine<T>, key: number, value: T, waited: number) => Lease<T>;
+
+/** @internal Only a pool makes leases. */
+export const OwnLease = Lease as unknown as MakeLease;
 
 function isThenable(value: Response | PromiseLike<Response>): value is PromiseLike<Response> {
   return typeof (value as PromiseLike<Response> | undefined)?.then === "function";

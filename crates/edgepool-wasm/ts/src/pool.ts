@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { type Clock, systemClock } from "./clock.js";
 import { COUNTERS, GAUGES } from "./core.js";
 import { Engine, type Settings } from "./engine.js";
@@ -188,10 +189,15 @@ export class Pool<T> {
     return this.engine.size();
   }
 
-  /** Closes the pool as `close()` does. */
+  /** @internal */
   async [asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+export interface Pool<T> {
+  /** Closes the pool as `close()` does, at the end of a block with `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 function readSettings<T>(options: PoolOptions<T>): Settings<T> {

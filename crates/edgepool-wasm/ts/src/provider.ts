@@ -11,7 +11,10 @@ export interface ProviderOptions {
   kind: ProviderKind;
   /** Where it is: a relative URL is resolved below it, with one `/v1` where both have it. */
   baseURL: string;
-  /** The key that requests are sent with. */
+  /**
+   * The key that requests are sent with. Where it is, no redirect is followed, as the key must not
+   * leave its origin: the caller gets the 3xx answer (in a browser, which hides it, a refusal).
+   */
   apiKey?: string | undefined;
   /** The most requests at once, from the call to the end of the body. Default 10. */
   max?: number | undefined;
@@ -25,7 +28,10 @@ export interface ProviderOptions {
   firstContentTimeout?: number | undefined;
   /** Between content, and for bytes that the consumer leaves lying. Default 60,000. */
   stallTimeout?: number | undefined;
-  /** Sends the caller's own key instead. The default is true if there is no `apiKey`. */
+  /**
+   * Sends the caller's own key instead, if it has one in `authorization`, `x-api-key` or
+   * `api-key`. The default is true if there is no `apiKey`.
+   */
   passClientKey?: boolean | undefined;
   /** Default `respond` for openai and anthropic, whose SDKs retry what is thrown, else `throw`. */
   onRefusal?: OnRefusal | undefined;
@@ -115,13 +121,17 @@ export function resolveUrl(name: string, base: URL, input: string): string {
   return base.origin + below + (twice ? path.slice(3) : path);
 }
 
-/** Puts the provider's key in place of the caller's, or keeps that, or sends none. */
-export function authorise(headers: Headers, provider: ProviderSettings): void {
-  if (!provider.passClientKey) {
-    for (const name of ["authorization", "x-api-key", "api-key"]) headers.delete(name);
-  }
-  const own = headers.has("authorization") || headers.has("x-api-key");
-  if (provider.apiKey === undefined || own) return;
+const KEY_HEADERS = ["authorization", "x-api-key", "api-key"];
+
+/**
+ * Puts the provider's key in place of the caller's, or keeps that, or sends none. Tells whether it
+ * is the provider's key that is sent.
+ */
+export function authorise(headers: Headers, provider: ProviderSettings): boolean {
+  if (!provider.passClientKey) for (const name of KEY_HEADERS) headers.delete(name);
+  const theirs = KEY_HEADERS.some((name) => headers.has(name));
+  if (provider.apiKey === undefined || theirs) return false;
   if (provider.kind === "anthropic") headers.set("x-api-key", provider.apiKey);
   else headers.set("authorization", `Bearer ${provider.apiKey}`);
+  return true;
 }

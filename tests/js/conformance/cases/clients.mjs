@@ -318,7 +318,7 @@ export default [
       t.equal([response.status, (await response.json()).error.code], [502, "upstream_unreachable"]);
       t.equal(inUse(), 0);
       t.equal(ended(), ["error"]);
-      const thrown = setup(() => { throw new TypeError("sync"); }, { onRefusal: "throw" });
+      const thrown = setup(() => Promise.reject(new Error("lost")), { onRefusal: "throw" });
       await t.rejects(thrown.send("/v1/x"), { code: "upstream_unreachable" });
       t.equal(thrown.inUse(), 0);
     },
@@ -358,6 +358,53 @@ export default [
         t.equal(inUse(), 0);
         t.equal(clock.timers.size, 0);
       }
+    },
+  },
+  {
+    name: "a_wrong_call_is_the_callers",
+    async run(t) {
+      const wrong = [
+        { method: "CONNECT" }, { method: "trace" }, { body: "x" }, { method: "HEAD", body: "x" },
+      ];
+      for (const init of wrong) {
+        const { send, clients } = setup(() => new Response("x"));
+        await t.rejects(send("/v1/x", init), { name: "TypeError", code: undefined });
+        t.equal(clients.stats().total.started, 0, "no place is taken for it");
+      }
+      const error = new TypeError("sync");
+      const { send, clock, inUse, ended } = setup(() => {
+        throw error;
+      });
+      t.ok((await t.rejects(send("/v1/x"))) === error);
+      await clock.advance(0);
+      t.equal(inUse(), 0);
+      t.equal(ended(), ["error"]);
+      t.equal(clock.timers.size, 0);
+    },
+  },
+  {
+    name: "the_pools_key_follows_no_redirect",
+    async run(t) {
+      const redirect = async (provider, init) => {
+        const { send, sent } = setup(() => new Response(null), provider);
+        await send("/v1/x", init);
+        return sent[0].init.redirect;
+      };
+      t.equal(await redirect({}), "manual");
+      t.equal(await redirect({ kind: "anthropic" }, { redirect: "follow" }), "manual");
+      t.equal(await redirect({}, { redirect: "error" }), "error");
+      const theirs = { headers: { "x-api-key": "theirs" } };
+      t.equal(await redirect({ passClientKey: true }, theirs), undefined, "not the pool's key");
+      t.equal(await redirect({ apiKey: undefined }), undefined);
+      const headers = { location: "http://other/" };
+      const moved = await setup(() => new Response(null, { status: 307, headers })).send("/v1/x");
+      t.equal([moved.status, moved.headers.get("location")], [307, "http://other/"]);
+      // A browser hides where it leads.
+      const opaque = Object.defineProperty(new Response(null), "type", { value: "opaqueredirect" });
+      const hidden = setup(() => opaque);
+      t.equal((await hidden.send("/v1/x")).status, 502);
+      await hidden.clock.advance(0);
+      t.equal(hidden.inUse(), 0);
     },
   },
   {
@@ -429,6 +476,7 @@ export default [
         const { headers } = sent[0].init;
         return [headers.get("authorization"), headers.get("x-api-key")];
       };
+      t.equal(await headers({ passClientKey: true }, { "api-key": "theirs" }), [null, null]);
       const theirs = { authorization: "Bearer theirs" };
       t.equal(await headers({}), ["Bearer sk-own", null]);
       t.equal(await headers({}, theirs), ["Bearer sk-own", null]);
@@ -450,6 +498,20 @@ export default [
       t.equal(response.headers.get("content-length"), null);
       t.equal(response.headers.get("x-other"), "1");
       t.equal(await response.text(), "decoded");
+    },
+  },
+  {
+    name: "an_encoding_that_nothing_took_off_is_kept",
+    async run(t) {
+      for (const coding of ["compress", "zstd", "gzip, zstd", "aes128gcm", "identity"]) {
+        const headers = { "content-encoding": coding, "content-length": "7" };
+        const { send } = setup(() => new Response("encoded", { headers }));
+        const response = await send("/v1/x");
+        t.equal(response.headers.get("content-encoding"), coding);
+        t.equal(response.headers.get("content-length"), "7");
+      }
+      const { send } = setup(() => new Response("x", { headers: { "content-encoding": "BR, x-gzip" } }));
+      t.equal((await send("/v1/x")).headers.get("content-encoding"), null);
     },
   },
   {

@@ -67,7 +67,7 @@ export default [
       creations[0].resolve("bad");
       const lease = await first;
       const waiting = pool.acquire();
-      lease.discard(new Error("broken"));
+      lease.discard();
       t.equal(closed, ["bad"]);
       t.equal(creations.length, 2, "a create at once");
       creations[1].resolve("good");
@@ -205,6 +205,51 @@ export default [
       t.equal(await state(waiting), "pending", "a resource that is being closed has its place");
       closing.resolve();
       await waiting;
+    },
+  },
+  {
+    name: "an_abort_from_within_create_settles_its_waiter",
+    async run(t) {
+      const stop = new AbortController();
+      let made = 0;
+      const create = () => {
+        made += 1;
+        if (made <= 2) return new Promise(() => undefined);
+        if (made === 3) throw new Error("third");
+        if (made === 4) stop.abort(new Error("left"));
+        if (made === 5) throw new Error("fifth");
+        return { made };
+      };
+      const clock = new FakeClock();
+      const settings = { create, max: 2, mode: "process", clock, createTimeout: 100 };
+      const pool = new Pool(settings);
+      const [first, second, third, fourth] = [{}, {}, { signal: stop.signal }, {}].map((options) =>
+        t.rejects(pool.acquire({ ...options, timeout: 1_000 })).catch((error) => error),
+      );
+      await clock.advance(100);
+      for (const error of [await first, await second]) t.equal(error.code, "create_failed");
+      // Its creation had failed before it was aborted from within the next.
+      t.equal(await state(third), "fulfilled", "the wait is settled");
+      t.equal((await third).cause?.message, "third");
+      t.equal((await fourth).message, "expected a rejection", "it was served");
+      const fifth = await t.rejects(pool.acquire());
+      t.equal(fifth.cause.message, "fifth", "the cause is its own");
+      t.adds(pool.stats());
+    },
+  },
+  {
+    name: "a_strange_promise_fails_its_creation",
+    async run(t) {
+      const creates = [
+        () => ({ get then() { throw new Error("no then"); } }),
+        () => ({ then() { throw new Error("no then"); } }),
+      ];
+      for (const create of creates) {
+        const pool = new Pool({ create, max: 1, acquireTimeout: 50 });
+        const error = await t.rejects(pool.acquire(), { code: "create_failed" });
+        t.equal(error.cause.message, "no then");
+        t.equal(pool.stats().size, 0);
+      }
     },
   },
 ];

@@ -154,4 +154,56 @@ export default [
       t.adds(pool.stats());
     },
   },
+  {
+    name: "stats_show_dead_leases_as_gone",
+    async run(t) {
+      const { pool, clock, closed } = edge({ leaseTtl: 300 });
+      await pool.acquire();
+      await clock.advance(300);
+      const { expired, inUse, size } = pool.stats();
+      t.equal([expired, inUse, size], [1, 0, 0]);
+      t.equal(closed, [0], "and they are closed");
+    },
+  },
+  {
+    name: "whoever_calls_next_does_what_is_due",
+    async run(t) {
+      for (const call of [(pool) => pool.tryAcquire(), (pool) => pool.acquire()]) {
+        const { pool, clock, closed } = edge({ leaseTtl: 300 });
+        await pool.acquire();
+        void pool.close();
+        await clock.advance(300);
+        await t.rejects(Promise.resolve(call(pool) ?? Promise.reject(new Error("none"))));
+        t.equal(closed, [0]);
+      }
+    },
+  },
+  {
+    name: "a_close_keeps_the_request_open_that_discards",
+    async run(t) {
+      const closing = deferred();
+      const { pool } = edge({ close: () => closing.promise });
+      const promises = [];
+      const ctx = { waitUntil: (promise) => void promises.push(promise) };
+      (await pool.acquire({ ctx })).discard();
+      t.equal(promises.length, 1);
+      t.equal([await state(promises[0]), pool.stats().closing], ["pending", 1]);
+      closing.resolve();
+      t.equal([await state(promises[0]), pool.stats().closing], ["fulfilled", 0]);
+    },
+  },
+  {
+    name: "a_close_that_never_settles_frees_its_place_in_time",
+    async run(t) {
+      const close = () => new Promise(() => undefined);
+      const { pool, clock } = edge({ close, leaseTtl: 300 });
+      (await pool.acquire()).discard();
+      await clock.advance(299);
+      t.equal(pool.stats().size, 1, "a resource that is being closed has its place");
+      await clock.advance(1);
+      t.equal(pool.stats().size, 0);
+      t.equal((await pool.acquire()).value.id, 1);
+      t.adds(pool.stats());
+    },
+  },
 ];

@@ -127,6 +127,42 @@ export default [
     },
   },
   {
+    name: "what_was_taken_may_be_given_again",
+    async run(t) {
+      const same = {};
+      const pool = new Pool({ create: () => same, max: 2 });
+      (await pool.acquire()).take();
+      const [lease, other] = [await pool.acquire(), t.rejects(pool.acquire())];
+      t.ok(lease.value === same);
+      t.equal((await other).cause.message, "create gave a resource twice");
+    },
+  },
+  {
+    name: "a_closed_pool_still_answers",
+    async run(t) {
+      for (const mode of ["process", "edge"]) {
+        const { pool, clock, closed } = counted({ mode, max: 2 });
+        const [first, second] = [await pool.acquire(), await pool.acquire()];
+        const queued = t.rejects(pool.acquire(), { code: "pool_closed" });
+        const closing = pool.close();
+        await queued;
+        first.release();
+        t.equal(pool.stats().size, 1);
+        second.discard();
+        t.equal([await closing, closed.length], [0, 2]);
+        const stats = pool.stats();
+        t.equal([stats.max, stats.size, stats.started, stats.closed], [2, 0, 3, 1]);
+        await clock.advance(1_000);
+        t.equal([first.release(), second.discard(), pool.tryAcquire()], [false, false, undefined]);
+        await t.rejects((async () => first.take())(), { code: "lease_ended" });
+        await t.rejects(pool.acquire(), { code: "pool_closed" });
+        t.equal(await pool.close(), 0);
+        t.equal(pool.stats(), stats, "what was last");
+        t.adds(pool.stats());
+      }
+    },
+  },
+  {
     name: "disposing_releases",
     async run(t) {
       const { pool } = counted();

@@ -10,7 +10,7 @@ export function install(project, cases, tarball) {
   const flags = ["--offline", "--no-audit", "--no-fund", "--loglevel=error"];
   execFileSync("npm", ["install", ...flags, tarball], { cwd: project, stdio: "pipe" });
   const files = ["main.mjs", "exits.mjs", "import.mjs", "page.html"];
-  for (const name of ["cases", "lib", "workerd", ...files]) {
+  for (const name of ["cases", "lib", "types", "workerd", ...files]) {
     cpSync(join(cases, name), join(project, name), { recursive: true });
   }
 }

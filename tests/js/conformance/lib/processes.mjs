@@ -32,7 +32,25 @@ export async function runProcess({ runtime, project, root, say }) {
     const { out, err } = await run([...command, "import.mjs"], project, 10_000);
     if (out.trim() !== "function function") throw new Error(out + err);
   });
+  if (runtime === "node") {
+    for (const resolution of ["bundler", "nodenext"]) {
+      const name = `the_types_compile_for_a_user_of_${resolution}`;
+      await also(counts, name, say, () => compile(project, root, resolution));
+    }
+  }
   return counts;
+}
+
+/** Compiles a user's file with the types as they are published, and checks those too. */
+async function compile(project, root, resolution) {
+  const tsc = join(root, "crates/edgepool-wasm/ts/node_modules/.bin/tsc");
+  const options = [
+    "--noEmit", "--strict", "--skipLibCheck", "false", "--target", "es2022",
+    "--lib", "esnext,esnext.disposable,dom,dom.iterable", "--types", "",
+    "--module", resolution === "bundler" ? "esnext" : "nodenext", "--moduleResolution", resolution,
+  ];
+  const { code, out, err } = await run([tsc, ...options, "types/consumer.ts"], project, 60_000);
+  if (code !== 0) throw new Error(`tsc ended with ${code}:\n${out}${err}`);
 }
 
 function run([program, ...args], cwd, limit) {

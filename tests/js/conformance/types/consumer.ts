@@ -1,0 +1,42 @@
+// What a user writes against the published types; it is compiled and not run.
+import { Lease as LeaseClass, type Lease, Pool, type PoolOptions, type PoolStats } from "edgepool";
+import { ClientPool, type ClientEvent } from "edgepool/clients";
+import { init } from "edgepool/slim";
+
+interface Connection {
+  query(text: string): Promise<string[]>;
+  end(): Promise<void>;
+}
+declare function connect(): Promise<Connection>;
+declare const ctx: { waitUntil(promise: Promise<unknown>): void };
+declare const request: Request;
+
+const options: PoolOptions<Connection> = {
+  create: connect, close: (connection) => connection.end(), max: 3, mode: "edge",
+};
+
+export async function useLeases(): Promise<string[]> {
+  await using pool = new Pool(options);
+  using first: Lease<Connection> = await pool.acquire({ ctx, request, timeout: 100 });
+  await using second = await pool.acquire();
+  const idle: Lease<Connection> | undefined = pool.tryAcquire();
+  idle?.discard();
+  const rows = await first.value.query("select 1");
+  const stats: PoolStats = pool.stats();
+  const more = await pool.use((connection) => connection.query(`select ${stats.idle}`), { ctx });
+  return [...rows, ...more, String(second.id)];
+}
+
+export async function call(): Promise<Response> {
+  const observer = (event: ClientEvent): void => void event.provider;
+  const clients = new ClientPool({
+    providers: { p: { kind: "openai", baseURL: "http://127.0.0.1:9/v1", max: 2 } }, observer,
+  });
+  const left: number = await clients.close({ deadline: 10 });
+  return left > 0 ? clients.fetch("p")("/v1/models", { ctx, request }) : new Response();
+}
+
+export const start: (module: WebAssembly.Module) => void = init;
+
+// @ts-expect-error Only a pool makes leases.
+export const forged = new LeaseClass();
