@@ -1,5 +1,6 @@
 // Node, Deno and Bun: a process each, with no permission beyond its default.
 import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { also, readReport } from "./install.mjs";
 
@@ -11,7 +12,11 @@ const COMMANDS = {
 
 /** Finds a runtime: named by the environment, or among the gateway's tools. */
 export function binary(root, variable, name) {
-  return process.env[`EDGEPOOL_${variable}`] ?? join(root, "www/node_modules/.bin", name);
+  const named = process.env[`EDGEPOOL_${variable}`];
+  if (named) return named;
+  // In `.bin` stands a script in front of this one, which would live on after it.
+  if (name === "workerd") return createRequire(join(root, "www/package.json"))("workerd").default;
+  return join(root, "www/node_modules/.bin", name);
 }
 
 /** Runs the cases in a process of the runtime, and then what needs a process of its own. */
