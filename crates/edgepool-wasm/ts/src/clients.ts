@@ -10,7 +10,7 @@ import {
   resolveUrl,
 } from "./provider.js";
 import { refusalCode, refusalResponse } from "./refusal.js";
-import type { Mode } from "./runtime.js";
+import { type Mode, takesOff } from "./runtime.js";
 
 /** What happened to a call, for an observer; durations in ms. */
 export type ClientEvent =
@@ -189,12 +189,6 @@ export class ClientPool {
   }
 }
 
-/**
- * The codings that `fetch` takes off in every runtime. The headers of any other are kept: the body
- * is as it came, or its reader must know that this runtime has decoded it.
- */
-const DECODED = /^\s*(?:x-)?(?:gzip|deflate|br)(?:\s*,\s*(?:x-)?(?:gzip|deflate|br))*\s*$/i;
-
 const defaultFetch: typeof fetch = (input, init) => globalThis.fetch(input, init);
 
 /** What is sent, made before anything waits so that a wrong call fails at once. */
@@ -349,7 +343,7 @@ class Call {
   private headersFor(response: Response): Headers {
     const headers = new Headers(response.headers);
     const coding = headers.get("content-encoding");
-    if (!hasNoBody(response) && coding !== null && DECODED.test(coding)) {
+    if (!hasNoBody(response) && coding !== null && takesOff(coding)) {
       // `fetch` has decoded the body.
       headers.delete("content-encoding");
       headers.delete("content-length");

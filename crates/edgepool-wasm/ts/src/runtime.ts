@@ -24,3 +24,20 @@ export function hasDoorbell(): boolean {
   const flags = (globalThis as CloudflareGlobal).Cloudflare?.compatibilityFlags;
   return flags?.["handle_cross_request_promise_resolution"] === true;
 }
+
+/**
+ * Tells whether this runtime's `fetch` has decoded a body with this `content-encoding`: gzip and
+ * br everywhere, what else differs (measured, and as the fetch standard has it for browsers). Lists
+ * of codings are decoded by Node and browsers alone.
+ */
+export function takesOff(encoding: string): boolean {
+  const few = "Deno" in globalThis || inWorkerd();
+  const bun = "Bun" in globalThis;
+  // A browser's window and workers have this, a process has not.
+  const browser = !few && !bun && globalThis.location !== undefined;
+  const known = ["gzip", "br"];
+  if (!few) known.push("x-gzip", "deflate");
+  if (bun || browser) known.push("zstd");
+  const codings = encoding.toLowerCase().split(",").map((coding) => coding.trim());
+  return (codings.length === 1 || !(few || bun)) && codings.every((one) => known.includes(one));
+}

@@ -171,7 +171,8 @@ export default [
       const feed = source();
       const headers = { "content-type": "text/event-stream; charset=utf-8" };
       const limits = { firstContentTimeout: 300, stallTimeout: 200 };
-      const { send, clock, inUse, ended } = setup(() => new Response(feed.stream, { headers }), limits);
+      const answer = () => new Response(feed.stream, { headers });
+      const { send, clock, inUse, ended } = setup(answer, limits);
       const text = t.rejects(readAll(await send("/v1/x")), { code: "body_stalled" });
       // Comments, blank lines and a comment in two parts do not count; the last of these does.
       for (const part of [": ping\n\n", "\r\n: a com", "ment\n", "data: x\n\n"]) {
@@ -503,15 +504,22 @@ export default [
   {
     name: "an_encoding_that_nothing_took_off_is_kept",
     async run(t) {
-      for (const coding of ["compress", "zstd", "gzip, zstd", "aes128gcm", "identity"]) {
+      // What each runtime's own fetch decodes, as measured against a server.
+      const few = "Deno" in globalThis || globalThis.navigator?.userAgent === "Cloudflare-Workers";
+      const bun = "Bun" in globalThis;
+      const browser = "document" in globalThis;
+      const decoded = {
+        br: true, GZip: true, deflate: !few, "x-gzip": !few, "gzip, br": !few && !bun,
+        zstd: bun || browser, "gzip, zstd": browser, compress: false, aes128gcm: false,
+      };
+      for (const [coding, gone] of Object.entries(decoded)) {
         const headers = { "content-encoding": coding, "content-length": "7" };
         const { send } = setup(() => new Response("encoded", { headers }));
         const response = await send("/v1/x");
-        t.equal(response.headers.get("content-encoding"), coding);
-        t.equal(response.headers.get("content-length"), "7");
+        const kept = [coding, "7"].map((value) => (gone ? null : value));
+        const names = ["content-encoding", "content-length"];
+        t.equal(names.map((name) => response.headers.get(name)), kept, coding);
       }
-      const { send } = setup(() => new Response("x", { headers: { "content-encoding": "BR, x-gzip" } }));
-      t.equal((await send("/v1/x")).headers.get("content-encoding"), null);
     },
   },
   {

@@ -19,7 +19,9 @@ function counted(options = {}) {
 /** A Response as `fetch` may give it, but as nobody may make one. */
 function odd(more) {
   const response = new Response("odd");
-  for (const [name, value] of Object.entries(more)) Object.defineProperty(response, name, { value });
+  for (const [name, value] of Object.entries(more)) {
+    Object.defineProperty(response, name, { value });
+  }
   return response;
 }
 
