@@ -2,6 +2,11 @@
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
+/** Lets two turns of the event loop pass: all that has reached this process is heard of then. */
+export async function turns() {
+  for (let left = 2; left > 0; left -= 1) await new Promise((done) => setImmediate(done));
+}
+
 /** Waits for `promise`, and fails after `ms` with a message that says what was awaited. */
 export async function within(ms, what, promise) {
   let timer;
