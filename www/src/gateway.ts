@@ -215,5 +215,9 @@ function failed(name: string, error: unknown, request: Request): Response {
     return refuse(499, "client_gone", "the client went away before there was an answer");
   }
   const text = error instanceof Error ? error.message : String(error);
+  // What `fetch` cannot send at all, such as CONNECT, or a GET with a body.
+  if (error instanceof TypeError) {
+    return refuse(501, "not_supported", `${request.method} cannot be forwarded as it is: ${text}`);
+  }
   return refuse(502, "upstream_failed", `provider "${name}" could not be asked: ${text}`);
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { connect, createServer } from "node:net";
 import { after, before, test } from "node:test";
 
-import { CHAT, RawRequest, chat } from "../lib/client.mjs";
+import { CHAT, chat, RawRequest, send } from "../lib/client.mjs";
 import { RUNTIME } from "../lib/process.mjs";
 import { startGateway, startSimulator } from "../lib/servers.mjs";
 
@@ -72,6 +72,12 @@ async function whileHeld(provider, act) {
   }
   await gateway.rest(provider, 5_000);
 }
+
+test(`${RUNTIME}: a method that fetch cannot send is 501, and no fault of the provider`, async () => {
+  const { status, headers, body } = await send(`${gateway.url}/slow/v1/models`, { method: "TRACE" });
+  const response = new Response(body, { status, headers });
+  assert.match(await refusal(response, 501, "not_supported"), /TRACE/);
+});
 
 test(`${RUNTIME}: an unknown provider is 404 and names those that exist`, async () => {
   const message = await refusal(await chat(`${gateway.url}/nobody`), 404, "unknown_provider");
