@@ -186,9 +186,9 @@ export default [
       await clock.advance(59);
       t.equal(inUse(), 1, "200 ms from the content, whatever pings came");
       await clock.advance(1);
-      await text;
       t.equal(inUse(), 0);
       t.equal(ended(), ["stall"]);
+      await text;
     },
   },
   {
