@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{Ready, ready};
 use std::time::Duration;
 
-use edgepool::{AcquireError, Factory, Lease, OptionsError, Pool, Stats};
+use edgepool::{AcquireError, Factory, Lease, NoJob, OptionsError, Pool, Stats, Tried};
 use js_sys::Promise;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
@@ -32,9 +32,15 @@ impl Factory for Places {
     type Connection = Place;
     type Error = Infallible;
     type Create = Ready<Result<Place, Infallible>>;
+    type Check = NoJob<Tried<Place, Infallible>>;
+    type Reset = NoJob<Tried<Place, Infallible>>;
+    type Close = NoJob<()>;
 
     fn create(&self) -> Self::Create {
         ready(Ok(Place))
+    }
+    fn checks(&self) -> bool {
+        false
     }
 }
 
@@ -55,7 +61,8 @@ impl FetchClient {
     ///
     /// `max` is 0.
     pub fn new(max: u32, acquire_timeout: Duration) -> Result<Self, OptionsError> {
-        let pool = Pool::builder(Places, JsClock).max(max).acquire_timeout(acquire_timeout);
+        let pool =
+            Pool::builder(Places, JsClock).max(max).min_idle(0).acquire_timeout(acquire_timeout);
         Ok(Self { pool: pool.build()? })
     }
 

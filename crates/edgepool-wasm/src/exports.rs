@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use edgepool::ledger::{Acquired, Claim, Ledger, Options, Refused};
+use edgepool::ledger::{Acquired, Ask, Claim, Ledger, Options, Refused};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::pools::{self, Entry, FAILED_A_WAITER};
@@ -36,12 +36,12 @@ pub fn pool_open(
     edge: u32,
 ) -> i32 {
     let options = Options {
-        max,
         max_waiting,
         offer_timeout: pools::duration(offer_timeout),
         lease_ttl: pools::duration(lease_ttl),
         close_timeout: pools::duration(close_timeout),
         create_timeout: pools::duration(create_timeout),
+        ..Options::new(max)
     };
     match Ledger::new(options) {
         Ok(ledger) => pools::insert(Entry::new(ledger, edge != 0)) as i32,
@@ -71,11 +71,14 @@ pub fn try_acquire(pool: u32) -> f64 {
 /// `-16 - key` of the waiter, or -1 (the queue is full) or -2 (closed).
 #[wasm_bindgen]
 pub fn acquire(pool: u32, deadline: f64) -> f64 {
-    pools::with(pool, CLOSED, |entry| match entry.ledger.acquire(pools::time(deadline)) {
-        Ok(Acquired::Leased(slot)) => pools::pack_slot(slot),
-        Ok(Acquired::Waiting(waiter)) => WAITER_BASE - pools::pack_waiter(waiter),
-        Err(Refused::QueueFull) => QUEUE_FULL,
-        Err(Refused::Closed) => CLOSED,
+    pools::with(pool, CLOSED, |entry| {
+        match entry.ledger.acquire(Ask::until(pools::time(deadline))) {
+            Ok(Acquired::Leased(slot)) => pools::pack_slot(slot),
+            Ok(Acquired::Waiting(waiter)) => WAITER_BASE - pools::pack_waiter(waiter),
+            Err(Refused::Closed) => CLOSED,
+            // No export asks for several, or sets a breaker.
+            Err(Refused::QueueFull | Refused::TooMany | Refused::Unavailable(_)) => QUEUE_FULL,
+        }
     })
 }
 

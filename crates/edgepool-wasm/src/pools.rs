@@ -76,9 +76,13 @@ impl Entry {
                 _ => return None,
             },
             Effect::Create { slot } => (KIND_CREATE, slot.index, pack_slot(slot)),
-            Effect::Close { slot } => (KIND_CLOSE, slot.index, pack_slot(slot)),
-            // The caller finds out when its creation settles.
-            Effect::AbandonCreate { .. } => return None,
+            Effect::Close { slot, .. } => (KIND_CLOSE, slot.index, pack_slot(slot)),
+            // The caller finds out when its job settles. The others belong to options that the
+            // exports do not set.
+            Effect::Abandon { .. }
+            | Effect::Check { .. }
+            | Effect::LongHold { .. }
+            | Effect::Drained => return None,
         };
         Some(Told { kind, index, key })
     }
@@ -90,7 +94,8 @@ const fn end_kind(end: End) -> u32 {
         End::Closed => KIND_CLOSED,
         End::CreateFailed => KIND_CREATE_FAILED,
         End::CreateTimedOut => KIND_CREATE_TIMED_OUT,
-        End::Missed => KIND_MISSED,
+        // No export changes `max` or asks for several, so nobody ends as needing too many.
+        End::Missed | End::TooMany => KIND_MISSED,
     }
 }
 

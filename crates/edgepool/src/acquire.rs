@@ -1,16 +1,19 @@
 //! The wait for a connection.
 
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::creations::Failure;
+use crate::alarm::Alarms;
 use crate::error::AcquireError;
+use crate::events::Event;
+use crate::jobs::Seat;
 use crate::lease::Lease;
-use crate::ledger::{End, Refused, WaiterKey};
-use crate::shared::{Shared, Standing, State, When};
+use crate::ledger::{Ask, Priority, WaiterKey};
+use crate::shared::{Asked, Granted, Shared, Standing, When, guarded};
 use crate::{Clock, Factory, Time};
 
 /// The future of [`Pool::acquire`](crate::Pool::acquire).
@@ -18,167 +21,84 @@ use crate::{Clock, Factory, Time};
 /// # Cancel safety
 ///
 /// Dropping it leaves the queue. A connection that was offered to it goes to the next caller, and a
-/// creation that it started goes on and serves whoever is first by then: nothing is lost but the
-/// place in the queue.
+/// creation or a check that it began goes on and serves whoever is first by then: nothing is lost
+/// but the place in the queue.
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire<'a, F: Factory, C: Clock> {
     shared: &'a Arc<Shared<F, C>>,
-    timeout: Option<Duration>,
     progress: Progress<C::Alarm>,
 }
 
+// Whoever awaits it moves it about, so it is small: what belongs to the wait stands in the pool.
 enum Progress<A> {
-    Start,
-    Waiting(Wait<A>),
+    Start(Wish),
+    Waiting { key: WaiterKey, alarm: Alarms<A> },
     Done,
 }
 
-struct Wait<A> {
-    key: WaiterKey,
-    since: Time,
-    deadline: Time,
-    /// The alarm that is set, and for when.
-    alarm: Option<(Time, Pin<Box<A>>)>,
+/// What a caller asks for before it is in the queue.
+#[derive(Clone, Copy)]
+struct Wish {
+    /// How long it waits, in nanoseconds; the greatest is for ever.
+    patience: u64,
+    at: &'static Location<'static>,
+    need: u16,
+    priority: Priority,
 }
 
-type Outcome<F, C> = Result<Lease<F, C>, AcquireError<<F as Factory>::Error>>;
+type Outcome<T, F> = Result<T, AcquireError<<F as Factory>::Error>>;
+
+/// Tells a time-out in whole nanoseconds; the greatest is for ever.
+pub(crate) fn patience(timeout: Option<Duration>) -> u64 {
+    timeout.map_or(u64::MAX, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
 
 impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
-    pub(crate) const fn new(shared: &'a Arc<Shared<F, C>>, timeout: Option<Duration>) -> Self {
-        Self { shared, timeout, progress: Progress::Start }
+    #[inline(always)]
+    pub(crate) const fn new(
+        shared: &'a Arc<Shared<F, C>>,
+        need: u16,
+        at: &'static Location<'static>,
+        patience: u64,
+    ) -> Self {
+        let wish = Wish { patience, at, need, priority: Priority::Normal };
+        Self { shared, progress: Progress::Start(wish) }
     }
 
     /// Waits at most this long, from the first poll on, instead of the pool's acquire timeout;
     /// `None` waits for ever. Zero takes what is idle or can be made at once.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.timeout = timeout.into();
+        if let Progress::Start(wish) = &mut self.progress {
+            wish.patience = patience(timeout.into());
+        }
         self
     }
 
-    fn start(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<F, C>> {
-        if let Some(leased) = self.shared.step(State::try_acquire) {
-            return Poll::Ready(Ok(Lease::new(self.shared, leased)));
+    /// Sets the class of the caller in the queue; [`Priority::Normal`] unless it is set.
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        if let Progress::Start(wish) = &mut self.progress {
+            wish.priority = priority;
         }
-        let timeout = self.timeout;
-        let (now, mut since, mut deadline) = (self.shared.clock.now(), Time::ZERO, Time::NEVER);
-        let asked = self.shared.step_at(now, |state| {
-            // The clock may have stepped back, and the ledger's time does not: counted from what
-            // the clock tells, the caller's time might be over before it begins.
-            since = state.ledger.now();
-            deadline = timeout.map_or(Time::NEVER, |timeout| since.saturating_add(timeout));
-            state.acquire(deadline)
-        });
-        match asked {
-            Ok(Standing::Waiting(key, _)) => {
-                self.progress = Progress::Waiting(Wait { key, since, deadline, alarm: None });
-                self.wait(When::AsTold, cx)
-            }
-            Ok(Standing::Leased(leased)) => Poll::Ready(Ok(Lease::new(self.shared, leased))),
-            Ok(_) => unreachable!("a wait does not end as it begins"),
-            Err(Refused::Closed) => Poll::Ready(Err(AcquireError::Closed)),
-            Err(Refused::QueueFull) => {
-                let max_waiting = self.shared.lock().ledger.options().max_waiting;
-                Poll::Ready(Err(AcquireError::QueueFull { max_waiting }))
-            }
+        self
+    }
+
+    /// Everything but the case in which a connection is idle. The outcome goes to a place of its
+    /// own: if both cases shared the caller's, the common one would be copied through memory.
+    #[cold]
+    #[inline(never)]
+    fn poll_slowly(&mut self, cx: &mut Context<'_>, out: &mut Option<Outcome<Lease<F, C>, F>>) {
+        if let Poll::Ready(outcome) = self.poll_granted(cx) {
+            *out = Some(outcome.map(|granted| Lease::new(self.shared, granted.first)));
         }
     }
 
-    /// Goes round until there is an outcome, or nothing to do before the next wake.
-    fn wait(&mut self, mut when: When, cx: &mut Context<'_>) -> Poll<Outcome<F, C>> {
-        let shared = self.shared;
-        loop {
-            let Progress::Waiting(wait) = &mut self.progress else {
-                unreachable!("only a waiting caller waits");
-            };
-            shared.drive(wait.key, when, cx);
-            let waker = cx.waker().clone();
-            let (standing, unneeded) =
-                shared.step_when(when, |state| state.claim(wait.key, wait.deadline, waker));
-            drop(unneeded);
-            match standing {
-                Standing::Wanted => {}
-                Standing::Leased(leased) => {
-                    self.leave();
-                    return Poll::Ready(Ok(Lease::new(shared, leased)));
-                }
-                Standing::Ended(end, failure) => {
-                    let error = self.error(end, failure);
-                    self.leave();
-                    return Poll::Ready(Err(error));
-                }
-                Standing::Waiting(_, until) => {
-                    if wait.poll_alarm(&shared.clock, until, cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                    when = When::Now;
-                }
-            }
-        }
-    }
-
-    fn error(&self, end: End, failure: Option<Failure<F::Error>>) -> AcquireError<F::Error> {
-        match (end, failure) {
-            (End::TimedOut, _) => self.timed_out(),
-            (End::Closed, _) => AcquireError::Closed,
-            (End::Missed, _) => AcquireError::Missed,
-            (End::CreateTimedOut, _) => AcquireError::CreateTimedOut,
-            (End::CreateFailed, Some(Failure::Error(error))) => AcquireError::CreateFailed(error),
-            (End::CreateFailed, _) => AcquireError::CreatePanicked,
-        }
-    }
-
-    fn timed_out(&self) -> AcquireError<F::Error> {
-        let state = self.shared.lock();
-        let (now, pool) = (state.ledger.now(), state.ledger.gauges());
-        drop(state);
-        let waited = match &self.progress {
-            Progress::Waiting(wait) => now.saturating_since(wait.since),
-            Progress::Start | Progress::Done => Duration::ZERO,
-        };
-        AcquireError::TimedOut { waited, pool }
-    }
-
-    /// Ends the wait on this side. The ledger has forgotten it; if the creations want a turn,
-    /// another waiter must see to it.
-    fn leave(&mut self) {
-        if let Progress::Waiting(wait) = std::mem::replace(&mut self.progress, Progress::Done) {
-            self.shared.lock().creations.leave(wait.key);
-            self.shared.wake_driver();
-        }
-    }
-}
-
-impl<A: Future<Output = ()>> Wait<A> {
-    /// Sees to it that the caller is polled at `until`; ready if that has come.
-    fn poll_alarm<C: Clock<Alarm = A>>(
-        &mut self,
-        clock: &C,
-        until: Time,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        if until == Time::NEVER {
-            self.alarm = None;
-            return Poll::Pending;
-        }
-        if self.alarm.as_ref().is_none_or(|(at, _)| *at != until) {
-            self.alarm = Some((until, Box::pin(clock.alarm(until))));
-        }
-        let Some((_, alarm)) = &mut self.alarm else { return Poll::Pending };
-        let polled = alarm.as_mut().poll(cx);
-        if polled.is_ready() {
-            self.alarm = None;
-        }
-        polled
-    }
-}
-
-impl<F: Factory, C: Clock> Future for Acquire<'_, F, C> {
-    type Output = Outcome<F, C>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll_granted(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<Granted<F>, F>> {
         let polled = match self.progress {
-            Progress::Start => self.start(cx),
-            Progress::Waiting(_) => self.wait(When::Now, cx),
+            Progress::Start(wish) => match self.start(wish) {
+                Some(outcome) => Poll::Ready(outcome),
+                None => self.wait(When::AsTold, Some(cx.waker().clone()), cx),
+            },
+            Progress::Waiting { .. } => self.wait(When::Now, None, cx),
             Progress::Done => panic!("an acquire future was polled after it had completed"),
         };
         if polled.is_ready() {
@@ -186,15 +106,185 @@ impl<F: Factory, C: Clock> Future for Acquire<'_, F, C> {
         }
         polled
     }
+
+    /// Begins: with what is made at once, or in the queue.
+    fn start(&mut self, wish: Wish) -> Option<Outcome<Granted<F>, F>> {
+        let at = self.shared.settings.keeps_callers().then_some(wish.at);
+        let left = match wish.need {
+            1 => match self.shared.create_directly(wish.at) {
+                Ok(leased) => return Some(Ok(Granted::at_once(leased))),
+                Err(left) => left,
+            },
+            _ => None,
+        };
+        let started = self.join(wish, at);
+        if let Some((slot, outcome)) = left {
+            self.shared.end_job(slot, When::AsTold, outcome);
+        }
+        // Whoever came meanwhile counts on the creation, and this caller will not poll it.
+        if started.is_some() {
+            self.shared.wake_driver();
+        }
+        started
+    }
+
+    /// Joins the queue, unless that is over at once.
+    fn join(
+        &mut self,
+        wish: Wish,
+        at: Option<&'static Location<'static>>,
+    ) -> Option<Outcome<Granted<F>, F>> {
+        let shared = self.shared;
+        let Wish { patience, need, priority, .. } = wish;
+        let asked = shared.step_now(|state| {
+            // The clock may have stepped back, and the ledger's time does not: counted from what
+            // the clock tells, the caller's time might be over before it begins.
+            let deadline = match patience {
+                u64::MAX => Time::NEVER,
+                nanos => state.ledger.now().saturating_add(Duration::from_nanos(nanos)),
+            };
+            state.acquire(Ask { deadline, priority, need }, at)
+        });
+        match asked {
+            Ok(Asked::Granted(granted)) => Some(Ok(granted)),
+            Ok(Asked::Waiting(key)) => {
+                self.progress = Progress::Waiting { key, alarm: Alarms::none() };
+                guarded(|| shared.factory.observe(&Event::Queued(key)));
+                None
+            }
+            Err(error) => {
+                guarded(|| shared.factory.observe(&Event::Refused));
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// Goes round until there is an outcome, or nothing to do before the next wake.
+    fn wait(
+        &mut self,
+        mut when: When,
+        mut waker: Option<Waker>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<Granted<F>, F>> {
+        let shared = self.shared;
+        let Progress::Waiting { key, alarm } = &mut self.progress else {
+            unreachable!("only a waiting caller waits");
+        };
+        let seat = Seat::Waiter(*key);
+        let mut drove = false;
+        loop {
+            let (standing, parting) =
+                shared.step_when(when, |state| state.claim(*key, &mut waker, cx.waker(), drove));
+            parting.settle();
+            match standing {
+                Standing::Granted(granted) => {
+                    if let Some((waited, at)) = granted.slow(&shared.settings) {
+                        let event = Event::SlowAcquire { waited, at };
+                        guarded(|| shared.factory.observe(&event));
+                    }
+                    return Poll::Ready(Ok(granted));
+                }
+                Standing::Ended(error) => return Poll::Ready(Err(error)),
+                Standing::WakerWanted => {
+                    guarded(|| drop(waker.take()));
+                    waker = Some(cx.waker().clone());
+                    shared.move_seat(seat, cx);
+                }
+                Standing::TurnWanted => drove |= shared.drive(seat, when, cx),
+                Standing::Waiting(until) => {
+                    drop(waker.take());
+                    if alarm.poll(&shared.clock, until, cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    when = When::Now;
+                }
+            }
+        }
+    }
+}
+
+impl<F: Factory, C: Clock> Future for Acquire<'_, F, C> {
+    type Output = Outcome<Lease<F, C>, F>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Progress::Start(wish) = self.progress
+            && let Some(leased) = self.shared.try_acquire(wish.at)
+        {
+            self.progress = Progress::Done;
+            return Poll::Ready(Ok(Lease::new(self.shared, leased)));
+        }
+        let mut outcome = None;
+        self.poll_slowly(cx, &mut outcome);
+        match outcome {
+            Some(outcome) => Poll::Ready(outcome),
+            None => Poll::Pending,
+        }
+    }
 }
 
 impl<F: Factory, C: Clock> Drop for Acquire<'_, F, C> {
+    #[inline]
     fn drop(&mut self) {
-        if let Progress::Waiting(wait) = &self.progress {
-            let key = wait.key;
-            let unneeded = self.shared.step(|state| state.cancel(key));
-            drop(unneeded);
-            self.leave();
+        if let Progress::Waiting { key, .. } = self.progress {
+            give_up(self.shared, key);
         }
+    }
+}
+
+#[cold]
+fn give_up<F: Factory, C: Clock>(shared: &Shared<F, C>, key: WaiterKey) {
+    let (was_pending, parting, unneeded) = shared.step(|state| state.cancel(key));
+    parting.settle();
+    guarded(|| drop(unneeded));
+    if was_pending {
+        guarded(|| shared.factory.observe(&Event::Cancelled(key)));
+    }
+}
+
+impl<F: Factory, C: Clock> std::fmt::Debug for Acquire<'_, F, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let progress = match &self.progress {
+            Progress::Start(_) => "not begun",
+            Progress::Waiting { .. } => "waiting",
+            Progress::Done => "done",
+        };
+        f.debug_tuple("Acquire").field(&progress).finish()
+    }
+}
+
+/// The future of [`Pool::acquire_many`](crate::Pool::acquire_many).
+///
+/// # Cancel safety
+///
+/// As that of [`Acquire`]: what was set aside for it goes to the next callers.
+#[must_use = "futures do nothing unless polled"]
+#[derive(Debug)]
+pub struct AcquireMany<'a, F: Factory, C: Clock>(pub(crate) Acquire<'a, F, C>);
+
+impl<F: Factory, C: Clock> AcquireMany<'_, F, C> {
+    /// As [`Acquire::timeout`].
+    pub fn timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        Self(self.0.timeout(timeout))
+    }
+
+    /// As [`Acquire::priority`].
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        if let Progress::Start(wish) = &mut self.0.progress {
+            wish.priority = priority;
+        }
+        self
+    }
+}
+
+impl<F: Factory, C: Clock> Future for AcquireMany<'_, F, C> {
+    type Output = Outcome<Vec<Lease<F, C>>, F>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let shared = self.0.shared;
+        self.0.poll_granted(cx).map_ok(|granted| {
+            let Granted { first, more, .. } = granted;
+            std::iter::once(first).chain(more).map(|leased| Lease::new(shared, leased)).collect()
+        })
     }
 }

@@ -1,27 +1,101 @@
-//! A runtime-agnostic pool of connections, for native programs and for wasm at the edge.
+//! A pool of connections for Rust, on native programs and on wasm at the edge, under any executor.
 //!
-//! A [`Pool`] shares few connections among many callers, in the order in which they come. It is
-//! given two things and needs nothing else: a [`Factory`] that makes connections, and a [`Clock`]
-//! that tells the time. There is no background task and no executor of its own; whoever waits does
-//! what is to be done. On a simulated clock a timeout of half a minute is tested in microseconds.
+//! A [`Pool`] shares few connections among many callers, in the order in which they come. It bounds
+//! how many there are and how many callers wait; it checks, resets, replaces and closes
+//! connections; and it loses none, however its callers' futures end. It is given a [`Factory`] that
+//! makes connections and a [`Clock`] that tells the time, and needs nothing else: no executor, no
+//! background task, no thread. Whoever waits does what is to be done.
 //!
 //! ```
-//! use std::convert::Infallible;
+//! use std::time::Duration;
 //!
 //! use edgepool::{Pool, StdClock, factory_fn};
 //!
-//! # futures::executor::block_on(async {
-//! let factory = factory_fn(async || Ok::<_, Infallible>(String::from("a connection")));
-//! let pool = Pool::builder(factory, StdClock).max(2).build()?;
+//! # struct Connection { open: bool }
+//! # impl Connection {
+//! #     async fn connect(_: &str) -> Result<Self, Refused> { Ok(Self { open: true }) }
+//! #     async fn ping(&mut self) -> Result<(), Refused> { Ok(()) }
+//! #     fn forget_transaction(&mut self) {}
+//! #     async fn say_goodbye(mut self) { self.open = false }
+//! #     async fn query(&mut self, _: &str) -> Result<u32, Refused> { Ok(1) }
+//! # }
+//! # #[derive(Debug)] struct Refused;
+//! # impl std::fmt::Display for Refused {
+//! #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("no") }
+//! # }
+//! # impl std::error::Error for Refused {}
+//! let factory = factory_fn(async || Connection::connect("db.example:5432").await)
+//!     // Before it is lent after a while without use: is it still good?
+//!     .check(async |mut connection| match connection.ping().await {
+//!         Ok(()) => Ok(connection),
+//!         Err(error) => Err((connection, error)),
+//!     })
+//!     // As it comes back: clean it for the next caller.
+//!     .reset_sync(|connection| {
+//!         connection.forget_transaction();
+//!         Ok(())
+//!     })
+//!     // As it leaves the pool.
+//!     .close(async |connection| connection.say_goodbye().await);
 //!
-//! let lease = pool.acquire().await?;
-//! assert_eq!(lease.len(), 12); // a lease derefs to its connection
+//! let pool = Pool::builder(factory, StdClock)
+//!     .max(8)
+//!     .acquire_timeout(Duration::from_secs(2))
+//!     .build()?;
+//!
+//! # futures::executor::block_on(async {
+//! let mut lease = pool.acquire().await?; // a lease derefs to its connection,
+//! lease.query("select 1").await?;
 //! drop(lease); // and gives it back when it is dropped
 //!
-//! assert_eq!(pool.stats().gauges.idle, 1);
+//! pool.drain(Duration::from_secs(5)).await?; // closes the pool, and waits until it is empty
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! # }).unwrap();
+//! # Ok::<_, edgepool::OptionsError>(())
 //! ```
+//!
+//! The [`guide`] says what happens when callers are cancelled, factories panic or fail, times pass;
+//! how sizes, health, fairness and priorities work; and how a pool is driven, observed and tested.
+//!
+//! # Options
+//!
+//! | option | default | what it sets |
+//! |---|---|---|
+//! | [`max`](Builder::max) | 20 | the most connections at once |
+//! | [`min_idle`](Builder::min_idle) | 2, or `max` if that is less | connections kept ready |
+//! | [`max_waiting`](Builder::max_waiting) | 1,000 | the most callers queued |
+//! | [`max_uses`](Builder::max_uses) | none | how often a connection is lent |
+//! | [`reuse`](Builder::reuse) | the last used first | which idle connection is lent |
+//! | [`acquire_timeout`](Builder::acquire_timeout) | 30 s | how long a caller waits |
+//! | [`create_timeout`](Builder::create_timeout) | 10 s | how long a creation takes |
+//! | [`check_timeout`](Builder::check_timeout) | 5 s | how long a check takes |
+//! | [`reset_timeout`](Builder::reset_timeout) | 5 s | how long a reset takes |
+//! | [`close_timeout`](Builder::close_timeout) | 5 s | how long a closing takes |
+//! | [`offer_timeout`](Builder::offer_timeout) | none | how long a connection is kept for a caller that was woken |
+//! | [`idle_timeout`](Builder::idle_timeout) | 300 s, or the lifetime if that is less | how long a connection stays unused |
+//! | [`max_lifetime`](Builder::max_lifetime) | 1,800 s | how old a connection is lent |
+//! | [`lifetime_jitter`](Builder::lifetime_jitter) | 10 % | how much earlier it may leave |
+//! | [`check_on_acquire`](Builder::check_on_acquire) | if it was idle for 1 s | when a connection is checked before it is lent |
+//! | [`check_interval`](Builder::check_interval) | 30 s, or the lifetime if that is less | how often an idle one is checked |
+//! | [`max_checks`](Builder::max_checks) | 1 | how many of those checks at once |
+//! | [`backoff`](Builder::backoff) | 100 ms, doubling to 30 s | how long creations wait after one failed |
+//! | [`breaker`](Builder::breaker) | 5 | after how many failures callers are refused |
+//! | [`ageing`](Builder::ageing) | 5 s | the wait that is worth one class of priority |
+//! | [`seed`](Builder::seed) | 0 | what jitter is drawn from |
+//! | [`wait_times`](Builder::wait_times) | yes | whether waits are measured |
+//! | [`hold_times`](Builder::hold_times) | no | whether the time that leases are out is measured |
+//! | [`capture_holders`](Builder::capture_holders) | no | whether it is kept where leases were acquired |
+//! | [`slow_acquire`](Builder::slow_acquire) | 1 s | which wait is told as slow |
+//! | [`long_hold`](Builder::long_hold) | none | which lease is told as held for long |
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `openmetrics` | [`Stats`] as text for Prometheus: `edgepool::openmetrics` |
+//! | `tracing` | events for logs: `edgepool::TracingObserver` |
 //!
 //! # How it is built
 //!
@@ -29,28 +103,53 @@
 //! thin asynchronous shell with one lock, under which no code runs but the ledger's: wakers,
 //! factories, clocks and the `Drop` of connections are called after it is released, so any of them
 //! may use the pool.
-//!
-//! A creation belongs to the pool, not to the caller whose need started it. It is polled by whoever
-//! waits, and its connection goes to whoever is first by then, so a caller that gives up wastes
-//! nothing. While nobody waits, a creation that was begun stands still.
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod alarm;
+mod attend;
+mod boxed;
+mod builder;
 mod clock;
-mod creations;
 mod error;
+mod events;
 mod factory;
+mod factory_fn;
+pub mod guide;
+mod histogram;
+mod jobs;
 mod lease;
 pub mod ledger;
+mod observed;
+#[cfg(feature = "openmetrics")]
+pub mod openmetrics;
+mod operate;
 mod pool;
 mod shared;
+mod stats;
+mod sync;
+mod telling;
+#[cfg(feature = "tracing")]
+mod trace;
+mod turn;
 
-pub use acquire::Acquire;
+pub use acquire::{Acquire, AcquireMany};
+pub use attend::Driver;
+pub use boxed::{BoxFactory, LocalBoxFactory, boxed, boxed_local};
+pub use builder::{Builder, CheckOnAcquire, UNBOUNDED};
 pub use clock::{Clock, Time};
 #[cfg(not(target_family = "wasm"))]
 pub use clock::{StdAlarm, StdClock};
-pub use error::AcquireError;
-pub use factory::{Factory, FactoryFn, factory_fn};
-pub use lease::Lease;
-pub use ledger::OptionsError;
-pub use pool::{Builder, Pool, Stats};
+pub use error::{AcquireError, DrainError, Failure, Holder, Phase, TimedOut, WarmUpError};
+pub use events::{About, Event, Observer};
+pub use factory::{Begun, Factory, NoJob, Tried};
+pub use factory_fn::{Async, FactoryFn, Finish, Nothing, Sync, Try, factory_fn};
+pub use histogram::Histogram;
+pub use lease::{Lease, MappedLease, Release};
+pub use ledger::{Backoff, Info, OptionsError, Priority, Reuse};
+pub use observed::Observed;
+pub use operate::{Drain, WarmUp, WarmUpProgress};
+pub use pool::Pool;
+pub use stats::{PoolState, Stats};
+#[cfg(feature = "tracing")]
+pub use trace::TracingObserver;

@@ -1,19 +1,26 @@
-//! The pool, and how it is set up.
+//! The pool.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::acquire::Acquire;
+use crate::acquire::{Acquire, AcquireMany};
+use crate::attend::{Attendant, Driver};
+use crate::builder::Builder;
+use crate::error::Holder;
 use crate::lease::Lease;
-use crate::ledger::{Counters, Gauges, Ledger, Options, OptionsError, Violation};
+use crate::ledger::{Info, OptionsError, SlotKey, Violation};
+use crate::operate::{Drain, WarmUp};
 use crate::shared::Shared;
-use crate::{Clock, Factory};
+use crate::stats::{PoolState, Stats};
+use crate::{Clock, Factory, Time};
 
 /// A pool of connections. Clones share it; when the last is dropped, the pool closes.
 ///
 /// It needs no executor and no background task: callers that wait do what is to be done. A panic in
-/// a factory, a waker or a connection's `Drop` ends there, and the pool stays as usable as before.
+/// a factory, a hook, an observer, a waker or a connection's `Drop` ends there, and the pool stays
+/// as usable as before.
 pub struct Pool<F: Factory, C: Clock> {
     shared: Arc<Shared<F, C>>,
     handle: Arc<Handle<F, C>>,
@@ -24,22 +31,19 @@ struct Handle<F: Factory, C: Clock>(Arc<Shared<F, C>>);
 
 impl<F: Factory, C: Clock> Drop for Handle<F, C> {
     fn drop(&mut self) {
-        close(&self.0);
+        self.0.step_now(|state| state.ledger.close());
     }
 }
 
+/// Callers.
 impl<F: Factory, C: Clock> Pool<F, C> {
     /// Starts to set a pool up.
     pub const fn builder(factory: F, clock: C) -> Builder<F, C> {
-        Builder {
-            factory,
-            clock,
-            max: 20,
-            max_waiting: 1_000,
-            acquire_timeout: Some(Duration::from_secs(30)),
-            create_timeout: Some(Duration::from_secs(10)),
-            offer_timeout: None,
-        }
+        Builder::new(factory, clock)
+    }
+
+    pub(crate) fn over(shared: Arc<Shared<F, C>>) -> Self {
+        Self { handle: Arc::new(Handle(Arc::clone(&shared))), shared }
     }
 
     /// Acquires a connection: an idle one, or else a new one or the next that is released, in the
@@ -47,40 +51,242 @@ impl<F: Factory, C: Clock> Pool<F, C> {
     ///
     /// # Errors
     ///
-    /// The acquire timeout passed, the queue is full, the pool is closed, or a creation failed
-    /// while this caller stood first.
+    /// The acquire timeout passed, the queue is full, the pool is closed, or a creation failed that
+    /// this caller depended on.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses the place in the queue and nothing else; see [`Acquire`].
+    #[track_caller]
+    #[inline]
     pub fn acquire(&self) -> Acquire<'_, F, C> {
-        Acquire::new(&self.shared, self.shared.acquire_timeout)
+        Acquire::new(&self.shared, 1, Location::caller(), self.shared.settings.patience)
+    }
+
+    /// Acquires `n` connections at once. It waits in the queue like any caller; at its head it
+    /// gathers what comes until it has all, so two callers that need several cannot hold each other
+    /// up.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and at once if `n` is 0 or more than `max`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses the place in the queue and nothing else.
+    #[track_caller]
+    pub fn acquire_many(&self, n: u16) -> AcquireMany<'_, F, C> {
+        let patience = self.shared.settings.patience;
+        AcquireMany(Acquire::new(&self.shared, n, Location::caller(), patience))
     }
 
     /// Acquires an idle connection if there is one and nobody waits for it. It never waits and
     /// creates nothing.
+    ///
+    /// If the next idle connection is to be checked first, a check that is a call is made; one that
+    /// takes time is begun, and there is no connection.
+    #[track_caller]
+    #[inline]
     pub fn try_acquire(&self) -> Option<Lease<F, C>> {
-        let leased = self.shared.step(|state| state.try_acquire())?;
-        Some(Lease::new(&self.shared, leased))
+        if let Some(leased) = self.shared.try_acquire(Location::caller()) {
+            return Some(Lease::new(&self.shared, leased));
+        }
+        self.try_again(Location::caller())
     }
 
-    /// Tells how the pool stands and what it has done, both at one instant.
-    pub fn stats(&self) -> Stats {
-        self.shared.step(|state| Stats {
-            gauges: state.ledger.gauges(),
-            counters: state.ledger.counters(),
-        })
+    /// Tries again as long as that finds idle connections which a call showed to be bad or good.
+    #[cold]
+    #[inline(never)]
+    fn try_again(&self, at: &'static Location<'static>) -> Option<Lease<F, C>> {
+        let settled = |shared: &Shared<F, C>| {
+            let state = shared.lock();
+            let gauges = state.ledger.gauges();
+            (gauges.idle > 0 && gauges.checking == 0 && !state.ledger.is_paused())
+                .then(|| state.ledger.counters().checks)
+        };
+        let mut checks = None;
+        loop {
+            let now = settled(&self.shared)?;
+            if checks.replace(now) == Some(now) {
+                return None;
+            }
+            if let Some(leased) = self.shared.try_acquire(at) {
+                return Some(Lease::new(&self.shared, leased));
+            }
+        }
+    }
+}
+
+/// Operators.
+impl<F: Factory, C: Clock> Pool<F, C> {
+    /// Makes connections until there are `n`, ahead of need. The future gives how many were made.
+    ///
+    /// # Errors
+    ///
+    /// Some could not be made; the error tells how each attempt failed. Attempts are not repeated.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future begins no further creation; those under way go on.
+    pub fn warm_up(&self, n: u32) -> WarmUp<F, C> {
+        WarmUp::new(Arc::clone(&self.shared), n)
+    }
+
+    /// Changes `max`. What is idle beyond it is closed at once, and what is out beyond it leaves as
+    /// it comes back. Callers that need more than that at once end with
+    /// [`TooMany`](crate::AcquireError::TooMany).
+    ///
+    /// # Errors
+    ///
+    /// `max` is 0, or less than `min_idle`; nothing is changed then.
+    pub fn resize(&self, max: u32) -> Result<(), OptionsError> {
+        self.shared.step_now(|state| state.ledger.resize(max))
+    }
+
+    /// Changes how many connections are kept ready.
+    ///
+    /// # Errors
+    ///
+    /// It is more than `max`; nothing is changed then.
+    pub fn set_min_idle(&self, min_idle: u32) -> Result<(), OptionsError> {
+        self.shared.step_now(|state| state.ledger.set_min_idle(min_idle))
+    }
+
+    /// Lends nothing and makes nothing until [`resume`](Self::resume); callers queue, and their
+    /// time passes. Leases, offers and jobs that were begun go on.
+    pub fn pause(&self) {
+        self.shared.step_now(|state| state.ledger.pause());
+    }
+
+    /// Lends and makes again.
+    pub fn resume(&self) {
+        self.shared.step_now(|state| state.ledger.resume());
+    }
+
+    /// Keeps those of the idle connections that `keep` says yes to, and closes the others; returns
+    /// how many it closed. Meanwhile nobody is lent any of them.
+    ///
+    /// # Panics
+    ///
+    /// If `keep` does. The connection that it was called with is closed then, and the others are
+    /// kept.
+    pub fn retain(&self, mut keep: impl FnMut(&mut F::Connection, &Info) -> bool) -> usize {
+        let looked_at = self.shared.step_now(|state| {
+            let mut taken = Vec::new();
+            while let Some(slot) = state.ledger.look_at_idle() {
+                let info = state.ledger.info(slot).expect("it was just taken out");
+                taken.push((slot, state.take_connection(slot.index), info));
+            }
+            taken
+        });
+        let (mut closed, mut panic) = (0, None);
+        for (slot, mut connection, info) in looked_at {
+            let kept = panic.is_some() || {
+                let asked = catch_unwind(AssertUnwindSafe(|| keep(&mut connection, &info)));
+                asked.unwrap_or_else(|payload| {
+                    panic = Some(payload);
+                    false
+                })
+            };
+            closed += usize::from(!kept);
+            self.put_back(slot, connection, kept);
+        }
+        if let Some(payload) = panic {
+            resume_unwind(payload);
+        }
+        closed
+    }
+
+    fn put_back(&self, slot: SlotKey, connection: F::Connection, kept: bool) {
+        self.shared.step(|state| {
+            state.take_in_tried(slot, Some(connection), |ledger| ledger.looked_at(slot, kept))
+        });
+    }
+
+    /// Sees to it that no connection is lent from now on that was made, or begun to be made, before,
+    /// as after a change of credentials: what is idle is closed, and what is out leaves as it comes
+    /// back. A connection that was offered to a caller already stays with it.
+    pub fn invalidate_all(&self) {
+        self.shared.step_now(|state| state.ledger.invalidate_all());
     }
 
     /// Closes the pool: waiting callers fail at once, so do later ones, and idle connections are
-    /// dropped. Leases stay good; their connections are dropped as they come back.
+    /// closed. Leases stay good; their connections are closed as they come back.
     pub fn close(&self) {
-        close(&self.shared);
+        self.shared.step_now(|state| state.ledger.close());
+    }
+
+    /// Closes the pool, and waits until every connection is closed, at most for `timeout`; `None`
+    /// is for ever.
+    ///
+    /// # Errors
+    ///
+    /// The time passed; the error names the leases that are still out, and since when.
+    ///
+    /// # Cancel safety
+    ///
+    /// The pool is closed by the call. Dropping the future only does not wait.
+    pub fn drain(&self, timeout: impl Into<Option<Duration>>) -> Drain<F, C> {
+        self.close();
+        Drain::new(Arc::clone(&self.shared), timeout.into())
+    }
+}
+
+/// Those who keep the pool going.
+impl<F: Factory, C: Clock> Pool<F, C> {
+    /// Polls the pool's jobs, fills it up to `min_idle`, and settles what is due when it is due.
+    ///
+    /// No pool needs it: without it, jobs are polled by those who wait, and what is overdue is
+    /// settled by the next operation. With it, connections are checked, retired and replaced while
+    /// nobody is there. The future ends when the pool is closed and empty, and does not keep the
+    /// pool open.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing but promptness.
+    pub fn driver(&self) -> Driver<F, C> {
+        Driver { attendant: Attendant::new(Arc::clone(&self.shared)), filled: false }
+    }
+
+    /// Settles what is due, and polls each job that can go on once. For those who cannot run a
+    /// [`driver`](Self::driver): an alarm, a loop of their own.
+    pub fn tick(&self) {
+        self.shared.step_now(|state| state.ledger.fill());
+        self.shared.drive_once();
+    }
+
+    /// Returns when [`tick`](Self::tick) should be called next, if there is anything to come. It
+    /// may be early.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.shared.step(|state| state.ledger.next_deadline())
+    }
+}
+
+/// Getters.
+impl<F: Factory, C: Clock> Pool<F, C> {
+    /// Tells how the pool stands and what it has done, all at one instant.
+    pub fn stats(&self) -> Stats {
+        self.shared.step(|state| Stats::of(&state.ledger))
+    }
+
+    /// Tells in which part of its life the pool is.
+    pub fn state(&self) -> PoolState {
+        PoolState::of(&self.shared.lock().ledger)
+    }
+
+    /// Returns the leases that are out, the longest held first.
+    pub fn holders(&self) -> Vec<Holder> {
+        self.shared.step(|state| state.oldest_holders(usize::MAX))
     }
 
     /// Tells whether the pool is closed.
     pub fn is_closed(&self) -> bool {
         self.shared.lock().ledger.is_closed()
+    }
+
+    /// Tells whether the pool is paused.
+    pub fn is_paused(&self) -> bool {
+        self.shared.lock().ledger.is_paused()
     }
 
     /// Checks the invariants of the pool's books; for tests, as it looks at every entry.
@@ -93,14 +299,6 @@ impl<F: Factory, C: Clock> Pool<F, C> {
     }
 }
 
-fn close<F: Factory, C: Clock>(shared: &Shared<F, C>) {
-    let creations = shared.step(|state| {
-        state.ledger.close();
-        state.creations.clear()
-    });
-    drop(creations);
-}
-
 impl<F: Factory, C: Clock> Clone for Pool<F, C> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), handle: Arc::clone(&self.handle) }
@@ -111,82 +309,5 @@ impl<F: Factory, C: Clock> fmt::Debug for Pool<F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gauges = self.shared.lock().ledger.gauges();
         f.debug_struct("Pool").field("gauges", &gauges).finish_non_exhaustive()
-    }
-}
-
-/// How a pool stands and what it has done, at one instant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// How things stand.
-    pub gauges: Gauges,
-    /// What has happened so far.
-    pub counters: Counters,
-}
-
-/// Sets a [`Pool`] up.
-#[derive(Clone, Debug)]
-#[must_use = "a builder makes nothing until `build`"]
-pub struct Builder<F, C> {
-    factory: F,
-    clock: C,
-    max: u32,
-    max_waiting: u32,
-    acquire_timeout: Option<Duration>,
-    create_timeout: Option<Duration>,
-    offer_timeout: Option<Duration>,
-}
-
-impl<F: Factory, C: Clock> Builder<F, C> {
-    /// Sets the most connections at once, those being created or dropped among them. Default 20.
-    pub const fn max(mut self, max: u32) -> Self {
-        self.max = max;
-        self
-    }
-
-    /// Sets the most callers queued beyond those for whom a connection is being created; further
-    /// ones are refused. Default 1,000.
-    pub const fn max_waiting(mut self, max_waiting: u32) -> Self {
-        self.max_waiting = max_waiting;
-        self
-    }
-
-    /// Sets how long a caller waits unless it says otherwise; `None` is for ever, zero takes what
-    /// is idle or can be made at once. Default 30 s.
-    pub fn acquire_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.acquire_timeout = timeout.into();
-        self
-    }
-
-    /// Sets how long a creation may take before it is given up; `None` is for ever. Default 10 s.
-    pub fn create_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.create_timeout = timeout.into();
-        self
-    }
-
-    /// Sets how long a connection is kept for a waiting caller that was woken and is not polled.
-    /// Then the next one is offered it; the late one keeps its place, and ends as
-    /// [`Missed`](crate::AcquireError::Missed) the third time. `None`, the default, is for ever: a
-    /// busy executor polls late, and an offer that passes on helps nobody there. Set it if acquire
-    /// futures may be kept without being polled, as by a `select` that is not dropped.
-    pub fn offer_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.offer_timeout = timeout.into();
-        self
-    }
-
-    /// Makes the pool, with no connection yet.
-    ///
-    /// # Errors
-    ///
-    /// An option is out of its range; the error names it.
-    pub fn build(self) -> Result<Pool<F, C>, OptionsError> {
-        let ledger = Ledger::new(Options {
-            max_waiting: self.max_waiting,
-            create_timeout: self.create_timeout,
-            offer_timeout: self.offer_timeout,
-            ..Options::new(self.max)
-        })?;
-        let shared = Shared::new(self.factory, self.clock, ledger, self.acquire_timeout);
-        let shared = Arc::new(shared);
-        Ok(Pool { handle: Arc::new(Handle(Arc::clone(&shared))), shared })
     }
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::rc::Rc;
 
-use edgepool::{Acquire, Factory, FactoryFn, Lease, Pool, Stats, StdClock};
+use edgepool::{Acquire, Factory, FactoryFn, Lease, NoJob, Pool, Stats, StdClock, Tried};
 
 /// Makes plain values: everything crosses threads.
 struct Shared;
@@ -13,6 +13,9 @@ impl Factory for Shared {
     type Connection = u32;
     type Error = Infallible;
     type Create = Ready<Result<u32, Infallible>>;
+    type Check = NoJob<Tried<u32, Infallible>>;
+    type Reset = NoJob<Tried<u32, Infallible>>;
+    type Close = NoJob<()>;
 
     fn create(&self) -> Self::Create {
         ready(Ok(1))
@@ -26,6 +29,9 @@ impl Factory for Local {
     type Connection = Rc<u32>;
     type Error = Infallible;
     type Create = Ready<Result<Rc<u32>, Infallible>>;
+    type Check = NoJob<Tried<Rc<u32>, Infallible>>;
+    type Reset = NoJob<Tried<Rc<u32>, Infallible>>;
+    type Close = NoJob<()>;
 
     fn create(&self) -> Self::Create {
         ready(Ok(Rc::new(1)))

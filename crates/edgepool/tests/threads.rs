@@ -92,7 +92,8 @@ fn the_std_clock_wakes_a_waiter_at_its_deadline() {
     let pool = Pool::builder(factory, StdClock).max(1).build().unwrap();
     let _held = block_on(pool.acquire()).unwrap();
     let waited = block_on(pool.acquire().timeout(Duration::from_millis(20))).unwrap_err();
-    let AcquireError::TimedOut { waited, pool } = waited else { panic!("{waited:?}") };
+    let AcquireError::TimedOut(timed_out) = waited else { panic!("{waited:?}") };
+    let (waited, pool) = (timed_out.waited, timed_out.pool);
     assert!(waited >= Duration::from_millis(20), "it waited {waited:?}");
     assert_eq!((pool.in_use, pool.waiting), (1, 0));
 }

@@ -21,7 +21,8 @@ impl Clock for StdClock {
     type Alarm = StdAlarm;
 
     fn now(&self) -> Time {
-        Time::ZERO.saturating_add(origin().elapsed())
+        let elapsed = origin().elapsed();
+        Time::from_nanos(elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos()))
     }
 
     fn alarm(&self, at: Time) -> StdAlarm {

@@ -7,7 +7,7 @@ use slab::Slab;
 pub(super) const NIL: u32 = u32::MAX;
 
 /// The links that an entry carries. An entry is in at most one list at a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Links {
     prev: u32,
     next: u32,
@@ -26,7 +26,7 @@ pub(super) trait Linked {
 }
 
 /// The ends and the length of a list; the entries live in the slab that each call is given.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct List {
     head: u32,
     tail: u32,
@@ -42,10 +42,6 @@ impl List {
         self.len
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     pub(super) fn front(&self) -> Option<u32> {
         (self.head != NIL).then_some(self.head)
     }
@@ -55,7 +51,7 @@ impl List {
         (next != NIL).then_some(next)
     }
 
-    // The two at the end are the whole of the idle list's work, and do no more than they must.
+    #[inline(always)]
     pub(super) fn push_back<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
         *store[index as usize].links_mut() = Links { prev: self.tail, next: NIL };
         match std::mem::replace(&mut self.tail, index) {
@@ -70,18 +66,34 @@ impl List {
         self.link(store, prev, index, at);
     }
 
+    #[inline(always)]
     pub(super) fn pop_back<T: Linked>(&mut self, store: &mut Slab<T>) -> Option<u32> {
         if self.tail == NIL {
             return None;
         }
+        // The links of an entry that is in no list are nobody's: they are set when it joins one.
         let last = self.tail;
-        self.tail = std::mem::replace(store[last as usize].links_mut(), Links::new()).prev;
+        self.tail = store[last as usize].links().prev;
         match self.tail {
             NIL => self.head = NIL,
             prev => store[prev as usize].links_mut().next = NIL,
         }
         self.len -= 1;
         Some(last)
+    }
+
+    pub(super) fn pop_front<T: Linked>(&mut self, store: &mut Slab<T>) -> Option<u32> {
+        let first = self.front()?;
+        self.remove(store, first);
+        Some(first)
+    }
+
+    pub(super) fn push_front<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
+        self.link(store, NIL, index, self.head);
+    }
+
+    pub(super) fn back(&self) -> Option<u32> {
+        (self.tail != NIL).then_some(self.tail)
     }
 
     pub(super) fn remove<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
@@ -113,5 +125,36 @@ impl List {
             _ => store[next as usize].links_mut().prev = index,
         }
         self.len += 1;
+    }
+}
+
+/// Entries in a row, the one that came last first. It is all that a waiter needs to hold what is
+/// set aside for it, and a third of a [`List`].
+#[derive(Clone, Debug)]
+pub(super) struct Chain {
+    head: u32,
+}
+
+impl Chain {
+    pub(super) const fn new() -> Self {
+        Self { head: NIL }
+    }
+
+    pub(super) fn front(&self) -> Option<u32> {
+        (self.head != NIL).then_some(self.head)
+    }
+
+    pub(super) fn push<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
+        store[index as usize].links_mut().next = std::mem::replace(&mut self.head, index);
+    }
+
+    pub(super) fn pop<T: Linked>(&mut self, store: &mut Slab<T>) -> Option<u32> {
+        let first = self.front()?;
+        self.head = std::mem::replace(store[first as usize].links_mut(), Links::new()).next;
+        Some(first)
+    }
+
+    pub(super) fn iter<'a, T: Linked>(&self, store: &'a Slab<T>) -> impl Iterator<Item = u32> + 'a {
+        std::iter::successors(self.front(), |&index| List::next(store, index))
     }
 }

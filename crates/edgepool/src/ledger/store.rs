@@ -1,11 +1,15 @@
 //! The entries that the ledger keeps, and where each is reached from.
 
+use std::time::Duration;
+
 use slab::Slab;
 
-use super::End;
+use super::answers::{Ask, End};
 use super::keys::{SlotKey, WaiterKey};
-use super::list::{Linked, Links, NIL};
+use super::list::{Chain, Linked, Links, NIL};
+use super::queue::Priority;
 use super::timers::Target;
+use crate::Time;
 
 /// What a place in the pool is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,10 +18,14 @@ pub(super) enum SlotState {
     Creating,
     /// In the idle list.
     Idle,
-    /// Set aside for the waiter with this index.
+    /// Being checked by the shell.
+    Checking,
+    /// In the chain of the waiter with this index.
     Offered(u32),
     /// Held by a caller.
     Leased,
+    /// Came back, and is being reset by the shell.
+    Resetting,
     /// The lease's time to live passed: never lent again, and being closed by the shell.
     Retired,
     /// Being closed by the shell.
@@ -25,7 +33,7 @@ pub(super) enum SlotState {
 }
 
 /// How many kinds of [`SlotState`] there are.
-pub(super) const SLOT_STATES: usize = 6;
+pub(super) const SLOT_STATES: usize = 8;
 
 impl SlotState {
     /// The place of this state's count in a dense table.
@@ -33,21 +41,86 @@ impl SlotState {
         match self {
             Self::Creating => 0,
             Self::Idle => 1,
-            Self::Offered(_) => 2,
-            Self::Leased => 3,
-            Self::Retired => 4,
-            Self::Closing => 5,
+            Self::Checking => 2,
+            Self::Offered(_) => 3,
+            Self::Leased => 4,
+            Self::Resetting => 5,
+            Self::Retired => 6,
+            Self::Closing => 7,
         }
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Slot {
     pub(super) generation: u32,
     pub(super) state: SlotState,
     links: Links,
-    /// The position of this slot's one timer in the heap, or `NIL`.
+    /// The position in the heap of the timer of the state that it is in, or `NIL`.
     pub(super) timer: u32,
+    /// The position in the heap of its [`Target::Care`], or `NIL`.
+    pub(super) care: u32,
+    /// Which invalidation it was made after.
+    pub(super) epoch: u32,
+    /// Nothing was done with the connection since it was made or checked.
+    pub(super) fresh: bool,
+    /// It is idle, and about to be replaced for its age.
+    pub(super) renewing: bool,
+    /// It is being checked for [`check_interval`](super::Options::check_interval).
+    pub(super) swept: bool,
+    /// The number of the connection.
+    pub(super) id: u64,
+    /// When it was made; while it is being made, since when.
+    pub(super) born: Time,
+    /// When it is too old to be lent.
+    pub(super) expires: Time,
+    /// While it is lent, since when; else when it was made or came back last.
+    pub(super) since: Time,
+    /// While it is lent, what `since` was before.
+    pub(super) unused_since: Time,
+    /// When it was made or checked.
+    pub(super) checked: Time,
+    pub(super) uses: u64,
+    pub(super) waited: Duration,
+}
+
+impl Slot {
+    const fn new(generation: u32, state: SlotState, epoch: u32) -> Self {
+        Self {
+            generation,
+            state,
+            links: Links::new(),
+            timer: NIL,
+            care: NIL,
+            epoch,
+            fresh: true,
+            renewing: false,
+            swept: false,
+            id: 0,
+            born: Time::ZERO,
+            expires: Time::NEVER,
+            since: Time::ZERO,
+            unused_since: Time::ZERO,
+            checked: Time::ZERO,
+            uses: 0,
+            waited: Duration::ZERO,
+        }
+    }
+}
+
+impl Slot {
+    /// When an idle connection was known to be good: made, returned or checked.
+    pub(super) fn good(&self) -> Time {
+        self.since.max(self.checked)
+    }
+
+    /// When it came back last, if it did.
+    pub(super) fn last_used(&self) -> Option<Time> {
+        match self.state {
+            SlotState::Leased => (self.uses > 1).then_some(self.unused_since),
+            _ => (self.uses > 0).then_some(self.since),
+        }
+    }
 }
 
 impl Linked for Slot {
@@ -64,23 +137,38 @@ impl Linked for Slot {
 pub(super) enum WaiterState {
     /// In the queue.
     Queued,
-    /// The slot with this index is set aside for it.
-    Offered(u32),
-    /// It has ended and was told so by an effect; the entry stays until its owner lets go.
-    Ended(End),
+    /// All that it needs is set aside for it.
+    Offered,
+    /// It has ended and was told so by an effect; the entry stays until its owner lets go. So many
+    /// were to be served before it.
+    Ended(End, u16),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiter {
     pub(super) generation: u32,
     pub(super) state: WaiterState,
+    pub(super) priority: Priority,
     /// How many offers it let pass.
     pub(super) missed: u8,
+    /// How many connections it needs, and how many of those are set aside for it.
+    pub(super) need: u16,
+    pub(super) have: u16,
+    /// Those that are set aside for it.
+    pub(super) offered: Chain,
     links: Links,
     /// The position of its deadline in the heap, or `NIL`.
     pub(super) timer: u32,
-    /// The order of arrival; the queue is sorted by it.
+    /// The order of arrival; a class of the queue is sorted by it.
     pub(super) arrival: u64,
+    /// When it came.
+    pub(super) since: Time,
+}
+
+impl Waiter {
+    pub(super) const fn missing(&self) -> u16 {
+        self.need - self.have
+    }
 }
 
 impl Linked for Waiter {
@@ -93,7 +181,7 @@ impl Linked for Waiter {
 }
 
 /// All entries. Generations and arrivals come from two counters that only go up.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Store {
     pub(super) slots: Slab<Slot>,
     pub(super) waiters: Slab<Waiter>,
@@ -108,22 +196,26 @@ impl Store {
         self.generation
     }
 
-    pub(super) fn insert_slot(&mut self, state: SlotState) -> u32 {
-        let generation = self.next_generation();
-        let slot = Slot { generation, state, links: Links::new(), timer: NIL };
+    pub(super) fn insert_slot(&mut self, state: SlotState, epoch: u32) -> u32 {
+        let slot = Slot::new(self.next_generation(), state, epoch);
         index_of(self.slots.insert(slot))
     }
 
-    pub(super) fn insert_waiter(&mut self) -> u32 {
+    pub(super) fn insert_waiter(&mut self, ask: &Ask, since: Time) -> u32 {
         let generation = self.next_generation();
         self.arrivals += 1;
         let waiter = Waiter {
             generation,
             state: WaiterState::Queued,
+            priority: ask.priority,
             missed: 0,
+            need: ask.need,
+            have: 0,
+            offered: Chain::new(),
             links: Links::new(),
             timer: NIL,
             arrival: self.arrivals,
+            since,
         };
         index_of(self.waiters.insert(waiter))
     }
@@ -166,6 +258,7 @@ impl Store {
     pub(super) fn timer_mut(&mut self, target: Target) -> &mut u32 {
         match target {
             Target::Slot(index) => &mut self.slot_mut(index).timer,
+            Target::Care(index) => &mut self.slot_mut(index).care,
             Target::Waiter(index) => &mut self.waiter_mut(index).timer,
         }
     }

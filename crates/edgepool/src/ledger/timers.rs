@@ -1,4 +1,4 @@
-//! Deadlines: at most one for each slot and each waiter, in a binary heap that knows where each
+//! Deadlines: at most two for each slot and one for each waiter, in a binary heap that knows where each
 //! stands, so that setting and clearing one is O(log n).
 
 use super::list::NIL;
@@ -8,11 +8,16 @@ use crate::Time;
 /// Whose timer it is. What it means follows from the state that the entry is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
+    /// The time that a slot may spend in the state that it is in.
     Slot(u32),
+    /// The next look at a slot that is idle or lent: at its age, its idleness, its health. It may
+    /// come early, and is then set anew, so that using a connection sets no timer.
+    Care(u32),
+    /// A waiter's deadline.
     Waiter(u32),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Timers {
     heap: Vec<(Time, Target)>,
 }
@@ -34,6 +39,14 @@ impl Timers {
             let last = self.heap.len();
             self.heap.push((at, target));
             self.rise(store, last);
+        }
+    }
+
+    /// Sets the target's deadline unless it has an earlier one.
+    pub(super) fn hasten(&mut self, store: &mut Store, target: Target, at: Time) {
+        let position = *store.timer_mut(target);
+        if position == NIL || self.heap[position as usize].0 > at {
+            self.set(store, target, at);
         }
     }
 
@@ -61,9 +74,21 @@ impl Timers {
         Some(target)
     }
 
+    /// The deadline at a position that an entry tells.
+    pub(super) fn at(&self, position: u32) -> Option<Time> {
+        self.heap.get(position as usize).map(|&(at, _)| at)
+    }
+
     /// The heap, each deadline after its parent, for the invariants.
     pub(super) fn heap(&self) -> &[(Time, Target)] {
         &self.heap
+    }
+
+    /// Orders the deadlines by time, and those of one time by `rank`, for the search of all states.
+    #[cfg(test)]
+    pub(super) fn arrange(&mut self, store: &mut Store, rank: impl Fn(Target) -> usize) {
+        self.heap.sort_by_key(|&(at, target)| (at, rank(target)));
+        (0..self.heap.len()).for_each(|position| self.settle(store, position));
     }
 
     fn rise(&mut self, store: &mut Store, mut position: usize) -> usize {

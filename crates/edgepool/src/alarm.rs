@@ -1,0 +1,39 @@
+//! The one alarm of a future that may have to wake at another time than it thought.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::{Clock, Time};
+
+/// The alarm that is set, and for when, if there is one. Boxed, so that a future which waits
+/// without a time-out is small.
+pub(crate) struct Alarms<A>(Option<Box<(Time, Pin<Box<A>>)>>);
+
+impl<A: Future<Output = ()>> Alarms<A> {
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Sees to it that the caller is polled at `until`; ready if that has come.
+    pub(crate) fn poll<C: Clock<Alarm = A>>(
+        &mut self,
+        clock: &C,
+        until: Time,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if until == Time::NEVER {
+            self.0 = None;
+            return Poll::Pending;
+        }
+        if self.0.as_ref().is_none_or(|set| set.0 != until) {
+            self.0 = Some(Box::new((until, Box::pin(clock.alarm(until)))));
+        }
+        let Some(set) = &mut self.0 else { return Poll::Pending };
+        let polled = set.1.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}

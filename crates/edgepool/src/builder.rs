@@ -1,0 +1,331 @@
+//! How a pool is set up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::acquire::patience;
+use crate::ledger::{Backoff, Ledger, Options, OptionsError, Reuse};
+use crate::pool::Pool;
+use crate::shared::{Settings, Shared};
+use crate::{Clock, Factory};
+
+/// The size of a pool, or of its queue, that has no bound. It is a choice, never a default.
+pub const UNBOUNDED: u32 = u32::MAX;
+
+/// When an idle connection is checked before it is lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CheckOnAcquire {
+    /// Never.
+    Never,
+    /// Each time, but when it was made or checked since it was used last.
+    Always,
+    /// When it was not used, made or checked for so long; zero is [`Always`](Self::Always).
+    IdleFor(Duration),
+}
+
+/// Sets a [`Pool`] up.
+///
+/// Times of `None` are for ever or never, as each option says; a time of zero is an error where it
+/// would pass before anyone could act. Which options contradict each other is checked by
+/// [`build`](Self::build), once all are set. The [front page](crate#options) has them in a table.
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes nothing until `build`"]
+pub struct Builder<F, C> {
+    factory: F,
+    clock: C,
+    options: Options,
+    min_idle: Option<u32>,
+    idle_timeout: Option<Option<Duration>>,
+    check_interval: Option<Option<Duration>>,
+    check_on_acquire: CheckOnAcquire,
+    settings: Settings,
+}
+
+const MIN_IDLE: u32 = 2;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The times and sizes that a pool has unless it is told others, where they are not the ledger's.
+const fn defaults() -> Options {
+    let mut options = Options::new(20);
+    options.create_timeout = Some(Duration::from_secs(10));
+    options.check_timeout = Some(Duration::from_secs(5));
+    options.reset_timeout = Some(Duration::from_secs(5));
+    options.close_timeout = Some(Duration::from_secs(5));
+    options.max_lifetime = Some(Duration::from_secs(1_800));
+    options.backoff =
+        Some(Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(30) });
+    options.breaker = Some(5);
+    options.wait_times = true;
+    options
+}
+
+impl<F, C> Builder<F, C> {
+    pub(crate) const fn new(factory: F, clock: C) -> Self {
+        Self {
+            factory,
+            clock,
+            options: defaults(),
+            min_idle: None,
+            idle_timeout: None,
+            check_interval: None,
+            check_on_acquire: CheckOnAcquire::IdleFor(Duration::from_secs(1)),
+            settings: Settings {
+                patience: 30_000_000_000,
+                slow_acquire: Some(Duration::from_secs(1)),
+                capture_holders: false,
+                times_creations: true,
+            },
+        }
+    }
+}
+
+/// Sizes.
+impl<F: Factory, C: Clock> Builder<F, C> {
+    /// Sets the most connections at once, those being made, checked, reset or closed among them; at
+    /// least 1; [`UNBOUNDED`] is possible. Default: 20.
+    pub const fn max(mut self, max: u32) -> Self {
+        self.options.max = max;
+        self
+    }
+
+    /// Sets how many connections are kept ready beyond those that callers wait for, from the first
+    /// acquire on, or from the beginning of a [`driver`](Pool::driver); at most `max`. The idle
+    /// timeout leaves them alone, and those that become too old are replaced before they leave, if
+    /// there is room. Default: 2, or `max` if that is less.
+    pub const fn min_idle(mut self, min_idle: u32) -> Self {
+        self.min_idle = Some(min_idle);
+        self
+    }
+
+    /// Sets the most callers queued beyond those for whom a connection is idle, being made or being
+    /// checked; further ones are refused. [`UNBOUNDED`] is possible. Default: 1,000.
+    pub const fn max_waiting(mut self, max_waiting: u32) -> Self {
+        self.options.max_waiting = max_waiting;
+        self
+    }
+
+    /// Sets in which order idle connections are lent. Default: the last used first.
+    pub const fn reuse(mut self, reuse: Reuse) -> Self {
+        self.options.reuse = reuse;
+        self
+    }
+
+    /// Sets how often a connection is lent before it is retired; `None` is without limit. Default:
+    /// none.
+    pub fn max_uses(mut self, uses: impl Into<Option<u64>>) -> Self {
+        self.options.max_uses = uses.into();
+        self
+    }
+}
+
+/// Times.
+impl<F: Factory, C: Clock> Builder<F, C> {
+    /// Sets how long a caller waits unless it says otherwise; `None` is for ever, zero takes what
+    /// is idle or can be made at once. Default: 30 s.
+    pub fn acquire_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.patience = patience(timeout.into());
+        self
+    }
+
+    /// Sets how long a creation may take before it is given up; `None` is for ever. Default: 10 s.
+    pub fn create_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.create_timeout = timeout.into();
+        self
+    }
+
+    /// Sets how long a check may take before it counts as failed; `None` is for ever. Default: 5 s.
+    pub fn check_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.check_timeout = timeout.into();
+        self
+    }
+
+    /// Sets how long a reset may take before it counts as failed; `None` is for ever. Default: 5 s.
+    pub fn reset_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.reset_timeout = timeout.into();
+        self
+    }
+
+    /// Sets how long a closing may take before it is given up; until then it counts against `max`.
+    /// `None` is for ever. Default: 5 s.
+    pub fn close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.close_timeout = timeout.into();
+        self
+    }
+
+    /// Sets how long a connection stays idle that `min_idle` does not need; `None` is for ever. At
+    /// most the lifetime. Default: 300 s, or the lifetime if that is less.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.idle_timeout = Some(timeout.into());
+        self
+    }
+
+    /// Sets how long after its creation a connection is lent for the last time; `None` is for ever.
+    /// One that is out then leaves when it comes back. Default: 1,800 s.
+    pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.options.max_lifetime = lifetime.into();
+        self
+    }
+
+    /// Sets how much earlier a connection may be retired for its age, in percent of its lifetime,
+    /// drawn at its birth, so that those made together do not leave together. Default: 10 %.
+    pub const fn lifetime_jitter(mut self, percent: u8) -> Self {
+        self.options.lifetime_jitter = percent;
+        self
+    }
+
+    /// Sets how long a connection is kept for a waiting caller that was woken and is not polled.
+    /// Then the next one is offered it; the late one keeps its place, and ends as
+    /// [`Missed`](crate::AcquireError::Missed) the third time. `None` is for ever: a busy executor
+    /// polls late, and an offer that passes on helps nobody there. Set it if acquire futures may be
+    /// kept without being polled, as by a `select` that is not dropped. Default: none.
+    pub fn offer_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.offer_timeout = timeout.into();
+        self
+    }
+}
+
+/// Health, failures and order.
+impl<F: Factory, C: Clock> Builder<F, C> {
+    /// Sets when an idle connection is checked before it is lent. Default: if it was idle for 1 s.
+    /// Factories [without a check](Factory::checks) are not asked.
+    ///
+    /// A check goes on when the caller is gone that it was begun for; its connection goes to the
+    /// next one. A connection that was just made is not checked, so a check that never passes
+    /// cannot make creations spin.
+    pub const fn check_on_acquire(mut self, when: CheckOnAcquire) -> Self {
+        self.check_on_acquire = when;
+        self
+    }
+
+    /// Sets after how long without use, creation or check an idle connection is checked, which also
+    /// keeps it alive; `None` never. At most the lifetime. It happens at the next operation after
+    /// that time, or in time with a [`driver`](Pool::driver). Default: 30 s, or the lifetime if that
+    /// is less.
+    pub fn check_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.check_interval = Some(interval.into());
+        self
+    }
+
+    /// Sets how many checks the interval has under way at once; at least 1. Default: 1.
+    pub const fn max_checks(mut self, max_checks: u32) -> Self {
+        self.options.max_checks = max_checks;
+        self
+    }
+
+    /// Sets how long creations wait after a failure; `None` tries at once for each waiting caller,
+    /// and for `min_idle` not before one of those has succeeded.
+    /// Without a back-off there is no breaker either. Default: 100 ms, doubling to 30 s.
+    pub fn backoff(mut self, backoff: impl Into<Option<Backoff>>) -> Self {
+        self.options.backoff = backoff.into();
+        if self.options.backoff.is_none() {
+            self.options.breaker = None;
+        }
+        self
+    }
+
+    /// Sets after how many failures in a row only one creation at a time is tried, after each
+    /// back-off, and callers for whom nothing else could come are refused in between as
+    /// [`Unavailable`](crate::AcquireError::Unavailable); `None` never. Default: 5.
+    pub fn breaker(mut self, failures: impl Into<Option<u32>>) -> Self {
+        self.options.breaker = failures.into();
+        self
+    }
+
+    /// Sets the wait that counts as much as one class of [`Priority`](crate::Priority); `None`
+    /// serves higher classes first however long the others wait. Default: 5 s.
+    pub fn ageing(mut self, step: impl Into<Option<Duration>>) -> Self {
+        self.options.ageing = step.into();
+        self
+    }
+
+    /// Sets what chance is drawn from: the jitter of lifetimes and back-offs. Processes that should
+    /// not do alike want different ones. Default: 0.
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.options.seed = seed;
+        self
+    }
+}
+
+/// What is measured and told.
+impl<F: Factory, C: Clock> Builder<F, C> {
+    /// Sets whether [`Stats::waits`](crate::Stats::waits) is kept, which reads the clock when a
+    /// caller that waited is served. It is kept in any case unless `slow_acquire` is `None`.
+    /// Default: yes.
+    pub const fn wait_times(mut self, keep: bool) -> Self {
+        self.options.wait_times = keep;
+        self
+    }
+
+    /// Sets whether [`Stats::holds`](crate::Stats::holds) is kept, which reads the clock at each
+    /// acquire and release. Default: no.
+    pub const fn hold_times(mut self, keep: bool) -> Self {
+        self.options.hold_times = keep;
+        self
+    }
+
+    /// Sets whether it is kept where each lease was acquired, and since when exactly, so that
+    /// errors and [`holders`](Pool::holders) name it. It reads the clock at each acquire and
+    /// release. Default: no.
+    pub const fn capture_holders(mut self, keep: bool) -> Self {
+        self.settings.capture_holders = keep;
+        self
+    }
+
+    /// Sets the wait after which an acquire is told as
+    /// [`SlowAcquire`](crate::Event::SlowAcquire); `None` never. Default: 1 s.
+    pub fn slow_acquire(mut self, wait: impl Into<Option<Duration>>) -> Self {
+        self.settings.slow_acquire = wait.into();
+        self
+    }
+
+    /// Sets how long a lease is out before it is told as [`LongHold`](crate::Event::LongHold), at
+    /// the next operation or by a [`driver`](Pool::driver); `None` never. Default: none.
+    pub fn long_hold(mut self, hold: impl Into<Option<Duration>>) -> Self {
+        self.options.long_hold = hold.into();
+        self
+    }
+
+    /// Makes the pool, with no connection yet.
+    ///
+    /// # Errors
+    ///
+    /// An option is out of its range, or contradicts another; the error names it, and what is
+    /// accepted.
+    pub fn build(self) -> Result<Pool<F, C>, OptionsError> {
+        let options = self.resolve();
+        let ledger = Ledger::new(options)?;
+        let times_creations = options.create_timeout.is_some();
+        let settings = Settings { times_creations, ..self.settings };
+        let shared = Shared::new(self.factory, self.clock, ledger, settings);
+        Ok(Pool::over(Arc::new(shared)))
+    }
+
+    /// Sets what depends on several options.
+    fn resolve(&self) -> Options {
+        let mut options = self.options;
+        let within_life = |time: Duration| match options.max_lifetime {
+            Some(lifetime) => time.min(lifetime),
+            None => time,
+        };
+        options.min_idle = self.min_idle.unwrap_or_else(|| MIN_IDLE.min(options.max));
+        options.idle_timeout = self.idle_timeout.unwrap_or_else(|| Some(within_life(IDLE_TIMEOUT)));
+        options.check_interval = None;
+        options.check_after = None;
+        if self.factory.checks() {
+            options.check_interval =
+                self.check_interval.unwrap_or_else(|| Some(within_life(CHECK_INTERVAL)));
+            options.check_after = match self.check_on_acquire {
+                CheckOnAcquire::Never => None,
+                CheckOnAcquire::Always => Some(Duration::ZERO),
+                CheckOnAcquire::IdleFor(idle) => Some(idle),
+            };
+        }
+        options.wait_times |= self.settings.slow_acquire.is_some();
+        options.hold_times |= self.settings.capture_holders;
+        options
+    }
+}
+
+#[cfg(test)]
+mod defaults;

@@ -1,0 +1,216 @@
+//! How a pool behaves, and how to use it well. There is nothing in here but this text.
+//!
+//! [Cancellation](#cancellation) · [Panics](#panics) · [Timeouts](#timeouts) · [Health](#health) ·
+//! [Sizes](#sizes) · [Fairness and priorities](#fairness-and-priorities) · [Failures](#failures) ·
+//! [Driving a pool](#driving-a-pool) · [Clocks](#clocks) · [Observing a pool](#observing-a-pool) ·
+//! [Edge and wasm](#edge-and-wasm) · [Testing](#testing)
+//!
+//! # Cancellation
+//!
+//! Every future of this crate may be dropped at any time, polled or not. What is lost then:
+//!
+//! | dropped | lost | goes on |
+//! |---|---|---|
+//! | [`Acquire`](crate::Acquire), [`AcquireMany`](crate::AcquireMany) | the place in the queue | the creation or check that it began; what was offered to it goes to the next caller |
+//! | [`Lease`](crate::Lease) | nothing: the connection is released | its reset |
+//! | [`Release`](crate::Release) | the outcome of the reset | the reset |
+//! | [`WarmUp`](crate::WarmUp) | the creations not begun yet | those under way |
+//! | [`Drain`](crate::Drain) | the wait | the closing of the pool |
+//! | [`Driver`](crate::Driver) | promptness | everything, driven by callers |
+//!
+//! That is because creations, checks, resets and closings belong to the pool and not to the caller
+//! whose need began them. A caller that is cancelled in the middle of a query has a connection in an
+//! unknown state, though, and its lease releases it all the same: check that in the reset, or
+//! [`discard`](crate::Lease::discard) the lease unless the query has ended.
+//!
+//! # Panics
+//!
+//! A panic in a factory, a hook, an observer, a waker or the `Drop` of a connection ends in the
+//! pool, after the panic hook has told of it. A creation that panics counts as failed, and its
+//! callers get [`CreatePanicked`](crate::AcquireError::CreatePanicked); a check or a reset that
+//! panics has lost its connection, and its place is free. Hooks and observers that panic change
+//! nothing. The one exception is the closure of [`retain`](crate::Pool::retain), whose panic reaches
+//! its caller.
+//!
+//! # Timeouts
+//!
+//! | time | when it passes |
+//! |---|---|
+//! | [`acquire_timeout`](crate::Builder::acquire_timeout), [`Acquire::timeout`](crate::Acquire::timeout) | the caller gets [`TimedOut`](crate::AcquireError::TimedOut), which says what it waited for, who was before it, and who held connections |
+//! | [`create_timeout`](crate::Builder::create_timeout) | the creation is dropped and counts as failed |
+//! | [`check_timeout`](crate::Builder::check_timeout), [`reset_timeout`](crate::Builder::reset_timeout) | the job is dropped, and the connection with it |
+//! | [`close_timeout`](crate::Builder::close_timeout) | the job is dropped, and the place is free |
+//! | [`offer_timeout`](crate::Builder::offer_timeout) | the next caller is offered the connection |
+//! | [`idle_timeout`](crate::Builder::idle_timeout) | the connection is closed, unless `min_idle` needs it |
+//! | [`max_lifetime`](crate::Builder::max_lifetime) | the connection is closed, once it is not lent |
+//!
+//! The caller's time covers all of its wait, a creation and a check included. A time-out of zero
+//! takes what is idle or made at once, and never waits. Between two operations nothing happens by
+//! itself: what is overdue is settled exactly, but at the next operation, unless somebody
+//! [drives](#driving-a-pool) the pool.
+//!
+//! # Health
+//!
+//! A connection is looked at
+//!
+//! - before it is lent, if it was idle for long enough
+//!   ([`check_on_acquire`](crate::Builder::check_on_acquire)): a bad one is closed and the next is
+//!   tried, so a caller only waits longer;
+//! - while it is idle ([`check_interval`](crate::Builder::check_interval)), which also keeps it
+//!   alive: a few at a time ([`max_checks`](crate::Builder::max_checks)), so that the others can be
+//!   lent meanwhile;
+//! - as it comes back, by the reset: one that cannot be cleaned is closed.
+//!
+//! A check that is a call rather than a future ([`check_sync`](crate::FactoryFn::check_sync)) costs
+//! no more than that. A connection that was just made is not checked, so that a check which never
+//! passes makes an error and no endless loop. Whoever finds a connection damaged while he has it
+//! says so with [`discard`](crate::Lease::discard), and after a change of credentials
+//! [`invalidate_all`](crate::Pool::invalidate_all) replaces them all.
+//!
+//! # Sizes
+//!
+//! `max` bounds connections in every state, those being made, checked, reset and closed among them.
+//! Connections are made when they are needed: there are as many creations under way as
+//!
+//! ```text
+//! callers' needs + min_idle - (idle + being checked + being reset)
+//! ```
+//!
+//! if there is room for them. So a burst of ten callers begins ten creations at once, and those that
+//! come late, because a lease came back first, stay as idle connections. `min_idle` counts from the
+//! first acquire on, or from the beginning of a driver; [`warm_up`](crate::Pool::warm_up) makes
+//! connections before.
+//!
+//! Idle connections beyond `min_idle` leave after the idle timeout. Those that `min_idle` needs stay
+//! until they are too old, and are replaced a little before. Each connection's lifetime is drawn at
+//! its birth from `max_lifetime` less up to `lifetime_jitter` of it, so that those made together do
+//! not leave together. With [`Reuse::Lifo`](crate::Reuse::Lifo) a quiet pool shrinks to what it
+//! needs; with [`Reuse::Fifo`](crate::Reuse::Fifo) all connections are kept in use.
+//!
+//! [`resize`](crate::Pool::resize) changes `max` at any time; what is out beyond it leaves as it comes
+//! back. [`UNBOUNDED`](crate::UNBOUNDED) is a choice for either size, and a bad one for a service
+//! that can be overloaded: a full queue is an early and honest no.
+//!
+//! # Fairness and priorities
+//!
+//! A connection that comes back is set aside for the caller that is first in the queue. It is not
+//! put up for a race, so whoever comes later cannot take it, and nobody starves. A caller that needs
+//! several ([`acquire_many`](crate::Pool::acquire_many)) gathers them at the head of the queue, and
+//! only there, so two of them cannot hold each other up.
+//!
+//! With priorities, the caller is first whose
+//!
+//! ```text
+//! arrival + ageing * classes below Urgent
+//! ```
+//!
+//! is the earliest: [`High`](crate::Priority::High) is one class below, `Normal` two, `Low` three.
+//! With the ageing of 5 s a normal caller is passed by urgent ones that come up to 10 s after it,
+//! and by none that come later: it waits longer, not for ever. Without ageing, higher classes are
+//! always first.
+//!
+//! ```
+//! # use edgepool::{Pool, Priority, StdClock, factory_fn};
+//! # let factory = factory_fn(async || Ok::<_, std::io::Error>(()));
+//! # let pool = Pool::builder(factory, StdClock).build()?;
+//! # futures::executor::block_on(async {
+//! let lease = pool.acquire().priority(Priority::High).await?;
+//! # drop(lease);
+//! # Ok::<_, edgepool::AcquireError<_>>(())
+//! # }).unwrap();
+//! # Ok::<_, edgepool::OptionsError>(())
+//! ```
+//!
+//! # Failures
+//!
+//! A creation that fails ends the wait of the first caller with
+//! [`CreateFailed`](crate::AcquireError::CreateFailed) and the factory's error; the others wait on
+//! for the next attempt, or for a lease to come back. If there is no connection that could come
+//! back, it ends every wait: nobody is kept waiting for what is known to be out of order.
+//!
+//! The next attempt is made after a random time: for the `n`-th failure in a row, between zero and
+//!
+//! ```text
+//! min(cap, base * 2^(n - 1))
+//! ```
+//!
+//! This is "full jitter", after Marc Brooker, "Exponential Backoff And Jitter" (2015): processes
+//! that failed together do not come back together. Give each a [`seed`](crate::Builder::seed) of
+//! its own for that.
+//!
+//! After as many failures as [`breaker`](crate::Builder::breaker) says, one creation at a time is
+//! tried. While none is, and there is no connection that could come back, callers are refused at
+//! once with [`Unavailable`](crate::AcquireError::Unavailable), which tells how long to stay away
+//! and how the last attempt failed. One success ends it all.
+//!
+//! # Driving a pool
+//!
+//! Jobs are futures, and somebody must poll them. Callers that wait do it for everybody, so a pool
+//! works under any executor and under none; while nobody waits, a reset or a closing that takes time
+//! stands still until somebody does, and idle connections are neither checked nor retired. If that
+//! matters, spawn a [`driver`](crate::Pool::driver), on any executor: it polls what is to be polled,
+//! sleeps until the next deadline, keeps `min_idle` up, and ends when the pool is closed and empty.
+//!
+//! Where nothing can be spawned, call [`tick`](crate::Pool::tick) when
+//! [`next_deadline`](crate::Pool::next_deadline) has come, from a loop or an alarm of your own:
+//!
+//! ```
+//! # use edgepool::{Clock, Pool, StdClock, factory_fn};
+//! # let factory = factory_fn(async || Ok::<_, std::io::Error>(()));
+//! let pool = Pool::builder(factory, StdClock).build()?;
+//! pool.tick(); // makes what `min_idle` asks for, without any caller
+//! assert_eq!(pool.stats().gauges.idle, 2);
+//!
+//! let next = pool.next_deadline().expect("idle connections grow old");
+//! assert!(next > StdClock.now());
+//! # Ok::<_, edgepool::OptionsError>(())
+//! ```
+//!
+//! # Clocks
+//!
+//! A [`Clock`](crate::Clock) tells the time in nanoseconds since any origin, and makes alarms. It may
+//! step back or stand still: the pool's own time does not, and a wait is counted from what the clock
+//! tells when it begins. Natively [`StdClock`](crate::StdClock) serves every executor, with one
+//! thread for all alarms, started with the first. An executor's own timer makes a clock in a few
+//! lines, and on wasm the host's does.
+//!
+//! The clock is read when an option depends on it. With neither times that pass while a connection is
+//! idle or lent nor hold times, an acquire and a release of an idle connection do not read it.
+//!
+//! # Observing a pool
+//!
+//! - [`Pool::stats`](crate::Pool::stats): gauges, counters that add up exactly (see
+//!   [`Counters`](crate::ledger::Counters)), and [`Histogram`](crate::Histogram)s of waits and holds,
+//!   all of one instant.
+//! - The feature `openmetrics` writes them as text for Prometheus, of any number of pools.
+//! - [`Event`](crate::Event)s, told as they happen, outside the lock, by
+//!   [`Factory::observe`](crate::Factory::observe) or an [`Observer`](crate::Observer) beside a
+//!   factory ([`Observed`](crate::Observed)). The feature `tracing` has an observer for logs.
+//! - Hooks of a factory, with the connection at hand:
+//!   [`after_create`](crate::Factory::after_create),
+//!   [`before_acquire`](crate::Factory::before_acquire),
+//!   [`after_release`](crate::Factory::after_release),
+//!   [`before_close`](crate::Factory::before_close).
+//! - Who holds what: [`Pool::holders`](crate::Pool::holders), and the errors
+//!   [`TimedOut`](crate::TimedOut) and [`DrainError`](crate::DrainError), name the line where a lease
+//!   was acquired if [`capture_holders`](crate::Builder::capture_holders) is on.
+//!
+//! # Edge and wasm
+//!
+//! The crate builds for `wasm32-unknown-unknown` as it is, without `StdClock`. Nothing in it asks for
+//! `Send`: a pool over `Rc` is a pool for one thread, and one whose factory, connections and clock
+//! are `Send` crosses threads. Where types must be named, [`boxed`](crate::boxed) and
+//! [`boxed_local`](crate::boxed_local) give the factory a short one.
+//!
+//! A host at the edge may stop a request in the middle, without dropping its futures, and never poll
+//! them again. Set [`offer_timeout`](crate::Builder::offer_timeout) there: a connection that was set
+//! aside for such a caller then goes to the next. A pool lives as long as what holds it, so it
+//! limits the instance that it lives in, not the service in all. The crate `edgepool-wasm` has the
+//! host's clock, a client over `fetch`, and a scope that lets go what a dead request held.
+//!
+//! # Testing
+//!
+//! The crate `edgepool-sim` is what this one is tested with: a simulated clock on which a time-out of
+//! half a minute takes microseconds, an executor whose order and faults come from a seed, and a
+//! factory whose creations, checks, resets and closings go as planned.
+//! [`Pool::check`](crate::Pool::check) asserts the invariants of the pool's books after every step.

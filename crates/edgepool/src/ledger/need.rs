@@ -1,0 +1,147 @@
+//! How many connections are missing, and how creations are held back after failures.
+
+use std::time::Duration;
+
+use super::{Backoff, Effect, End, Ledger, SlotKey, SlotState};
+use crate::Time;
+
+impl Ledger {
+    /// Tells whether connections are missing that no job will give.
+    pub(super) fn is_short(&self) -> bool {
+        if self.closed || self.paused {
+            return false;
+        }
+        let keep = if self.keeps_up() { self.options.min_idle } else { 0 };
+        let missing = self.queue.units() + u64::from(keep);
+        let coming = self.count(SlotState::Creating)
+            + self.count(SlotState::Checking)
+            + self.count(SlotState::Resetting)
+            + self.idle.len()
+            - self.renewals;
+        u64::from(coming) < missing
+    }
+
+    /// Tells whether `min_idle` counts. Without a back-off it does not after a failure: nothing would
+    /// keep one attempt from following the other for ever.
+    const fn keeps_up(&self) -> bool {
+        self.started && (self.options.backoff.is_some() || self.failing.in_a_row == 0)
+    }
+
+    /// Starts the creations that are missing, as far as there is room and none is held back.
+    pub(super) fn start_creations(&mut self) {
+        while self.is_short() && self.size() < self.options.max && self.may_create() {
+            self.start_creation();
+        }
+    }
+
+    pub(super) fn start_creation(&mut self) -> SlotKey {
+        let slot = self.insert_creation();
+        self.effects.push_back(Effect::Create { slot });
+        slot
+    }
+
+    pub(super) fn insert_creation(&mut self) -> SlotKey {
+        self.counters.creations += 1;
+        let index = self.insert_slot(SlotState::Creating);
+        self.name(index);
+        self.set_slot_timer(index, self.options.create_timeout);
+        self.store.slot_key(index)
+    }
+
+    /// Tells whether the failures so far let another creation begin.
+    pub(super) fn may_create(&self) -> bool {
+        !self.failing.is_holding_back() && (!self.is_open() || self.count(SlotState::Creating) == 0)
+    }
+
+    /// Tells whether the breaker is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.options.breaker.is_some_and(|after| self.failing.in_a_row >= after)
+    }
+
+    /// Returns when the next creation may begin, while a failure holds them back.
+    #[must_use]
+    pub const fn retry_at(&self) -> Option<Time> {
+        self.failing.retry_at()
+    }
+
+    /// Until when callers are refused, as creations keep failing and nothing else could serve them.
+    pub(super) fn unavailable_until(&self) -> Option<Time> {
+        let nothing = self.living() == 0 && !self.paused;
+        self.failing.retry_at().filter(|_| nothing && self.is_open())
+    }
+
+    /// Notes a failed creation, and ends the waits that depended on it: the first, or, with a
+    /// back-off before the next attempt, all if no connection is left that could come.
+    pub(super) fn end_dependants(&mut self, end: End) {
+        self.failing.fail(self.options.backoff, self.now);
+        self.look_out();
+        self.end_first_waiter(end);
+        if self.options.backoff.is_some() && self.living() == 1 {
+            while !self.queue.is_empty() {
+                self.end_first_waiter(end);
+            }
+        }
+    }
+}
+
+/// The failures of creations in a row, and the wait that follows from them.
+#[derive(Clone, Debug)]
+pub(super) struct Failing {
+    pub(super) in_a_row: u32,
+    /// When the next creation may begin, while that is to come.
+    retry_at: Option<Time>,
+    /// The state of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+    pub(super) chance: u64,
+}
+
+impl Failing {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self { in_a_row: 0, retry_at: None, chance: seed }
+    }
+
+    pub(super) const fn retry_at(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_holding_back(&self) -> bool {
+        self.retry_at.is_some()
+    }
+
+    /// Forgets the failures: a creation succeeded.
+    pub(super) const fn forget(&mut self) {
+        (self.in_a_row, self.retry_at) = (0, None);
+    }
+
+    /// Ends the wait if its time has come; returns whether it did.
+    #[inline(always)]
+    pub(super) fn end_hold(&mut self, now: Time) -> bool {
+        let over = self.retry_at.is_some_and(|at| at <= now);
+        if over {
+            self.retry_at = None;
+        }
+        over
+    }
+
+    fn fail(&mut self, backoff: Option<Backoff>, now: Time) {
+        let doublings = self.in_a_row.min(31);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        let Some(backoff) = backoff else { return };
+        let longest = backoff.base.saturating_mul(1 << doublings).min(backoff.cap);
+        let at = now.saturating_add(self.draw(longest));
+        self.retry_at = self.retry_at.max(Some(at)).filter(|&at| at > now);
+    }
+
+    /// Draws a duration from zero to `longest`, both included.
+    pub(super) fn draw(&mut self, longest: Duration) -> Duration {
+        self.chance = self.chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.chance;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+        let span = u128::from(nanos) + 1;
+        Duration::from_nanos(((u128::from(z) * span) >> 64) as u64)
+    }
+}

@@ -1,0 +1,163 @@
+//! What an operator does to the pool as a whole.
+
+use super::{Effect, End, Leaving, Ledger, OptionsError, SlotKey, SlotState, Target};
+
+/// The operator. Read the clock and [`advance`](Ledger::advance) before each of these.
+impl Ledger {
+    /// Starts the creations that `min_idle` asks for; from now on they are kept up.
+    pub fn fill(&mut self) {
+        self.started = true;
+        self.look_out();
+        self.start_creations();
+    }
+
+    /// Starts a creation that nobody is waiting for. Returns `None` if there is no room, creations
+    /// are held back after failures, or the pool is paused or closed.
+    pub fn prepare(&mut self) -> Option<SlotKey> {
+        let room = self.size() < self.options.max && !self.closed && !self.paused;
+        (room && self.may_create()).then(|| self.start_creation())
+    }
+
+    /// As [`prepare`](Self::prepare), for a caller who would otherwise queue: only if nothing is idle,
+    /// nobody is queued, and nothing else is to be made for `min_idle`. There is no effect: the
+    /// caller begins the creation itself, and answers as for one that was asked for.
+    #[inline]
+    pub fn prepare_directly(&mut self) -> Option<SlotKey> {
+        let alone = self.queue.is_empty() && self.idle.len() + self.options.min_idle == 0;
+        if !alone || self.closed | self.paused || self.size() >= self.options.max {
+            return None;
+        }
+        self.started = true;
+        self.may_create().then(|| self.insert_creation())
+    }
+
+    /// Changes `max`. What is idle beyond it is closed at once, creations beyond it are given up,
+    /// the latest first, and what is out beyond it leaves as it comes back; callers that need more than that end with
+    /// [`End::TooMany`].
+    ///
+    /// # Errors
+    ///
+    /// `max` is 0, or less than `min_idle`; nothing is changed then.
+    pub fn resize(&mut self, max: u32) -> Result<(), OptionsError> {
+        let options = super::Options { max, ..self.options };
+        options.validate()?;
+        self.options = options;
+        self.shrunk = self.living() > max;
+        self.look_out();
+        self.end_those_that_need_more();
+        let mut creations = self.indexes_in(SlotState::Creating);
+        creations.sort_unstable_by_key(|&index| std::cmp::Reverse(self.store.slot(index).id));
+        for index in creations {
+            if self.living() > max {
+                self.abandon_creation(index, false);
+            }
+        }
+        while self.living() > max
+            && let Some(index) = self.idle.front()
+        {
+            self.retire_idle(index, Leaving::Surplus);
+        }
+        self.shrunk = self.living() > max;
+        self.look_out();
+        self.serve();
+        Ok(())
+    }
+
+    /// Changes `min_idle`.
+    ///
+    /// # Errors
+    ///
+    /// It is more than `max`; nothing is changed then.
+    pub fn set_min_idle(&mut self, min_idle: u32) -> Result<(), OptionsError> {
+        let options = super::Options { min_idle, ..self.options };
+        options.validate()?;
+        self.options = options;
+        self.look_out();
+        if self.options.care() {
+            let idle: Vec<u32> = self.idle.iter(&self.store.slots).collect();
+            idle.into_iter().for_each(|index| self.watch(index));
+            self.forget_cares_of_others();
+        }
+        self.start_creations();
+        Ok(())
+    }
+
+    /// Lends nothing and makes nothing until [`resume`](Self::resume); callers queue. Leases,
+    /// offers, what a waiter has gathered, and jobs that were begun stay good.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Lends and makes again.
+    pub fn resume(&mut self) {
+        self.paused = false;
+        self.serve();
+    }
+
+    /// Sees to it that no connection is lent from now on that was made, or begun to be made, before:
+    /// what is idle is closed, what is out leaves as it comes back, and creations begin anew. An
+    /// offer that was made already stands.
+    pub fn invalidate_all(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.look_out();
+        while let Some(index) = self.idle.pop_front(&mut self.store.slots) {
+            self.start_close(index, SlotState::Closing, Leaving::Invalidated);
+        }
+        for index in self.indexes_in(SlotState::Creating) {
+            if self.store.slot(index).epoch != self.epoch {
+                self.abandon_creation(index, false);
+            }
+        }
+        self.serve();
+    }
+
+    /// Refuses new callers, ends every wait with [`End::Closed`], gives creations up and closes
+    /// what is idle or offered. Leases close as they come back, and what is checked or reset when
+    /// that ends; with the last one comes [`Effect::Drained`]. Closing twice is closing once.
+    pub fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.look_out();
+        while let Some(index) = self.queue.front(&self.store.waiters) {
+            self.end_pending(index, End::Closed);
+        }
+        for index in self.store.slots.iter().map(|(index, _)| index as u32).collect::<Vec<_>>() {
+            match self.store.slots.get(index as usize).map(|slot| slot.state) {
+                Some(SlotState::Offered(waiter)) => self.end_pending(waiter, End::Closed),
+                Some(SlotState::Creating) => self.abandon_creation(index, false),
+                Some(SlotState::Idle) => self.retire_idle(index, Leaving::Closed),
+                _ => {}
+            }
+        }
+        if self.store.slots.is_empty() && !self.effects.contains(&Effect::Drained) {
+            self.effects.push_back(Effect::Drained);
+        }
+    }
+
+    /// What is not idle is looked at anew once it is: its time was set by other rules. With limits
+    /// on leases that is so in any case, and the time may be that of a lease.
+    fn forget_cares_of_others(&mut self) {
+        if !self.way.limits {
+            let slots = self.store.slots.iter().filter(|(_, slot)| slot.state != SlotState::Idle);
+            for index in slots.map(|(index, _)| index as u32).collect::<Vec<_>>() {
+                self.timers.clear(&mut self.store, Target::Care(index));
+            }
+        }
+    }
+
+    fn end_those_that_need_more(&mut self) {
+        let max = self.options.max;
+        let lists = self.queue.classes().iter();
+        let queued = lists.flat_map(|list| list.iter(&self.store.waiters));
+        let more = |&index: &u32| u32::from(self.store.waiter(index).need) > max;
+        for index in queued.filter(more).collect::<Vec<_>>() {
+            self.end_pending(index, End::TooMany);
+        }
+    }
+
+    fn indexes_in(&self, state: SlotState) -> Vec<u32> {
+        let found = self.store.slots.iter().filter(|(_, slot)| slot.state == state);
+        found.map(|(index, _)| index as u32).collect()
+    }
+}
