@@ -15,7 +15,7 @@ use edgepool::{Clock, Time};
 ///
 /// A clone is a handle to the same clock. It holds two times, as a real machine does: how long it
 /// has run ([`elapsed`](Self::elapsed), which never goes back), and what it tells
-/// ([`now`](Clock::now), which can be stepped or frozen). An alarm counts down the time that it has
+/// ([`now`](Clock::now), which can be stepped, set, frozen, or run too fast or slow). An alarm counts down the time that it has
 /// to wait, as an operating system's timer or `setTimeout` does: after a step back it rings early
 /// by what is told, and after a step forward late. Alarms ring in the order of their times, and
 /// those of the same time in the order in which they were first polled.
@@ -42,19 +42,39 @@ pub struct SimClock {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
     /// Nanoseconds for which the clock has run.
     elapsed: u64,
     /// Nanoseconds that it tells.
     told: u64,
+    /// Nanoseconds by which that has moved forward.
+    moved: u64,
+    /// The most that it told.
+    latest: u64,
     frozen: bool,
+    /// How many nanoseconds it tells for 1,000 that pass.
+    rate: u32,
     registered: u64,
     /// By the elapsed time at which each rings, then by order of registration.
     alarms: BTreeMap<Key, Waker>,
 }
 
 type Key = (u64, u64);
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            elapsed: 0,
+            told: 0,
+            moved: 0,
+            latest: 0,
+            frozen: false,
+            rate: 1_000,
+            registered: 0,
+            alarms: BTreeMap::new(),
+        }
+    }
+}
 
 impl SimClock {
     /// Makes a clock that tells [`Time::ZERO`].
@@ -67,7 +87,9 @@ impl SimClock {
     #[must_use]
     pub fn starting_at(start: Time) -> Self {
         let clock = Self::new();
-        clock.lock().told = start.as_nanos();
+        let mut state = clock.lock();
+        (state.told, state.latest) = (start.as_nanos(), start.as_nanos());
+        drop(state);
         clock
     }
 
@@ -75,6 +97,20 @@ impl SimClock {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.lock().elapsed)
+    }
+
+    /// Returns how far what the clock tells has moved forward, all in all: as time passed, and by
+    /// steps. It never goes back, and stands still while the clock does.
+    #[must_use]
+    pub fn moved(&self) -> Duration {
+        Duration::from_nanos(self.lock().moved)
+    }
+
+    /// Returns the latest time that could be read off it so far. After a step back it is later than
+    /// [`now`](Clock::now).
+    #[must_use]
+    pub fn latest(&self) -> Time {
+        Time::from_nanos(self.lock().latest)
     }
 
     /// Returns how many alarms are set. A dropped alarm is not.
@@ -119,8 +155,7 @@ impl SimClock {
 
     /// Makes the clock tell a time that is `by` later. No alarm rings for it.
     pub fn step_forward(&self, by: Duration) {
-        let mut state = self.lock();
-        state.told = state.told.saturating_add(nanos(by));
+        self.lock().move_on(nanos(by));
     }
 
     /// Makes the clock tell the same time from now on, while alarms still ring.
@@ -131,6 +166,20 @@ impl SimClock {
     /// Ends [`freeze`](Self::freeze): what the clock tells moves again, from where it stood.
     pub fn thaw(&self) {
         self.lock().frozen = false;
+    }
+
+    /// Makes the clock tell `time` now, whatever it told before. No alarm rings for it.
+    pub fn set(&self, time: Time) {
+        let mut state = self.lock();
+        let by = time.as_nanos().saturating_sub(state.told);
+        state.move_on(by);
+        state.told = time.as_nanos();
+    }
+
+    /// Makes what the clock tells move on by `per_mille` nanoseconds for 1,000 that pass, while
+    /// alarms count down as before: with less than 1,000 they ring before their time is told.
+    pub fn set_rate(&self, per_mille: u32) {
+        self.lock().rate = per_mille;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,11 +212,18 @@ impl fmt::Debug for SimClock {
 }
 
 impl State {
+    const fn move_on(&mut self, nanos: u64) {
+        self.told = self.told.saturating_add(nanos);
+        self.moved = self.moved.saturating_add(nanos);
+        self.latest = if self.told > self.latest { self.told } else { self.latest };
+    }
+
     /// Moves both times and takes out the alarms that are due.
     fn pass(&mut self, nanos: u64) -> BTreeMap<Key, Waker> {
         self.elapsed = self.elapsed.saturating_add(nanos);
         if !self.frozen {
-            self.told = self.told.saturating_add(nanos);
+            let told = u128::from(nanos) * u128::from(self.rate) / 1_000;
+            self.move_on(u64::try_from(told).unwrap_or(u64::MAX));
         }
         let Some(after) = self.elapsed.checked_add(1) else {
             return std::mem::take(&mut self.alarms);
@@ -356,6 +412,23 @@ mod tests {
         clock.thaw();
         clock.advance(secs(1));
         assert_eq!(clock.now(), Time::ZERO.saturating_add(secs(51)));
+    }
+
+    #[test]
+    fn a_slow_clock_makes_an_alarm_early_and_a_set_one_tells_what_it_is_set_to() {
+        let (clock, count) = (SimClock::new(), Arc::default());
+        clock.set_rate(250);
+        let mut alarm = set(&clock, secs(8));
+        poll(&mut alarm, &count);
+        clock.advance(secs(8));
+        assert_eq!((count.get(), clock.now()), (1, Time::ZERO.saturating_add(secs(2))));
+        clock.set_rate(3_000);
+        clock.set(Time::from_nanos(5));
+        clock.advance(Duration::from_nanos(10));
+        assert_eq!(clock.now(), Time::from_nanos(35));
+        clock.step_back(secs(9));
+        assert_eq!((clock.now(), clock.latest()), (Time::ZERO, Time::ZERO.saturating_add(secs(2))));
+        assert_eq!(clock.moved(), secs(2) + Duration::from_nanos(30));
     }
 
     #[test]

@@ -37,6 +37,12 @@ pub struct Faults {
     pub late_poll: u32,
     /// The longest that a woken task is kept waiting. Zero lets only tasks of the same moment pass.
     pub late_by: Duration,
+    /// Stops a woken task from being polled at all, for up to [`stall_for`](Self::stall_for), as if
+    /// its thread hung or its `select` looked elsewhere. Unlike one that is late, it is not polled
+    /// for nothing meanwhile either.
+    pub stall: u32,
+    /// The longest that a task is stalled.
+    pub stall_for: Duration,
     /// Drops a task that was spawned with [`Spawner::spawn_cancellable`], wherever it waits. In
     /// half of the cases it is one that was woken and not polled since, if there is any.
     pub cancel: u32,
@@ -55,6 +61,8 @@ pub enum Step {
     },
     /// Kept a woken task waiting ([`Faults::late_poll`]).
     Delayed(TaskId),
+    /// Stopped a woken task from being polled at all ([`Faults::stall`]).
+    Stalled(TaskId),
     /// Dropped a task ([`Faults::cancel`]).
     Cancelled(TaskId),
     /// No task was ready: time passed until the earliest alarm.
@@ -106,6 +114,8 @@ pub struct Executor {
     spawner: Spawner,
     /// Woken tasks that are kept waiting, by the elapsed time until which they are.
     delayed: BTreeSet<(Duration, TaskId)>,
+    /// Which of these are not polled for nothing either, and until when.
+    stalled: BTreeMap<TaskId, Duration>,
 }
 
 impl Executor {
@@ -122,6 +132,7 @@ impl Executor {
             step_limit: 10_000_000,
             spawner: Spawner::default(),
             delayed: BTreeSet::new(),
+            stalled: BTreeMap::new(),
         }
     }
 
@@ -147,7 +158,7 @@ impl Executor {
         self.spawner.shared.borrow().tasks.len()
     }
 
-    /// Returns how many woken tasks are kept waiting ([`Faults::late_poll`]).
+    /// Returns how many woken tasks are kept waiting ([`Faults::late_poll`], [`Faults::stall`]).
     #[must_use]
     pub fn delayed(&self) -> usize {
         self.delayed.len()
@@ -180,7 +191,7 @@ impl Executor {
     /// # Panics
     /// When the step limit is reached, and when a task panics.
     pub fn step(&mut self) -> Option<Step> {
-        self.step_within(Duration::MAX)
+        self.step_until(Duration::MAX)
     }
 
     /// Steps until no task is ready. Time does not pass, and a delayed task stays delayed.
@@ -200,7 +211,7 @@ impl Executor {
     /// that are left wait for ever, the rest of the time passes nevertheless.
     pub fn run_for(&mut self, duration: Duration) -> Stopped {
         let until = self.clock.elapsed().saturating_add(duration);
-        while self.step_within(until).is_some() {}
+        while self.step_until(until).is_some() {}
         if self.tasks() == 0 {
             return Stopped::Done;
         }
@@ -223,8 +234,12 @@ impl Executor {
         }
     }
 
-    /// Steps, but not past the elapsed time `until`.
-    fn step_within(&mut self, until: Duration) -> Option<Step> {
+    /// Takes one step like [`step`](Self::step), but lets no time pass beyond that for which the
+    /// clock has run `until`. Returns `None` if that is all there is to do.
+    ///
+    /// # Panics
+    /// As [`step`](Self::step) does.
+    pub fn step_until(&mut self, until: Duration) -> Option<Step> {
         self.release_delayed();
         if self.tasks() == 0 {
             return None;
@@ -257,7 +272,7 @@ impl Executor {
         if self.faults.spurious_poll > 0 && self.rng.chance(self.faults.spurious_poll) {
             let after = TaskId(self.rng.below(self.spawner.shared.borrow().next.max(1)));
             let task = self.spawner.shared.borrow().task_from(after)?;
-            return Some(self.poll(task));
+            return (!self.stalled.contains_key(&task)).then(|| self.poll(task));
         }
         None
     }
@@ -276,7 +291,8 @@ impl Executor {
         if among.is_empty() { None } else { Some(among[self.rng.index(among.len())]) }
     }
 
-    fn has_ready(&self) -> bool {
+    /// Tells whether a task is woken and not kept waiting.
+    pub(crate) fn has_ready(&self) -> bool {
         let shared = self.spawner.shared.borrow();
         let mut ready = shared.ready.lock();
         // A task that ended since it was woken is none.
@@ -291,12 +307,26 @@ impl Executor {
             let chosen = self.rng.index(ready.len());
             ready.swap_remove(chosen)
         };
+        if self.stalled.contains_key(&task) {
+            return Step::Stalled(task);
+        }
+        if self.faults.stall > 0 && self.rng.chance(self.faults.stall) {
+            let until = self.keep_waiting(task, self.faults.stall_for);
+            self.stalled.insert(task, until);
+            return Step::Stalled(task);
+        }
         if self.faults.late_poll > 0 && self.rng.chance(self.faults.late_poll) {
-            let late = self.rng.duration(Duration::ZERO..=self.faults.late_by);
-            self.delayed.insert((self.clock.elapsed().saturating_add(late), task));
+            self.keep_waiting(task, self.faults.late_by);
             return Step::Delayed(task);
         }
         self.poll(task)
+    }
+
+    fn keep_waiting(&mut self, task: TaskId, longest: Duration) -> Duration {
+        let late = self.rng.duration(Duration::ZERO..=longest);
+        let until = self.clock.elapsed().saturating_add(late);
+        self.delayed.insert((until, task));
+        until
     }
 
     fn poll(&self, task: TaskId) -> Step {
@@ -312,9 +342,17 @@ impl Executor {
     }
 
     fn release_delayed(&mut self) {
-        let later = self.delayed.split_off(&(self.clock.elapsed(), TaskId(u64::MAX)));
+        if self.delayed.is_empty() {
+            return;
+        }
+        let now = self.clock.elapsed();
+        let later = self.delayed.split_off(&(now, TaskId(u64::MAX)));
         for (_, task) in std::mem::replace(&mut self.delayed, later) {
-            self.spawner.shared.borrow().ready.lock().push(task);
+            // One that was late is stalled since then, if it was polled for nothing and woken again.
+            if self.stalled.get(&task).is_none_or(|&until| until <= now) {
+                self.stalled.remove(&task);
+                self.spawner.shared.borrow().ready.lock().push(task);
+            }
         }
     }
 

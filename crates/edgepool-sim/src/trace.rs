@@ -1,5 +1,6 @@
 //! A stable fingerprint of what happened.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use edgepool::Time;
@@ -28,7 +29,10 @@ use edgepool::Time;
 pub struct Trace {
     hash: u64,
     events: u64,
-    log: Option<Vec<Event>>,
+    log: VecDeque<Event>,
+    /// The most events that the log keeps.
+    most: usize,
+    names: BTreeMap<u64, &'static str>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,13 +50,24 @@ impl Trace {
     /// Starts a trace that keeps the hash alone.
     #[must_use]
     pub const fn new() -> Self {
-        Self { hash: Self::BASIS, events: 0, log: None }
+        Self::with_tail(0)
     }
 
     /// Starts a trace that also keeps the events, to be read through `Display`.
     #[must_use]
     pub const fn with_log() -> Self {
-        Self { hash: Self::BASIS, events: 0, log: Some(Vec::new()) }
+        Self::with_tail(usize::MAX)
+    }
+
+    /// Starts a trace that also keeps the last events, at most so many.
+    #[must_use]
+    pub const fn with_tail(most: usize) -> Self {
+        Self { hash: Self::BASIS, events: 0, log: VecDeque::new(), most, names: BTreeMap::new() }
+    }
+
+    /// Sets what an actor is called when the events are read. It does not change the hash.
+    pub fn name_actor(&mut self, actor: u64, name: &'static str) {
+        self.names.insert(actor, name);
     }
 
     /// Adds an event: at which time, who did it, what it was, and a number that belongs to it.
@@ -63,8 +78,11 @@ impl Trace {
         self.bytes(&[0]);
         self.bytes(&value.to_le_bytes());
         self.events += 1;
-        if let Some(log) = &mut self.log {
-            log.push(Event { at, actor, name, value });
+        if self.most > 0 {
+            if self.log.len() == self.most {
+                self.log.pop_front();
+            }
+            self.log.push_back(Event { at, actor, name, value });
         }
     }
 
@@ -101,10 +119,15 @@ impl Default for Trace {
 /// Writes a line for each event: seconds, actor, name, value.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for event in self.log.iter().flatten() {
+        for event in &self.log {
             let nanos = event.at.as_nanos();
             let (whole, part) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-            writeln!(f, "{whole}.{part:09}  {}  {} {}", event.actor, event.name, event.value)?;
+            write!(f, "{whole}.{part:09}  ")?;
+            match self.names.get(&event.actor) {
+                Some(name) => write!(f, "{name}")?,
+                None => write!(f, "{}", event.actor)?,
+            }
+            writeln!(f, "  {} {}", event.name, event.value)?;
         }
         Ok(())
     }
@@ -124,6 +147,19 @@ mod tests {
         assert_eq!(hash(""), 0xCBF2_9CE4_8422_2325);
         assert_eq!(hash("a"), 0xAF63_DC4C_8601_EC8C);
         assert_eq!(hash("foobar"), 0x8594_4171_F739_67E8);
+    }
+
+    #[test]
+    fn a_tail_keeps_the_last_events_and_the_hash_of_all() {
+        let (mut tail, mut log) = (Trace::with_tail(2), Trace::with_log());
+        for value in 0..5 {
+            tail.record(Time::ZERO, 7, "x", value);
+            log.record(Time::ZERO, 7, "x", value);
+        }
+        tail.name_actor(7, "seven");
+        assert_eq!(tail.to_string(), "0.000000000  seven  x 3\n0.000000000  seven  x 4\n");
+        assert_eq!((tail.hash(), tail.events()), (log.hash(), 5));
+        assert_eq!(log.to_string().lines().count(), 5);
     }
 
     #[test]

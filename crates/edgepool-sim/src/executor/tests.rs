@@ -180,3 +180,29 @@ fn a_task_spawns_tasks_and_its_drop_may_too() {
     executor.cancel(inner.id());
     assert_eq!((executor.run(), ran.get()), (Stopped::Done, true));
 }
+
+#[test]
+fn a_stalled_task_is_not_polled_even_for_nothing() {
+    let clock = SimClock::new();
+    let mut executor = Executor::new(&clock, 0);
+    let polls = Rc::new(Cell::new(0));
+    let counted = polls.clone();
+    executor.set_faults(Faults { stall: 1000, stall_for: SECOND * 9_000, ..Faults::default() });
+    executor.spawn(poll_fn(move |_| {
+        counted.set(counted.get() + 1);
+        Poll::<()>::Pending
+    }));
+    let step = executor.step();
+    assert!(matches!(step, Some(Step::Stalled(_))), "{step:?}");
+    executor.set_faults(Faults { spurious_poll: 1000, ..Faults::default() });
+    let Some(until) = executor.stalled.values().next().copied() else { panic!("none is") };
+    assert!(until > SECOND);
+    executor.spawn(sleep(clock.clone(), SECOND));
+    while clock.elapsed() < until {
+        assert_eq!(polls.get(), 0);
+        executor.step();
+    }
+    executor.set_faults(Faults::default());
+    assert_eq!(executor.run(), Stopped::Stuck);
+    assert_eq!((clock.elapsed(), polls.get()), (until, 1));
+}

@@ -1,79 +1,104 @@
-//! Random work on a real pool, with faults, checked after every step.
+//! Random work on a pool, by its statistics; and the cases that are drawn from it.
 
-mod caller;
-mod run;
+mod draw;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::{Faults, Odds, Rng};
+use crate::{Case, Defects, Failure, Faults, Odds, PoolOptions, Report, Rng, Trace};
 
-pub use run::Report;
-
-/// What happens to one pool in one run: its options, its callers, and what goes wrong.
+/// What happens to a pool, by its odds: its options, its callers, and what goes wrong.
 ///
-/// [`from_seed`](Self::from_seed) draws all of it; each field can then be set. The same workload
-/// with the same seed gives the same [`Report`], on every platform.
+/// [`from_seed`](Self::from_seed) draws all of it; each field can then be set. From a workload and a
+/// seed comes a [`Case`], in which everything is settled. The same workload with the same seed gives
+/// the same [`Report`], on every platform.
 ///
-/// # What is checked
-///
-/// After every step: the invariants of the pool's ledger ([`Pool::check`](edgepool::Pool::check)).
-///
-/// After some ([`look`](Self::look)): that the pool counts exactly the leases that callers hold; that
-/// exactly the connections exist that are idle, offered, in use or taken out; and that with
-/// the creations under way they are no more than `max`.
-///
-/// Of every outcome: that no caller times out before its time, and that no connection is lent after
-/// it was discarded or taken. When every task sleeps: that no creation stands still beside a caller
-/// that waits.
-///
-/// At the end, without faults: every caller ends; nobody waits and nothing is in use; all `max`
-/// places can be had at once; and after the pool has closed, no connection, creation or alarm is
-/// left.
+/// See [`Case::check`] for what is checked.
 ///
 /// # Examples
 /// ```
-/// use edgepool_sim::Workload;
+/// use edgepool_sim::{Arrivals, Habits, PoolOptions, Workload};
+/// use std::time::Duration;
 ///
-/// let workload = Workload { callers: 50, max: 2, ..Workload::from_seed(1) };
+/// let workload = Workload {
+///     callers: 50,
+///     arrivals: Arrivals::Random(Duration::from_millis(10)),
+///     habits: Habits { discard: 200, ..Habits::default() },
+///     ..Workload::from_seed(1)
+/// };
 /// let report = workload.run(1);
 /// assert_eq!(report, workload.run(1));
+/// assert_eq!(report, workload.case(1).run());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// The pool's `max`.
-    pub max: u32,
-    /// The pool's `max_waiting`.
-    pub max_waiting: u32,
-    /// The pool's `acquire_timeout`.
-    pub acquire_timeout: Option<Duration>,
-    /// The pool's `create_timeout`. A workload in which creations hang needs one to end.
-    pub create_timeout: Option<Duration>,
+    /// The pool's options.
+    pub pool: PoolOptions,
     /// How many callers there are.
     pub callers: u32,
+    /// When they come.
+    pub arrivals: Arrivals,
     /// How often each of them wants a connection.
     pub rounds: u32,
     /// How long a caller pauses between two rounds.
     pub pause: RangeInclusive<Duration>,
     /// How long a caller holds what it has got.
     pub hold: RangeInclusive<Duration>,
-    /// How long an impatient caller waits before it drops the wait, or leaves it unpolled.
+    /// How long an impatient caller waits before it drops the wait, or leaves it unpolled; and the
+    /// time-outs that callers set themselves.
     pub patience: RangeInclusive<Duration>,
     /// What callers do, each in so many of 1,000 rounds.
     pub habits: Habits,
     /// How creations go.
-    pub odds: Odds,
+    pub creations: Odds,
+    /// How checks go.
+    pub checks: Odds,
+    /// How resets go.
+    pub resets: Odds,
+    /// How connections are closed.
+    pub closings: Odds,
+    /// When connections turn bad.
+    pub defects: Defects,
+    /// How many hooks panic.
+    pub hook_panics: u32,
+    /// Whether the factory uses the pool whenever it is called.
+    pub reentrant_calls: bool,
     /// What the executor does to the callers.
     pub faults: Faults,
-    /// In how many of 1,000 steps the clock is stepped, frozen or thawed.
+    /// How often an operator does something.
+    pub operations: u32,
+    /// How often the clock is stepped, frozen, thawed, or changes its pace.
     pub clock_faults: u32,
-    /// The farthest that the clock is stepped, back or forward.
-    pub clock_step: Duration,
-    /// After how many of 1,000 steps the pool is asked how it stands. As any operation this settles
-    /// what is overdue, so a pool that is seldom asked must do without.
-    pub look: u32,
+    /// Within what time from the start operators act and the clock goes wrong.
+    pub within: Duration,
     /// When the pool is closed under its callers; `None` lets it open until they are done.
     pub close_after: Option<Duration>,
+    /// After how many of 1,000 steps the pool is asked how it stands; see [`Case::look`].
+    pub look: u32,
+    /// Whether a task drives the pool's jobs.
+    pub driver: bool,
+    /// Whether callers give broken connections back.
+    pub careless: bool,
+}
+
+/// When callers come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Arrivals {
+    /// All at the start; each pauses as between two rounds.
+    Together,
+    /// One after each such time.
+    Every(Duration),
+    /// One after the other, at random: with so long between two of them on average, and many short
+    /// times among few long ones, as calls come in that know nothing of each other.
+    Random(Duration),
+    /// So many at once, after each such time.
+    Bursts {
+        /// How many.
+        of: u32,
+        /// How long from one burst to the next.
+        every: Duration,
+    },
 }
 
 /// What callers do, each in so many of 1,000 rounds.
@@ -81,74 +106,122 @@ pub struct Workload {
 pub struct Habits {
     /// Tries, and does not wait.
     pub try_acquire: u32,
+    /// Wants several at once.
+    pub many: u32,
+    /// Has a class other than normal.
+    pub priority: u32,
+    /// Sets a time-out of its own.
+    pub timeout: u32,
     /// Drops the wait when its patience is over.
     pub give_up: u32,
     /// Waits, and does not look at the wait for as long as its patience, offers or not.
     pub look_away: u32,
+    /// Leaks the wait.
+    pub leak: u32,
+    /// Leaves the wait to its waker.
+    pub orphan: u32,
+    /// Has a waker that uses the pool.
+    pub reentrant_waker: u32,
+    /// Has a waker that panics.
+    pub panicking_waker: u32,
+    /// Is dropped instead of one of its first polls.
+    pub dropped: u32,
+    /// Releases explicitly, and waits for the reset.
+    pub release: u32,
     /// Gives a lease back as damaged.
     pub discard: u32,
     /// Takes the connection out of the pool.
     pub take: u32,
 }
 
-const fn millis(from: u64, to: u64) -> RangeInclusive<Duration> {
-    Duration::from_millis(from)..=Duration::from_millis(to)
-}
-
 impl Workload {
-    /// Draws a workload. Nothing in it panics on purpose, as a panic ends a wasm module; set
-    /// [`Odds::panic`] for that.
+    /// A workload of so many callers, who come together and once, where nothing goes wrong.
+    #[must_use]
+    pub fn calm(callers: u32) -> Self {
+        let none = Duration::ZERO..=Duration::ZERO;
+        Self {
+            pool: PoolOptions::default(),
+            callers,
+            arrivals: Arrivals::Together,
+            rounds: 1,
+            pause: none.clone(),
+            hold: none.clone(),
+            patience: none,
+            habits: Habits::default(),
+            creations: Odds::NONE,
+            checks: Odds::NONE,
+            resets: Odds::NONE,
+            closings: Odds::NONE,
+            defects: Defects::NONE,
+            hook_panics: 0,
+            reentrant_calls: false,
+            faults: Faults::default(),
+            operations: 0,
+            clock_faults: 0,
+            within: Duration::ZERO,
+            close_after: None,
+            look: 1_000,
+            driver: false,
+            careless: false,
+        }
+    }
+
+    /// Draws a workload. Nothing in it panics on purpose, as a panic ends a wasm module; see
+    /// [`with_panics`](Self::with_panics).
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
-        let mut rng = Rng::new(seed).fork();
-        let callers = rng.within(2..=12) as u32;
-        let odds = Odds {
-            latency: Duration::ZERO..=rng.duration(millis(0, 50)),
-            fail: rng.below(200) as u32,
-            hang: rng.below(60) as u32,
-            panic: 0,
-        };
-        Self {
-            max: rng.within(1..=4) as u32,
-            max_waiting: rng.below(u64::from(callers)) as u32,
-            acquire_timeout: one_of(&mut rng, 800, millis(0, 300)),
-            create_timeout: Some(rng.duration(millis(1, 80))),
-            callers,
-            rounds: rng.within(2..=12) as u32,
-            pause: Duration::ZERO..=rng.duration(millis(0, 200)),
-            hold: Duration::ZERO..=rng.duration(millis(0, 100)),
-            patience: Duration::ZERO..=rng.duration(millis(0, 100)),
-            habits: Habits {
-                try_acquire: rng.below(200) as u32,
-                give_up: rng.below(400) as u32,
-                look_away: rng.below(200) as u32,
-                discard: rng.below(200) as u32,
-                take: rng.below(100) as u32,
-            },
-            odds,
-            faults: Faults {
-                spurious_poll: rng.below(100) as u32,
-                late_poll: rng.below(200) as u32,
-                late_by: rng.duration(millis(0, 20)),
-                cancel: rng.below(60) as u32,
-            },
-            clock_faults: if rng.chance(500) { rng.below(20) as u32 } else { 0 },
-            look: [1000, 100, 0][rng.index(3)],
-            clock_step: rng.duration(millis(1, 2_000)),
-            close_after: one_of(&mut rng, 300, millis(0, 1_000)),
+        draw::workload(&mut Rng::new(seed).fork())
+    }
+
+    /// Lets jobs, hooks, wakers and predicates panic too.
+    #[must_use]
+    pub fn with_panics(mut self) -> Self {
+        for odds in [&mut self.creations, &mut self.checks, &mut self.resets, &mut self.closings] {
+            odds.panic = 150;
         }
+        self.hook_panics = 4;
+        self.habits.panicking_waker = 100;
+        self
+    }
+
+    /// Draws a case.
+    #[must_use]
+    pub fn case(&self, seed: u64) -> Case {
+        draw::case(self, seed)
+    }
+
+    /// Runs the case of `seed`.
+    ///
+    /// # Panics
+    /// If anything that is checked does not hold (see [`Case::check`]): with the seed, the command
+    /// that replays the workload that [`from_seed`](Self::from_seed) draws for it, and a smaller case
+    /// that fails in the same way, as Rust code and with its trace.
+    pub fn run(&self, seed: u64) -> Report {
+        self.case(seed).check().unwrap_or_else(|failure| panic!("{}", report(seed, &failure)))
+    }
+
+    /// Runs the case of `seed` and keeps its trace, to be read.
+    ///
+    /// # Errors
+    /// What does not hold, not made smaller yet.
+    pub fn run_traced(&self, seed: u64) -> Result<(Report, Trace), Box<Failure>> {
+        self.case(seed).check_traced(Trace::with_log())
     }
 }
 
-fn one_of(rng: &mut Rng, per_mille: u32, range: RangeInclusive<Duration>) -> Option<Duration> {
-    let drawn = rng.duration(range);
-    rng.chance(per_mille).then_some(drawn)
+fn report(seed: u64, failure: &Failure) -> String {
+    let small = failure.shrink(2_000);
+    format!(
+        "seed {seed} fails: {}\nreplay it with: cargo run -q -p edgepool-sim --example trace -- \
+         --replay {seed}\n{small}",
+        failure.what(),
+    )
 }
 
-/// Runs the workload of `seed`; see [`Workload`] for what is checked.
+/// Runs the workload of `seed`; see [`Case::check`] for what is checked.
 ///
 /// # Panics
-/// If anything that is checked does not hold, naming the seed and the command that replays it.
+/// As [`Workload::run`] does.
 pub fn run_seed(seed: u64) -> Report {
     Workload::from_seed(seed).run(seed)
 }
@@ -159,7 +232,7 @@ pub fn run_seed(seed: u64) -> Report {
 /// As [`run_seed`] does.
 #[must_use]
 pub fn combined_hash(from: u64, count: u64) -> u64 {
-    let mut trace = crate::Trace::new();
+    let mut trace = Trace::new();
     for seed in from..from.saturating_add(count) {
         trace.combine(run_seed(seed).hash);
     }

@@ -1,0 +1,151 @@
+//! Cases that failed once, as the simulator made them small.
+
+use std::time::Duration;
+
+use edgepool::Backoff;
+use edgepool_sim::{
+    Act, Action, Ask, Caller, Case, Closing, Creation, Ending, Luck, Parting, PoolOptions, Round,
+    Trial, Wait, Waking,
+};
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// One round after the other.
+fn rounds(rounds: &[Round]) -> Caller {
+    Caller { rounds: rounds.to_vec(), cancellable: false }
+}
+
+fn reentrant() -> Round {
+    Round { waking: Waking::Reentrant, ..Round::default() }
+}
+
+/// Nobody set an alarm for the end of the back-off.
+#[test]
+fn a_caller_that_comes_during_a_back_off_is_served_after_it() {
+    let failing = [
+        (Creation::Fail(ms(0)), None),
+        (Creation::Hang, Some(ms(1))),
+        (Creation::Connect(ms(1)), Some(ms(1))),
+    ];
+    for (creation, create_timeout) in failing {
+        let case = Case {
+            callers: vec![rounds(&[Round::default(), Round::default()])],
+            luck: Luck { creations: vec![creation], ..Luck::default() },
+            pool: PoolOptions {
+                create_timeout,
+                backoff: Some(Backoff { base: ms(20), cap: ms(20) }),
+                ..PoolOptions::default()
+            },
+            ..Case::default()
+        };
+        case.run();
+    }
+}
+
+/// A connection came at the very time at which its creation was given up, and was dropped instead of
+/// closed.
+#[test]
+fn a_connection_that_comes_as_its_creation_is_given_up_is_closed() {
+    let case = Case {
+        callers: vec![
+            rounds(&[Round::default()]),
+            rounds(&[
+                Round { pause: ms(2), hold: Duration::from_nanos(1), ..Round::default() },
+                Round { pause: ms(1), ..Round::default() },
+            ]),
+        ],
+        acts: vec![Act::default()],
+        luck: Luck {
+            creations: vec![Creation::Connect(ms(0)), Creation::Connect(ms(1))],
+            resets: vec![Trial::Pass(ms(1)), Trial::Fail(ms(2))],
+            ..Luck::default()
+        },
+        pool: PoolOptions { create_timeout: Some(ms(1)), ..PoolOptions::default() },
+        driver: true,
+        look: 884,
+        ..Case::default()
+    };
+    for seed in 0..50 {
+        Case { seed, ..case.clone() }.run();
+    }
+}
+
+/// The waker of a caller that had polled the jobs was kept after the caller was gone, and with it
+/// the handle of the pool that this waker had.
+#[test]
+fn a_pool_is_not_kept_open_by_the_waker_of_a_caller_that_is_gone() {
+    let case = Case {
+        callers: vec![Caller::of(reentrant())],
+        luck: Luck { creations: vec![Creation::Connect(ms(1))], ..Luck::default() },
+        ending: Ending::DropPool,
+        ..Case::default()
+    };
+    case.run();
+}
+
+/// A job was begun by the waker that a time-out woke.
+#[test]
+fn jobs_that_begin_as_others_are_given_up_are_polled() {
+    let given_up = [
+        Case {
+            callers: vec![rounds(&[Round::default(), reentrant()])],
+            luck: Luck { checks: vec![Trial::Pass(ms(1))], ..Luck::default() },
+            pool: PoolOptions {
+                check_timeout: Some(ms(1)),
+                check_after: Some(ms(0)),
+                ..PoolOptions::default()
+            },
+            ..Case::default()
+        },
+        Case {
+            callers: vec![
+                Caller::of(Round { ask: Ask::Many(2), ..reentrant() }),
+                Caller::of(Round { parting: Parting::Discard, ..Round::default() }),
+            ],
+            luck: Luck { closings: vec![Closing::Hang], ..Luck::default() },
+            pool: PoolOptions { max: 2, close_timeout: Some(ms(1)), ..PoolOptions::default() },
+            ..Case::default()
+        },
+    ];
+    for case in given_up {
+        case.run();
+    }
+}
+
+#[test]
+fn a_wait_that_nobody_polls_leaves_with_its_offer() {
+    let case = Case {
+        callers: vec![Caller::of(Round { wait: Wait::Orphan, ..Round::default() })],
+        luck: Luck { creations: vec![Creation::Connect(ms(1))], ..Luck::default() },
+        ..Case::default()
+    };
+    case.run();
+}
+
+/// A pool's time does not go back, and its driver sleeps until then.
+#[test]
+fn what_is_kept_ready_is_kept_after_the_clock_steps_back() {
+    let case = Case {
+        callers: vec![Caller::of(Round { pause: ms(56), hold: ms(1), ..Round::default() })],
+        acts: vec![Act { at: ms(17), action: Action::StepBack(ms(101)) }],
+        pool: PoolOptions { min_idle: 1, check_interval: Some(ms(57)), ..PoolOptions::default() },
+        driver: true,
+        start: ms(84),
+        ..Case::default()
+    };
+    case.run();
+}
+
+/// The time of its renewal was reckoned when it was made, and not again when it came back.
+#[test]
+fn a_connection_is_renewed_in_time_though_min_idle_was_set_while_it_was_lent() {
+    let case = Case {
+        callers: vec![Caller::of(Round { hold: ms(2), ..Round::default() })],
+        acts: vec![Act { at: ms(1), action: Action::SetMinIdle(1) }],
+        pool: PoolOptions { max_lifetime: Some(ms(3)), ..PoolOptions::default() },
+        ..Case::default()
+    };
+    case.run();
+}
