@@ -1,18 +1,23 @@
 //! A naive pool: everything in sorted maps, found by looking at all of it. It numbers slots and
-//! waiters itself, in the order of their birth, and learns the ledger's keys from its answers.
+//! waiters in the order of their coming, and learns the ledger's keys from its answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use edgepool::Time;
-use edgepool::ledger::{Counters, End, Gauges, MAX_MISSED_OFFERS, Options, SlotKey, WaiterKey};
+use edgepool::ledger::{
+    Ask, Counters, End, Gauges, JobKind, Leaving, MAX_MISSED_OFFERS, Options, Priority, Reuse,
+    SlotKey, Verdict, WaiterKey,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotState {
     Creating,
     Idle,
+    Checking,
     Offered(u64),
     Leased,
+    Resetting,
     Retired,
     Closing,
 }
@@ -20,18 +25,30 @@ pub(crate) enum SlotState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaiterState {
     Queued,
-    Offered(u64),
+    Offered,
     Ended(End),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Slot {
     pub(crate) state: SlotState,
     /// The key of its present tenure, if the ledger has told it.
     pub(crate) key: Option<SlotKey>,
     /// Its index in the ledger, which is the same for all its life.
     pub(crate) place: Option<u32>,
+    /// When it has been in its state for too long.
     timer: Time,
+    /// When it is looked at, idle or lent.
+    care: Time,
+    epoch: u32,
+    fresh: bool,
+    renewing: bool,
+    swept: bool,
+    pub(crate) born: Time,
+    expires: Time,
+    pub(crate) since: Time,
+    good: Time,
+    pub(crate) uses: u64,
 }
 
 #[derive(Debug)]
@@ -39,7 +56,18 @@ pub(crate) struct Waiter {
     pub(crate) state: WaiterState,
     pub(crate) key: Option<WaiterKey>,
     deadline: Time,
+    priority: Priority,
+    need: usize,
+    /// What is set aside for it; the last is claimed first.
+    have: Vec<u64>,
     missed: u8,
+    since: Time,
+}
+
+impl Waiter {
+    fn missing(&self) -> usize {
+        self.need - self.have.len()
+    }
 }
 
 /// What the model expects the ledger to ask for, by the model's numbers.
@@ -48,8 +76,11 @@ pub(crate) enum Expected {
     Offer(u64, u64),
     Ended(u64, End),
     Create(u64),
-    Abandon(u64),
-    Close(u64),
+    Check(u64),
+    Abandon(Option<SlotKey>, JobKind, bool),
+    Close(u64, Leaving),
+    LongHold(Option<SlotKey>),
+    Drained,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -58,70 +89,114 @@ pub(crate) enum Answer {
     Waiting(u64),
     QueueFull,
     Closed,
+    TooMany,
+    Unavailable(Time),
 }
 
 pub(crate) struct Model {
-    options: Options,
+    pub(crate) options: Options,
     pub(crate) now: Time,
-    closed: bool,
-    born: u64,
+    started: bool,
+    pub(crate) paused: bool,
+    pub(crate) closed: bool,
+    epoch: u32,
+    named: u64,
+    arrivals: u64,
+    failures: u32,
+    retry_at: Option<Time>,
+    chance: u64,
     pub(crate) slots: BTreeMap<u64, Slot>,
     pub(crate) waiters: BTreeMap<u64, Waiter>,
-    /// The last is lent next.
+    /// The idle ones; the one that came last is last.
     idle: Vec<u64>,
     pub(crate) counters: Counters,
+    pub(crate) waits: u64,
+    pub(crate) holds: u64,
     pub(crate) effects: Vec<Expected>,
+    /// Two things were due at one time, so that the ledger may have done them in another order.
+    pub(crate) is_tied: bool,
 }
 
+/// What can be asked of it.
 impl Model {
     pub(crate) fn new(options: Options) -> Self {
         Self {
             options,
             now: Time::ZERO,
+            started: false,
+            paused: false,
             closed: false,
-            born: 0,
+            epoch: 0,
+            named: 0,
+            arrivals: 0,
+            failures: 0,
+            retry_at: None,
+            chance: options.seed,
             slots: BTreeMap::new(),
             waiters: BTreeMap::new(),
             idle: Vec::new(),
             counters: Counters::default(),
+            waits: 0,
+            holds: 0,
             effects: Vec::new(),
+            is_tied: false,
         }
     }
 
+    fn count(&self, wanted: fn(SlotState) -> bool) -> u32 {
+        self.slots.values().filter(|slot| wanted(slot.state)).count() as u32
+    }
+
     pub(crate) fn gauges(&self) -> Gauges {
-        let count = |wanted: fn(SlotState) -> bool| {
-            self.slots.values().filter(|slot| wanted(slot.state)).count() as u32
-        };
+        let ended = |waiter: &&Waiter| matches!(waiter.state, WaiterState::Ended(_));
+        let ended = self.waiters.values().filter(ended).count();
         Gauges {
             max: self.options.max,
             size: self.slots.len() as u32,
-            creating: count(|state| state == SlotState::Creating),
-            idle: count(|state| state == SlotState::Idle),
-            offered: count(|state| matches!(state, SlotState::Offered(_))),
-            in_use: count(|state| state == SlotState::Leased),
-            retired: count(|state| state == SlotState::Retired),
-            closing: count(|state| state == SlotState::Closing),
-            waiting: self.queue().count() as u32,
+            creating: self.count(|state| state == SlotState::Creating),
+            idle: self.count(|state| state == SlotState::Idle),
+            checking: self.count(|state| state == SlotState::Checking),
+            offered: self.count(|state| matches!(state, SlotState::Offered(_))),
+            in_use: self.count(|state| state == SlotState::Leased),
+            resetting: self.count(|state| state == SlotState::Resetting),
+            retired: self.count(|state| state == SlotState::Retired),
+            closing: self.count(|state| state == SlotState::Closing),
+            waiting: self.queue().len() as u32,
+            pending: (self.waiters.len() - ended) as u32,
         }
     }
 
     /// Learns the key of a slot's tenure; its place does not change.
     pub(crate) fn learn(&mut self, id: u64, key: SlotKey) {
-        if let Some(slot) = self.slots.get_mut(&id) {
-            assert_eq!(slot.place.unwrap_or(key.index), key.index, "{slot:?}");
-            slot.place = Some(key.index);
-            slot.key = Some(key);
+        let slot = self.slots.get_mut(&id).expect("it is told of while it is there");
+        assert_eq!(slot.place.unwrap_or(key.index), key.index, "{slot:?}");
+        slot.place = Some(key.index);
+        slot.key = Some(key);
+    }
+
+    /// The queue: whoever is queued, the next to be served first.
+    pub(crate) fn queue(&self) -> Vec<u64> {
+        let queued = |(_, waiter): &(&u64, &Waiter)| waiter.state == WaiterState::Queued;
+        let mut queue: Vec<u64> = self.waiters.iter().filter(queued).map(|(&id, _)| id).collect();
+        queue.sort_by_key(|id| self.rank(*id));
+        queue
+    }
+
+    fn rank(&self, id: u64) -> (u8, Time, u64) {
+        let waiter = &self.waiters[&id];
+        let below = 3 - waiter.priority as u8;
+        match self.options.ageing {
+            None => (below, Time::ZERO, id),
+            Some(step) => (0, waiter.since.saturating_add(step * below.into()), id),
         }
     }
 
-    /// The queue: whoever is queued, in the order of arrival.
-    fn queue(&self) -> impl Iterator<Item = u64> + '_ {
-        let queued = |waiter: &Waiter| waiter.state == WaiterState::Queued;
-        self.waiters.iter().filter(move |(_, waiter)| queued(waiter)).map(|(&id, _)| id)
+    fn first(&self) -> Option<u64> {
+        self.queue().first().copied()
     }
 
-    fn first(&self) -> Option<u64> {
-        self.queue().next()
+    fn units(&self) -> usize {
+        self.queue().iter().map(|id| self.waiters[id].missing()).sum()
     }
 
     pub(crate) fn find_slot(&self, key: SlotKey, wanted: fn(SlotState) -> bool) -> Option<u64> {
@@ -133,279 +208,951 @@ impl Model {
         self.waiters.iter().find(|(_, waiter)| waiter.key == Some(key)).map(|(&id, _)| id)
     }
 
-    /// The earliest time at which something expires.
+    /// The key of the `n`-th slot in such a state, counted in a circle.
+    pub(crate) fn nth(&self, n: usize, wanted: fn(SlotState) -> bool) -> Option<SlotKey> {
+        let keys = self.slots.values().filter(|slot| wanted(slot.state)).filter_map(|s| s.key);
+        let keys: Vec<_> = keys.collect();
+        (!keys.is_empty()).then(|| keys[n % keys.len()])
+    }
+
+    /// The earliest time at which something is done.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.timers().map(|(at, ..)| at).min().filter(|&at| at != Time::NEVER)
+        let retry = self.retry_at.filter(|_| self.is_short());
+        // A look at what is not idle any more, left from when it was, is none that must be.
+        let matters = |&(_, timer, id): &(Time, Timer, u64)| match timer {
+            Timer::Care => match self.slots[&id].state {
+                SlotState::Idle => true,
+                SlotState::Leased => self.options.long_hold.is_some(),
+                _ => false,
+            },
+            Timer::Slot | Timer::Waiter => true,
+        };
+        let timers = self.timers().into_iter().filter(matters).map(|(at, ..)| at);
+        timers.chain(retry).filter(|&at| at != Time::NEVER).min()
     }
 
-    /// Every timer: when, of a slot or not, whose.
-    fn timers(&self) -> impl Iterator<Item = (Time, bool, u64)> + '_ {
-        let slots = self.slots.iter().map(|(&id, slot)| (slot.timer, true, id));
-        slots.chain(self.waiters.iter().map(|(&id, waiter)| (waiter.deadline, false, id)))
+    /// Every timer: when, of what sort, whose.
+    fn timers(&self) -> Vec<(Time, Timer, u64)> {
+        let slots = self
+            .slots
+            .iter()
+            .flat_map(|(&id, slot)| [(slot.timer, Timer::Slot, id), (slot.care, Timer::Care, id)]);
+        let waiters = self.waiters.iter().map(|(&id, w)| (w.deadline, Timer::Waiter, id));
+        slots.chain(waiters).filter(|&(at, ..)| at != Time::NEVER).collect()
     }
 
-    /// Two things that expire at one time may do so in either order; tells whether any would.
-    pub(crate) fn has_ties(&self) -> bool {
-        let mut times: Vec<_> = self.timers().map(|(at, ..)| at).collect();
-        times.retain(|&at| at != Time::NEVER);
-        times.sort_unstable();
-        times.windows(2).any(|pair| pair[0] == pair[1])
+    /// Two things that are due at one time may be done in either order; tells whether any are by
+    /// then. Jobs of one kind are alike.
+    pub(crate) fn has_ties(&self, until: Time) -> bool {
+        let mut timers = self.timers();
+        timers.retain(|&(at, ..)| at <= until);
+        timers.sort_unstable();
+        timers.windows(2).any(|pair| {
+            let alike = |(_, timer, id): (Time, Timer, u64)| {
+                (timer == Timer::Slot).then(|| self.slots[&id].state).filter(|&s| is_job(s))
+            };
+            let are_alike = alike(pair[0]).is_some() && alike(pair[0]) == alike(pair[1]);
+            pair[0].0 == pair[1].0 && !are_alike
+        })
     }
+}
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Slot,
+    Care,
+    Waiter,
+}
+
+/// Tells whether the shell works on what is in this state.
+pub(crate) fn is_job(state: SlotState) -> bool {
+    use SlotState::{Checking, Closing, Creating, Resetting, Retired};
+    matches!(state, Creating | Checking | Resetting | Retired | Closing)
+}
+
+/// Time.
+impl Model {
     pub(crate) fn advance(&mut self, now: Time) {
         self.now = self.now.max(now);
-        while let Some((at, is_slot, id)) = self.timers().min().filter(|&(at, ..)| at <= self.now) {
-            assert_ne!(at, Time::NEVER);
-            match (is_slot, is_slot.then(|| self.slots[&id].state)) {
-                (false, _) => self.end(id, End::TimedOut),
-                (_, Some(SlotState::Offered(waiter))) => self.miss(id, waiter),
-                (_, Some(SlotState::Creating)) => {
-                    self.end_first(End::CreateTimedOut);
-                    self.abandon(id);
-                }
-                (_, Some(SlotState::Leased)) => {
-                    self.counters.expired += 1;
-                    self.ask_to_close(id, SlotState::Retired);
-                }
-                (_, Some(SlotState::Retired | SlotState::Closing)) => self.free(id),
-                (_, other) => panic!("no timer belongs to {other:?}"),
+        while let Some((at, timer, id)) = self.timers().into_iter().min()
+            && at <= self.now
+        {
+            self.is_tied |= self.has_ties(at);
+            match timer {
+                Timer::Waiter => self.end(id, End::TimedOut),
+                Timer::Slot => self.overdue(id),
+                Timer::Care => self.look(id),
+            }
+        }
+        if self.retry_at.is_some_and(|at| at <= self.now) {
+            self.retry_at = None;
+            self.create_as_needed();
+        }
+    }
+
+    fn overdue(&mut self, id: u64) {
+        self.slot(id).timer = Time::NEVER;
+        let job = match self.slots[&id].state {
+            SlotState::Offered(waiter) => return self.miss(waiter),
+            SlotState::Creating => {
+                self.end_dependants(End::CreateTimedOut);
+                return self.abandon_creation(id, true);
+            }
+            SlotState::Leased => {
+                return self.ask_to_close(id, SlotState::Retired, Leaving::Expired);
+            }
+            SlotState::Checking => {
+                self.counters.check_failed += 1;
+                JobKind::Check
+            }
+            SlotState::Resetting => {
+                self.counters.reset_failed += 1;
+                JobKind::Reset
+            }
+            SlotState::Retired | SlotState::Closing => JobKind::Closing,
+            SlotState::Idle => panic!("no timer belongs to an idle one"),
+        };
+        self.effects.push(Expected::Abandon(self.slots[&id].key, job, true));
+        self.lose(id);
+    }
+
+    /// Looks at what is idle or lent, when something about it may be due.
+    fn look(&mut self, id: u64) {
+        self.slot(id).care = Time::NEVER;
+        let slot = self.slots[&id].clone();
+        if slot.state == SlotState::Leased
+            && let Some(long) = self.options.long_hold
+        {
+            let due = slot.since.saturating_add(long);
+            match due <= self.now {
+                true => self.effects.push(Expected::LongHold(slot.key)),
+                false => self.slot(id).care = due,
+            }
+        }
+        if slot.state == SlotState::Idle {
+            self.look_at_idle_one(id, &slot);
+        }
+    }
+
+    fn look_at_idle_one(&mut self, id: u64, slot: &Slot) {
+        let (options, now) = (self.options, self.now);
+        let passed = |since: Time, after: Option<Duration>| {
+            after.is_some_and(|after| since.saturating_add(after) <= now)
+        };
+        if slot.expires <= now {
+            return self.retire_idle(id, Leaving::Aged);
+        }
+        let surplus = self.idle.len() as u32 > options.min_idle;
+        if surplus && passed(slot.since, options.idle_timeout) {
+            return self.retire_idle(id, Leaving::Idle);
+        }
+        if self.renew_at(slot).is_some_and(|at| at <= now) {
+            self.slot(id).renewing = true;
+            self.retire_renewed();
+            self.create_as_needed();
+        }
+        if self.slots[&id].state == SlotState::Idle && passed(slot.good, options.check_interval) {
+            self.sweep(id);
+        }
+        if self.slots[&id].state == SlotState::Idle {
+            self.slot(id).care = self.next_look(id);
+        }
+    }
+
+    /// When an idle one is to be replaced for its age, if that is to come.
+    fn renew_at(&self, slot: &Slot) -> Option<Time> {
+        let lifetime = self.options.max_lifetime?;
+        let lead = self.options.create_timeout.unwrap_or(lifetime).min(lifetime / 10);
+        let at = slot.expires.as_nanos().saturating_sub(lead.as_nanos() as u64);
+        (self.options.min_idle > 0 && !slot.renewing).then_some(Time::from_nanos(at))
+    }
+
+    /// When something is due about an idle one, past or not.
+    fn first_look(&self, id: u64) -> Time {
+        let slot = &self.slots[&id];
+        let after = |since: Time, after: Option<Duration>| Some(since.saturating_add(after?));
+        let dues = [
+            after(slot.since, self.options.idle_timeout),
+            after(slot.good, self.options.check_interval),
+            Some(slot.expires),
+            self.renew_at(slot),
+        ];
+        dues.into_iter().flatten().min().unwrap()
+    }
+
+    /// When it is looked at again: what was due already is due after as long again.
+    fn next_look(&self, id: u64) -> Time {
+        let slot = &self.slots[&id];
+        let after = |since: Time, after: Option<Duration>| {
+            let due = since.saturating_add(after?);
+            Some(if due <= self.now { self.now.saturating_add(after?) } else { due })
+        };
+        let dues = [
+            after(slot.since, self.options.idle_timeout),
+            after(slot.good, self.options.check_interval),
+            Some(slot.expires),
+            self.renew_at(slot),
+        ];
+        dues.into_iter().flatten().min().unwrap()
+    }
+
+    fn retire_idle(&mut self, id: u64, leaving: Leaving) {
+        self.ask_to_close(id, SlotState::Closing, leaving);
+        self.serve();
+    }
+
+    /// Lets those go that were to be replaced, as far as there is enough without them.
+    fn retire_renewed(&mut self) {
+        let renewing: Vec<u64> =
+            self.idle.iter().copied().filter(|id| self.slots[id].renewing).collect();
+        for id in renewing {
+            if self.idle.len() as u32 > self.options.min_idle {
+                self.ask_to_close(id, SlotState::Closing, Leaving::Aged);
+                self.serve();
             }
         }
     }
 
-    fn miss(&mut self, slot: u64, waiter: u64) {
+    fn sweep(&mut self, id: u64) {
+        let under_way = self.slots.values().filter(|slot| slot.swept).count();
+        if (under_way as u32) < self.options.max_checks {
+            self.start_check(id);
+            self.slot(id).swept = true;
+            self.serve();
+        }
+    }
+
+    /// A check of what was idle has ended: the ones that are overdue are next.
+    fn sweep_on(&mut self) {
+        loop {
+            let under_way = self.slots.values().filter(|slot| slot.swept).count() as u32;
+            let good = |id: &&u64| self.slots[*id].good;
+            let Some(&id) = self.idle.iter().min_by_key(good) else { return };
+            let interval = self.options.check_interval.unwrap_or(Duration::MAX);
+            let due = self.slots[&id].good.saturating_add(interval);
+            if under_way >= self.options.max_checks || due > self.now {
+                return;
+            }
+            self.sweep(id);
+        }
+    }
+
+    fn miss(&mut self, waiter: u64) {
         self.counters.offers_missed += 1;
-        let entry = self.waiters.get_mut(&waiter).unwrap();
+        let entry = self.waiter(waiter);
         entry.missed += 1;
         if entry.missed == MAX_MISSED_OFFERS {
             return self.end(waiter, End::Missed);
         }
+        if entry.need > self.options.max as usize {
+            return self.end(waiter, End::TooMany);
+        }
+        let mut gathering = self.first();
+        let entry = self.waiter(waiter);
         entry.state = WaiterState::Queued;
-        let behind = self.queue().find(|&other| other > waiter);
-        let next = behind.or_else(|| self.first()).unwrap();
-        self.offer(slot, next);
+        let offered = std::mem::take(&mut entry.have);
+        for id in offered.into_iter().rev() {
+            let fit = self.unfit(id).is_none() && !self.paused;
+            match self.behind(waiter).filter(|_| fit) {
+                Some(next) => self.gather(id, next),
+                None => self.take_in(id),
+            }
+        }
+        gathering = gathering.filter(|id| self.waiters[id].state == WaiterState::Queued);
+        self.pass_on_gathered(gathering);
     }
 
+    /// Who is next if the waiter and those before it in its class were not there, if one more is
+    /// all that it needs.
+    fn behind(&self, waiter: u64) -> Option<u64> {
+        let class = self.waiters[&waiter].priority;
+        let is_queued = self.waiters[&waiter].state == WaiterState::Queued;
+        let counts = |id: &u64| match self.waiters[id].priority == class {
+            true => is_queued && *id > waiter,
+            false => true,
+        };
+        let next = self.queue().into_iter().find(counts)?;
+        (self.waiters[&next].missing() == 1).then_some(next)
+    }
+
+    /// What the one that was first has gathered goes to the one before it.
+    fn pass_on_gathered(&mut self, was_first: Option<u64>) {
+        if let Some(waiter) = was_first.filter(|_| self.first() != was_first) {
+            let gathered = std::mem::take(&mut self.waiter(waiter).have);
+            gathered.into_iter().rev().for_each(|id| self.take_in(id));
+        }
+    }
+}
+
+/// Callers.
+impl Model {
     pub(crate) fn try_acquire(&mut self) -> Option<u64> {
-        if self.first().is_some() {
+        if self.first().is_some() || self.paused {
             return None;
         }
-        let slot = self.idle.pop()?;
+        let id = self.next_idle()?;
+        if self.wants_check(id) {
+            self.start_check(id);
+            return None;
+        }
         self.counters.started += 1;
         self.counters.direct += 1;
-        self.lease(slot);
-        Some(slot)
+        self.lease(id);
+        self.create_as_needed();
+        Some(id)
     }
 
-    pub(crate) fn acquire(&mut self, deadline: Time) -> Answer {
-        if let Some(slot) = self.try_acquire() {
+    pub(crate) fn acquire(&mut self, ask: Ask) -> Answer {
+        // What is to be checked first may be under check for this caller already.
+        let unchecked = self.next_idle().is_some_and(|id| self.wants_check(id));
+        if ask.need == 1
+            && !unchecked
+            && let Some(slot) = self.try_acquire()
+        {
             return Answer::Leased(slot);
         }
         self.counters.started += 1;
+        if let Some(refused) = self.refuse(&ask) {
+            return refused;
+        }
+        self.started = true;
+        self.arrivals += 1;
+        let waiter = Waiter {
+            state: WaiterState::Queued,
+            key: None,
+            deadline: ask.deadline,
+            priority: ask.priority,
+            need: ask.need.into(),
+            have: Vec::new(),
+            missed: 0,
+            since: self.now,
+        };
+        let was_first = self.first();
+        self.waiters.insert(self.arrivals, waiter);
+        let id = self.arrivals;
+        self.pass_on_gathered(was_first);
+        self.serve();
+        Answer::Waiting(id)
+    }
+
+    fn refuse(&mut self, ask: &Ask) -> Option<Answer> {
+        let gauges = self.gauges();
+        let room = gauges.size < gauges.max && !self.paused && self.may_create();
+        let places = u64::from(self.options.max_waiting)
+            + u64::from(gauges.creating + gauges.checking + gauges.idle);
         if self.closed {
             self.counters.closed += 1;
-            return Answer::Closed;
+            return Some(Answer::Closed);
         }
-        let gauges = self.gauges();
-        let room = gauges.size < gauges.max
-            || u64::from(gauges.waiting)
-                < u64::from(self.options.max_waiting) + u64::from(gauges.creating);
-        if !room {
+        if ask.need == 0 || u32::from(ask.need) > gauges.max {
             self.counters.refused += 1;
-            return Answer::QueueFull;
+            return Some(Answer::TooMany);
         }
-        self.born += 1;
-        let waiter = Waiter { state: WaiterState::Queued, key: None, deadline, missed: 0 };
-        self.waiters.insert(self.born, waiter);
-        let id = self.born;
-        self.create_as_needed();
-        Answer::Waiting(id)
+        let nothing = self.living() == 0 && !self.paused && self.is_open();
+        if let Some(at) = self.retry_at.filter(|_| nothing) {
+            self.counters.failed += 1;
+            return Some(Answer::Unavailable(at));
+        }
+        if !room && u64::from(gauges.waiting) >= places {
+            self.counters.refused += 1;
+            return Some(Answer::QueueFull);
+        }
+        None
     }
 
     /// Turns an offer into a lease; `Err` is where the waiter stands instead.
     pub(crate) fn claim(&mut self, waiter: u64) -> Result<u64, WaiterState> {
-        match self.waiters[&waiter].state {
-            WaiterState::Offered(slot) => {
-                self.counters.waited += 1;
+        let state = self.waiters[&waiter].state;
+        if state != WaiterState::Offered {
+            if state != WaiterState::Queued {
                 self.waiters.remove(&waiter);
-                self.lease(slot);
-                Ok(slot)
             }
-            other => {
-                if other != WaiterState::Queued {
-                    self.waiters.remove(&waiter);
-                }
-                Err(other)
+            return Err(state);
+        }
+        let entry = self.waiter(waiter);
+        let slot = entry.have.pop().unwrap();
+        entry.need -= 1;
+        match entry.have.last().copied() {
+            Some(next) => {
+                self.counters.batched += 1;
+                self.arm(next, self.options.offer_timeout);
+            }
+            None => {
+                self.counters.waited += 1;
+                self.waits += 1;
+                self.waiters.remove(&waiter);
             }
         }
+        self.lease(slot);
+        Ok(slot)
     }
 
     pub(crate) fn cancel(&mut self, waiter: u64) -> bool {
-        let state = self.waiters.remove(&waiter).unwrap().state;
-        if let WaiterState::Offered(slot) = state {
-            self.make_available(slot);
-        }
-        let pending = !matches!(state, WaiterState::Ended(_));
+        let entry = self.waiters.remove(&waiter).unwrap();
+        let pending = !matches!(entry.state, WaiterState::Ended(_));
         self.counters.cancelled += u64::from(pending);
+        entry.have.into_iter().rev().for_each(|slot| self.take_in(slot));
         pending
     }
 
+    fn come_back(&mut self, slot: u64) {
+        self.holds += 1;
+        let now = self.now;
+        let slot = self.slot(slot);
+        (slot.since, slot.good, slot.fresh) = (now, now, false);
+    }
+
     pub(crate) fn release(&mut self, slot: u64) {
+        self.come_back(slot);
         self.counters.released += 1;
-        self.make_available(slot);
+        self.take_in(slot);
     }
 
     pub(crate) fn discard(&mut self, slot: u64) {
-        self.counters.discarded += 1;
-        self.ask_to_close(slot, SlotState::Closing);
+        self.come_back(slot);
+        self.ask_to_close(slot, SlotState::Closing, Leaving::Discarded);
     }
 
     pub(crate) fn take(&mut self, slot: u64) {
+        self.come_back(slot);
         self.counters.taken += 1;
         self.free(slot);
     }
 
     pub(crate) fn renew(&mut self, slot: u64) {
+        self.slot(slot).timer = Time::NEVER;
         self.arm(slot, self.options.lease_ttl);
     }
 
-    pub(crate) fn created(&mut self, slot: u64) {
-        self.counters.created += 1;
-        self.make_available(slot);
-    }
-
-    pub(crate) fn create_failed(&mut self, slot: u64) {
-        self.counters.create_failed += 1;
-        self.end_first(End::CreateFailed);
-        self.free(slot);
-    }
-
-    pub(crate) fn closed(&mut self, slot: u64) {
-        self.free(slot);
-    }
-
-    pub(crate) fn adopt(&mut self) -> Option<u64> {
-        if self.closed || self.slots.len() as u32 == self.options.max {
-            return None;
-        }
-        self.counters.adopted += 1;
-        let slot = self.insert(SlotState::Leased);
-        self.arm(slot, self.options.lease_ttl);
-        Some(slot)
-    }
-
-    pub(crate) fn close(&mut self) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
-        }
-        while let Some(waiter) = self.first() {
-            self.end(waiter, End::Closed);
-        }
-        for slot in self.slots.keys().copied().collect::<Vec<_>>() {
-            match self.slots[&slot].state {
-                SlotState::Offered(waiter) => self.end(waiter, End::Closed),
-                SlotState::Creating => self.abandon(slot),
-                SlotState::Idle => self.ask_to_close(slot, SlotState::Closing),
-                _ => {}
-            }
-        }
-        self.idle.clear();
-    }
-
-    fn insert(&mut self, state: SlotState) -> u64 {
-        self.born += 1;
-        let slot = Slot { state, key: None, place: None, timer: Time::NEVER };
-        self.slots.insert(self.born, slot);
-        self.born
-    }
-
-    /// Puts a slot into a state, without a timer and under a key that is not known yet.
-    fn set(&mut self, slot: u64, state: SlotState) {
-        let slot = self.slots.get_mut(&slot).unwrap();
-        *slot = Slot { state, key: None, place: slot.place, timer: Time::NEVER };
-    }
-
-    fn arm(&mut self, slot: u64, after: Option<Duration>) {
-        if let Some(after) = after {
-            self.slots.get_mut(&slot).unwrap().timer = self.now.saturating_add(after);
-        }
-    }
-
-    fn lease(&mut self, slot: u64) {
-        self.set(slot, SlotState::Leased);
-        self.arm(slot, self.options.lease_ttl);
-    }
-
-    fn make_available(&mut self, slot: u64) {
-        if self.closed {
-            return self.ask_to_close(slot, SlotState::Closing);
-        }
-        match self.first() {
-            Some(waiter) => self.offer(slot, waiter),
-            None => {
-                self.set(slot, SlotState::Idle);
-                self.idle.push(slot);
-            }
-        }
-    }
-
-    fn offer(&mut self, slot: u64, waiter: u64) {
-        self.waiters.get_mut(&waiter).unwrap().state = WaiterState::Offered(slot);
-        self.set(slot, SlotState::Offered(waiter));
-        self.arm(slot, self.options.offer_timeout);
-        self.effects.push(Expected::Offer(waiter, slot));
-    }
-
-    fn ask_to_close(&mut self, slot: u64, state: SlotState) {
-        self.set(slot, state);
-        self.arm(slot, self.options.close_timeout);
-        self.effects.push(Expected::Close(slot));
-    }
-
-    fn abandon(&mut self, slot: u64) {
-        self.counters.create_abandoned += 1;
-        self.effects.push(Expected::Abandon(slot));
-        self.free(slot);
-    }
-
-    fn free(&mut self, slot: u64) {
-        self.slots.remove(&slot);
-        self.create_as_needed();
-    }
-
-    fn create_as_needed(&mut self) {
-        loop {
-            let gauges = self.gauges();
-            if gauges.creating >= gauges.waiting || gauges.size == gauges.max {
-                return;
-            }
-            self.counters.creations += 1;
-            let slot = self.insert(SlotState::Creating);
-            self.arm(slot, self.options.create_timeout);
-            self.effects.push(Expected::Create(slot));
-        }
-    }
-
-    fn end_first(&mut self, end: End) {
-        if let Some(first) = self.first() {
-            self.end(first, end);
-        }
+    pub(crate) fn begin_reset(&mut self, slot: u64) {
+        self.come_back(slot);
+        self.counters.released += 1;
+        self.counters.resets += 1;
+        self.set(slot, SlotState::Resetting);
+        self.arm(slot, self.options.reset_timeout);
     }
 
     fn end(&mut self, waiter: u64, end: End) {
-        let entry = self.waiters.get_mut(&waiter).unwrap();
-        entry.deadline = Time::NEVER;
-        let state = std::mem::replace(&mut entry.state, WaiterState::Ended(end));
         self.effects.push(Expected::Ended(waiter, end));
         let counter = match end {
             End::TimedOut => &mut self.counters.timed_out,
             End::Closed => &mut self.counters.closed,
             End::Missed => &mut self.counters.missed,
             End::CreateFailed | End::CreateTimedOut => &mut self.counters.failed,
+            End::TooMany => &mut self.counters.refused,
         };
         *counter += 1;
-        if let WaiterState::Offered(slot) = state {
-            self.make_available(slot);
+        let entry = self.waiter(waiter);
+        entry.deadline = Time::NEVER;
+        entry.state = WaiterState::Ended(end);
+        let have = std::mem::take(&mut entry.have);
+        have.into_iter().rev().for_each(|slot| self.take_in(slot));
+    }
+}
+
+/// Jobs.
+impl Model {
+    pub(crate) fn created(&mut self, id: u64) {
+        self.counters.created += 1;
+        self.bear(id);
+        (self.failures, self.retry_at) = (0, None);
+        self.take_in(id);
+        self.create_as_needed();
+    }
+
+    fn bear(&mut self, id: u64) {
+        let mut expires = Time::NEVER;
+        if let Some(lifetime) = self.options.max_lifetime {
+            let most = lifetime * self.options.lifetime_jitter.into() / 100;
+            let earlier = self.draw(most);
+            expires = self.now.saturating_add(lifetime - earlier);
         }
+        let now = self.now;
+        let slot = self.slot(id);
+        (slot.born, slot.expires, slot.since, slot.good) = (now, expires, now, now);
+        slot.fresh = true;
+    }
+
+    /// SplitMix64, times the range, without the fraction.
+    fn draw(&mut self, most: Duration) -> Duration {
+        self.chance = self.chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = self.chance;
+        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let z = z ^ (z >> 31);
+        Duration::from_nanos(((u128::from(z) * (most.as_nanos() + 1)) >> 64) as u64)
+    }
+
+    pub(crate) fn create_failed(&mut self, id: u64) {
+        self.counters.create_failed += 1;
+        self.end_dependants(End::CreateFailed);
+        self.free(id);
+    }
+
+    fn end_dependants(&mut self, end: End) {
+        let before = self.failures;
+        self.failures += 1;
+        let Some(backoff) = self.options.backoff else {
+            return self.first().into_iter().for_each(|first| self.end(first, end));
+        };
+        let doubled = backoff.base.saturating_mul(1 << before.min(31));
+        let wait = self.draw(doubled.min(backoff.cap));
+        let at = self.retry_at.max(Some(self.now.saturating_add(wait)));
+        self.retry_at = at.filter(|&at| at > self.now);
+        self.first().into_iter().for_each(|first| self.end(first, end));
+        let hopeless = self.living() == 1;
+        while hopeless && let Some(first) = self.first() {
+            self.end(first, end);
+        }
+    }
+
+    fn abandon_creation(&mut self, id: u64, overdue: bool) {
+        self.counters.create_abandoned += 1;
+        let key = self.slots[&id].key;
+        self.effects.push(Expected::Abandon(key, JobKind::Creation, overdue));
+        self.free(id);
+    }
+
+    pub(crate) fn checked(&mut self, id: u64, verdict: Verdict) {
+        let swept = std::mem::take(&mut self.slot(id).swept);
+        self.judge(id, verdict, Leaving::CheckFailed);
+        if swept {
+            // It was checked for being idle for long, and stays the one that was.
+            if let Some(at) = self.idle.iter().position(|&other| other == id) {
+                self.idle.remove(at);
+                self.idle.insert(0, id);
+            }
+            self.sweep_on();
+        }
+    }
+
+    pub(crate) fn reset(&mut self, id: u64, verdict: Verdict) {
+        self.judge(id, verdict, Leaving::ResetFailed);
+    }
+
+    fn judge(&mut self, id: u64, verdict: Verdict, failed: Leaving) {
+        match verdict {
+            Verdict::Good => {
+                let now = self.now;
+                let slot = self.slot(id);
+                (slot.good, slot.fresh) = (now, failed == Leaving::CheckFailed);
+                self.take_in(id);
+            }
+            Verdict::Bad => {
+                self.ask_to_close(id, SlotState::Closing, failed);
+                self.serve();
+            }
+            Verdict::Lost => {
+                self.count_leaving(failed);
+                self.lose(id);
+            }
+        }
+    }
+
+    pub(crate) fn closed(&mut self, id: u64) {
+        self.lose(id);
+    }
+
+    pub(crate) fn look_at_idle(&mut self) -> Option<u64> {
+        let id = *self.idle.first()?;
+        self.idle.remove(0);
+        self.set(id, SlotState::Checking);
+        self.serve();
+        Some(id)
+    }
+
+    pub(crate) fn looked_at(&mut self, id: u64, keep: bool) {
+        let swept = std::mem::take(&mut self.slot(id).swept);
+        if keep {
+            self.take_in(id);
+        } else {
+            self.ask_to_close(id, SlotState::Closing, Leaving::Rejected);
+            self.serve();
+        }
+        if swept {
+            self.sweep_on();
+        }
+    }
+
+    pub(crate) fn adopt(&mut self) -> Option<u64> {
+        if self.closed || self.slots.len() as u32 >= self.options.max {
+            return None;
+        }
+        self.counters.adopted += 1;
+        let id = self.insert(SlotState::Leased);
+        self.bear(id);
+        self.arm_lease(id);
+        Some(id)
+    }
+}
+
+/// The operator.
+impl Model {
+    pub(crate) fn fill(&mut self) {
+        self.started = true;
+        self.create_as_needed();
+    }
+
+    pub(crate) fn prepare(&mut self) -> bool {
+        let room = (self.slots.len() as u32) < self.options.max;
+        let may = room && !self.closed && !self.paused && self.may_create();
+        if may {
+            self.start_creation();
+        }
+        may
+    }
+
+    /// As `prepare` for a caller who would queue; it begins the creation itself.
+    pub(crate) fn prepare_directly(&mut self) -> Option<u64> {
+        let alone = self.first().is_none() && self.idle.is_empty() && self.options.min_idle == 0;
+        let room = (self.slots.len() as u32) < self.options.max;
+        let may = alone && room && !self.closed && !self.paused;
+        self.started |= may;
+        if !may || !self.may_create() {
+            return None;
+        }
+        self.start_creation();
+        let Some(Expected::Create(id)) = self.effects.pop() else { panic!("it was begun") };
+        Some(id)
+    }
+
+    pub(crate) fn close_late(&mut self) -> u64 {
+        let id = self.insert(SlotState::Closing);
+        self.ask_to_close(id, SlotState::Closing, Leaving::Late);
+        id
+    }
+
+    pub(crate) fn resize(&mut self, max: u32) -> bool {
+        if max == 0 || max < self.options.min_idle {
+            return false;
+        }
+        self.options.max = max;
+        for id in self.waiters.keys().copied().collect::<Vec<_>>() {
+            let waiter = &self.waiters[&id];
+            if waiter.state == WaiterState::Queued && waiter.need > max as usize {
+                self.end(id, End::TooMany);
+            }
+        }
+        for id in self.slots.keys().rev().copied().collect::<Vec<_>>() {
+            if self.slots[&id].state == SlotState::Creating && self.living() > max {
+                self.abandon_creation(id, false);
+            }
+        }
+        while self.living() > max && !self.idle.is_empty() {
+            self.ask_to_close(self.idle[0], SlotState::Closing, Leaving::Surplus);
+        }
+        self.serve();
+        true
+    }
+
+    pub(crate) fn set_min_idle(&mut self, min_idle: u32) -> bool {
+        if min_idle > self.options.max {
+            return false;
+        }
+        self.options.min_idle = min_idle;
+        if self.cares() {
+            for id in self.idle.clone() {
+                self.hasten(id, self.first_look(id));
+            }
+            // What is not idle is looked at anew once it is, unless that would be told of a lease.
+            let limits = self.limits();
+            for slot in self.slots.values_mut() {
+                if slot.state != SlotState::Idle && !limits {
+                    slot.care = Time::NEVER;
+                }
+            }
+            self.retire_renewed();
+        }
+        self.create_as_needed();
+        true
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.paused = false;
+        self.serve();
+    }
+
+    pub(crate) fn invalidate_all(&mut self) {
+        self.epoch += 1;
+        for id in self.idle.clone() {
+            self.ask_to_close(id, SlotState::Closing, Leaving::Invalidated);
+        }
+        for id in self.slots.keys().copied().collect::<Vec<_>>() {
+            if self.slots[&id].state == SlotState::Creating {
+                self.abandon_creation(id, false);
+            }
+        }
+        self.serve();
+    }
+
+    pub(crate) fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        if self.slots.is_empty() {
+            self.effects.push(Expected::Drained);
+        }
+        for id in self.waiters.keys().copied().collect::<Vec<_>>() {
+            if !matches!(self.waiters[&id].state, WaiterState::Ended(_)) {
+                self.end(id, End::Closed);
+            }
+        }
+        for id in self.idle.clone() {
+            self.ask_to_close(id, SlotState::Closing, Leaving::Closed);
+        }
+        for id in self.slots.keys().copied().collect::<Vec<_>>() {
+            if self.slots[&id].state == SlotState::Creating {
+                self.abandon_creation(id, false);
+            }
+        }
+    }
+}
+
+/// Where connections go.
+impl Model {
+    fn slot(&mut self, id: u64) -> &mut Slot {
+        self.slots.get_mut(&id).unwrap()
+    }
+
+    fn waiter(&mut self, id: u64) -> &mut Waiter {
+        self.waiters.get_mut(&id).unwrap()
+    }
+
+    fn insert(&mut self, state: SlotState) -> u64 {
+        self.named += 1;
+        let slot = Slot {
+            state,
+            key: None,
+            place: None,
+            timer: Time::NEVER,
+            care: Time::NEVER,
+            epoch: self.epoch,
+            fresh: true,
+            renewing: false,
+            swept: false,
+            born: self.now,
+            expires: Time::NEVER,
+            since: self.now,
+            good: self.now,
+            uses: 0,
+        };
+        self.slots.insert(self.named, slot);
+        self.named
+    }
+
+    /// Puts a slot into a state, without a timer and under a key that is not known yet.
+    fn set(&mut self, id: u64, state: SlotState) {
+        self.idle.retain(|&other| other != id);
+        let slot = self.slot(id);
+        (slot.state, slot.key, slot.timer) = (state, None, Time::NEVER);
+        if slot.renewing {
+            slot.care = Time::NEVER;
+        }
+        (slot.renewing, slot.swept) = (false, false);
+    }
+
+    fn arm(&mut self, id: u64, after: Option<Duration>) {
+        if let Some(after) = after {
+            self.slot(id).timer = self.now.saturating_add(after);
+        }
+    }
+
+    fn hasten(&mut self, id: u64, at: Time) {
+        let at = at.max(self.now);
+        let slot = self.slot(id);
+        slot.care = slot.care.min(at);
+    }
+
+    fn arm_lease(&mut self, id: u64) {
+        self.arm(id, self.options.lease_ttl);
+        if let Some(long) = self.options.long_hold {
+            self.hasten(id, self.now.saturating_add(long));
+        }
+    }
+
+    fn lease(&mut self, id: u64) {
+        self.set(id, SlotState::Leased);
+        let now = self.now;
+        let slot = self.slot(id);
+        slot.uses += 1;
+        slot.since = now;
+        self.arm_lease(id);
+    }
+
+    fn cares(&self) -> bool {
+        let Options { idle_timeout, max_lifetime, check_interval, long_hold, .. } = self.options;
+        [idle_timeout, max_lifetime, check_interval, long_hold].iter().any(Option::is_some)
+    }
+
+    fn limits(&self) -> bool {
+        self.options.long_hold.is_some() || self.options.lease_ttl.is_some()
+    }
+
+    fn living(&self) -> u32 {
+        self.count(|state| !matches!(state, SlotState::Retired | SlotState::Closing))
+    }
+
+    /// Why it is not to be lent again, if so.
+    fn unfit(&self, id: u64) -> Option<Leaving> {
+        let slot = &self.slots[&id];
+        let reasons = [
+            (self.closed, Leaving::Closed),
+            (slot.epoch != self.epoch, Leaving::Invalidated),
+            (slot.expires <= self.now, Leaving::Aged),
+            (self.options.max_uses.is_some_and(|max| slot.uses >= max), Leaving::Used),
+            (self.living() > self.options.max, Leaving::Surplus),
+        ];
+        reasons.into_iter().find(|(holds, _)| *holds).map(|(_, leaving)| leaving)
+    }
+
+    fn wants_check(&self, id: u64) -> bool {
+        let slot = &self.slots[&id];
+        self.options.check_after.is_some_and(|after| match after.is_zero() {
+            true => !slot.fresh,
+            false => slot.good.saturating_add(after) <= self.now,
+        })
+    }
+
+    fn next_idle(&self) -> Option<u64> {
+        match self.options.reuse {
+            Reuse::Lifo => self.idle.last().copied(),
+            Reuse::Fifo => self.idle.first().copied(),
+        }
+    }
+
+    fn take_in(&mut self, id: u64) {
+        if let Some(leaving) = self.unfit(id) {
+            self.ask_to_close(id, SlotState::Closing, leaving);
+            return self.serve();
+        }
+        match self.first().filter(|_| !self.paused) {
+            None => {
+                self.set(id, SlotState::Idle);
+                self.idle.push(id);
+                // A look that is set already comes early enough, unless it was set for a lease.
+                let renewing = self.slots.values().any(|slot| slot.renewing);
+                let is_set = self.slots[&id].care != Time::NEVER && !self.limits();
+                if self.cares() && (!is_set || renewing) {
+                    self.hasten(id, self.first_look(id));
+                    self.retire_renewed();
+                }
+            }
+            Some(_) if self.wants_check(id) => {
+                self.start_check(id);
+                self.serve();
+            }
+            Some(first) => self.gather(id, first),
+        }
+    }
+
+    fn serve(&mut self) {
+        while let Some(first) = self.first().filter(|_| !self.paused && !self.closed)
+            && let Some(id) = self.next_idle()
+        {
+            let checking = self.gauges().checking as usize;
+            match self.wants_check(id) {
+                false => self.gather(id, first),
+                true if checking < self.units() => self.start_check(id),
+                true => break,
+            }
+        }
+        self.create_as_needed();
+    }
+
+    fn gather(&mut self, id: u64, waiter: u64) {
+        self.set(id, SlotState::Offered(waiter));
+        let entry = self.waiter(waiter);
+        entry.have.push(id);
+        if entry.missing() == 0 {
+            entry.state = WaiterState::Offered;
+            self.arm(id, self.options.offer_timeout);
+            self.effects.push(Expected::Offer(waiter, id));
+        }
+    }
+
+    fn start_check(&mut self, id: u64) {
+        self.counters.checks += 1;
+        self.set(id, SlotState::Checking);
+        self.arm(id, self.options.check_timeout);
+        self.effects.push(Expected::Check(id));
+    }
+
+    fn ask_to_close(&mut self, id: u64, state: SlotState, leaving: Leaving) {
+        self.count_leaving(leaving);
+        self.set(id, state);
+        self.slot(id).care = Time::NEVER;
+        self.arm(id, self.options.close_timeout);
+        self.effects.push(Expected::Close(id, leaving));
+    }
+
+    fn count_leaving(&mut self, leaving: Leaving) {
+        let counters = &mut self.counters;
+        let counter = match leaving {
+            Leaving::Idle => &mut counters.retired_idle,
+            Leaving::Aged => &mut counters.retired_aged,
+            Leaving::Used => &mut counters.retired_used,
+            Leaving::Invalidated => &mut counters.retired_invalidated,
+            Leaving::Surplus => &mut counters.retired_surplus,
+            Leaving::Rejected => &mut counters.rejected,
+            Leaving::CheckFailed => &mut counters.check_failed,
+            Leaving::ResetFailed => &mut counters.reset_failed,
+            Leaving::Closed => &mut counters.retired_closed,
+            Leaving::Late => &mut counters.late,
+            Leaving::Discarded => &mut counters.discarded,
+            Leaving::Expired => &mut counters.expired,
+            other => panic!("{other:?} is not known"),
+        };
+        *counter += 1;
+    }
+
+    /// The connection is gone.
+    fn lose(&mut self, id: u64) {
+        self.counters.removed += 1;
+        if std::mem::take(&mut self.slot(id).swept) {
+            self.sweep_on();
+        }
+        self.free(id);
+    }
+
+    fn free(&mut self, id: u64) {
+        self.slots.remove(&id);
+        self.serve();
+        if self.closed && self.slots.is_empty() {
+            self.effects.push(Expected::Drained);
+        }
+    }
+}
+
+/// Creations.
+impl Model {
+    fn is_short(&self) -> bool {
+        let keeps_up = self.started && (self.options.backoff.is_some() || self.failures == 0);
+        let keep = if keeps_up { self.options.min_idle as usize } else { 0 };
+        let gauges = self.gauges();
+        let coming = gauges.creating + gauges.checking + gauges.resetting + gauges.idle;
+        let renewing = self.slots.values().filter(|slot| slot.renewing).count();
+        let missing = (coming as usize - renewing) < self.units() + keep;
+        missing && !self.closed && !self.paused
+    }
+
+    fn is_open(&self) -> bool {
+        self.options.breaker.is_some_and(|after| self.failures >= after)
+    }
+
+    fn may_create(&self) -> bool {
+        self.retry_at.is_none() && (!self.is_open() || self.gauges().creating == 0)
+    }
+
+    fn create_as_needed(&mut self) {
+        while self.is_short() && (self.slots.len() as u32) < self.options.max && self.may_create() {
+            self.start_creation();
+        }
+    }
+
+    fn start_creation(&mut self) {
+        self.counters.creations += 1;
+        let id = self.insert(SlotState::Creating);
+        self.arm(id, self.options.create_timeout);
+        self.effects.push(Expected::Create(id));
     }
 }

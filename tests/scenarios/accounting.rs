@@ -1,16 +1,9 @@
-//! Accounting, and callbacks that use the pool or panic.
+//! Accounting, and changes of size.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::task::Waker;
-
-use edgepool::{AcquireError, Factory, Lease, Pool};
-use edgepool_sim::{Creation, SimClock};
-use edgepool_tests::{OnWake, Setup, SimPool, Waiter, ms};
-use futures::FutureExt;
+use edgepool::ledger::{Acquired, Ask, Ledger, Options};
+use edgepool::{AcquireError, CheckOnAcquire, Time};
+use edgepool_sim::{Creation, Faults, Odds, Rng, Trial};
+use edgepool_tests::{Setup, SimPool, Waiter, ms, secs};
 
 #[test]
 fn taken_connection_frees_its_place() {
@@ -18,33 +11,33 @@ fn taken_connection_frees_its_place() {
     let lease = setup.lease();
     let mut waiter = Waiter::queued(&setup.pool);
     let taken = lease.take();
+    taken.set_taken();
     let served = waiter.ready().unwrap();
     assert_eq!((taken.id(), served.id()), (1, 2));
     assert_eq!((setup.gauges().in_use, setup.gauges().size), (1, 1));
     drop(served);
     drop(taken);
-    assert_eq!(
-        (setup.gauges().in_use, setup.gauges().size, setup.factory.counts().live),
-        (0, 1, 1)
-    );
+    assert_eq!((setup.gauges().in_use, setup.gauges().size), (0, 1));
+    drop(waiter);
+    setup.assert_closes();
 }
 
 /// The sum that `Counters` promises.
 fn assert_adds_up(pool: &SimPool) {
     let stats = pool.stats();
-    let (c, pending) = (stats.counters, stats.gauges.waiting + stats.gauges.offered);
+    let (c, pending) = (stats.counters, stats.gauges.pending);
     let ended = c.timed_out + c.cancelled + c.failed + c.refused + c.closed + c.missed;
     assert_eq!(c.started, c.direct + c.waited + ended + u64::from(pending), "{stats:?}");
 }
 
 #[test]
 fn stats_add_up() {
-    let setup = Setup::with(|pool| pool.max(1).max_waiting(2).acquire_timeout(ms(10)));
+    let setup = Setup::bare(|pool| pool.max(1).max_waiting(2).acquire_timeout(ms(10)));
     let check = || assert_adds_up(&setup.pool);
     setup.factory.plan([Creation::Fail(ms(0))]);
     assert!(Waiter::new(&setup.pool).ready().is_err());
     check();
-    let mut lease = setup.lease(); // waited for its creation
+    let mut lease = setup.lease(); // direct, as it is made at once
     check();
     drop(lease);
     lease = setup.pool.try_acquire().unwrap(); // direct
@@ -68,287 +61,215 @@ fn stats_add_up() {
     assert!(closed.ready().is_err());
     drop(lease);
     check();
-    let counters = setup.pool.stats().counters;
+    let counters = setup.counters();
     let each = [counters.direct, counters.waited, counters.timed_out, counters.cancelled];
-    assert_eq!(each, [1, 2, 1, 1]);
+    assert_eq!(each, [2, 1, 1, 1]);
     assert_eq!([counters.failed, counters.refused, counters.closed], [1, 1, 1]);
     let gauges = setup.gauges();
     assert_eq!((gauges.size, gauges.waiting), (0, 0), "all gauges are 0 at the end");
 }
 
-/// A lease is its own value in Rust, so it cannot be released twice; its key tells tenures apart.
+/// A ledger with one lease, which is its key's.
+fn ledger_with_a_lease() -> (Ledger, edgepool::ledger::SlotKey) {
+    let mut ledger = Ledger::new(Options::new(1)).unwrap();
+    let lease = ledger.adopt().unwrap();
+    (ledger, lease)
+}
+
+/// A lease is its own value in Rust, and its release consumes it, so a second one cannot be
+/// written. In the books, whose keys other shells hold, it does nothing but count.
+#[test]
+fn double_release() {
+    let (mut ledger, lease) = ledger_with_a_lease();
+    assert!(ledger.release(lease));
+    let gauges = ledger.gauges();
+    for stale in 1..=4 {
+        let again = [Ledger::release, Ledger::discard, Ledger::take, |ledger: &mut Ledger, key| {
+            ledger.begin_reset(key).is_some()
+        }][stale as usize - 1];
+        assert!(!again(&mut ledger, lease));
+        assert_eq!((ledger.gauges(), ledger.counters().stale), (gauges, stale));
+    }
+    assert_eq!(ledger.check(), Ok(()));
+}
+
+/// The key of a tenure that is over does nothing to the next holder, who has the same place.
 #[test]
 fn stale_release() {
-    let setup = Setup::new(1);
-    let first = setup.lease();
-    let key = first.key();
-    drop(first);
-    let second = setup.lease();
-    assert_eq!((second.id(), second.key().index), (1, key.index));
-    assert_ne!(second.key(), key, "the same place, another tenure");
+    let (mut ledger, first) = ledger_with_a_lease();
+    ledger.release(first);
+    let Ok(Acquired::Leased(second)) = ledger.acquire(Ask::until(Time::NEVER)) else {
+        panic!("it is idle");
+    };
+    assert_eq!(second.index, first.index);
+    assert_ne!(second, first, "the same place, another tenure");
+    assert!(!ledger.release(first) && !ledger.take(first));
+    assert_eq!((ledger.gauges().in_use, ledger.counters().stale), (1, 2));
+    assert!(ledger.release(second), "its holder can still release it");
 }
 
-/// Every connection ever made is dropped exactly once, whatever path it leaves by. The simulated
-/// factory asserts "once"; here is "every".
+/// Every connection ever made is closed exactly once, whatever path it leaves by; but for those
+/// that their holder took, and those that something had which went wrong.
 #[test]
 fn destroy_called_once_for_each_created() {
-    let setup = Setup::with(|pool| pool.max(3).create_timeout(ms(10)));
+    let setup = Setup::with(|pool| {
+        let pool = pool.max(3).create_timeout(ms(10)).max_uses(20).max_lifetime(secs(600));
+        pool.check_on_acquire(CheckOnAcquire::IdleFor(secs(1))).backoff(None)
+    });
+    let left = |paths: u64| assert_eq!(setup.factory.counts().dropped, paths);
     setup.lease().discard();
-    drop(setup.lease().take());
-    setup.factory.plan([Creation::Connect(ms(11))]);
-    let late = Waiter::queued(&setup.pool);
-    setup.clock.advance(ms(11));
-    drop(late);
-    let (held, idle) = (setup.lease(), setup.lease());
-    drop(idle);
-    assert_eq!(setup.factory.counts().live, 2);
-    setup.pool.close();
-    assert_eq!(setup.factory.counts().live, 1, "the one that is held");
-    drop(held);
-    let made = setup.factory.counts();
-    assert_eq!((made.created, made.dropped, made.live, made.creating), (4, 4, 0, 0));
+    left(1);
+    let taken = setup.lease().take();
+    taken.set_taken();
+    drop(taken);
+    left(2);
+    setup.factory.plan_resets([Trial::FailAtOnce]);
+    drop(setup.lease());
+    left(3);
+    drop(setup.lease());
+    setup.clock.advance(secs(2));
+    setup.factory.plan_checks([Trial::FailAtOnce]);
+    let checked = setup.lease();
+    left(4);
+    setup.pool.invalidate_all();
+    drop(checked);
+    left(5);
+    drop(setup.lease());
+    assert_eq!(setup.pool.retain(|_, _| false), 1);
+    left(6);
+    drop(setup.lease());
+    setup.clock.advance(secs(300));
+    assert_eq!(setup.counters().retired_idle, 1);
+    left(7);
+    let old = setup.lease();
+    setup.clock.advance(secs(600));
+    drop(old);
+    left(8);
+    (0..20).for_each(|_| drop(setup.lease()));
+    left(9);
+    drop(setup.leases::<2>());
+    setup.pool.resize(1).unwrap();
+    left(10);
+    setup.assert_closes();
 }
 
-type Hook = Arc<dyn Fn() + Send + Sync>;
-
-/// Makes connections that call the hook when they are dropped, and calls it itself when told to.
-struct Hooked {
-    on_create: Hook,
-    on_drop: Hook,
-}
-
-struct HookedConnection(Hook);
-
-impl Drop for HookedConnection {
-    fn drop(&mut self) {
-        (self.0)();
+/// A connection that is made, and given up before the pool has it, is closed as well.
+#[test]
+fn destroy_called_once_for_a_connection_that_comes_too_late() {
+    use edgepool_sim::{Call, Hook};
+    for give_up in [SimPool::close, SimPool::invalidate_all] {
+        let setup = Setup::bare(|pool| pool.max(1));
+        let pool = setup.pool.clone();
+        setup.factory.on_call(move |call| {
+            if call == Call::Hook(Hook::AfterCreate, 1) {
+                give_up(&pool);
+            }
+        });
+        drop(Waiter::new(&setup.pool).poll());
+        setup.factory.ignore_calls();
+        assert_eq!(setup.factory.counts().unclosed, 0);
+        setup.assert_closes();
     }
 }
 
-impl Factory for Hooked {
-    type Connection = HookedConnection;
-    type Error = Infallible;
-    type Create = Ready<Result<HookedConnection, Infallible>>;
-
-    fn create(&self) -> Self::Create {
-        (self.on_create)();
-        ready(Ok(HookedConnection(self.on_drop.clone())))
-    }
-}
-
-type HookedPool = Pool<Hooked, SimClock>;
-type HookedLease = Lease<Hooked, SimClock>;
-
-fn hooked_pool(max: u32, on_create: Hook, on_drop: Hook) -> HookedPool {
-    let factory = Hooked { on_create, on_drop };
-    Pool::builder(factory, SimClock::new()).max(max).build().unwrap()
-}
-
-fn lease(pool: &HookedPool) -> HookedLease {
-    pool.acquire().now_or_never().expect("it is made at once").unwrap()
-}
-
-/// A connection that is being dropped counts until it is gone.
+/// A connection that is being closed counts until it is gone.
 #[test]
 fn destroying_counts_or_does_not() {
-    let handle: Arc<OnceLock<HookedPool>> = Arc::default();
-    let (inner, seen) = (handle.clone(), Arc::new(Mutex::new(None)));
-    let saw = seen.clone();
-    let on_drop: Hook = Arc::new(move || {
-        let Some(pool) = inner.get() else { return };
-        *saw.lock().unwrap() = Some(pool.stats().gauges);
-        assert!(pool.try_acquire().is_none());
-    });
-    let pool = handle.get_or_init(|| hooked_pool(1, nothing(), on_drop));
-    lease(pool).discard();
-    let gauges = seen.lock().unwrap().take().expect("it was dropped");
+    let setup = Setup::bare(|pool| pool.max(1));
+    setup.factory.plan_closes([edgepool_sim::Closing::After(ms(20))]);
+    setup.lease().discard();
+    let gauges = setup.gauges();
     assert_eq!((gauges.closing, gauges.size, gauges.max), (1, 1, 1));
-    assert_eq!(pool.stats().gauges.size, 0);
-    assert_usable(pool, 1);
+    let mut waiter = Waiter::queued(&setup.pool);
+    assert_eq!(setup.factory.counts().started, 1, "there is no room yet");
+    setup.clock.advance(ms(20));
+    assert_eq!(waiter.ready().unwrap().id(), 2);
+    assert_eq!((setup.gauges().size, setup.factory.counts().peak_live), (1, 1));
 }
 
-/// Checks the books, and that every place can be had.
-fn assert_usable(pool: &HookedPool, max: u32) {
-    pool.check().unwrap();
-    let leases: Vec<_> = (0..max).map(|_| lease(pool)).collect();
-    assert_eq!(pool.stats().gauges.in_use, max);
-    drop(leases);
-    pool.check().unwrap();
-    assert_eq!(pool.stats().gauges.idle, max);
-}
-
-fn panics<T>(f: impl FnOnce() -> T) -> bool {
-    catch_unwind(AssertUnwindSafe(f)).is_err()
-}
-
-/// A hook that panics while its switch is on.
-fn bomb() -> (Arc<AtomicBool>, Hook) {
-    let armed = Arc::new(AtomicBool::new(false));
-    let switch = armed.clone();
-    let hook: Hook = Arc::new(move || assert!(!switch.load(Ordering::Relaxed), "a hook panics"));
-    (armed, hook)
-}
-
-fn nothing() -> Hook {
-    Arc::new(|| ())
-}
-
-/// A panic in a factory, in a connection's `Drop`, or in a waker.
+/// From every fill level to every size: exactly so many can be had, now or as leases come back.
 #[test]
-fn unshared_lock_poison() {
-    let (armed, hook) = bomb();
-    let pool = hooked_pool(2, hook, nothing());
-    armed.store(true, Ordering::Relaxed);
-    let outcome = pool.acquire().now_or_never().unwrap();
-    assert!(matches!(outcome, Err(AcquireError::CreatePanicked)));
-    armed.store(false, Ordering::Relaxed);
-    assert_usable(&pool, 2);
-
-    let (armed, hook) = bomb();
-    let pool = hooked_pool(2, nothing(), hook);
-    let held = lease(&pool);
-    armed.store(true, Ordering::Relaxed);
-    assert!(!panics(|| held.discard()), "it ends where it began, and the panic hook tells of it");
-    armed.store(false, Ordering::Relaxed);
-    assert_usable(&pool, 2);
-    armed.store(true, Ordering::Relaxed);
-    assert!(!panics(|| pool.close()));
-    assert_eq!(pool.stats().gauges.size, 0, "both were dropped");
-    armed.store(false, Ordering::Relaxed);
-    pool.check().unwrap();
-}
-
-#[test]
-fn unshared_lock_poison_by_a_waker() {
-    let setup = Setup::new(1);
-    let panicking = OnWake::waker(|| panic!("a waker panics"));
-    let lease = setup.lease();
-    let mut bad = Waiter::new(&setup.pool);
-    assert!(bad.poll_with(&panicking).is_none());
-    let mut good = Waiter::queued(&setup.pool);
-    assert!(!panics(|| drop(lease)), "it is not the affair of who releases");
-    assert_eq!(setup.gauges().offered, 1);
-    drop(bad.ready().unwrap());
-    let lease = good.ready().unwrap();
-
-    let mut bad = Waiter::new(&setup.pool);
-    assert!(bad.poll_with(&panicking).is_none());
-    let mut good = Waiter::queued(&setup.pool);
-    assert!(!panics(|| setup.pool.close()));
-    assert_eq!(good.wakes(), 1, "the panic of one does not keep the next asleep");
-    assert_eq!(good.ready().err(), Some(AcquireError::Closed));
-    assert_eq!(bad.ready().err(), Some(AcquireError::Closed));
-    drop(lease);
-    assert_eq!(setup.gauges().size, 0);
-}
-
-/// Calls everything on the pool that does not wait.
-fn use_everything(pool: &HookedPool) {
-    pool.check().unwrap();
-    assert!(pool.stats().gauges.size <= pool.stats().gauges.max);
-    if let Some(lease) = pool.try_acquire() {
-        drop(lease);
-    }
-    drop(pool.acquire().now_or_never());
-}
-
-/// A factory, the `Drop` of a connection, and a waker use the pool. Under its lock, that would
-/// hang.
-#[test]
-fn reentrant_callbacks() {
-    let handle: Arc<OnceLock<HookedPool>> = Arc::default();
-    let calls = Arc::new(AtomicU32::new(0));
-    let (inner, count, busy) = (handle.clone(), calls.clone(), AtomicBool::new(false));
-    let hook: Hook = Arc::new(move || {
-        let Some(pool) = inner.get() else { return };
-        if busy.swap(true, Ordering::Relaxed) {
-            return; // once in itself is enough
+fn resize_at_every_fill_level() {
+    const MOST: u32 = 5;
+    for max in 1..=MOST {
+        for out in 0..=max {
+            for idle in 0..=max - out {
+                (1..=MOST).for_each(|to| resize_from(max, out, idle, to));
+            }
         }
-        count.fetch_add(1, Ordering::Relaxed);
-        use_everything(pool);
-        busy.store(false, Ordering::Relaxed);
-    });
-    let pool = handle.get_or_init(|| hooked_pool(2, hook.clone(), hook.clone()));
-    let held = lease(pool);
-    assert_eq!(calls.load(Ordering::Relaxed), 1, "the factory");
-    held.discard();
-    assert_eq!(calls.load(Ordering::Relaxed), 2, "the connection's drop");
-
-    let held = [lease(pool), lease(pool)];
-    let before = calls.load(Ordering::Relaxed);
-    let on_wake = hook.clone();
-    let waker = OnWake::waker(move || on_wake());
-    let mut waiting = Box::pin(pool.acquire());
-    assert!(waiting.poll_unpin(&mut std::task::Context::from_waker(&waker)).is_pending());
-    drop(held);
-    assert_eq!(calls.load(Ordering::Relaxed), before + 1, "the waker");
-    drop(waiting);
-    assert_usable(pool, 2);
-    pool.close();
-    assert!(calls.load(Ordering::Relaxed) > before + 1, "the drops at the end");
+    }
 }
 
-type Dropped = Arc<Mutex<Option<futures::future::BoxFuture<'static, ()>>>>;
+fn resize_from(max: u32, out: u32, idle: u32, to: u32) {
+    let what = format!("from {max}, {out} out and {idle} idle, to {to}");
+    let setup = Setup::bare(|pool| pool.max(max));
+    let mut leases: Vec<_> = (0..out + idle).map(|_| setup.lease()).collect();
+    leases.truncate(out as usize);
+    setup.pool.resize(to).unwrap();
+    let gauges = setup.gauges();
+    assert_eq!(gauges.in_use, out, "{what}: leases stay good");
+    assert_eq!(gauges.idle, idle.min(to.saturating_sub(out)), "{what}: the surplus goes at once");
 
-/// Polls a task that waits for a connection, with the waker given.
-fn waiting_task(pool: &SimPool, waker: &Waker) -> futures::future::BoxFuture<'static, ()> {
-    let pool = pool.clone();
-    let mut task = async move { drop(pool.acquire().await) }.boxed();
-    assert!(task.poll_unpin(&mut std::task::Context::from_waker(waker)).is_pending());
-    task
+    let now: Vec<_> = std::iter::from_fn(|| Waiter::new(&setup.pool).poll()).collect();
+    assert_eq!(now.len() as u32, to.saturating_sub(out), "{what}");
+    drop((now, leases));
+    setup.assert_usable();
+    assert_eq!(setup.gauges().max, to, "{what}");
 }
 
-/// A waker that drops tasks: that of another waiter, and that which it was to wake.
+/// Callers come and go and an operator changes the size, while creations fail and callers drop out.
 #[test]
-fn reentrant_callbacks_of_a_waker_that_drops_a_task() {
-    for own in [false, true] {
-        let setup = Setup::new(1);
+fn random_grow_shrink_under_load() {
+    for seed in 0..40 {
+        let mut setup = Setup::bare(|pool| pool.max(4).acquire_timeout(ms(200)));
+        let latency = ms(0)..=ms(5);
+        setup.factory.set_odds(Odds { latency, fail: 100, ..Odds::NONE });
+        setup.executor.set_faults(Faults { cancel: 20, spurious_poll: 20, ..Faults::default() });
+        let mut rng = Rng::new(seed);
+        let tasks: Vec<_> = (0..8).map(|_| setup.spawn(|pool| caller(pool, rng.fork()))).collect();
+        let operator = setup.spawn(|pool| async move {
+            for _ in 0..60 {
+                pool.resize(rng.within(1..=8) as u32).unwrap();
+                std::future::ready(()).await;
+                edgepool_tests::yield_now().await;
+            }
+        });
+        while !operator.is_done() || tasks.iter().any(|task| !task.is_done()) {
+            assert!(setup.executor.step().is_some(), "seed {seed}: they wait for ever");
+            let gauges = setup.gauges();
+            assert!(gauges.size <= 8, "seed {seed}: {gauges:?}");
+        }
+        setup.factory.calm();
+        setup.clock.advance(ms(5));
+        setup.pool.tick(); // ends the creations that nobody waits for
+        setup.assert_usable();
+        setup.assert_closes();
+    }
+}
+
+async fn caller(pool: SimPool, mut rng: Rng) {
+    for _ in 0..30 {
+        if let Ok(mut lease) = pool.acquire().await {
+            edgepool_tests::yield_now().await;
+            if rng.chance(200) {
+                lease.break_down();
+                lease.discard();
+            }
+        }
+    }
+}
+
+/// The lifetime counts from birth, not from the last return.
+#[test]
+fn created_at_survives_a_return() {
+    let setup = Setup::bare(|pool| pool.max(1).max_lifetime(secs(100)).lifetime_jitter(0));
+    for second in 0..100 {
         let lease = setup.lease();
-        let victim: Dropped = Arc::default();
-        let takes = victim.clone();
-        let dropping = OnWake::waker(move || drop(takes.lock().unwrap().take()));
-        let first = waiting_task(&setup.pool, &dropping);
-        let second = waiting_task(&setup.pool, Waker::noop());
-        let mut last = Waiter::queued(&setup.pool);
-        let (dropped, kept) = if own { (first, second) } else { (second, first) };
-        *victim.lock().unwrap() = Some(dropped);
+        let info = lease.info();
+        assert_eq!((info.id, info.born, info.uses), (1, Time::ZERO, second + 1));
+        assert_eq!(lease.born(), secs(0));
         drop(lease);
-        assert!(victim.lock().unwrap().is_none(), "the waker ran");
-        assert_eq!((setup.gauges().offered, setup.gauges().waiting), (1, 1));
-        drop(kept);
-        assert!(last.ready().is_ok());
+        setup.clock.advance(secs(1));
     }
-}
-
-/// A waker whose last owner was the pool is dropped without the lock, too.
-#[test]
-fn reentrant_callbacks_of_a_replaced_waker() {
-    struct UsesOnDrop(SimPool, Arc<AtomicU32>);
-    impl Drop for UsesOnDrop {
-        fn drop(&mut self) {
-            self.0.check().unwrap();
-            self.1.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    let setup = Setup::with(|pool| pool.max(1).max_waiting(1).acquire_timeout(None));
-    let lease = setup.lease();
-    let drops = Arc::new(AtomicU32::new(0));
-    let waker = || {
-        let owned = UsesOnDrop(setup.pool.clone(), drops.clone());
-        OnWake::waker(move || {
-            let _owned = &owned;
-        })
-    };
-    let mut waiter = Waiter::new(&setup.pool);
-    for replaced in 0..3 {
-        assert!(waiter.poll_with(&waker()).is_none());
-        assert_eq!(drops.load(Ordering::Relaxed), replaced);
-    }
-    let refused = Waiter::new(&setup.pool).poll_with(&waker());
-    assert!(matches!(refused, Some(Err(AcquireError::QueueFull { .. }))));
-    assert_eq!(drops.load(Ordering::Relaxed), 3, "that of a refused caller is not kept");
-    drop(waiter);
-    assert_eq!(drops.load(Ordering::Relaxed), 4, "the last went with its waiter");
-    drop(lease);
-    assert_eq!(setup.gauges().idle, 1);
+    assert_eq!(setup.lease().id(), 2, "at 100 s it is too old");
 }

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use edgepool::{AcquireError, Pool, factory_fn};
-use edgepool_sim::{Creation, SimClock};
-use edgepool_tests::{Setup, SimLease, Waiter, ms};
+use edgepool::{AcquireError, Pool, PoolState, factory_fn};
+use edgepool_sim::{Closing, Creation, SimClock};
+use edgepool_tests::{Setup, SimLease, Waiter, ms, secs};
 use futures::FutureExt;
 
 #[test]
@@ -115,4 +115,46 @@ fn guard_dropped_without_any_executor() {
     assert!(unwound.join().is_err());
     assert_eq!(waiter.wakes(), 1);
     assert!(waiter.ready().is_ok());
+}
+
+/// A drain ends when its time has passed, and says which leases are out, where they were acquired
+/// and since when; one without a time ends with the last of them.
+#[test]
+fn close_waits_then_names_the_holders() {
+    let mut setup = Setup::with(|pool| pool.max(3).capture_holders(true));
+    let (early, line) = (setup.lease(), line!());
+    setup.clock.advance(ms(30));
+    let late = setup.lease();
+    let drained = setup.pool.drain(ms(100));
+    let error = setup.executor.block_on(drained).unwrap_err();
+    assert_eq!((setup.clock.elapsed(), error.pool.in_use), (ms(130), 2));
+    let [first, second] = &error.holders[..] else { panic!("{error}") };
+    assert_eq!((first.connection, first.held), (1, ms(130)), "the longest held first");
+    assert_eq!((second.connection, second.held), (2, ms(100)));
+    let at = first.at.expect("holders are kept");
+    assert_eq!((at.file(), at.line()), (file!(), line));
+    assert!(error.to_string().contains(&format!("connection 1 for 130ms, acquired at {at}")));
+
+    let drain = setup.executor.spawn(setup.pool.drain(None));
+    drop(early);
+    setup.pass(ms(10));
+    assert!(!drain.is_done());
+    drop(late);
+    setup.pass(ms(0));
+    assert_eq!(drain.take(), Some(Ok(())));
+    assert_eq!(setup.clock.elapsed(), ms(140));
+}
+
+/// A drain waits for closings, which go on together, and for each at most as long as one may take.
+#[test]
+fn close_hook_is_awaited_and_bounded() {
+    let mut setup = Setup::bare(|pool| pool.max(3).close_timeout(ms(50)));
+    setup.factory.plan_closes([Closing::After(ms(20)), Closing::Hang, Closing::Panic(ms(30))]);
+    drop(setup.leases::<3>());
+    assert_eq!(setup.run(|pool| async move { pool.drain(secs(1)).await }), Ok(()));
+    let closings = setup.factory.counts().closings;
+    assert_eq!((closings.passed, closings.abandoned, closings.panicked), (1, 1, 1));
+    assert_eq!(setup.clock.elapsed(), ms(50), "together");
+    assert_eq!(setup.pool.state(), PoolState::Closed);
+    setup.factory.assert_all_closed();
 }

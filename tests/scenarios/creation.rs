@@ -1,10 +1,13 @@
 //! Creation.
 
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
 
-use edgepool::AcquireError;
-use edgepool_sim::{Creation, SimError, Stopped};
-use edgepool_tests::{Setup, SimLease, Waiter, ms};
+use edgepool::{AcquireError, Backoff, CheckOnAcquire, Failure, Phase, TimedOut};
+use edgepool_sim::{Creation, Odds, SimError, Stopped, Trial};
+use edgepool_tests::{Outcome, Setup, SimBuilder, SimLease, Waiter, ms, secs, sleep};
 
 /// Callers with a patience of 20 ms come again and again, for a connection that takes 50 ms.
 #[test]
@@ -97,40 +100,54 @@ fn create_error_reaches_the_caller() {
     let setup = Setup::new(1);
     setup.factory.plan([Creation::Fail(ms(0))]);
     let error = Waiter::new(&setup.pool).ready().unwrap_err();
-    assert_eq!(error, AcquireError::CreateFailed(SimError { creation: 1 }));
-    let cause = std::error::Error::source(&error).unwrap();
-    assert_eq!(cause.to_string(), "creation 1 failed, as planned");
+    assert_eq!(error, AcquireError::CreateFailed(Arc::new(SimError { creation: 1 })));
+    let cause = error.source().unwrap();
+    assert_eq!(cause.to_string(), "connection 1 failed, as planned");
     assert_eq!((setup.clock.elapsed(), setup.gauges().size), (ms(0), 0));
 }
 
-/// Each failure ends the wait of the first in the queue, and the freed place is tried anew for the
-/// next: nobody is left hanging, and nobody waits for a time-out.
+/// Six callers, two places, and creations that fail after 3 ms. Returns the number of the creation
+/// that each saw fail, and when all were answered.
+fn six_meet_failures(mut setup: Setup) -> (Vec<u64>, Duration) {
+    setup.factory.plan([Creation::Fail(ms(3)); 6]);
+    let failed = |outcome: Outcome| match outcome {
+        Err(AcquireError::CreateFailed(error)) => error.creation,
+        other => panic!("it did not see the failure: {other:?}"),
+    };
+    let waiters: Vec<_> =
+        (0..6).map(|_| setup.spawn(|pool| async move { failed(pool.acquire().await) })).collect();
+    assert_eq!(setup.executor.run(), Stopped::Done, "nobody is left hanging");
+    let mut failed: Vec<_> = waiters.iter().map(|waiter| waiter.take().unwrap()).collect();
+    failed.sort_unstable();
+    (failed, setup.clock.elapsed())
+}
+
+/// Without a back-off each failure ends the wait of the first in the queue, and the freed place is
+/// tried anew for the next. With one nothing is tried for a while, so that once no creation is left,
+/// the last failure ends every wait.
 #[test]
 fn every_waiter_sees_a_failure() {
-    let mut setup = Setup::with(|pool| pool.max(2).acquire_timeout(None));
-    setup.factory.plan([Creation::Fail(ms(3)); 6]);
-    let waiters: Vec<_> = (0..6)
-        .map(|_| {
-            let pool = setup.pool.clone();
-            setup.executor.spawn(async move { pool.acquire().await.map(|lease| lease.id()) })
-        })
-        .collect();
-    assert_eq!(setup.executor.run(), Stopped::Done);
-    assert_eq!(setup.clock.elapsed(), ms(9), "two at a time");
-    let mut failed: Vec<_> = waiters
-        .iter()
-        .map(|waiter| match waiter.take() {
-            Some(Err(AcquireError::CreateFailed(error))) => error.creation,
-            other => panic!("it did not see the failure: {other:?}"),
-        })
-        .collect();
-    failed.sort_unstable();
-    assert_eq!(failed, [1, 2, 3, 4, 5, 6]);
+    let each = Setup::bare(|pool| pool.max(2).acquire_timeout(None));
+    assert_eq!(six_meet_failures(each), (vec![1, 2, 3, 4, 5, 6], ms(9)), "two at a time");
+    let shared = Setup::with(|pool| pool.max(2).acquire_timeout(None));
+    assert_eq!(six_meet_failures(shared), (vec![1, 2, 2, 2, 2, 2], ms(3)));
+}
+
+/// With a back-off a failure ends only one wait as long as a lease can come back.
+#[test]
+fn every_waiter_sees_a_failure_or_the_lease_that_comes_back() {
+    let setup = Setup::new(2);
+    let lease = setup.lease();
+    setup.factory.plan([Creation::Fail(ms(0))]);
+    assert!(matches!(Waiter::new(&setup.pool).ready(), Err(AcquireError::CreateFailed(_))));
+    let mut next = Waiter::queued(&setup.pool);
+    drop(lease);
+    assert_eq!((next.ready().unwrap().id(), setup.factory.counts().started), (1, 2));
 }
 
 #[test]
 fn create_panics() {
-    let setup = Setup::new(2);
+    let setup = Setup::bare(|pool| pool.max(2));
     let panics = [Creation::PanicAtStart, Creation::Panic(ms(0)), Creation::Panic(ms(5))];
     for (failed, plan) in (1..).zip(panics) {
         setup.factory.plan([plan]);
@@ -142,15 +159,13 @@ fn create_panics() {
         assert!(matches!(outcome, Some(Err(AcquireError::CreatePanicked))));
         assert_eq!((setup.gauges().size, setup.pool.stats().counters.failed), (0, failed));
     }
-    let leases = [setup.lease(), setup.lease()];
-    assert_eq!(setup.gauges().in_use, 2, "no place was lost");
-    drop(leases);
+    setup.assert_usable();
 }
 
 /// The panic comes while another task polls, and while an operation that nobody awaits starts it.
 #[test]
 fn create_panics_when_a_lease_is_discarded() {
-    let setup = Setup::new(1);
+    let setup = Setup::bare(|pool| pool.max(1));
     let lease = setup.lease();
     let mut waiter = Waiter::queued(&setup.pool);
     setup.factory.plan([Creation::PanicAtStart]);
@@ -161,7 +176,7 @@ fn create_panics_when_a_lease_is_discarded() {
 
 #[test]
 fn create_never_settles() {
-    let setup = Setup::with(|pool| pool.max(1).create_timeout(ms(10)));
+    let setup = Setup::bare(|pool| pool.max(1).create_timeout(ms(10)));
     setup.factory.plan([Creation::Hang]);
     let mut first = Waiter::queued(&setup.pool);
     let mut second = Waiter::queued(&setup.pool);
@@ -175,7 +190,7 @@ fn create_never_settles() {
 /// A connection that comes although its creation was given up is dropped, not lent.
 #[test]
 fn a_late_creation_is_dropped() {
-    let setup = Setup::with(|pool| pool.max(1).create_timeout(ms(10)));
+    let setup = Setup::bare(|pool| pool.max(1).create_timeout(ms(10)));
     setup.factory.plan([Creation::Connect(ms(11)), Creation::Connect(ms(0))]);
     let mut waiter = Waiter::queued(&setup.pool);
     setup.clock.advance(ms(11));
@@ -188,14 +203,17 @@ fn a_late_creation_is_dropped() {
 /// Twenty callers that all meet a slow failure are not answered one after the other.
 #[test]
 fn storm_of_20_waiters_on_a_slow_failure() {
-    let mut setup = Setup::new(20);
-    setup.factory.plan([Creation::Fail(ms(10)); 20]);
-    for _ in 0..20 {
-        let pool = setup.pool.clone();
-        setup.executor.spawn(async move { assert!(pool.acquire().await.is_err()) });
-    }
-    assert_eq!(setup.executor.run(), Stopped::Done);
-    assert_eq!(setup.clock.elapsed(), ms(10));
+    let storm = |mut setup: Setup| {
+        setup.factory.plan([Creation::Fail(ms(10)); 20]);
+        for _ in 0..20 {
+            setup.spawn(|pool| async move { assert!(pool.acquire().await.is_err()) });
+        }
+        assert_eq!(setup.executor.run(), Stopped::Done);
+        assert_eq!(setup.clock.elapsed(), ms(10));
+    };
+    storm(Setup::bare(|pool| pool.max(20)));
+    storm(Setup::new(20));
+    storm(Setup::new(5)); // the back-off ends the other fifteen waits with the last of five
 }
 
 /// Whatever panics while it creates, what the pool's caller sees is an error, not the panic.
@@ -206,4 +224,135 @@ fn a_panicking_creation_does_not_unwind_its_caller() {
     let mut waiter = Waiter::new(&setup.pool);
     let outcome = catch_unwind(AssertUnwindSafe(|| waiter.poll()));
     assert!(matches!(outcome, Ok(Some(Err(AcquireError::CreatePanicked)))));
+}
+
+/// What a caller is told whose time passed after 10 ms.
+fn timed_out(setup: &Setup, mut waiter: Waiter<'_>) -> TimedOut<SimError> {
+    setup.clock.advance(ms(10));
+    match waiter.ready() {
+        Err(AcquireError::TimedOut(timed_out)) => *timed_out,
+        other => panic!("it did not time out: {other:?}"),
+    }
+}
+
+#[test]
+fn timeout_names_phase_and_cause() {
+    let patient = |set: fn(SimBuilder) -> SimBuilder| {
+        Setup::with(|pool| set(pool.max(1).acquire_timeout(ms(10))))
+    };
+    let setup = patient(|pool| pool);
+    let _lease = setup.lease();
+    let _first = Waiter::queued_as(setup.pool.acquire().timeout(None));
+    let told = timed_out(&setup, Waiter::queued(&setup.pool));
+    assert_eq!((told.phase, told.place, told.waited), (Phase::Waiting, 1, ms(10)));
+    assert_eq!((told.pool.in_use, told.cause.is_none()), (1, true));
+
+    let setup = patient(|pool| pool);
+    setup.factory.plan([Creation::Connect(ms(20))]);
+    let told = timed_out(&setup, Waiter::queued(&setup.pool));
+    assert_eq!((told.phase, told.place, told.pool.creating), (Phase::Connecting, 0, 1));
+
+    let setup = patient(|pool| pool.check_on_acquire(CheckOnAcquire::Always));
+    drop(setup.lease());
+    setup.factory.plan_checks([Trial::Pass(ms(20))]);
+    let told = timed_out(&setup, Waiter::queued(&setup.pool));
+    assert_eq!((told.phase, told.pool.checking), (Phase::Checking, 1));
+
+    let setup = patient(|pool| pool);
+    setup.factory.plan_resets([Trial::Pass(ms(20))]);
+    drop(setup.lease());
+    let told = timed_out(&setup, Waiter::queued(&setup.pool));
+    assert_eq!((told.phase, told.pool.resetting), (Phase::Checking, 1));
+
+    let setup = patient(|pool| pool);
+    setup.pool.pause();
+    let told = timed_out(&setup, Waiter::queued(&setup.pool));
+    assert_eq!(told.phase, Phase::Paused);
+}
+
+/// A caller that waits for the end of a back-off is told how the last creation failed.
+#[test]
+fn timeout_names_phase_and_cause_of_a_failure() {
+    let slow = Backoff { base: secs(60), cap: secs(60) };
+    let setup = Setup::with(|pool| pool.max(2).acquire_timeout(ms(10)).backoff(slow));
+    let _lease = setup.lease();
+    setup.factory.plan([Creation::Fail(ms(0))]);
+    assert!(Waiter::new(&setup.pool).ready().is_err());
+    let mut waiter = Waiter::queued(&setup.pool);
+    setup.clock.advance(ms(10));
+    let error = waiter.ready().unwrap_err();
+    let AcquireError::TimedOut(told) = &error else { panic!("{error:?}") };
+    assert_eq!(told.phase, Phase::BackingOff);
+    assert_eq!(error.source().unwrap().to_string(), "connection 2 failed, as planned");
+    let text = error.to_string();
+    for part in ["10ms", "waiting to connect again after a failure", "0 callers ahead", "1 of 2"] {
+        assert!(text.contains(part), "{text:?} lacks {part:?}");
+    }
+}
+
+/// A caller comes every 20 ms for ten minutes, and no creation succeeds.
+fn creations_in_ten_minutes(seed: u64, set: fn(SimBuilder) -> SimBuilder) -> u64 {
+    let mut setup = Setup::with(|pool| set(pool.max(10).seed(seed)));
+    setup.factory.set_odds(Odds { fail: 1_000, ..Odds::NONE });
+    let clock = setup.clock.clone();
+    setup.run(|pool| async move {
+        for _ in 0..600_000 / 20 {
+            assert!(pool.acquire().await.is_err());
+            sleep(&clock, ms(20)).await;
+        }
+    });
+    setup.counters().creations
+}
+
+/// The wait before a creation is at most 30 s after some failures, and half of that on average: ten
+/// minutes have about 40, and some more at their beginning.
+#[test]
+fn always_failing_create_is_bounded() {
+    for seed in 0..5 {
+        let creations = creations_in_ten_minutes(seed, |pool| pool);
+        assert!((25..=75).contains(&creations), "{creations} with seed {seed}");
+    }
+    assert_eq!(creations_in_ten_minutes(0, |pool| pool.backoff(None)), 30_000);
+}
+
+/// A new connection is not checked, so that a check that never passes costs each acquire one
+/// creation, and an idle pool one for each check interval.
+#[test]
+fn always_failing_check_is_bounded() {
+    let always = |pool: SimBuilder| pool.max(4).check_on_acquire(CheckOnAcquire::Always);
+    let setup = Setup::with(always);
+    setup.factory.set_check_odds(Odds { fail: 1_000, ..Odds::NONE });
+    (0..100).for_each(|_| drop(setup.lease()));
+    assert_eq!((setup.counters().creations, setup.counters().checks), (100, 99));
+
+    let mut setup = Setup::with(|pool| always(pool).min_idle(2).max_lifetime(None));
+    setup.factory.set_check_odds(Odds { fail: 1_000, ..Odds::NONE });
+    setup.drive();
+    setup.pass(secs(3_600));
+    let creations = setup.counters().creations;
+    assert!((100..=2 + 2 * 120).contains(&creations), "{creations}, every 30 s for each of 2");
+}
+
+#[test]
+fn warm_up_with_failures() {
+    let failure = |creation| Failure::Error(Arc::new(SimError { creation }));
+    let mut setup = Setup::bare(|pool| pool.max(5));
+    setup.factory.plan([
+        Creation::Connect(ms(5)),
+        Creation::Fail(ms(5)),
+        Creation::PanicAtStart,
+        Creation::Hang,
+    ]);
+    let error = setup.run(|pool| async move { pool.warm_up(5).await.unwrap_err() });
+    assert_eq!((error.made, error.untried), (2, 0));
+    assert_eq!(error.failures, [Failure::Panicked, failure(2), Failure::TimedOut]);
+    assert_eq!(setup.clock.elapsed(), secs(10), "the create timeout ends what hangs");
+
+    let mut setup = Setup::new(5);
+    setup.factory.plan([Creation::Fail(ms(5))]);
+    let warm_up = setup.pool.warm_up(5).parallel(1);
+    let error = setup.executor.block_on(warm_up).unwrap_err();
+    assert_eq!((error.made, error.untried), (0, 4), "the back-off begins no other");
+    assert_eq!(error.source().unwrap().to_string(), "connection 1 failed, as planned");
+    assert_eq!(setup.clock.elapsed(), ms(5));
 }

@@ -1,0 +1,221 @@
+//! Options at zero, at their greatest, and in contradiction to each other.
+//!
+//! Whatever cannot be kept to is refused when the pool is built, in words that name the option and
+//! what is accepted; whatever is accepted works, however great it is.
+
+use std::time::Duration;
+
+use edgepool::{Backoff, CheckOnAcquire, Pool, UNBOUNDED};
+use edgepool_sim::{ByHand, Odds, SimClock, SimFactory};
+use edgepool_tests::{Setup, SimBuilder, Waiter, ms, secs};
+
+const ZERO: Duration = Duration::ZERO;
+const MOMENT: Duration = Duration::from_nanos(1);
+
+type Set = fn(SimBuilder) -> SimBuilder;
+
+fn builder() -> SimBuilder {
+    let clock = SimClock::new();
+    Pool::builder(SimFactory::new(&clock, 0), clock)
+}
+
+const fn backoff(base: Duration, cap: Duration) -> Backoff {
+    Backoff { base, cap }
+}
+
+/// What is refused, and in which words.
+const REFUSED: &[(Set, &str)] = &[
+    (|it| it.max(0), "max is 0; it must be 1 or more"),
+    (|it| it.max_checks(0), "max_checks is 0; it must be 1 or more"),
+    (|it| it.max_uses(0), "max_uses is 0; it must be 1 or more, or none for no limit"),
+    (|it| it.breaker(0), "breaker is 0; it must be 1 or more, or none for no limit"),
+    (|it| it.create_timeout(ZERO), "create_timeout is zero; it must be longer, or none"),
+    (|it| it.check_timeout(ZERO), "check_timeout is zero; it must be longer, or none"),
+    (|it| it.reset_timeout(ZERO), "reset_timeout is zero; it must be longer, or none"),
+    (|it| it.close_timeout(ZERO), "close_timeout is zero; it must be longer, or none"),
+    (|it| it.offer_timeout(ZERO), "offer_timeout is zero; it must be longer, or none"),
+    (|it| it.idle_timeout(ZERO), "idle_timeout is zero; it must be longer, or none"),
+    (|it| it.max_lifetime(ZERO), "max_lifetime is zero; it must be longer, or none"),
+    (|it| it.check_interval(ZERO), "check_interval is zero; it must be longer, or none"),
+    (|it| it.long_hold(ZERO), "long_hold is zero; it must be longer, or none"),
+    (|it| it.backoff(backoff(ZERO, secs(1))), "backoff's base is zero; it must be longer"),
+    (|it| it.backoff(backoff(ZERO, ZERO)), "backoff's base is zero; it must be longer"),
+    (|it| it.backoff(backoff(secs(1), ZERO)), "backoff's cap is zero; it must be longer"),
+    (|it| it.max(2).min_idle(3), "min_idle is 3, over max; it must be at most 2"),
+    (|it| it.min_idle(UNBOUNDED), "min_idle is 4294967295, over max; it must be at most 20"),
+    (|it| it.lifetime_jitter(101), "lifetime_jitter is 101 %; it must be at most 100 %"),
+    (
+        |it| it.max_lifetime(secs(60)).idle_timeout(secs(61)),
+        "idle_timeout is 61s, longer than max_lifetime, 60s; it must be at most that, or none",
+    ),
+    (
+        |it| it.max_lifetime(secs(60)).check_interval(secs(61)),
+        "check_interval is 61s, longer than max_lifetime, 60s; it must be at most that, or none",
+    ),
+    (
+        |it| it.backoff(backoff(secs(2), secs(1))),
+        "backoff's base is 2s, longer than its cap, 1s; it must be at most that",
+    ),
+    (
+        |it| it.backoff(None).breaker(5),
+        "breaker is set without backoff; set backoff, which says how long it stays open, or \
+         breaker to none",
+    ),
+];
+
+#[test]
+fn what_cannot_be_kept_to_is_refused_by_name() {
+    for (set, words) in REFUSED {
+        let error = set(builder()).build().map(drop).expect_err(words).to_string();
+        assert!(error.starts_with(words), "{error:?}, not {words:?}");
+    }
+}
+
+/// A count that has no "none" is not told to be one.
+#[test]
+fn errors_offer_only_what_there_is() {
+    let told = |set: Set| set(builder()).build().unwrap_err().to_string();
+    for text in [
+        told(|it| it.max_checks(0)),
+        told(|it| it.backoff(backoff(ZERO, ZERO))),
+        told(|it| it.backoff(backoff(secs(2), secs(1)))),
+    ] {
+        assert!(!text.contains("none"), "{text:?} offers none");
+    }
+}
+
+/// The edges of what is accepted, and times that follow from others.
+const ACCEPTED: &[Set] = &[
+    |it| it,
+    |it| it.max(1),
+    |it| it.max(1).min_idle(1),
+    |it| it.min_idle(0),
+    |it| it.max_waiting(0),
+    |it| it.max_uses(1),
+    |it| it.max_checks(1),
+    |it| it.breaker(1),
+    |it| it.lifetime_jitter(0),
+    |it| it.lifetime_jitter(100),
+    |it| it.acquire_timeout(ZERO),
+    |it| it.slow_acquire(ZERO),
+    |it| it.ageing(ZERO),
+    |it| it.check_on_acquire(CheckOnAcquire::IdleFor(ZERO)),
+    |it| it.max_lifetime(secs(60)).idle_timeout(secs(60)).check_interval(secs(60)),
+    |it| it.backoff(backoff(secs(1), secs(1))),
+    // The defaults of these follow the lifetime, and the breaker's follows the back-off.
+    |it| it.max_lifetime(ms(1)),
+    |it| it.backoff(None),
+];
+
+/// Options at their least, which are short times rather than none.
+const LEAST: &[Set] = &[
+    |it| it.create_timeout(MOMENT),
+    |it| it.check_timeout(MOMENT),
+    |it| it.reset_timeout(MOMENT),
+    |it| it.close_timeout(MOMENT),
+    |it| it.offer_timeout(MOMENT),
+    |it| it.idle_timeout(MOMENT),
+    |it| it.max_lifetime(MOMENT),
+    |it| it.check_interval(ms(1)), // one of a nanosecond is kept to as well, if not by a test
+    |it| it.long_hold(MOMENT),
+    |it| it.ageing(MOMENT),
+    |it| it.backoff(backoff(MOMENT, MOMENT)),
+];
+
+/// Options at their greatest.
+const GREATEST: &[Set] = &[
+    |it| it.max(u32::MAX),
+    |it| it.max_waiting(u32::MAX),
+    |it| it.max_uses(u64::MAX),
+    |it| it.max_checks(u32::MAX),
+    |it| it.breaker(u32::MAX),
+    |it| it.seed(u64::MAX),
+    |it| it.acquire_timeout(Duration::MAX),
+    |it| it.create_timeout(Duration::MAX),
+    |it| it.check_timeout(Duration::MAX),
+    |it| it.reset_timeout(Duration::MAX),
+    |it| it.close_timeout(Duration::MAX),
+    |it| it.offer_timeout(Duration::MAX),
+    |it| it.max_lifetime(Duration::MAX),
+    |it| it.max_lifetime(Duration::MAX).lifetime_jitter(100),
+    |it| it.max_lifetime(Duration::MAX).idle_timeout(Duration::MAX),
+    |it| it.max_lifetime(None).idle_timeout(Duration::MAX).check_interval(Duration::MAX),
+    |it| it.long_hold(Duration::MAX),
+    |it| it.slow_acquire(Duration::MAX),
+    |it| it.ageing(Duration::MAX),
+    |it| it.check_on_acquire(CheckOnAcquire::IdleFor(Duration::MAX)),
+    |it| it.backoff(backoff(Duration::MAX, Duration::MAX)),
+    |it| it.backoff(backoff(MOMENT, Duration::MAX)),
+];
+
+/// Lives through an hour with callers, a failure and a driver, and at last jumps to the end of time.
+fn lives(set: Set, what: usize) {
+    let mut setup = Setup::with(|it| set(it.max(3).hold_times(true)));
+    setup.executor.set_step_limit(2_000_000);
+    let driver = setup.drive();
+    for second in 0..60 {
+        setup.pass(ms(20));
+        setup.factory.set_odds(Odds { fail: 100, ..Odds::NONE });
+        let mut callers: Vec<_> = (0..5).map(|_| Waiter::new(&setup.pool)).collect();
+        let outcomes: Vec<_> = callers.iter_mut().map(Waiter::poll).collect();
+        let (books, gauges) = (setup.pool.check(), setup.pool.stats().gauges);
+        assert_eq!(books, Ok(()), "option {what}, second {second}: {gauges:?}");
+        drop((outcomes, callers));
+    }
+    setup.factory.calm();
+    setup.pass(secs(60));
+    setup.clock.set(edgepool::Time::from_nanos(u64::MAX - 1));
+    drop(ByHand::new(setup.pool.acquire()).poll());
+    setup.pool.tick();
+    assert_eq!(setup.pool.check(), Ok(()), "option {what} at the end of time");
+    setup.pool.close();
+    setup.executor.run_for(secs(60));
+    assert!(driver.is_done(), "option {what}: {:?}", setup.gauges());
+}
+
+#[test]
+fn what_is_accepted_works() {
+    (0..).zip(ACCEPTED).for_each(|(what, &set)| lives(set, what));
+}
+
+#[test]
+fn the_least_of_each_option_works() {
+    (0..).zip(LEAST).for_each(|(what, &set)| lives(set, what));
+}
+
+#[test]
+fn the_greatest_of_each_option_works() {
+    (0..).zip(GREATEST).for_each(|(what, &set)| lives(set, what));
+}
+
+/// All at once.
+#[test]
+fn the_greatest_of_all_options_work_together() {
+    lives(
+        |it| {
+            let it = it.max(u32::MAX).max_waiting(u32::MAX).max_uses(u64::MAX).breaker(u32::MAX);
+            let it = it.acquire_timeout(Duration::MAX).create_timeout(Duration::MAX);
+            let it = it.check_timeout(Duration::MAX).reset_timeout(Duration::MAX);
+            let it = it.close_timeout(Duration::MAX).offer_timeout(Duration::MAX);
+            let it = it.max_lifetime(Duration::MAX).idle_timeout(Duration::MAX);
+            let it = it.check_interval(Duration::MAX).max_checks(u32::MAX).long_hold(Duration::MAX);
+            it.ageing(Duration::MAX).slow_acquire(Duration::MAX).capture_holders(true)
+        },
+        0,
+    );
+}
+
+/// A caller may be as patient as can be said, and a drain as well.
+#[test]
+fn the_greatest_patience_is_for_ever() {
+    let setup = Setup::bare(|it| it.max(1));
+    let lease = setup.lease();
+    let mut waiter = Waiter::queued_as(setup.pool.acquire().timeout(Duration::MAX));
+    setup.clock.advance(secs(u64::from(u32::MAX)));
+    assert!(waiter.poll().is_none());
+    let mut drain = ByHand::new(setup.pool.drain(Duration::MAX));
+    assert!(drain.poll().is_none());
+    assert!(waiter.ready().is_err());
+    drop(lease);
+    assert_eq!(drain.ready(), Ok(()));
+}

@@ -1,0 +1,225 @@
+//! What becomes of connections with time and use: idleness, age, uses, checks and resets.
+
+use edgepool::ledger::Leaving;
+use edgepool::{CheckOnAcquire, Event, Observed, Pool, Reuse};
+use edgepool_sim::{Odds, SimClock, SimFactory, Trial};
+use edgepool_tests::{Setup, Waiter, ms, secs};
+use futures::FutureExt;
+
+#[test]
+fn idle_timeout_closes_what_min_idle_does_not_need() {
+    let mut setup = Setup::bare(|pool| pool.max(4).min_idle(1).idle_timeout(secs(60)));
+    setup.drive();
+    drop(setup.leases::<4>());
+    setup.pass(secs(59));
+    let used = setup.lease();
+    drop(used);
+    setup.pass(secs(1));
+    assert_eq!((setup.gauges().idle, setup.counters().retired_idle), (1, 3), "one was used");
+    setup.pass(secs(3_600));
+    assert_eq!((setup.gauges().idle, setup.counters().creations), (1, 4));
+}
+
+/// The next one is begun ahead of the end by as long as a creation may take, at most a tenth of the
+/// life; the old one leaves when it is there.
+#[test]
+fn max_lifetime_renews_ahead() {
+    let mut setup = Setup::bare(|pool| {
+        let pool = pool.max(2).min_idle(1).max_lifetime(secs(100)).lifetime_jitter(0);
+        pool.create_timeout(secs(5))
+    });
+    setup.factory.set_odds(Odds { latency: secs(2)..=secs(2), ..Odds::NONE });
+    setup.drive();
+    setup.pass(secs(2 + 94));
+    assert_eq!(setup.factory.counts().started, 1);
+    setup.pass(secs(1));
+    assert_eq!((setup.gauges().creating, setup.gauges().idle), (1, 1), "5 s before its end");
+    setup.pass(secs(2));
+    assert_eq!((setup.gauges().idle, setup.factory.live()), (1, vec![2]));
+    assert_eq!(setup.counters().retired_aged, 1);
+}
+
+#[test]
+fn max_lifetime_without_min_idle_makes_nothing() {
+    let mut setup = Setup::bare(|pool| pool.max(2).max_lifetime(secs(100)));
+    setup.drive();
+    drop(setup.leases::<2>());
+    setup.pass(secs(100));
+    assert_eq!((setup.gauges().size, setup.factory.counts().started), (0, 2));
+}
+
+#[test]
+fn max_uses_retires_after_so_many() {
+    let setup = Setup::bare(|pool| pool.max(1).max_uses(3));
+    let ids: Vec<_> = (0..7).map(|_| setup.lease().id()).collect();
+    assert_eq!(ids, [1, 1, 1, 2, 2, 2, 3]);
+    assert_eq!(setup.counters().retired_used, 2);
+}
+
+/// How many of three loans, 500 ms and 1 s apart, were preceded by a check.
+fn checks_of_three_loans(when: CheckOnAcquire) -> u64 {
+    let setup = Setup::bare(|pool| pool.max(1).check_on_acquire(when));
+    drop(setup.lease());
+    setup.clock.advance(ms(500));
+    drop(setup.lease());
+    setup.clock.advance(ms(1_000));
+    drop(setup.lease());
+    setup.counters().checks
+}
+
+/// Never, at each loan but the first, or after a time without use.
+#[test]
+fn check_on_acquire_has_three_policies() {
+    assert_eq!(checks_of_three_loans(CheckOnAcquire::Never), 0);
+    assert_eq!(checks_of_three_loans(CheckOnAcquire::Always), 2);
+    assert_eq!(checks_of_three_loans(CheckOnAcquire::IdleFor(secs(1))), 1);
+    assert_eq!(checks_of_three_loans(CheckOnAcquire::IdleFor(ms(0))), 2);
+}
+
+/// Whatever way the reset goes, a loan after it is checked.
+#[test]
+fn check_on_acquire_follows_a_reset() {
+    for reset in [Trial::PassAtOnce, Trial::Pass(ms(1))] {
+        let mut setup = Setup::bare(|pool| pool.max(1).check_on_acquire(CheckOnAcquire::Always));
+        setup.factory.plan_resets([reset]);
+        let lease = setup.lease();
+        assert_eq!(setup.executor.block_on(lease.release()), Ok(()));
+        drop(setup.lease());
+        assert_eq!(setup.counters().checks, 1, "{reset:?}");
+    }
+}
+
+#[test]
+fn a_failed_check_closes_the_connection_and_serves_another() {
+    let setup = Setup::bare(|pool| pool.max(2).check_on_acquire(CheckOnAcquire::Always));
+    drop(setup.leases::<2>());
+    setup.factory.plan_checks([Trial::FailAtOnce]);
+    assert_eq!(setup.lease().id(), 1, "the other idle one");
+    let counters = setup.counters();
+    assert_eq!((counters.checks, counters.check_failed, counters.creations), (2, 1, 2));
+    let mut broken = setup.lease();
+    broken.break_down();
+    drop(broken);
+    assert_eq!(setup.lease().id(), 3, "none was left");
+}
+
+/// Idle connections are checked each interval, so many at once; a use counts as a check.
+#[test]
+fn check_interval_keeps_idle_connections_alive() {
+    let mut setup = Setup::bare(|pool| pool.max(6).check_interval(secs(30)).max_checks(2));
+    setup.factory.set_check_odds(Odds { latency: secs(1)..=secs(1), ..Odds::NONE });
+    setup.drive();
+    drop(setup.leases::<6>());
+    setup.pass(secs(29));
+    drop(setup.lease()); // the one that was used last
+    setup.pass(secs(1));
+    for (gone, checks) in [(0, 2), (1, 4), (2, 5)] {
+        assert_eq!(setup.counters().checks, checks, "after {gone} s more");
+        assert!(setup.gauges().checking <= 2);
+        setup.pass(secs(1));
+    }
+    setup.pass(secs(27));
+    assert_eq!(setup.counters().checks, 6, "the used one, 30 s after its use");
+    setup.factory.set_check_odds(Odds { fail: 1_000, ..Odds::NONE });
+    setup.pass(secs(60));
+    assert_eq!((setup.gauges().size, setup.counters().check_failed), (0, 6));
+}
+
+/// Without a driver the checks happen at the next operation.
+#[test]
+fn check_interval_without_a_driver() {
+    let setup = Setup::bare(|pool| pool.max(1).check_interval(secs(30)));
+    drop(setup.lease());
+    setup.clock.advance(secs(30));
+    setup.pool.tick();
+    assert_eq!(setup.counters().checks, 1);
+}
+
+#[test]
+fn reset_in_a_call_is_before_the_next_caller() {
+    let setup = Setup::bare(|pool| pool.max(1));
+    let lease = setup.lease();
+    let mut waiter = Waiter::queued(&setup.pool);
+    drop(lease);
+    assert_eq!((setup.factory.counts().resets.passed, setup.gauges().offered), (1, 1));
+    drop(waiter.ready().unwrap());
+    setup.factory.plan_resets([Trial::FailAtOnce]);
+    drop(setup.lease());
+    assert_eq!((setup.gauges().size, setup.counters().reset_failed), (0, 1));
+    assert_eq!(setup.lease().id(), 2);
+}
+
+#[test]
+fn reset_in_a_future_serves_the_next_caller_when_it_ends() {
+    let setup = Setup::bare(|pool| pool.max(1));
+    let resets = [Trial::Pass(ms(20)), Trial::Fail(ms(20)), Trial::Panic(ms(20))];
+    for (reset, id, failed) in [(resets[0], 1, 0), (resets[1], 2, 1), (resets[2], 3, 2)] {
+        let lease = setup.lease();
+        setup.factory.plan_resets([reset]);
+        let mut waiter = Waiter::queued(&setup.pool);
+        drop(lease);
+        assert_eq!((setup.gauges().resetting, setup.factory.counts().peak_live), (1, 1));
+        setup.clock.advance(ms(20));
+        drop(waiter.ready().unwrap());
+        assert_eq!(setup.factory.counts().started, id);
+        assert_eq!(setup.counters().reset_failed, failed);
+    }
+    setup.assert_closes();
+}
+
+#[test]
+fn reset_that_is_overdue_is_given_up() {
+    let setup = Setup::bare(|pool| pool.max(1).reset_timeout(ms(10)));
+    setup.factory.plan_resets([Trial::Hang]);
+    drop(setup.lease());
+    let mut waiter = Waiter::queued(&setup.pool);
+    setup.clock.advance(ms(10));
+    assert_eq!(waiter.ready().unwrap().id(), 2);
+    assert_eq!(setup.factory.counts().resets.abandoned, 1);
+}
+
+#[test]
+fn lifo_lends_the_warmest_and_fifo_the_coldest() {
+    let order = |reuse| {
+        let setup = Setup::bare(|pool| pool.max(3).reuse(reuse));
+        drop(setup.leases::<3>());
+        std::array::from_fn(|_| setup.lease().id())
+    };
+    assert_eq!(order(Reuse::Lifo), [3, 3, 3]);
+    assert_eq!(order(Reuse::Fifo), [1, 2, 3]);
+}
+
+/// The observer is told why each left.
+#[test]
+fn each_reason_to_leave_is_told() {
+    let why = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let kept = why.clone();
+    let clock = SimClock::new();
+    let factory = Observed::new(SimFactory::new(&clock, 0), move |event: &Event<'_>| {
+        if let Event::Leaves(_, leaving) = event {
+            kept.borrow_mut().push(*leaving);
+        }
+    });
+    let builder = Pool::builder(factory, clock.clone()).max(4).min_idle(0).max_uses(5);
+    let builder = builder.check_on_acquire(CheckOnAcquire::Never).check_interval(secs(600));
+    let pool = builder.max_lifetime(secs(900)).idle_timeout(secs(300)).build().unwrap();
+    let lease = || pool.acquire().now_or_never().unwrap().unwrap();
+    lease().discard();
+    (0..5).for_each(|_| drop(lease()));
+    drop(lease());
+    pool.retain(|_, _| false);
+    drop(lease());
+    pool.invalidate_all();
+    drop(lease());
+    clock.advance(secs(300));
+    pool.tick();
+    let old = lease();
+    clock.advance(secs(900));
+    drop(old);
+    drop((lease(), lease()));
+    pool.resize(1).unwrap();
+    pool.close();
+    use Leaving::{Aged, Closed, Discarded, Idle, Invalidated, Rejected, Surplus, Used};
+    let all = [Discarded, Used, Rejected, Invalidated, Idle, Aged, Surplus, Closed];
+    assert_eq!(*why.borrow(), all);
+}
