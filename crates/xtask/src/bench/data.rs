@@ -1,0 +1,202 @@
+//! What a run of the benches measured.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::machine::Machine;
+
+/// The contenders by which others are judged.
+pub(super) const OURS: &str = "edgepool";
+pub(super) const OURS_TIMED: &str = "edgepool-timed";
+pub(super) const BOUND: &str = "bound";
+pub(super) const NO_POOL: &str = "no-pool";
+pub(super) const DEADPOOL: &str = "deadpool";
+pub(super) const SEMAPHORE: &str = "semaphore";
+
+/// All that was measured in one run.
+#[derive(Debug, Serialize)]
+pub(super) struct Run {
+    pub(super) machine: Machine,
+    /// How often each contender was measured in a case that measures time.
+    pub(super) rounds: u32,
+    pub(super) quick: bool,
+    pub(super) cases: Vec<Case>,
+}
+
+/// What was measured in one case.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Case {
+    pub(super) id: String,
+    pub(super) title: String,
+    /// What one of it is: `ns`, `bytes`, or what is counted.
+    pub(super) unit: String,
+    pub(super) about: String,
+    pub(super) series: Vec<Series>,
+}
+
+/// What was measured of one contender, one figure a round.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Series {
+    pub(super) contender: Contender,
+    pub(super) samples: Vec<f64>,
+}
+
+/// Who is measured, and how it is set up.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Contender {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) package: Option<String>,
+    pub(super) settings: String,
+    /// The version of its package that was measured.
+    #[serde(default)]
+    pub(super) version: Option<String>,
+}
+
+impl Contender {
+    /// Tells whether it is this project's.
+    pub(super) fn is_ours(&self) -> bool {
+        self.id == OURS || self.id == OURS_TIMED
+    }
+
+    /// Tells whether it is there to compare with, and is no pool that anyone would use.
+    pub(super) fn is_reference(&self) -> bool {
+        self.id == BOUND || self.id == NO_POOL
+    }
+}
+
+impl Run {
+    pub(super) fn case(&self, id: &str) -> Option<&Case> {
+        self.cases.iter().find(|case| case.id == id)
+    }
+
+    /// Returns the median of a contender in a case, if it was measured.
+    pub(super) fn median(&self, case: &str, contender: &str) -> Option<f64> {
+        self.case(case)?.median(contender)
+    }
+
+    /// Returns every contender once, in the order in which they appear.
+    pub(super) fn contenders(&self) -> Vec<&Contender> {
+        let mut all: Vec<&Contender> = Vec::new();
+        for series in self.cases.iter().flat_map(|case| &case.series) {
+            if !all.iter().any(|contender| contender.id == series.contender.id) {
+                all.push(&series.contender);
+            }
+        }
+        all
+    }
+}
+
+impl Case {
+    /// Returns the median of a contender, if it was measured.
+    pub(super) fn median(&self, contender: &str) -> Option<f64> {
+        let series = self.series.iter().find(|series| series.contender.id == contender)?;
+        Some(series.spread()?.median)
+    }
+}
+
+impl Series {
+    /// Returns what the samples are like; `None` if there is none.
+    pub(super) fn spread(&self) -> Option<Spread> {
+        Spread::of(&self.samples)
+    }
+}
+
+/// The middle of some samples, and how far they reach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub(super) min: f64,
+    pub(super) lower: f64,
+    pub(super) median: f64,
+    pub(super) upper: f64,
+    pub(super) max: f64,
+}
+
+impl Spread {
+    fn of(samples: &[f64]) -> Option<Self> {
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        Some(Self {
+            min: *sorted.first()?,
+            lower: quantile(&sorted, 0.25),
+            median: quantile(&sorted, 0.5),
+            upper: quantile(&sorted, 0.75),
+            max: *sorted.last()?,
+        })
+    }
+}
+
+/// Interpolates between the two nearest ranks.
+fn quantile(sorted: &[f64], part: f64) -> f64 {
+    let rank = part * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[rank.floor() as usize], sorted[rank.ceil() as usize]);
+    below + (above - below) * rank.fract()
+}
+
+/// Writes a figure with as many digits as it is worth.
+pub(super) fn figure(value: f64) -> String {
+    if value.abs() >= 1_000.0 {
+        return thousands(value.round() as i64);
+    }
+    if value.fract() == 0.0 || value.abs() >= 200.0 {
+        return format!("{value:.0}");
+    }
+    format!("{value:.1}")
+}
+
+fn thousands(value: i64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && digit.is_ascii_digit() && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A case and its contenders, each with its samples.
+    type Measured<'a> = (&'a str, &'a [(&'a str, &'a [f64])]);
+
+    /// Makes a run in which each contender of a case was measured as told.
+    pub(in crate::bench) fn run_of(cases: &[Measured<'_>]) -> Run {
+        let series = |(id, samples): &(&str, &[f64])| Series {
+            contender: Contender {
+                id: (*id).to_owned(),
+                name: (*id).to_owned(),
+                package: None,
+                settings: String::new(),
+                version: None,
+            },
+            samples: samples.to_vec(),
+        };
+        let cases = cases.iter().map(|(id, all)| Case {
+            id: (*id).to_owned(),
+            title: (*id).to_owned(),
+            unit: "ns".to_owned(),
+            about: String::new(),
+            series: all.iter().map(series).collect(),
+        });
+        Run { machine: Machine::default(), rounds: 1, quick: false, cases: cases.collect() }
+    }
+
+    #[test]
+    fn the_spread_of_samples_in_any_order() {
+        let spread = Spread::of(&[40.0, 10.0, 30.0, 20.0]).unwrap();
+        assert_eq!(spread, Spread { min: 10.0, lower: 17.5, median: 25.0, upper: 32.5, max: 40.0 });
+        let one = Spread::of(&[7.0]).unwrap();
+        assert_eq!((one.min, one.lower, one.median, one.upper, one.max), (7.0, 7.0, 7.0, 7.0, 7.0));
+        assert_eq!(Spread::of(&[]), None);
+    }
+
+    #[test]
+    fn figures_have_the_digits_that_they_are_worth() {
+        let all = [0.0, 1.04, 15.55, 96.0, 199.94, 433.7, 1_000.0, 28_852_276.4, -1_234.0];
+        let written = ["0", "1.0", "15.6", "96", "199.9", "434", "1,000", "28,852,276", "-1,234"];
+        assert_eq!(all.map(figure), written);
+    }
+}
