@@ -1,5 +1,6 @@
 //! The pool for JavaScript: integer exports over [`edgepool::ledger`], which the npm package
-//! drives, and with the feature `client` a JS clock and a fetch-backed client for Rust on wasm.
+//! drives, and with the feature `client` what Rust on wasm needs: a JS clock, a fetch-backed client,
+//! and for Workers an executor of one request.
 //!
 //! In the exports everything is a number. A pool is a small integer; a key is
 //! `generation * 2^20 + index`, exact in an `f64`; a time is milliseconds since the origin of the
@@ -13,8 +14,12 @@ mod pools;
 mod client;
 #[cfg(feature = "client")]
 mod clock;
+#[cfg(feature = "client")]
+mod scope;
 
 #[cfg(feature = "client")]
 pub use client::{FetchClient, FetchError, Place, Places, PooledResponse};
 #[cfg(feature = "client")]
 pub use clock::{JsAlarm, JsClock};
+#[cfg(feature = "client")]
+pub use scope::{Wakes, request_scope, request_scope_with};

@@ -1,0 +1,76 @@
+// Runs the Worker of tests/rust-worker in workerd, at a compatibility date.
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { request as open } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { startOrigin } from "../conformance/lib/origin.mjs";
+import { Child } from "../lib/process.mjs";
+
+const glue = process.env.EDGEPOOL_RUST_WORKER;
+const workerd = process.env.EDGEPOOL_WORKERD;
+const MODULE = "edgepool_rust_worker";
+
+/** Starts the Worker and its origin. */
+export async function startWorker({ date, flags = [] }) {
+  const folder = mkdtempSync(join(tmpdir(), "edgepool-rust-worker-"));
+  const origin = await startOrigin();
+  const files = [`${MODULE}.js`, `${MODULE}_bg.wasm`];
+  for (const file of files) cpSync(join(glue, file), join(folder, file));
+  cpSync(fileURLToPath(new URL("worker.mjs", import.meta.url)), join(folder, "worker.mjs"));
+  writeFileSync(join(folder, "config.capnp"), config({ date, flags, origin: origin.address }));
+  // It tells the port on the descriptor of its standard output.
+  const child = new Child(workerd, ["serve", "--control-fd=1", "config.capnp"], { cwd: folder });
+  const stop = async () => {
+    // Asked to end, it would wait for the requests that never do.
+    await child.stop("SIGKILL");
+    origin.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const [, port] = await child.line(/"port":(\d+)/, 20_000);
+  const at = `http://127.0.0.1:${port}`;
+  return { at, origin: origin.seen, child, stop, ask: (path, ms) => ask(at + path, ms) };
+}
+
+/** Asks with a body, which the Worker reads in its turn; gives the status and the text. */
+async function ask(url, ms = 15_000) {
+  const signal = AbortSignal.timeout(ms);
+  const response = await fetch(url, { method: "POST", body: "mine", signal });
+  return { status: response.status, text: await response.text() };
+}
+
+/** Asks, and resets the connection `ms` later. */
+export function cut(url, ms) {
+  return new Promise((done) => {
+    const request = open(url, { agent: false, method: "POST" });
+    request.on("error", () => {}).on("response", (response) => response.on("error", () => {}));
+    request.end("mine");
+    setTimeout(() => {
+      request.socket.resetAndDestroy();
+      done();
+    }, ms);
+  });
+}
+
+function config({ date, flags, origin }) {
+  const list = flags.map((flag) => `"${flag}"`).join(", ");
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = (
+      modules = [
+        (name = "worker.mjs", esModule = embed "worker.mjs"),
+        (name = "${MODULE}.js", esModule = embed "${MODULE}.js"),
+        (name = "${MODULE}_bg.wasm", wasm = embed "${MODULE}_bg.wasm"),
+      ],
+      compatibilityDate = "${date}",
+      compatibilityFlags = [${list}],
+      bindings = [(name = "ORIGIN", text = "${origin}")],
+    )),
+    (name = "internet", network = (allow = ["private"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+`;
+}
