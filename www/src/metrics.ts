@@ -7,31 +7,79 @@ type Sample = [labels: Labels, value: number, suffix?: string];
 
 const SCOPE = "in this isolate";
 
-/** The levels of a pool, with their help; each is a gauge. */
-const GAUGES: Record<string, string> = {
-  in_use: `Places in use ${SCOPE}`,
-  idle: `Places that were opened and are free ${SCOPE}`,
-  waiting: `Calls that wait for a place ${SCOPE}`,
-  size: `Places that were opened ${SCOPE}`,
-  max: `The most places at once ${SCOPE}`,
-};
+/**
+ * A family that is read from a pool's numbers. Its name, its label and the values of that are those
+ * of the Rust crate's metrics; without a label there is one sample, of the only field.
+ */
+interface PoolFamily {
+  name: string;
+  type: "gauge" | "counter";
+  help: string;
+  label?: string;
+  fields: string[];
+}
 
-/** The counters of a pool, with their help. */
-const COUNTERS: Record<string, string> = {
-  started: "Calls that asked for a place",
-  direct: "Calls that got a place at once",
-  waited: "Calls that got a place after a wait",
-  timed_out: "Calls whose wait was too long",
-  cancelled: "Calls whose client went away while they waited",
-  failed: "Calls that failed because no place could be opened",
-  refused: "Calls refused because the queue was full",
-  closed: "Calls refused or ended because the pool was closed",
-  missed: "Calls that did not take the places offered to them",
-  released: "Places given back",
-  expired: "Places taken back from calls that had died",
-  completed: "Answers that came to their end",
-  errors: "Calls that ended by an error, a stall, an expired lease, or with status 429 or 5xx",
-};
+const POOL_FAMILIES: PoolFamily[] = [
+  {
+    name: "edgepool_connections",
+    type: "gauge",
+    help: `Places by what is done with them ${SCOPE}; the sum is the places used`,
+    label: "state",
+    fields: ["creating", "idle", "offered", "in_use", "retired", "closing"],
+  },
+  {
+    name: "edgepool_max_connections",
+    type: "gauge",
+    help: `The most places at once ${SCOPE}`,
+    fields: ["max"],
+  },
+  {
+    name: "edgepool_waiting",
+    type: "gauge",
+    help: `Calls in the queue for a place ${SCOPE}`,
+    fields: ["waiting"],
+  },
+  {
+    name: "edgepool_pending",
+    type: "gauge",
+    help: `Calls whose wait is not over ${SCOPE}: those in the queue, and those with an offer`,
+    fields: ["pending"],
+  },
+  {
+    name: "edgepool_acquires_started_total",
+    type: "counter",
+    help: "Calls that asked for a place",
+    fields: ["started"],
+  },
+  {
+    name: "edgepool_acquires_total",
+    type: "counter",
+    help: "Calls whose wait ended: with a place at once, with one after a wait, or why not",
+    label: "outcome",
+    fields: [
+      "direct", "waited", "timed_out", "cancelled", "failed", "refused", "closed", "missed",
+    ],
+  },
+  {
+    name: "edgepool_leases_ended_total",
+    type: "counter",
+    help: "Places that came back in good order or as damaged, never, or from calls that had died",
+    label: "outcome",
+    fields: ["released", "discarded", "taken", "expired"],
+  },
+  {
+    name: "edgepool_completed_total",
+    type: "counter",
+    help: "Answers that came to their end",
+    fields: ["completed"],
+  },
+  {
+    name: "edgepool_errors_total",
+    type: "counter",
+    help: "Calls that ended by an error, a stall, an expired lease, or with status 429 or 5xx",
+    fields: ["errors"],
+  },
+];
 
 /** Writes everything in Prometheus' text format, version 0.0.4. */
 export function metricsText(observer: Observer): string {
@@ -40,10 +88,8 @@ export function metricsText(observer: Observer): string {
   const tracks = [...observer.tracks];
   return [
     ...about(stats),
-    ...Object.entries(GAUGES).flatMap(([name, help]) =>
-      family(`edgepool_slots_${name}`, "gauge", help, perProvider(providers, name))),
-    ...Object.entries(COUNTERS).flatMap(([name, help]) =>
-      family(`edgepool_${name}_total`, "counter", help, perProvider(providers, name))),
+    ...POOL_FAMILIES.flatMap((of) =>
+      family(of.name, of.type, of.help, perProvider(providers, of))),
     ...family("edgepool_responses_total", "counter", "Answers of providers by status class",
       counted(tracks, "statuses", "status")),
     ...family("edgepool_endings_total", "counter", "Ends of calls that had a place, by kind",
@@ -68,9 +114,13 @@ function about({ runtime, scope, uptime_ms: uptime }: Stats): string[] {
   ];
 }
 
-function perProvider(providers: [string, PoolNumbers][], name: string): Sample[] {
-  return providers.filter(([, numbers]) => typeof numbers[name] === "number")
-    .map(([provider, numbers]) => [{ provider }, numbers[name] as number]);
+function perProvider(
+  providers: [string, PoolNumbers][], { label, fields }: PoolFamily,
+): Sample[] {
+  return providers.flatMap(([provider, numbers]) => fields.map((field): Sample => {
+    const labels = label === undefined ? { provider } : { provider, [label]: field };
+    return [labels, numbers[field] as number];
+  }));
 }
 
 function counted(

@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Run the test suites, and print a table of them
     Test(TestArgs),
+    /// Measure the pool beside its peers
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Become another program, which ends when this one's parent does
     #[command(name = GUARD, hide = true)]
     Guard {
@@ -153,6 +156,25 @@ pub(crate) struct TestArgs {
     /// Run this suite only; repeat for more
     #[arg(long, value_name = "SUITE", conflicts_with = "without")]
     pub(crate) only: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Measure the Rust pool: tables, the marks, target/bench/native.json and native.html
+    Native(NativeArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NativeArgs {
+    /// Measure less: fewer rounds, and shorter ones
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// How often each contender is measured in a case [default: 9, with --quick 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: Option<u32>,
+    /// Measure only the cases whose names begin so; repeat for more
+    #[arg(long = "case", value_name = "CASE")]
+    pub(crate) cases: Vec<String>,
 }
 
 /// Prints the commands, as `cargo xtask` alone does.

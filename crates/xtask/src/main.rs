@@ -1,6 +1,7 @@
-//! `cargo xtask`: builds, serves and tests edgepool.
+//! `cargo xtask`: builds, serves, tests and measures edgepool.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod capnp;
 mod cli;
@@ -48,6 +49,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Serve(args)) => serve::run(args).await?,
         Some(Command::Simulate(args)) => simulator::run(args).await?,
         Some(Command::Test(args)) => return test::run(args).await,
+        Some(Command::Bench(command)) => bench::run(command).await?,
         Some(Command::Guard { parent, command }) => {
             return Err(process::become_guarded(parent, &command));
         }

@@ -56,7 +56,8 @@ struct LockedPackage {
     version: String,
 }
 
-fn version_in_lock(text: &str, package: &str) -> anyhow::Result<String> {
+/// Returns the version of a package that the text of a lock file names.
+pub(crate) fn version_in_lock(text: &str, package: &str) -> anyhow::Result<String> {
     let lock: Lock = toml::from_str(text).context("Cargo.lock")?;
     let found = lock.package.into_iter().find(|locked| locked.name == package);
     Ok(found.with_context(|| format!("Cargo.lock names no {package}"))?.version)

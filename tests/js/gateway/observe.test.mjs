@@ -144,22 +144,36 @@ test(`${RUNTIME}: /metrics is Prometheus text that a parser reads`, async () => 
   for (const name of ["busy", "full", "odd-name_1"]) assert.ok(providers.has(name), name);
 });
 
-test(`${RUNTIME}: /metrics and /stats tell the same numbers`, async () => {
-  const families = parsePrometheus(await (await fetch(`${gateway.url}/metrics`)).text());
+test(`${RUNTIME}: /metrics and /stats tell the same numbers, each in its family`, async () => {
+  const text = await (await fetch(`${gateway.url}/metrics`)).text();
   const stats = await gateway.stats();
-  const value = (pattern, provider) => {
-    const family = families.find(({ name }) => pattern.test(name));
-    assert.ok(family, `no family like ${pattern} in ${families.map(({ name }) => name)}`);
+  const families = parsePrometheus(text);
+  /** The samples of one provider: the values by the label, or by nothing. */
+  const samples = (name, provider, label) => {
+    const family = families.find((each) => each.name === name);
+    assert.ok(family, `no ${name} in ${families.map(({ name }) => name)}`);
     const mine = family.metrics.filter((metric) => labels(metric).provider === provider);
-    return mine.reduce((sum, metric) => sum + Number(metric.value), 0);
+    return Object.fromEntries(mine.map(({ labels, value }) => [labels[label], Number(value)]));
   };
-  for (const [name, provider] of Object.entries(stats.providers)) {
-    assert.equal(value(/in_use$/, name), provider.in_use);
-    assert.equal(value(/waiting$/, name), provider.waiting);
-    assert.equal(value(/_max$/, name), provider.max);
-    assert.equal(value(/started_total$/, name), provider.started);
-    assert.equal(value(/refused_total$/, name), provider.refused);
+  for (const [provider, numbers] of Object.entries(stats.providers)) {
+    const pick = (...fields) => Object.fromEntries(fields.map((field) => [field, numbers[field]]));
+    const states = samples("edgepool_connections", provider, "state");
+    assert.deepEqual(states, pick("creating", "idle", "offered", "in_use", "retired", "closing"));
+    const sum = (values) => Object.values(values).reduce((all, value) => all + value, 0);
+    assert.equal(sum(states), numbers.size);
+    const outcomes = samples("edgepool_acquires_total", provider, "outcome");
+    assert.deepEqual(outcomes, pick("direct", "waited", "timed_out", "cancelled", "failed",
+      "refused", "closed", "missed"));
+    assert.deepEqual(samples("edgepool_leases_ended_total", provider, "outcome"),
+      pick("released", "discarded", "taken", "expired"));
+    const one = (name) => samples(name, provider)[undefined];
+    assert.equal(one("edgepool_max_connections"), numbers.max);
+    assert.equal(one("edgepool_waiting"), numbers.waiting);
+    assert.equal(one("edgepool_acquires_started_total"), numbers.started);
+    assert.equal(sum(outcomes) + one("edgepool_pending"), numbers.started);
   }
+  const { busy, full } = stats.providers;
+  assert.ok(busy.released > 0 && busy.cancelled > 0 && full.refused > 0, "there is something to tell");
 });
 
 test(`${RUNTIME}: the buckets of a histogram grow, and end at its count`, async () => {

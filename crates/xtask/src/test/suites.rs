@@ -59,6 +59,7 @@ pub(crate) fn all(tier: Tier) -> Vec<Suite> {
     let mut suites = rust(tier);
     suites.extend(wasm(tier));
     suites.extend(package());
+    suites.push(rust_worker());
     suites.extend(gateway(tier));
     suites.extend(command_line());
     suites
@@ -69,13 +70,16 @@ fn rust(tier: Tier) -> Vec<Suite> {
     let clippy = || {
         let clippy = || cargo().args(["clippy", "--locked", "--quiet"]);
         let deny = ["--", "-D", "warnings"];
-        let wasm = ["-p", "edgepool", "-p", "edgepool-wasm", "--target", WASM_TARGET];
+        // With the Worker come the parts of the bindings for Rust.
+        let wasm = ["-p", "edgepool", "-p", "edgepool-wasm", "-p", "edgepool-rust-worker"];
+        let wasm = wasm.into_iter().chain(["--target", WASM_TARGET]);
         let workspace = clippy().args(["--workspace", "--all-targets"]).args(deny);
         vec![workspace, clippy().args(wasm).args(deny)]
     };
     let docs = || {
         let crates = ["-p", "edgepool", "-p", "edgepool-sim", "-p", "edgepool-wasm"];
         let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
+        let doc = doc.args(["--features", "edgepool-wasm/client"]);
         vec![doc.env("RUSTDOCFLAGS", "-D warnings")]
     };
     let native = || vec![cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])];
@@ -159,6 +163,23 @@ fn package() -> Vec<Suite> {
         })
     };
     ["node", "deno", "bun", "workerd", "chromium"].map(suite).into()
+}
+
+/// A Worker in Rust, in workerd.
+fn rust_worker() -> Suite {
+    let needs = [Need::WasmTarget, Need::WasmBindgen, Need::Build, Need::JsTools];
+    Suite::new("rust-worker", &needs, Reader::Node, || {
+        let target = workspace::path("target");
+        let glue = target.join("rust-worker");
+        let build = cargo().args(["build", "--locked", "--quiet", "-p", "edgepool-rust-worker"]);
+        let build = build.args(["--target", WASM_TARGET, "--target-dir"]).arg(&target);
+        let bindgen = Cmd::new(tools::wasm_bindgen_folder()?.join("wasm-bindgen"))
+            .args(["--target", "web", "--omit-default-module-path", "--out-dir"])
+            .arg(&glue)
+            .arg(target.join(format!("{WASM_TARGET}/debug/edgepool_rust_worker.wasm")));
+        let tests = node_tests("tests/js/rust-worker")?.env("EDGEPOOL_RUST_WORKER", &glue);
+        Ok(vec![build, bindgen, tests])
+    })
 }
 
 fn gateway(tier: Tier) -> Vec<Suite> {
