@@ -279,7 +279,13 @@ fn acts(workload: &Workload, rng: &mut Rng) -> Vec<Act> {
     }
     for _ in 0..workload.clock_faults {
         let at = rng.duration(Duration::ZERO..=workload.within);
-        acts.push(Act { at, action: clock_fault(rng) });
+        let action = clock_fault(rng);
+        // While the clock stands still, whoever waits for it is woken again and again.
+        if matches!(action, Action::Freeze | Action::Rate(0)) {
+            let until = at + rng.duration(millis(0, 2_000));
+            acts.push(Act { at: until, action: Action::Thaw });
+        }
+        acts.push(Act { at, action });
     }
     acts.extend(workload.close_after.map(|at| Act { at, action: Action::Close }));
     acts
@@ -306,7 +312,7 @@ fn clock_fault(rng: &mut Rng) -> Action {
         0 => Action::StepBack(by),
         1 => Action::StepForward(by),
         2 => Action::Freeze,
-        3 => Action::Rate([0, 500, 900, 1_100, 4_000][rng.index(5)]),
+        3 => Action::Rate([0, 900, 990, 1_100, 4_000][rng.index(5)]),
         _ => Action::Thaw,
     }
 }
