@@ -149,3 +149,15 @@ fn a_connection_is_renewed_in_time_though_min_idle_was_set_while_it_was_lent() {
     };
     case.run();
 }
+
+/// The creation woke the caller that had polled it last, who was not there any more.
+#[test]
+fn a_wait_that_was_leaked_does_not_keep_the_wake_of_a_job() {
+    let case = Case {
+        callers: vec![Caller::of(Round { wait: Wait::Leak, ..Round::default() })],
+        luck: Luck { creations: vec![Creation::Connect(ms(2))], ..Luck::default() },
+        pool: PoolOptions { acquire_timeout: Some(ms(1)), ..PoolOptions::default() },
+        ..Case::default()
+    };
+    case.run();
+}

@@ -52,11 +52,22 @@ impl Run {
         }
     }
 
-    /// Compares the pool's gauges with what its callers hold. To ask for them is an operation: the
-    /// first one settles what is overdue, of which jobs may end, and the second one looks.
+    /// Asks the pool how it stands until that does not change. To ask is an operation, which settles
+    /// what is overdue, and what comes of that is seen by the next one.
+    pub(super) fn settled(&self) -> Stats {
+        let mut stats = self.pool().stats();
+        for _ in 0..10 {
+            let before = std::mem::replace(&mut stats, self.pool().stats());
+            if before == stats {
+                break;
+            }
+        }
+        stats
+    }
+
+    /// Compares the pool's gauges with what its callers hold.
     pub(super) fn check(&mut self) {
-        self.pool().stats();
-        let stats = self.pool().stats();
+        let stats = self.settled();
         let gauges = stats.gauges;
         let (held, taken) = (self.world.held.get(), self.world.taken.get());
         assert_eq!(u64::from(gauges.in_use), held, "leases: {gauges:?}");

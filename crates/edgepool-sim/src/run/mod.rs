@@ -295,7 +295,6 @@ impl Run {
         self.pool().resume();
         self.finish_callers();
         self.outlast_leaks();
-        self.pool().stats();
         self.check();
         assert_eq!(self.pool().stats().gauges.in_use, 0, "leases are left");
         if !self.pool().is_closed() {
@@ -358,7 +357,7 @@ impl Run {
         let behind = clock.latest().saturating_since(clock.now());
         let rest = Duration::from_millis(100) + retry + idle_timeout.unwrap_or_default() * 2;
         self.pass(behind + rest);
-        let gauges = self.pool().stats().gauges;
+        let gauges = self.settled().gauges;
         let kept = self.world.min_idle.get();
         assert!(gauges.idle >= kept, "less than min_idle is ready: {gauges:?}");
         let may_shrink = idle_timeout.is_some() && max_lifetime.is_none();
@@ -370,6 +369,19 @@ impl Run {
         let until = self.world.clock.elapsed().saturating_add(duration);
         while self.step_until(until).is_some() {}
         self.world.clock.advance(until.saturating_sub(self.world.clock.elapsed()));
+    }
+
+    /// Lets every alarm ring that is left. Their wakers may panic.
+    fn ring_all(&self) {
+        while self.world.clock.alarms() > 0 {
+            let clock = &self.world.clock;
+            let rang = catch_unwind(AssertUnwindSafe(|| clock.advance_to_next_alarm()));
+            if let Err(panic) = rang
+                && !panics::is_planned(&*panic)
+            {
+                resume_unwind(panic);
+            }
+        }
     }
 
     /// After the pool has ended, nothing is left of it.
@@ -388,7 +400,9 @@ impl Run {
         assert_eq!(self.executor.tasks(), 0, "tasks are left");
         self.factory.assert_all_closed();
         // What was leaked keeps its alarm until that has rung.
-        while self.has_leaked() && self.world.clock.advance_to_next_alarm().is_some() {}
+        if self.has_leaked() {
+            self.ring_all();
+        }
         assert_eq!(self.world.clock.alarms(), 0, "alarms are left");
     }
 
