@@ -161,3 +161,24 @@ fn a_wait_that_was_leaked_does_not_keep_the_wake_of_a_job() {
     };
     case.run();
 }
+
+/// Whoever is queued while the pool is paused sleeps without an alarm for the back-off.
+#[test]
+fn a_pool_that_resumes_during_a_back_off_serves_who_waits_after_it() {
+    let case = Case {
+        callers: vec![rounds(&[Round { hold: ms(2), ..Round::default() }, Round::default()])],
+        acts: vec![Act { at: ms(1), action: Action::Pause }],
+        pool: PoolOptions {
+            max: 2,
+            min_idle: 1,
+            create_timeout: Some(ms(1)),
+            max_lifetime: Some(ms(1)),
+            backoff: Some(Backoff { base: ms(17), cap: ms(17) }),
+            ..PoolOptions::default()
+        },
+        ..Case::default()
+    };
+    for seed in 0..20 {
+        Case { seed, ..case.clone() }.run();
+    }
+}

@@ -111,8 +111,7 @@ impl Soak {
         let until = run.world.clock.elapsed() + HOUR;
         while run.step_until(until).is_some() {}
         run.all_done();
-        let left = until.saturating_sub(run.world.clock.elapsed());
-        run.world.clock.advance(left);
+        run.advance(until.saturating_sub(run.world.clock.elapsed()));
     }
 
     /// The load of one hour.
