@@ -346,9 +346,11 @@ impl Run {
         // Left alone by the factory too: who keeps using a connection keeps it from being idle.
         let log = self.world.log.clone();
         self.factory.on_call(move |call| log.record_call(call));
-        if self.driver.is_none() {
-            self.start_driver();
+        // One that was there may be late: the clock was stepped forward while it slept.
+        if let Some(driver) = self.driver.take() {
+            self.executor.cancel(driver);
         }
+        self.start_driver();
         while self.executor.delayed() > 0 && self.step().is_some() {}
         let PoolOptions { idle_timeout, max_lifetime, backoff, .. } = self.world.pool;
         let retry = backoff.map_or(Duration::ZERO, |backoff| backoff.cap);
