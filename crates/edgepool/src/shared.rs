@@ -71,6 +71,8 @@ pub(crate) struct State<F: Factory> {
     /// How the last creation that failed did, unless one succeeded since.
     pub(crate) last_failure: Option<Failure<F::Error>>,
     pub(crate) jobs: Jobs<F>,
+    /// The caller in the queue that wakes when creations may begin again after a failure.
+    watcher: Option<WaiterKey>,
     /// Those who poll the jobs and are not in the queue: their wakers while they sleep.
     attendants: Slab<Option<Waker>>,
     /// Until when the attendants sleep, if they see to it that the pool is prompt.
@@ -155,7 +157,13 @@ impl Parting {
 /// An effect with what it concerns, taken out of the state so that it runs without the lock.
 enum Action<F: Factory> {
     Wake(Option<Waker>),
-    Ended(WaiterKey, End, Option<Waker>),
+    Ended {
+        waiter: WaiterKey,
+        end: End,
+        waker: Option<Waker>,
+        /// The waker that the jobs had of it.
+        left: Option<Waker>,
+    },
     Create(SlotKey),
     Check(SlotKey, F::Connection),
     Abandon {
@@ -193,6 +201,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
             failures: Vec::new(),
             last_failure: None,
             jobs: Jobs::new(),
+            watcher: None,
             attendants: Slab::new(),
             promised: Time::ZERO,
             watches: Slab::new(),
@@ -278,10 +287,9 @@ impl<F: Factory, C: Clock> Shared<F, C> {
             guarded(|| self.perform(action));
             state = self.lock();
         }
-        let prompt = state.next_prompt();
-        let driver = state.next_driver();
+        let wakers = [state.next_prompt(), state.next_driver(), state.next_watcher()];
         drop(state);
-        for waker in prompt.into_iter().chain(driver) {
+        for waker in wakers.into_iter().flatten() {
             guarded(|| waker.wake());
         }
     }
@@ -301,7 +309,8 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     fn perform(&self, action: Action<F>) {
         match action {
             Action::Wake(waker) => waker.into_iter().for_each(Waker::wake),
-            Action::Ended(waiter, end, waker) => {
+            Action::Ended { waiter, end, waker, left } => {
+                guarded(|| drop(left));
                 guarded(|| self.factory.observe(&Event::Ended(waiter, end)));
                 waker.into_iter().for_each(Waker::wake);
             }
@@ -537,9 +546,13 @@ impl<F: Factory> State<F> {
             return Standing::WakerWanted;
         }
         let deadline = self.ledger.deadline(key);
-        // Who polls the jobs also watches over their deadlines.
-        let drives = self.jobs.driver() == Some(seat) || self.ledger.retry_at().is_some();
-        Standing::Waiting(match drives {
+        // Who polls the jobs also watches over their deadlines; the first in the queue watches for
+        // the time when creations may begin again.
+        let watches = self.ledger.awaits_retry() && self.ledger.first_waiter() == Some(key);
+        if watches || self.watcher == Some(key) {
+            self.watcher = watches.then_some(key);
+        }
+        Standing::Waiting(match watches || self.jobs.driver() == Some(seat) {
             true => self.ledger.next_deadline().unwrap_or(deadline).min(deadline),
             false => deadline,
         })
@@ -559,11 +572,11 @@ impl<F: Factory> State<F> {
         Granted { first: lend(first), more: more.into_iter().map(lend).collect(), waited, at }
     }
 
-    /// Lets a waiter go that the ledger has forgotten. If the jobs want a turn then, another one
-    /// must see to it, whose waker comes back.
+    /// Lets a waiter go that the ledger has forgotten. Another one must see to what it saw to,
+    /// whose waker comes back.
     fn part(&mut self, key: WaiterKey) -> Parting {
         let left = self.jobs.leave(Seat::Waiter(key));
-        Parting { wake: self.next_driver(), left: [left, None] }
+        Parting { wake: self.next_driver().or_else(|| self.next_watcher()), left: [left, None] }
     }
 
     /// Gives the wait up. Returns whether it was one, whom to wake, and what must be dropped
@@ -700,10 +713,21 @@ impl<F: Factory> State<F> {
         self.attendants.iter_mut().find_map(|(_, waker)| waker.take())
     }
 
+    /// Takes the waker of the first in the queue, if it is to watch for the time when creations may
+    /// begin again and sleeps without knowing. An attendant knows by its promise.
+    fn next_watcher(&mut self) -> Option<Waker> {
+        if !self.ledger.awaits_retry() || self.promised != Time::ZERO {
+            return None;
+        }
+        let first = self.ledger.first_waiter().filter(|&first| self.watcher != Some(first))?;
+        self.waker_mut(first).take()
+    }
+
     /// Tells whether an operation left nothing to do but to unlock.
     #[inline(always)]
     fn is_quiet(&self) -> bool {
         !self.ledger.has_effects()
+            && self.ledger.retry_at().is_none()
             && (self.promised == Time::ZERO || self.ledger.next_timer() >= self.promised)
     }
 }
@@ -722,12 +746,12 @@ impl<F: Factory> State<F> {
     }
 
     /// Lets an attendant go. Another one, whose waker comes back first, is to look for itself how
-    /// long it may sleep; its own waker must be dropped without the lock.
+    /// long it may sleep, or else a caller; its own waker must be dropped without the lock.
     pub(crate) fn depart(&mut self, attendant: usize) -> Parting {
         let left = [self.jobs.leave(Seat::Attendant(attendant)), self.attendants.remove(attendant)];
         self.promised = Time::ZERO;
-        let wake = self.attendants.iter_mut().find_map(|(_, waker)| waker.take());
-        Parting { wake, left }
+        let other = self.attendants.iter_mut().find_map(|(_, waker)| waker.take());
+        Parting { wake: other.or_else(|| self.next_watcher()), left }
     }
 }
 
@@ -737,7 +761,9 @@ impl<F: Factory> State<F> {
         Some(match self.ledger.poll_effect()? {
             Effect::Offer { waiter, .. } => Action::Wake(self.waker_mut(waiter).take()),
             Effect::Ended { waiter, end } => {
-                Action::Ended(waiter, end, self.waker_mut(waiter).take())
+                // It may never be polled again, so whatever it saw to is another's from now on.
+                let left = self.jobs.leave(Seat::Waiter(waiter));
+                Action::Ended { waiter, end, waker: self.waker_mut(waiter).take(), left }
             }
             Effect::Create { slot } => Action::Create(slot),
             Effect::Check { slot } => Action::Check(slot, self.take_connection(slot.index)),

@@ -216,7 +216,7 @@ impl Ledger {
     /// earlier than what happens then, and is not in the past once the ledger was advanced.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        let retry = self.failing.retry_at().filter(|_| self.is_short());
+        let retry = self.failing.retry_at().filter(|_| self.awaits_retry());
         self.timers.next().into_iter().chain(retry).min()
     }
 

@@ -65,6 +65,12 @@ impl Ledger {
         self.failing.retry_at()
     }
 
+    /// Tells whether connections are missing that are begun only when failures let them.
+    #[must_use]
+    pub fn awaits_retry(&self) -> bool {
+        self.failing.is_holding_back() && self.is_short()
+    }
+
     /// Until when callers are refused, as creations keep failing and nothing else could serve them.
     pub(super) fn unavailable_until(&self) -> Option<Time> {
         let nothing = self.living() == 0 && !self.paused;
