@@ -8,6 +8,7 @@ use std::time::Duration;
 use edgepool::{AcquireError, Backoff, CheckOnAcquire, Failure, Phase, TimedOut};
 use edgepool_sim::{Creation, Odds, SimError, Stopped, Trial};
 use edgepool_tests::{Outcome, Setup, SimBuilder, SimLease, Waiter, ms, secs, sleep};
+use futures::FutureExt;
 
 /// Callers with a patience of 20 ms come again and again, for a connection that takes 50 ms.
 #[test]
@@ -355,4 +356,21 @@ fn warm_up_with_failures() {
     assert_eq!((error.made, error.untried), (0, 4), "the back-off begins no other");
     assert_eq!(error.source().unwrap().to_string(), "connection 1 failed, as planned");
     assert_eq!(setup.clock.elapsed(), ms(5));
+}
+
+/// Nothing else about this pool depends on the time, and still the wait begins when the failure is
+/// known.
+#[test]
+fn a_back_off_counts_from_the_failure() {
+    let long = Backoff { base: secs(3_600), cap: secs(3_600) };
+    let setup = Setup::bare(|pool| {
+        let pool = pool.max(1).create_timeout(None).close_timeout(None).reset_timeout(None);
+        pool.backoff(long).breaker(None)
+    });
+    setup.factory.plan([Creation::PanicAtStart]);
+    setup.clock.advance(secs(100_000));
+    let failed = setup.pool.acquire().now_or_never().expect("it fails at once");
+    assert!(matches!(failed, Err(AcquireError::CreatePanicked)));
+    // Counted from the pool's birth, it would long be over.
+    assert!(setup.pool.acquire().now_or_never().is_none());
 }

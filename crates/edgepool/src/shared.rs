@@ -229,6 +229,14 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         }
     }
 
+    /// Like [`step_when`](Self::step_when), for the end of a job, which counts from when it is told.
+    pub(crate) fn answer<R>(&self, when: When, operate: impl FnOnce(&mut State<F>) -> R) -> R {
+        match when {
+            When::Now => self.step_now(operate),
+            When::AsTold => self.finish(self.lock(), operate),
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<F>> {
         // Nothing but the ledger runs under the lock, so a poisoned one is still consistent.
@@ -344,7 +352,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
             Some(job) => self.push(slot, job),
             None => {
                 let (told, waker) = {
-                    let mut state = self.lock_on_time();
+                    let mut state = self.lock_now();
                     let waker = state.settle_watch(slot, || Err(Failure::Panicked));
                     (state.creation_failed(slot, Failure::Panicked), waker)
                 };
@@ -369,7 +377,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         tried: Option<Tried<F::Connection, F::Error>>,
     ) {
         let (verdict, connection, error) = judged(tried);
-        let mut state = self.lock_on_time();
+        let mut state = self.lock_now();
         state.take_in_tried(slot, connection, |ledger| ledger.checked(slot, verdict));
         drop(state);
         guarded(|| drop(error));
@@ -383,7 +391,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         match guarded(|| self.factory.close(connection)) {
             Some(Begun::Later(closing)) => self.push(slot, Job::Close(Box::pin(closing))),
             Some(Begun::Done(())) | None => {
-                self.lock_on_time().ledger.closed(slot);
+                self.lock_now().ledger.closed(slot);
             }
         }
     }

@@ -95,21 +95,21 @@ impl<F: Factory, C: Clock> Shared<F, C> {
             Outcome::Created(None) => self.fail(slot, when, Failure::Panicked),
             Outcome::Checked(tried) => {
                 let (verdict, connection, error) = judged(tried);
-                self.step_when(when, |state| {
+                self.answer(when, |state| {
                     state.take_in_tried(slot, connection, |ledger| ledger.checked(slot, verdict))
                 });
                 guarded(|| drop(error));
             }
             Outcome::Reset(tried) => self.end_reset(slot, when, tried),
             Outcome::Closed => {
-                self.step_when(when, |state| state.ledger.closed(slot));
+                self.answer(when, |state| state.ledger.closed(slot));
             }
         }
     }
 
     fn end_creation(&self, slot: SlotKey, when: When, mut connection: F::Connection) {
         self.tell_of_creation(slot, &mut connection);
-        let (forgotten, waker) = self.step_when(when, |state| {
+        let (forgotten, waker) = self.answer(when, |state| {
             (state.created(slot, connection), state.settle_watch(slot, || Ok(())))
         });
         guarded(|| drop(forgotten));
@@ -119,7 +119,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     fn fail(&self, slot: SlotKey, when: When, failure: Failure<F::Error>) {
         // Told before what follows from it.
         guarded(|| self.factory.observe(&Event::CreateFailed));
-        let (unneeded, waker) = self.step_when(when, |state| {
+        let (unneeded, waker) = self.answer(when, |state| {
             let waker = state.settle_watch(slot, || Err(failure.clone()));
             (state.creation_failed(slot, failure), waker)
         });
@@ -141,7 +141,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         };
         // If nobody takes it, the error is dropped without the lock.
         let mut outcome = Some(outcome);
-        let waker = self.step_when(when, |state| {
+        let waker = self.answer(when, |state| {
             state.take_in_tried(slot, connection, |ledger| ledger.reset(slot, verdict));
             state.settle_watch(slot, || outcome.take().expect("it is asked for once"))
         });
