@@ -12,8 +12,9 @@ use crate::error::AcquireError;
 use crate::events::Event;
 use crate::jobs::Seat;
 use crate::lease::Lease;
-use crate::ledger::{Ask, Priority, WaiterKey};
-use crate::shared::{Asked, Granted, Shared, Standing, When, guarded};
+use crate::ledger::{Ask, Priority, SlotKey, WaiterKey};
+use crate::shared::{Shared, When, guarded};
+use crate::state::{Asked, Granted, Standing, State};
 use crate::{Clock, Factory, Time};
 
 /// The future of [`Pool::acquire`](crate::Pool::acquire).
@@ -94,11 +95,8 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
 
     fn poll_granted(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<Granted<F>, F>> {
         let polled = match self.progress {
-            Progress::Start(wish) => match self.start(wish) {
-                Some(outcome) => Poll::Ready(outcome),
-                None => self.wait(When::AsTold, Some(cx.waker().clone()), cx),
-            },
-            Progress::Waiting { .. } => self.wait(When::Now, None, cx),
+            Progress::Start(wish) => self.start(wish, cx),
+            Progress::Waiting { .. } => self.wait(When::Now, None, None, cx),
             Progress::Done => panic!("an acquire future was polled after it had completed"),
         };
         if polled.is_ready() {
@@ -108,52 +106,90 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     }
 
     /// Begins: with what is made at once, or in the queue.
-    fn start(&mut self, wish: Wish) -> Option<Outcome<Granted<F>, F>> {
-        let at = self.shared.settings.keeps_callers().then_some(wish.at);
-        let left = match wish.need {
-            1 => match self.shared.create_directly(wish.at) {
-                Ok(leased) => return Some(Ok(Granted::at_once(leased))),
-                Err(left) => left,
-            },
-            _ => None,
-        };
-        let started = self.join(wish, at);
-        if let Some((slot, outcome)) = left {
-            self.shared.end_job(slot, When::AsTold, outcome);
+    fn start(&mut self, wish: Wish, cx: &mut Context<'_>) -> Poll<Outcome<Granted<F>, F>> {
+        let shared = self.shared;
+        // Cloning a waker is somebody's code: it comes before the lock.
+        let mut waker = Some(cx.waker().clone());
+        let mut standing = None;
+        let asked = shared.step_patiently(wish.patience, |state| {
+            if wish.need == 1
+                && let Some(slot) = state.ledger.prepare_directly()
+            {
+                return Ok(Asked::Creation(slot));
+            }
+            let asked = self.ask(state, wish)?;
+            // It may sleep at once, unless it is to poll what its coming began.
+            if let Asked::Waiting(key) = asked
+                && !state.ledger.has_effects()
+            {
+                standing = Some(state.sleep_in_queue(key, &mut waker, cx.waker(), false));
+            }
+            Ok(asked)
+        });
+        if let Ok(Asked::Creation(slot)) = asked {
+            return self.start_with_creation(wish, slot, waker, cx);
         }
-        // Whoever came meanwhile counts on the creation, and this caller will not poll it.
-        if started.is_some() {
-            self.shared.wake_driver();
+        match self.join(asked) {
+            Some(outcome) => Poll::Ready(outcome),
+            None => self.wait(When::AsTold, standing, waker, cx),
         }
-        started
     }
 
-    /// Joins the queue, unless that is over at once.
-    fn join(
+    /// Begins with a creation that nobody else waits for.
+    fn start_with_creation(
         &mut self,
         wish: Wish,
-        at: Option<&'static Location<'static>>,
-    ) -> Option<Outcome<Granted<F>, F>> {
+        slot: SlotKey,
+        waker: Option<Waker>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<Granted<F>, F>> {
         let shared = self.shared;
-        let Wish { patience, need, priority, .. } = wish;
-        let asked = shared.step_now(|state| {
-            // The clock may have stepped back, and the ledger's time does not: counted from what
-            // the clock tells, the caller's time might be over before it begins.
-            let deadline = match patience {
-                u64::MAX => Time::NEVER,
-                nanos => state.ledger.now().saturating_add(Duration::from_nanos(nanos)),
-            };
-            state.acquire(Ask { deadline, priority, need }, at)
-        });
+        let left = match shared.create_directly(slot, wish.at) {
+            Ok(leased) => return Poll::Ready(Ok(Granted::at_once(leased))),
+            Err(left) => left,
+        };
+        let asked = shared.step_patiently(wish.patience, |state| self.ask(state, wish));
+        let joined = self.join(asked);
+        if let Some((slot, outcome)) = left {
+            shared.end_job(slot, When::AsTold, outcome);
+        }
+        match joined {
+            None => self.wait(When::AsTold, None, waker, cx),
+            Some(outcome) => {
+                // Whoever came meanwhile counts on the creation, and this caller will not poll it.
+                shared.wake_driver();
+                Poll::Ready(outcome)
+            }
+        }
+    }
+
+    fn ask(&self, state: &mut State<F>, wish: Wish) -> Result<Asked<F>, AcquireError<F::Error>> {
+        let Wish { patience, need, priority, at } = wish;
+        // The clock may have stepped back, and the ledger's time does not: counted from what the
+        // clock tells, the caller's time might be over before it begins.
+        let deadline = match patience {
+            u64::MAX => Time::NEVER,
+            nanos => state.ledger.now().saturating_add(Duration::from_nanos(nanos)),
+        };
+        let at = self.shared.settings.keeps_callers().then_some(at);
+        state.acquire(Ask { deadline, priority, need }, at)
+    }
+
+    /// Takes its place in the queue, unless the wait is over at once.
+    fn join(
+        &mut self,
+        asked: Result<Asked<F>, AcquireError<F::Error>>,
+    ) -> Option<Outcome<Granted<F>, F>> {
         match asked {
             Ok(Asked::Granted(granted)) => Some(Ok(granted)),
             Ok(Asked::Waiting(key)) => {
                 self.progress = Progress::Waiting { key, alarm: Alarms::none() };
-                guarded(|| shared.factory.observe(&Event::Queued(key)));
+                guarded(|| self.shared.factory.observe(&Event::Queued(key)));
                 None
             }
+            Ok(Asked::Creation(_)) => unreachable!("it is begun before the caller joins"),
             Err(error) => {
-                guarded(|| shared.factory.observe(&Event::Refused));
+                guarded(|| self.shared.factory.observe(&Event::Refused));
                 Some(Err(error))
             }
         }
@@ -163,6 +199,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     fn wait(
         &mut self,
         mut when: When,
+        mut standing: Option<Standing<F>>,
         mut waker: Option<Waker>,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<Granted<F>, F>> {
@@ -173,9 +210,12 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         let seat = Seat::Waiter(*key);
         let mut drove = false;
         loop {
-            let (standing, parting) =
-                shared.step_when(when, |state| state.claim(*key, &mut waker, cx.waker(), drove));
-            parting.settle();
+            let standing = standing.take().unwrap_or_else(|| {
+                let (standing, parting) = shared
+                    .step_when(when, |state| state.claim(*key, &mut waker, cx.waker(), drove));
+                parting.settle();
+                standing
+            });
             match standing {
                 Standing::Granted(granted) => {
                     if let Some((waited, at)) = granted.slow(&shared.settings) {

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use crate::alarm::Alarms;
 use crate::factory::Factory;
 use crate::jobs::Seat;
-use crate::shared::{Shared, State, When};
+use crate::shared::{Shared, When};
+use crate::state::State;
 use crate::{Clock, Time};
 
 /// A place among the attendants of a pool, left when it is dropped.

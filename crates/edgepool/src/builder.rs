@@ -74,7 +74,6 @@ impl<F, C> Builder<F, C> {
                 patience: 30_000_000_000,
                 slow_acquire: Some(Duration::from_secs(1)),
                 capture_holders: false,
-                times_creations: true,
             },
         }
     }
@@ -295,9 +294,7 @@ impl<F: Factory, C: Clock> Builder<F, C> {
     pub fn build(self) -> Result<Pool<F, C>, OptionsError> {
         let options = self.resolve();
         let ledger = Ledger::new(options)?;
-        let times_creations = options.create_timeout.is_some();
-        let settings = Settings { times_creations, ..self.settings };
-        let shared = Shared::new(self.factory, self.clock, ledger, settings);
+        let shared = Shared::new(self.factory, self.clock, ledger, self.settings);
         Ok(Pool::over(Arc::new(shared)))
     }
 

@@ -13,7 +13,8 @@ use crate::events::Event;
 use crate::factory::{Begun, Tried};
 use crate::jobs::Job;
 use crate::ledger::{Info, SlotKey, Verdict};
-use crate::shared::{Leased, Shared, Watch, guarded};
+use crate::shared::{Shared, guarded};
+use crate::state::{Leased, Watch};
 use crate::{Clock, Factory, Time};
 
 /// A connection on loan. Dropping it releases it, from any thread and without an executor: the

@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::attend::Attendant;
 use crate::error::{DrainError, Failure, WarmUpError};
 use crate::factory::Factory;
-use crate::shared::{Shared, State, Watch, guarded};
+use crate::shared::{Shared, guarded};
+use crate::state::{State, Watch};
 use crate::{Clock, Time};
 
 /// How far a [`WarmUp`] is.

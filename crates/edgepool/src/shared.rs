@@ -10,20 +10,14 @@
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::PoisonError;
-use std::task::Waker;
 use std::time::Duration;
 
-use slab::Slab;
-
-use crate::error::{AcquireError, Failure};
-use crate::events::{About, Event};
-use crate::factory::{Begun, Factory, Tried};
-use crate::jobs::{Job, Jobs, Seat};
-use crate::ledger::{
-    Acquired, Ask, Claim, Effect, End, Info, JobKind, Leaving, Ledger, SlotKey, Verdict, WaiterKey,
-};
+use crate::Clock;
+use crate::effects::Action;
+use crate::factory::Factory;
+use crate::ledger::Ledger;
+use crate::state::{Leased, State};
 use crate::sync::{Mutex, MutexGuard};
-use crate::{Clock, Time};
 
 /// What all handles, leases and waiting callers of one pool share.
 pub(crate) struct Shared<F: Factory, C> {
@@ -32,6 +26,8 @@ pub(crate) struct Shared<F: Factory, C> {
     pub(crate) settings: Settings,
     /// Whether every operation depends on the time, so that the clock is read before the lock.
     timed: bool,
+    /// Whether every wait does.
+    times_waits: bool,
     state: Mutex<State<F>>,
 }
 
@@ -42,8 +38,6 @@ pub(crate) struct Settings {
     pub(crate) patience: u64,
     pub(crate) slow_acquire: Option<Duration>,
     pub(crate) capture_holders: bool,
-    /// Whether a creation has a time-out.
-    pub(crate) times_creations: bool,
 }
 
 impl Settings {
@@ -51,131 +45,6 @@ impl Settings {
     pub(crate) const fn keeps_callers(&self) -> bool {
         self.capture_holders || self.slow_acquire.is_some()
     }
-}
-
-/// The ledger, and what its keys stand for.
-pub(crate) struct State<F: Factory> {
-    pub(crate) ledger: Ledger,
-    /// The connections that no caller and no job holds, by slot index.
-    connections: Vec<Option<F::Connection>>,
-    /// Whether it is kept where each lease was acquired.
-    capture_holders: bool,
-    /// Where the leases were acquired, by slot index, if that is kept.
-    holders: Vec<Option<&'static Location<'static>>>,
-    /// Where the waiting callers asked, by waiter index, if that is kept.
-    callers: Vec<Option<&'static Location<'static>>>,
-    /// The wakers of waiting callers, by waiter index.
-    wakers: Vec<Option<Waker>>,
-    /// Why the waiters that ended with a failed creation did, by waiter index, until they are told.
-    failures: Vec<Option<Failure<F::Error>>>,
-    /// How the last creation that failed did, unless one succeeded since.
-    pub(crate) last_failure: Option<Failure<F::Error>>,
-    pub(crate) jobs: Jobs<F>,
-    /// The caller in the queue that wakes when creations may begin again after a failure.
-    watcher: Option<WaiterKey>,
-    /// Those who poll the jobs and are not in the queue: their wakers while they sleep.
-    attendants: Slab<Option<Waker>>,
-    /// Until when the attendants sleep, if they see to it that the pool is prompt.
-    pub(crate) promised: Time,
-    /// Jobs whose end somebody waits for.
-    pub(crate) watches: Slab<Watch<F::Error>>,
-}
-
-/// Somebody waits for the end of a job.
-pub(crate) struct Watch<E> {
-    pub(crate) slot: SlotKey,
-    /// Whom to wake, once it is known.
-    pub(crate) attendant: Option<usize>,
-    pub(crate) outcome: Option<Result<(), Failure<E>>>,
-}
-
-/// A lease's two halves: its key and its connection.
-pub(crate) type Leased<T> = (SlotKey, T);
-
-/// What a caller has that waited or needs several.
-pub(crate) struct Granted<F: Factory> {
-    pub(crate) first: Leased<F::Connection>,
-    pub(crate) more: Vec<Leased<F::Connection>>,
-    waited: Duration,
-    at: Option<&'static Location<'static>>,
-}
-
-impl<F: Factory> Granted<F> {
-    pub(crate) const fn at_once(first: Leased<F::Connection>) -> Self {
-        Self { first, more: Vec::new(), waited: Duration::ZERO, at: None }
-    }
-
-    /// Tells how long the caller waited and where it asked, if that was too long.
-    pub(crate) fn slow(
-        &self,
-        settings: &Settings,
-    ) -> Option<(Duration, Option<&'static Location<'static>>)> {
-        let slow = settings.slow_acquire.is_some_and(|slow| self.waited > slow);
-        slow.then_some((self.waited, self.at))
-    }
-}
-
-/// The answer to a caller that cannot be served without the ledger's say.
-pub(crate) enum Asked<F: Factory> {
-    Granted(Granted<F>),
-    Waiting(WaiterKey),
-}
-
-/// Where a caller stands that waits.
-pub(crate) enum Standing<F: Factory> {
-    Granted(Granted<F>),
-    /// It sleeps, and should be polled again by this time at the latest.
-    Waiting(Time),
-    /// It must bring its waker before it sleeps.
-    WakerWanted,
-    /// It must poll the jobs before it sleeps.
-    TurnWanted,
-    Ended(AcquireError<F::Error>),
-}
-
-/// What somebody leaves who waits no more; to be settled without the lock.
-#[derive(Default)]
-#[must_use]
-pub(crate) struct Parting {
-    /// Who must see to what the one that leaves saw to.
-    wake: Option<Waker>,
-    /// What nobody will wake any more.
-    left: [Option<Waker>; 2],
-}
-
-impl Parting {
-    pub(crate) fn settle(self) {
-        if let Some(waker) = self.wake {
-            guarded(|| waker.wake());
-        }
-        for waker in self.left.into_iter().flatten() {
-            guarded(|| drop(waker));
-        }
-    }
-}
-
-/// An effect with what it concerns, taken out of the state so that it runs without the lock.
-enum Action<F: Factory> {
-    Wake(Option<Waker>),
-    Ended {
-        waiter: WaiterKey,
-        end: End,
-        waker: Option<Waker>,
-        /// The waker that the jobs had of it.
-        left: Option<Waker>,
-    },
-    Create(SlotKey),
-    Check(SlotKey, F::Connection),
-    Abandon {
-        job: Option<Job<F>>,
-        waker: Option<Waker>,
-        failed: bool,
-        /// The failure before, if this is one.
-        forgotten: Option<Failure<F::Error>>,
-    },
-    Close(SlotKey, Leaving, F::Connection),
-    LongHold(SlotKey, Option<&'static Location<'static>>),
-    Drained(Vec<Waker>),
 }
 
 /// The time of a step.
@@ -190,23 +59,9 @@ pub(crate) enum When {
 /// Steps.
 impl<F: Factory, C: Clock> Shared<F, C> {
     pub(crate) fn new(factory: F, clock: C, ledger: Ledger, settings: Settings) -> Self {
-        let timed = ledger.needs_clock();
-        let state = State {
-            ledger,
-            connections: Vec::new(),
-            capture_holders: settings.capture_holders,
-            holders: Vec::new(),
-            callers: Vec::new(),
-            wakers: Vec::new(),
-            failures: Vec::new(),
-            last_failure: None,
-            jobs: Jobs::new(),
-            watcher: None,
-            attendants: Slab::new(),
-            promised: Time::ZERO,
-            watches: Slab::new(),
-        };
-        Self { factory, clock, settings, timed, state: Mutex::new(state) }
+        let (timed, times_waits) = (ledger.needs_clock(), ledger.waits_need_clock());
+        let state = State::new(ledger, &settings);
+        Self { factory, clock, settings, timed, times_waits, state: Mutex::new(state) }
     }
 
     /// Does one operation on the state, then whatever it asks for. The time is read only if
@@ -221,7 +76,19 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         self.finish(self.lock_now(), operate)
     }
 
-    /// Like [`step_now`](Self::step_now), now or at the time that the ledger was told last.
+    /// Like [`step`](Self::step), for a caller that may wait for so long.
+    pub(crate) fn step_patiently<R>(
+        &self,
+        patience: u64,
+        operate: impl FnOnce(&mut State<F>) -> R,
+    ) -> R {
+        match patience {
+            u64::MAX if !self.times_waits => self.step(operate),
+            _ => self.step_now(operate),
+        }
+    }
+
+    /// Like [`step`](Self::step), now or at the time that the ledger was told last.
     pub(crate) fn step_when<R>(&self, when: When, operate: impl FnOnce(&mut State<F>) -> R) -> R {
         match when {
             When::Now => self.step(operate),
@@ -229,7 +96,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         }
     }
 
-    /// Like [`step_when`](Self::step_when), for the end of a job, which counts from when it is told.
+    /// Like [`step_when`](Self::step_when), for the end of a job: what follows counts from now.
     pub(crate) fn answer<R>(&self, when: When, operate: impl FnOnce(&mut State<F>) -> R) -> R {
         match when {
             When::Now => self.step_now(operate),
@@ -243,7 +110,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_now(&self) -> MutexGuard<'_, State<F>> {
+    pub(crate) fn lock_now(&self) -> MutexGuard<'_, State<F>> {
         let now = self.clock.now();
         let mut state = self.lock();
         state.ledger.advance(now);
@@ -291,8 +158,13 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     #[inline(never)]
     fn carry_out<'a>(&'a self, mut state: MutexGuard<'a, State<F>>) {
         while let Some(action) = state.next_action() {
+            // Most often there is nothing but one caller to wake, and nothing follows from that.
+            let last = matches!(action, Action::Wake(_)) && state.is_settled();
             drop(state);
             guarded(|| self.perform(action));
+            if last {
+                return;
+            }
             state = self.lock();
         }
         let wakers = [state.next_prompt(), state.next_driver(), state.next_watcher()];
@@ -308,137 +180,6 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         if let Some(waker) = waker {
             guarded(|| waker.wake());
         }
-    }
-}
-
-/// Effects. None of these carries out what follows from it: that stands in the ledger, and whoever
-/// carries this one out goes on until nothing is left.
-impl<F: Factory, C: Clock> Shared<F, C> {
-    fn perform(&self, action: Action<F>) {
-        match action {
-            Action::Wake(waker) => waker.into_iter().for_each(Waker::wake),
-            Action::Ended { waiter, end, waker, left } => {
-                guarded(|| drop(left));
-                guarded(|| self.factory.observe(&Event::Ended(waiter, end)));
-                waker.into_iter().for_each(Waker::wake);
-            }
-            Action::Create(slot) => self.begin_creation(slot),
-            Action::Check(slot, connection) => self.begin_check(slot, connection),
-            Action::Abandon { job, waker, failed, forgotten } => {
-                guarded(|| drop(job));
-                guarded(|| drop(forgotten));
-                if failed {
-                    guarded(|| self.factory.observe(&Event::CreateFailed));
-                }
-                waker.into_iter().for_each(Waker::wake);
-            }
-            Action::Close(slot, leaving, connection) => {
-                self.begin_closing(slot, leaving, connection);
-            }
-            Action::LongHold(slot, holder) => self.tell(slot, |about| {
-                self.factory.observe(&Event::LongHold { about, holder });
-            }),
-            Action::Drained(wakers) => {
-                for waker in wakers {
-                    guarded(|| waker.wake());
-                }
-            }
-        }
-    }
-
-    fn begin_creation(&self, slot: SlotKey) {
-        let job = guarded(|| Job::Create(Box::pin(self.factory.create())));
-        match job {
-            Some(job) => self.push(slot, job),
-            None => {
-                let (told, waker) = {
-                    let mut state = self.lock_now();
-                    let waker = state.settle_watch(slot, || Err(Failure::Panicked));
-                    (state.creation_failed(slot, Failure::Panicked), waker)
-                };
-                guarded(|| self.factory.observe(&Event::CreateFailed));
-                guarded(|| drop(told));
-                waker.into_iter().for_each(Waker::wake);
-            }
-        }
-    }
-
-    fn begin_check(&self, slot: SlotKey, connection: F::Connection) {
-        match guarded(|| self.factory.check(connection)) {
-            Some(Begun::Done(tried)) => self.take_in_check(slot, Some(tried)),
-            Some(Begun::Later(check)) => self.push(slot, Job::Check(Box::pin(check))),
-            None => self.take_in_check(slot, None),
-        }
-    }
-
-    pub(crate) fn take_in_check(
-        &self,
-        slot: SlotKey,
-        tried: Option<Tried<F::Connection, F::Error>>,
-    ) {
-        let (verdict, connection, error) = judged(tried);
-        let mut state = self.lock_now();
-        state.take_in_tried(slot, connection, |ledger| ledger.checked(slot, verdict));
-        drop(state);
-        guarded(|| drop(error));
-    }
-
-    fn begin_closing(&self, slot: SlotKey, leaving: Leaving, mut connection: F::Connection) {
-        self.tell(slot, |about| {
-            self.factory.before_close(&mut connection, about);
-        });
-        self.tell(slot, |about| self.factory.observe(&Event::Leaves(about, leaving)));
-        match guarded(|| self.factory.close(connection)) {
-            Some(Begun::Later(closing)) => self.push(slot, Job::Close(Box::pin(closing))),
-            Some(Begun::Done(())) | None => {
-                self.lock_now().ledger.closed(slot);
-            }
-        }
-    }
-
-    /// Hands a job to the pool, unless it was given up while it was begun.
-    pub(crate) fn push(&self, slot: SlotKey, job: Job<F>) {
-        let mut state = self.lock();
-        let surplus = if state.ledger.is_wanted(slot) {
-            state.jobs.push(slot, job);
-            None
-        } else {
-            Some(job)
-        };
-        drop(state);
-        guarded(|| drop(surplus));
-    }
-
-    /// Runs a hook or an observer that is told about a connection.
-    #[inline(always)]
-    pub(crate) fn tell(&self, slot: SlotKey, run: impl FnOnce(About<'_>)) {
-        guarded(|| run(About(&|| self.info(slot))));
-    }
-
-    pub(crate) fn info(&self, slot: SlotKey) -> Option<Info> {
-        self.lock().ledger.info(slot)
-    }
-}
-
-/// Runs somebody's code. A panic ends here; the panic hook has told of it.
-#[inline(always)]
-pub(crate) fn guarded<R>(run: impl FnOnce() -> R) -> Option<R> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(result) => Some(result),
-        Err(payload) => {
-            // The payload is somebody's value too. If its `Drop` panics as well, so be it.
-            std::mem::forget(catch_unwind(AssertUnwindSafe(|| drop(payload))));
-            None
-        }
-    }
-}
-
-/// Splits how a check or a reset went into what the ledger, the pool and the caller are told.
-pub(crate) fn judged<T, E>(tried: Option<Tried<T, E>>) -> (Verdict, Option<T>, Option<E>) {
-    match tried {
-        Some(Ok(connection)) => (Verdict::Good, Some(connection), None),
-        Some(Err((connection, error))) => (Verdict::Bad, Some(connection), Some(error)),
-        None => (Verdict::Lost, None, None),
     }
 }
 
@@ -470,367 +211,15 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     }
 }
 
-/// Callers.
-impl<F: Factory> State<F> {
-    /// Leases an idle connection, unless somebody waits for one.
-    #[inline(always)]
-    pub(crate) fn try_acquire(&mut self) -> Option<Leased<F::Connection>> {
-        let slot = self.ledger.try_acquire()?;
-        Some((slot, self.take_connection(slot.index)))
-    }
-
-    /// Leases an idle connection or queues the caller.
-    ///
-    /// A waiter without a waker counts as awake: it is being polled, or was woken and will be. It
-    /// leaves its waker when it goes to sleep, in [`claim`](Self::claim).
-    pub(crate) fn acquire(
-        &mut self,
-        ask: Ask,
-        at: Option<&'static Location<'static>>,
-    ) -> Result<Asked<F>, AcquireError<F::Error>> {
-        match self.ledger.acquire(ask) {
-            Ok(Acquired::Leased(slot)) => Ok(Asked::Granted(self.grant(slot, Vec::new(), at))),
-            Ok(Acquired::Waiting(key)) => {
-                if at.is_some() {
-                    *entry(&mut self.callers, key.index) = at;
-                }
-                Ok(Asked::Waiting(key))
-            }
-            Err(refused) => Err(self.refusal(refused)),
-        }
-    }
-
-    /// Claims the waiter's offer, or keeps its waker and lets it sleep. A waker that is not needed
-    /// is left in `waker`, and another one comes back that must be woken. `drove` tells whether it
-    /// polled the jobs since it was woken.
-    pub(crate) fn claim(
-        &mut self,
-        key: WaiterKey,
-        waker: &mut Option<Waker>,
-        current: &Waker,
-        drove: bool,
-    ) -> (Standing<F>, Parting) {
-        let timed_out = self.timed_out(key);
-        let standing = match self.ledger.claim(key) {
-            Claim::Waiting => {
-                let standing = self.sleep_in_queue(key, waker, current, drove);
-                return (standing, Parting::default());
-            }
-            Claim::Leased(slot) => {
-                let at = self.callers.get_mut(key.index as usize).and_then(Option::take);
-                let mut more = Vec::new();
-                while self.ledger.waiting_since(key).is_some()
-                    && let Claim::Leased(slot) = self.ledger.claim(key)
-                {
-                    more.push(slot);
-                }
-                Standing::Granted(self.grant(slot, more, at))
-            }
-            Claim::Ended(end) => Standing::Ended(self.ending(key, end, timed_out)),
-            Claim::Unknown => unreachable!("a waiter's entry lives until its owner frees it"),
-        };
-        // While the caller brings a waker, none is kept.
-        if waker.is_none() {
-            *waker = self.waker_mut(key).take();
-        }
-        (standing, self.part(key))
-    }
-
-    fn sleep_in_queue(
-        &mut self,
-        key: WaiterKey,
-        waker: &mut Option<Waker>,
-        current: &Waker,
-        drove: bool,
-    ) -> Standing<F> {
-        let seat = Seat::Waiter(key);
-        if self.jobs.want_a_turn() && !(drove && self.jobs.have_woken(seat)) {
-            return Standing::TurnWanted;
-        }
-        if waker.is_some() {
-            *self.waker_mut(key) = waker.take();
-        } else if self.waker_mut(key).as_ref().is_none_or(|kept| !kept.will_wake(current)) {
-            *waker = self.waker_mut(key).take();
-            return Standing::WakerWanted;
-        }
-        let deadline = self.ledger.deadline(key);
-        // Who polls the jobs also watches over their deadlines; the first in the queue watches for
-        // the time when creations may begin again.
-        let watches = self.ledger.awaits_retry() && self.ledger.first_waiter() == Some(key);
-        if watches || self.watcher == Some(key) {
-            self.watcher = watches.then_some(key);
-        }
-        Standing::Waiting(match watches || self.jobs.driver() == Some(seat) {
-            true => self.ledger.next_deadline().unwrap_or(deadline).min(deadline),
-            false => deadline,
-        })
-    }
-
-    fn grant(
-        &mut self,
-        first: SlotKey,
-        more: Vec<SlotKey>,
-        at: Option<&'static Location<'static>>,
-    ) -> Granted<F> {
-        for slot in std::iter::once(first).chain(more.iter().copied()) {
-            self.set_holder(slot, at);
-        }
-        let waited = self.ledger.info(first).map_or(Duration::ZERO, |info| info.waited);
-        let mut lend = |slot: SlotKey| (slot, self.take_connection(slot.index));
-        Granted { first: lend(first), more: more.into_iter().map(lend).collect(), waited, at }
-    }
-
-    /// Lets a waiter go that the ledger has forgotten. Another one must see to what it saw to,
-    /// whose waker comes back.
-    fn part(&mut self, key: WaiterKey) -> Parting {
-        let left = self.jobs.leave(Seat::Waiter(key));
-        Parting { wake: self.next_driver().or_else(|| self.next_watcher()), left: [left, None] }
-    }
-
-    /// Gives the wait up. Returns whether it was one, whom to wake, and what must be dropped
-    /// without the lock.
-    pub(crate) fn cancel(&mut self, key: WaiterKey) -> (bool, Parting, impl Sized + use<F>) {
-        let was_pending = self.ledger.cancel(key);
-        let unneeded = (self.waker_mut(key).take(), self.take_failure(key));
-        (was_pending, self.part(key), unneeded)
-    }
-
-    /// Takes a lease back. A stale one's connection comes back, to be dropped without the lock.
-    #[inline(always)]
-    pub(crate) fn release(
-        &mut self,
-        slot: SlotKey,
-        connection: F::Connection,
-    ) -> Option<F::Connection> {
-        let live = self.ledger.release(slot);
-        self.keep(live, slot.index, connection)
-    }
-
-    pub(crate) fn discard(
-        &mut self,
-        slot: SlotKey,
-        connection: F::Connection,
-    ) -> Option<F::Connection> {
-        let live = self.ledger.discard(slot);
-        self.keep(live, slot.index, connection)
-    }
-
-    /// Keeps where a lease was acquired, if that is to be kept.
-    #[cold]
-    pub(crate) fn set_holder(&mut self, slot: SlotKey, at: Option<&'static Location<'static>>) {
-        if self.capture_holders {
-            *entry(&mut self.holders, slot.index) = at;
-        }
-    }
-
-    /// Tells whether holders are kept.
-    pub(crate) const fn keeps_holders(&self) -> bool {
-        self.capture_holders
-    }
-
-    pub(crate) fn holder(&self, slot: SlotKey) -> Option<&'static Location<'static>> {
-        self.holders.get(slot.index as usize).copied().flatten()
-    }
-}
-
-/// Jobs.
-impl<F: Factory> State<F> {
-    /// Takes in what a creation gave. The failure before comes back, to be dropped without the lock.
-    pub(crate) fn created(
-        &mut self,
-        slot: SlotKey,
-        connection: F::Connection,
-    ) -> Option<Failure<F::Error>> {
-        let live = self.ledger.created(slot);
-        self.keep_or_close(live, slot.index, connection);
-        if live { self.last_failure.take() } else { None }
-    }
-
-    /// Frees the place of a failed creation, and keeps the reason for those whose wait it ended.
-    /// What must be dropped without the lock comes back.
-    pub(crate) fn creation_failed(
-        &mut self,
-        slot: SlotKey,
-        failure: Failure<F::Error>,
-    ) -> Option<Failure<F::Error>> {
-        let before = self.ledger.effects().len();
-        if !self.ledger.create_failed(slot) {
-            return Some(failure);
-        }
-        let ended = self.ledger.effects().skip(before).filter_map(|effect| match effect {
-            Effect::Ended { waiter, end: End::CreateFailed } => Some(*waiter),
-            _ => None,
-        });
-        for waiter in ended.collect::<Vec<_>>() {
-            *entry(&mut self.failures, waiter.index) = Some(failure.clone());
-        }
-        self.last_failure.replace(failure)
-    }
-
-    /// Takes back the connection of a check or a reset, if there is one left.
-    pub(crate) fn take_in_tried(
-        &mut self,
-        slot: SlotKey,
-        connection: Option<F::Connection>,
-        tell: impl FnOnce(&mut Ledger) -> bool,
-    ) {
-        let live = tell(&mut self.ledger);
-        if let Some(connection) = connection {
-            self.keep_or_close(live, slot.index, connection);
-        }
-    }
-
-    /// Keeps the connection that a job gave, or has it closed if the job was given up meanwhile.
-    fn keep_or_close(&mut self, live: bool, index: u32, connection: F::Connection) {
-        let index = if live { index } else { self.ledger.close_late() };
-        let replaced = entry(&mut self.connections, index).replace(connection);
-        debug_assert!(replaced.is_none(), "a place holds one connection");
-    }
-
-    /// Notes how a job ended that somebody waits for. Returns whom to wake.
-    pub(crate) fn settle_watch(
-        &mut self,
-        slot: SlotKey,
-        outcome: impl FnOnce() -> Result<(), Failure<F::Error>>,
-    ) -> Option<Waker> {
-        let (_, watch) = self.watches.iter_mut().find(|(_, watch)| watch.slot == slot)?;
-        watch.outcome = Some(outcome());
-        self.attendants.get_mut(watch.attendant?)?.take()
-    }
-
-    /// Takes the waker of whoever is to poll the jobs, if they want it. An attendant that sleeps
-    /// goes before the callers; the first of those is awake if it has no waker, and looks before it
-    /// sleeps.
-    pub(crate) fn next_driver(&mut self) -> Option<Waker> {
-        if !self.jobs.want_a_turn() {
-            return None;
-        }
-        if let Some(waker) = self.attendants.iter_mut().find_map(|(_, waker)| waker.take()) {
-            return Some(waker);
-        }
-        let first = self.ledger.first_waiter()?;
-        self.waker_mut(first).take()
-    }
-
-    /// Takes the waker of the attendant that is to see to a deadline which it does not know of.
-    fn next_prompt(&mut self) -> Option<Waker> {
-        if self.ledger.next_deadline().is_none_or(|at| at >= self.promised) {
-            return None;
-        }
-        self.promised = Time::ZERO;
-        self.attendants.iter_mut().find_map(|(_, waker)| waker.take())
-    }
-
-    /// Takes the waker of the first in the queue, if it is to watch for the time when creations may
-    /// begin again and sleeps without knowing. An attendant knows by its promise.
-    fn next_watcher(&mut self) -> Option<Waker> {
-        if !self.ledger.awaits_retry() || self.promised != Time::ZERO {
-            return None;
-        }
-        let first = self.ledger.first_waiter().filter(|&first| self.watcher != Some(first))?;
-        self.waker_mut(first).take()
-    }
-
-    /// Tells whether an operation left nothing to do but to unlock.
-    #[inline(always)]
-    fn is_quiet(&self) -> bool {
-        !self.ledger.has_effects()
-            && self.ledger.retry_at().is_none()
-            && (self.promised == Time::ZERO || self.ledger.next_timer() >= self.promised)
-    }
-}
-
-/// Attendants.
-impl<F: Factory> State<F> {
-    pub(crate) fn arrive(&mut self) -> usize {
-        self.attendants.insert(None)
-    }
-
-    /// Leaves the attendant's waker as it goes to sleep until the next deadline, or until it is
-    /// woken because there is an earlier one. The waker before comes back.
-    pub(crate) fn sleep(&mut self, attendant: usize, waker: Waker) -> (Time, Option<Waker>) {
-        self.promised = self.ledger.next_deadline().unwrap_or(Time::NEVER);
-        (self.promised, self.attendants[attendant].replace(waker))
-    }
-
-    /// Lets an attendant go. Another one, whose waker comes back first, is to look for itself how
-    /// long it may sleep, or else a caller; its own waker must be dropped without the lock.
-    pub(crate) fn depart(&mut self, attendant: usize) -> Parting {
-        let left = [self.jobs.leave(Seat::Attendant(attendant)), self.attendants.remove(attendant)];
-        self.promised = Time::ZERO;
-        let other = self.attendants.iter_mut().find_map(|(_, waker)| waker.take());
-        Parting { wake: other.or_else(|| self.next_watcher()), left }
-    }
-}
-
-/// The side tables.
-impl<F: Factory> State<F> {
-    fn next_action(&mut self) -> Option<Action<F>> {
-        Some(match self.ledger.poll_effect()? {
-            Effect::Offer { waiter, .. } => Action::Wake(self.waker_mut(waiter).take()),
-            Effect::Ended { waiter, end } => {
-                // It may never be polled again, so whatever it saw to is another's from now on.
-                let left = self.jobs.leave(Seat::Waiter(waiter));
-                Action::Ended { waiter, end, waker: self.waker_mut(waiter).take(), left }
-            }
-            Effect::Create { slot } => Action::Create(slot),
-            Effect::Check { slot } => Action::Check(slot, self.take_connection(slot.index)),
-            Effect::Abandon { slot, job, overdue } => {
-                let failure = || if overdue { Failure::TimedOut } else { Failure::GivenUp };
-                let waker = self.settle_watch(slot, || Err(failure()));
-                let failed = overdue && job == JobKind::Creation;
-                let forgotten =
-                    if failed { self.last_failure.replace(Failure::TimedOut) } else { None };
-                Action::Abandon { job: self.jobs.abandon(slot), waker, failed, forgotten }
-            }
-            Effect::Close { slot, leaving } => {
-                Action::Close(slot, leaving, self.take_connection(slot.index))
-            }
-            Effect::LongHold { slot } => Action::LongHold(slot, self.holder(slot)),
-            Effect::Drained => {
-                let wakers = self.attendants.iter_mut().filter_map(|(_, waker)| waker.take());
-                Action::Drained(wakers.collect())
-            }
-        })
-    }
-
-    #[inline(always)]
-    fn keep(&mut self, live: bool, index: u32, connection: F::Connection) -> Option<F::Connection> {
-        if !live {
-            return Some(connection);
-        }
-        let replaced = entry(&mut self.connections, index).replace(connection);
-        debug_assert!(replaced.is_none(), "a place holds one connection");
-        replaced
-    }
-
-    #[inline(always)]
-    pub(crate) fn take_connection(&mut self, index: u32) -> F::Connection {
-        let connection = self.connections[index as usize].take();
-        connection.expect("a place that is idle, offered or leaving holds its connection")
-    }
-
-    fn waker_mut(&mut self, key: WaiterKey) -> &mut Option<Waker> {
-        entry(&mut self.wakers, key.index)
-    }
-
-    pub(crate) fn take_failure(&mut self, key: WaiterKey) -> Option<Failure<F::Error>> {
-        self.failures.get_mut(key.index as usize)?.take()
-    }
-}
-
-/// The entry at an index that the ledger chose; the side tables grow as its entries do.
+/// Runs somebody's code. A panic ends here; the panic hook has told of it.
 #[inline(always)]
-fn entry<T>(table: &mut Vec<Option<T>>, index: u32) -> &mut Option<T> {
-    let index = index as usize;
-    if index >= table.len() {
-        grow(table, index);
+pub(crate) fn guarded<R>(run: impl FnOnce() -> R) -> Option<R> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => Some(result),
+        Err(payload) => {
+            // The payload is somebody's value too. If its `Drop` panics as well, so be it.
+            std::mem::forget(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+            None
+        }
     }
-    &mut table[index]
-}
-
-#[cold]
-#[inline(never)]
-fn grow<T>(table: &mut Vec<Option<T>>, index: usize) {
-    table.resize_with(index + 1, || None);
 }

@@ -3,7 +3,7 @@
 use crate::error::{AcquireError, Failure, Holder, Phase, TimedOut};
 use crate::factory::Factory;
 use crate::ledger::{End, Gauges, Refused, WaiterKey};
-use crate::shared::State;
+use crate::state::State;
 
 /// How many leases a timed-out caller is told of.
 const HOLDERS_TOLD: usize = 3;

@@ -4,12 +4,14 @@ use std::panic::Location;
 use std::task::{Context, Poll, Waker};
 
 use crate::Clock;
+use crate::effects::judged;
 use crate::error::Failure;
 use crate::events::Event;
 use crate::factory::{Factory, Tried};
 use crate::jobs::{Job, Outcome, OutcomeOf, Polled, Seat, Table};
 use crate::ledger::SlotKey;
-use crate::shared::{Leased, Shared, State, When, guarded, judged};
+use crate::shared::{Shared, When, guarded};
+use crate::state::{Leased, State};
 use crate::sync::MutexGuard;
 
 /// A job that has ended, and how.
@@ -45,18 +47,14 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         }
     }
 
-    /// Begins a creation for a caller that is about to queue, if it is the only one, and polls it
-    /// once. What is made at once is the caller's without a wait; `None` if it must queue, and the
-    /// answer then is what is left to do once it has.
+    /// Begins a creation for a caller that is about to queue, and polls it once. What is made at
+    /// once is the caller's without a wait; else it must queue, and the answer is what is left to
+    /// do once it has.
     pub(crate) fn create_directly(
         &self,
+        slot: SlotKey,
         at: &'static Location<'static>,
     ) -> Result<Leased<F::Connection>, Option<Ended<F>>> {
-        let begun = match self.settings.times_creations {
-            true => self.step_now(|state| state.ledger.prepare_directly()),
-            false => self.step(|state| state.ledger.prepare_directly()),
-        };
-        let Some(slot) = begun else { return Err(None) };
         let Some(mut job) = guarded(|| Job::Create(Box::pin(self.factory.create()))) else {
             return Err(Some((slot, Outcome::Created(None))));
         };

@@ -35,7 +35,7 @@ fn builder() -> Builder<impl Factory, NoClock> {
 /// option that is new does not compile here until it is told of.
 fn defaults() -> Vec<(&'static str, String)> {
     let builder = builder();
-    let Settings { patience, slow_acquire, capture_holders, times_creations } = builder.settings;
+    let Settings { patience, slow_acquire, capture_holders } = builder.settings;
     let Options {
         max,
         min_idle,
@@ -63,7 +63,6 @@ fn defaults() -> Vec<(&'static str, String)> {
         seed,
     } = builder.resolve();
     assert_eq!(lease_ttl, None, "a lease in Rust has no time to live");
-    assert_eq!(times_creations, create_timeout.is_some());
     let CheckOnAcquire::IdleFor(idle_for) = builder.check_on_acquire else {
         panic!("checked by how long it was idle");
     };

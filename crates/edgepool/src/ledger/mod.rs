@@ -154,6 +154,8 @@ struct Way {
     cares: bool,
     /// Something happens to leases that are out for long.
     limits: bool,
+    /// What is done while somebody waits depends on the time, even if nobody's time passes.
+    waits: bool,
 }
 
 impl Way {
@@ -164,6 +166,7 @@ impl Way {
             plain: lifo && !limits && options.check_after.is_none(),
             cares: options.care(),
             limits,
+            waits: options.offer_timeout.is_some() || options.wait_times,
         }
     }
 }
@@ -194,7 +197,14 @@ impl Ledger {
     #[must_use]
     #[inline(always)]
     pub fn needs_clock_now(&self) -> bool {
-        !self.timers.is_empty() | !self.store.waiters.is_empty() | self.alert
+        !self.timers.is_empty() | (self.way.waits & !self.store.waiters.is_empty()) | self.alert
+    }
+
+    /// Tells whether an [`acquire`](Self::acquire) depends on the time, though the caller may wait
+    /// for ever.
+    #[must_use]
+    pub const fn waits_need_clock(&self) -> bool {
+        self.way.waits || self.options.create_timeout.is_some() || self.options.ageing.is_some()
     }
 
     /// Looks whether the pool is alert, after something changed that this depends on.

@@ -147,7 +147,8 @@ impl Options {
             || self.lease_ttl.is_some()
             || self.hold_times
             || self.check_after.is_some()
-            || (self.max_uses.is_some() && self.close_timeout.is_some())
+            || (self.max_uses.is_some()
+                && (self.close_timeout.is_some() || self.create_timeout.is_some()))
     }
 
     /// Checks that a ledger can keep to them.
