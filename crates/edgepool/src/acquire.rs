@@ -88,6 +88,13 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     #[cold]
     #[inline(never)]
     fn poll_slowly(&mut self, cx: &mut Context<'_>, out: &mut Option<Outcome<Lease<F, C>, F>>) {
+        if let Progress::Waiting { key, .. } = self.progress
+            && let Some(leased) = self.shared.step(|state| state.claim_plainly(key))
+        {
+            self.progress = Progress::Done;
+            *out = Some(Ok(Lease::new(self.shared, leased)));
+            return;
+        }
         if let Poll::Ready(outcome) = self.poll_granted(cx) {
             *out = Some(outcome.map(|granted| Lease::new(self.shared, granted.first)));
         }
@@ -131,6 +138,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         }
         match self.join(asked) {
             Some(outcome) => Poll::Ready(outcome),
+            None if matches!(standing, Some(Standing::Waiting(Time::NEVER))) => Poll::Pending,
             None => self.wait(When::AsTold, standing, waker, cx),
         }
     }
@@ -145,7 +153,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     ) -> Poll<Outcome<Granted<F>, F>> {
         let shared = self.shared;
         let left = match shared.create_directly(slot, wish.at) {
-            Ok(leased) => return Poll::Ready(Ok(Granted::at_once(leased))),
+            Ok(leased) => return Poll::Ready(Ok(Granted::one(leased))),
             Err(left) => left,
         };
         let asked = shared.step_patiently(wish.patience, |state| self.ask(state, wish));
@@ -163,6 +171,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         }
     }
 
+    #[inline(always)]
     fn ask(&self, state: &mut State<F>, wish: Wish) -> Result<Asked<F>, AcquireError<F::Error>> {
         let Wish { patience, need, priority, at } = wish;
         // The clock may have stepped back, and the ledger's time does not: counted from what the
@@ -176,6 +185,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     }
 
     /// Takes its place in the queue, unless the wait is over at once.
+    #[inline(always)]
     fn join(
         &mut self,
         asked: Result<Asked<F>, AcquireError<F::Error>>,
@@ -211,14 +221,18 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         let mut drove = false;
         loop {
             let standing = standing.take().unwrap_or_else(|| {
-                let (standing, parting) = shared
-                    .step_when(when, |state| state.claim(*key, &mut waker, cx.waker(), drove));
-                parting.settle();
+                let mut parting = None;
+                let standing = shared.step_when(when, |state| {
+                    state.claim(*key, &mut waker, cx.waker(), drove, &mut parting)
+                });
+                if let Some(parting) = parting {
+                    parting.settle();
+                }
                 standing
             });
             match standing {
                 Standing::Granted(granted) => {
-                    if let Some((waited, at)) = granted.slow(&shared.settings) {
+                    if let Some((waited, at)) = granted.rest.as_ref().and_then(|rest| rest.slow) {
                         let event = Event::SlowAcquire { waited, at };
                         guarded(|| shared.factory.observe(&event));
                     }
@@ -323,7 +337,8 @@ impl<F: Factory, C: Clock> Future for AcquireMany<'_, F, C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let shared = self.0.shared;
         self.0.poll_granted(cx).map_ok(|granted| {
-            let Granted { first, more, .. } = granted;
+            let Granted { first, rest } = granted;
+            let more = rest.map_or(Vec::new(), |rest| rest.more);
             std::iter::once(first).chain(more).map(|leased| Lease::new(shared, leased)).collect()
         })
     }

@@ -13,7 +13,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::Clock;
-use crate::effects::Action;
 use crate::factory::Factory;
 use crate::ledger::Ledger;
 use crate::state::{Leased, State};
@@ -157,14 +156,15 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     #[cold]
     #[inline(never)]
     fn carry_out<'a>(&'a self, mut state: MutexGuard<'a, State<F>>) {
+        // Most often there is nothing but one caller to wake, and nothing follows from that.
+        if let Some(waker) = state.only_wake() {
+            drop(state);
+            guarded(|| waker.wake());
+            return;
+        }
         while let Some(action) = state.next_action() {
-            // Most often there is nothing but one caller to wake, and nothing follows from that.
-            let last = matches!(action, Action::Wake(_)) && state.is_settled();
             drop(state);
             guarded(|| self.perform(action));
-            if last {
-                return;
-            }
             state = self.lock();
         }
         let wakers = [state.next_prompt(), state.next_driver(), state.next_watcher()];

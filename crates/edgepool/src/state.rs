@@ -18,8 +18,7 @@ pub(crate) struct State<F: Factory> {
     pub(crate) ledger: Ledger,
     /// The connections that no caller and no job holds, by slot index.
     connections: Vec<Option<F::Connection>>,
-    /// Whether it is kept where each lease was acquired.
-    capture_holders: bool,
+    settings: Settings,
     /// Where the leases were acquired, by slot index, if that is kept.
     holders: Vec<Option<&'static Location<'static>>>,
     /// Where the waiting callers asked, by waiter index, if that is kept.
@@ -46,7 +45,7 @@ impl<F: Factory> State<F> {
         Self {
             ledger,
             connections: Vec::new(),
-            capture_holders: settings.capture_holders,
+            settings: *settings,
             holders: Vec::new(),
             callers: Vec::new(),
             wakers: Vec::new(),
@@ -75,23 +74,21 @@ pub(crate) type Leased<T> = (SlotKey, T);
 /// What a caller has that waited or needs several.
 pub(crate) struct Granted<F: Factory> {
     pub(crate) first: Leased<F::Connection>,
+    /// Apart, as most callers have nothing but one connection.
+    pub(crate) rest: Option<Box<Rest<F>>>,
+}
+
+/// What else there is to a grant.
+pub(crate) struct Rest<F: Factory> {
+    /// The connections after the first.
     pub(crate) more: Vec<Leased<F::Connection>>,
-    waited: Duration,
-    at: Option<&'static Location<'static>>,
+    /// How long the caller waited and where it asked, if that was too long.
+    pub(crate) slow: Option<(Duration, Option<&'static Location<'static>>)>,
 }
 
 impl<F: Factory> Granted<F> {
-    pub(crate) const fn at_once(first: Leased<F::Connection>) -> Self {
-        Self { first, more: Vec::new(), waited: Duration::ZERO, at: None }
-    }
-
-    /// Tells how long the caller waited and where it asked, if that was too long.
-    pub(crate) fn slow(
-        &self,
-        settings: &Settings,
-    ) -> Option<(Duration, Option<&'static Location<'static>>)> {
-        let slow = settings.slow_acquire.is_some_and(|slow| self.waited > slow);
-        slow.then_some((self.waited, self.at))
+    pub(crate) const fn one(first: Leased<F::Connection>) -> Self {
+        Self { first, rest: None }
     }
 }
 
@@ -149,13 +146,17 @@ impl<F: Factory> State<F> {
     ///
     /// A waiter without a waker counts as awake: it is being polled, or was woken and will be. It
     /// leaves its waker when it goes to sleep, in [`claim`](Self::claim).
+    #[inline(always)]
     pub(crate) fn acquire(
         &mut self,
         ask: Ask,
         at: Option<&'static Location<'static>>,
     ) -> Result<Asked<F>, AcquireError<F::Error>> {
         match self.ledger.acquire(ask) {
-            Ok(Acquired::Leased(slot)) => Ok(Asked::Granted(self.grant(slot, Vec::new(), at))),
+            Ok(Acquired::Leased(slot)) => {
+                self.set_holder(slot, at);
+                Ok(Asked::Granted(Granted::one((slot, self.take_connection(slot.index)))))
+            }
             Ok(Acquired::Waiting(key)) => {
                 if at.is_some() {
                     *entry(&mut self.callers, key.index) = at;
@@ -166,32 +167,31 @@ impl<F: Factory> State<F> {
         }
     }
 
+    /// Claims the offer of a waiter that needs one connection, if nothing else is to be done then.
+    #[inline(always)]
+    pub(crate) fn claim_plainly(&mut self, key: WaiterKey) -> Option<Leased<F::Connection>> {
+        let awake = self.wakers.get(key.index as usize).is_none_or(Option::is_none);
+        if !awake || self.settings.keeps_callers() || self.has_duties(key) {
+            return None;
+        }
+        let slot = self.ledger.claim_single(key)?;
+        Some((slot, self.take_connection(slot.index)))
+    }
+
     /// Claims the waiter's offer, or keeps its waker and lets it sleep. A waker that is not needed
-    /// is left in `waker`, and another one comes back that must be woken. `drove` tells whether it
-    /// polled the jobs since it was woken.
+    /// is left in `waker`. `drove` tells whether it polled the jobs since it was woken.
     pub(crate) fn claim(
         &mut self,
         key: WaiterKey,
         waker: &mut Option<Waker>,
         current: &Waker,
         drove: bool,
-    ) -> (Standing<F>, Parting) {
+        parting: &mut Option<Parting>,
+    ) -> Standing<F> {
         let timed_out = self.timed_out(key);
         let standing = match self.ledger.claim(key) {
-            Claim::Waiting => {
-                let standing = self.sleep_in_queue(key, waker, current, drove);
-                return (standing, Parting::default());
-            }
-            Claim::Leased(slot) => {
-                let at = self.callers.get_mut(key.index as usize).and_then(Option::take);
-                let mut more = Vec::new();
-                while self.ledger.waiting_since(key).is_some()
-                    && let Claim::Leased(slot) = self.ledger.claim(key)
-                {
-                    more.push(slot);
-                }
-                Standing::Granted(self.grant(slot, more, at))
-            }
+            Claim::Waiting => return self.sleep_in_queue(key, waker, current, drove),
+            Claim::Leased(slot) => Standing::Granted(self.grant(key, slot)),
             Claim::Ended(end) => Standing::Ended(self.ending(key, end, timed_out)),
             Claim::Unknown => unreachable!("a waiter's entry lives until its owner frees it"),
         };
@@ -199,7 +199,10 @@ impl<F: Factory> State<F> {
         if waker.is_none() {
             *waker = self.waker_mut(key).take();
         }
-        (standing, self.part(key))
+        if self.has_duties(key) {
+            *parting = Some(self.part(key));
+        }
+        standing
     }
 
     /// Keeps the waiter's waker and lets it sleep, unless it is to do something first. As in
@@ -234,18 +237,40 @@ impl<F: Factory> State<F> {
         })
     }
 
-    fn grant(
-        &mut self,
-        first: SlotKey,
-        more: Vec<SlotKey>,
-        at: Option<&'static Location<'static>>,
-    ) -> Granted<F> {
-        for slot in std::iter::once(first).chain(more.iter().copied()) {
+    /// Gives a waiter what it claimed, the first of what it may claim.
+    #[inline(always)]
+    fn grant(&mut self, key: WaiterKey, slot: SlotKey) -> Granted<F> {
+        let mut granted = Granted::one((slot, self.take_connection(slot.index)));
+        // It is known for as long as it may claim more.
+        if self.settings.keeps_callers() || self.ledger.waiting_since(key).is_some() {
+            granted.rest = self.grant_rest(key, slot);
+        }
+        granted
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grant_rest(&mut self, key: WaiterKey, first: SlotKey) -> Option<Box<Rest<F>>> {
+        let at = self.callers.get_mut(key.index as usize).and_then(Option::take);
+        self.set_holder(first, at);
+        let mut more = Vec::new();
+        while self.ledger.waiting_since(key).is_some()
+            && let Claim::Leased(slot) = self.ledger.claim(key)
+        {
             self.set_holder(slot, at);
+            more.push((slot, self.take_connection(slot.index)));
         }
         let waited = self.ledger.info(first).map_or(Duration::ZERO, |info| info.waited);
-        let mut lend = |slot: SlotKey| (slot, self.take_connection(slot.index));
-        Granted { first: lend(first), more: more.into_iter().map(lend).collect(), waited, at }
+        let slow = self.settings.slow_acquire.filter(|&slow| waited > slow).map(|_| (waited, at));
+        (slow.is_some() || !more.is_empty()).then(|| Box::new(Rest { more, slow }))
+    }
+
+    /// Tells whether somebody must see to what this waiter sees to.
+    #[inline(always)]
+    fn has_duties(&self, key: WaiterKey) -> bool {
+        self.jobs.driver() == Some(Seat::Waiter(key))
+            || self.jobs.want_a_turn()
+            || self.ledger.retry_at().is_some()
     }
 
     /// Lets a waiter go that the ledger has forgotten. Another one must see to what it saw to,
@@ -286,14 +311,14 @@ impl<F: Factory> State<F> {
     /// Keeps where a lease was acquired, if that is to be kept.
     #[cold]
     pub(crate) fn set_holder(&mut self, slot: SlotKey, at: Option<&'static Location<'static>>) {
-        if self.capture_holders {
+        if self.settings.capture_holders {
             *entry(&mut self.holders, slot.index) = at;
         }
     }
 
     /// Tells whether holders are kept.
     pub(crate) const fn keeps_holders(&self) -> bool {
-        self.capture_holders
+        self.settings.capture_holders
     }
 
     pub(crate) fn holder(&self, slot: SlotKey) -> Option<&'static Location<'static>> {
@@ -399,17 +424,27 @@ impl<F: Factory> State<F> {
         self.waker_mut(first).take()
     }
 
-    /// As [`is_quiet`](Self::is_quiet), and nobody is to be woken for the jobs.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.is_quiet() && !self.jobs.want_a_turn()
+    /// Takes the waker of the one caller that is to be woken, if there is nothing else to do.
+    pub(crate) fn only_wake(&mut self) -> Option<Waker> {
+        let Some(&Effect::Offer { waiter, .. }) = self.ledger.only_effect() else { return None };
+        if self.is_watched() || self.jobs.want_a_turn() {
+            return None;
+        }
+        self.ledger.poll_effect();
+        self.waker_mut(waiter).take()
     }
 
     /// Tells whether an operation left nothing to do but to unlock.
     #[inline(always)]
     pub(crate) fn is_quiet(&self) -> bool {
-        !self.ledger.has_effects()
-            && self.ledger.retry_at().is_none()
-            && (self.promised == Time::ZERO || self.ledger.next_timer() >= self.promised)
+        !self.ledger.has_effects() && !self.is_watched()
+    }
+
+    /// Tells whether somebody may have to be awake earlier than was known.
+    #[inline(always)]
+    fn is_watched(&self) -> bool {
+        self.ledger.retry_at().is_some()
+            || (self.promised != Time::ZERO && self.ledger.next_timer() < self.promised)
     }
 }
 

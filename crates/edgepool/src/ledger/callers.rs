@@ -78,9 +78,17 @@ impl Ledger {
         let key = self.store.waiter_key(index);
         let was_first = self.queue.front(&self.store.waiters);
         self.queue.push(&mut self.store.waiters, index);
-        self.timers.set(&mut self.store, Target::Waiter(index), ask.deadline);
-        self.pass_on_gathered(was_first);
-        self.serve();
+        if ask.deadline != Time::NEVER {
+            self.timers.set(&mut self.store, Target::Waiter(index), ask.deadline);
+        }
+        if self.queue.set_aside() > 0 {
+            self.pass_on_gathered(was_first);
+        }
+        if self.idle.is_empty() {
+            self.start_creations();
+        } else {
+            self.serve();
+        }
         Ok(Acquired::Waiting(key))
     }
 
@@ -94,13 +102,17 @@ impl Ledger {
         if let Some(until) = self.unavailable_until() {
             return Some(Refused::Unavailable(until));
         }
-        let coming = u64::from(self.options.max_waiting)
+        let queued = u64::from(self.queue.len());
+        let max_waiting = u64::from(self.options.max_waiting);
+        if queued < max_waiting {
+            return None;
+        }
+        let coming = max_waiting
             + u64::from(self.count(SlotState::Creating) + self.count(SlotState::Checking))
             + u64::from(self.idle.len());
         // What can be made now is made for each caller that comes, so that there is no room then.
         let room = self.size() < self.options.max && !self.paused && self.may_create();
-        let full = !room && u64::from(self.queue.len()) >= coming;
-        full.then_some(Refused::QueueFull)
+        (!room && queued >= coming).then_some(Refused::QueueFull)
     }
 
     /// Turns the waiter's offer into a lease, or tells where it stands. A wait that is over frees
@@ -120,6 +132,15 @@ impl Ledger {
         }
     }
 
+    /// As [`claim`](Self::claim), but only if what it needs is one connection, and that is offered.
+    #[inline]
+    pub fn claim_single(&mut self, key: WaiterKey) -> Option<SlotKey> {
+        let waiter = self.store.find_waiter(key)?;
+        let single = (waiter.state == WaiterState::Offered) & (waiter.need == 1);
+        single.then(|| self.claim_one(key.index))
+    }
+
+    #[inline(always)]
     fn claim_one(&mut self, index: u32) -> SlotKey {
         let Self { store, now, .. } = self;
         let waiter = &mut store.waiters[index as usize];

@@ -105,6 +105,9 @@ impl Ledger {
         let count = self.store.waiters.iter().filter(|(_, waiter)| queued(waiter.state)).count();
         let complete = len == count && len == self.queue.len() as usize;
         ensure(3, complete, || format!("{len} in the queue of {count}"))?;
+        let aside = self.queue.classes().iter().flat_map(|list| list.iter(&self.store.waiters));
+        let aside = aside.map(|index| u32::from(self.store.waiter(index).have)).sum::<u32>();
+        ensure(3, aside == self.queue.set_aside(), || format!("{aside} are set aside"))?;
         ensure(3, units == self.queue.units(), || format!("{units} are waited for"))
     }
 

@@ -42,6 +42,10 @@ impl List {
         self.len
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub(super) fn front(&self) -> Option<u32> {
         (self.head != NIL).then_some(self.head)
     }

@@ -404,6 +404,12 @@ impl Ledger {
         self.effects.iter()
     }
 
+    /// Returns the effect that waits to be carried out, if it is the only one.
+    #[must_use]
+    pub fn only_effect(&self) -> Option<&Effect> {
+        self.effects.front().filter(|_| self.effects.len() == 1)
+    }
+
     /// Takes the next effect to carry out.
     #[inline]
     pub fn poll_effect(&mut self) -> Option<Effect> {

@@ -28,7 +28,14 @@ impl Ledger {
     }
 
     /// Starts the creations that are missing, as far as there is room and none is held back.
+    #[inline(always)]
     pub(super) fn start_creations(&mut self) {
+        if self.size() < self.options.max {
+            self.start_creations_in_room();
+        }
+    }
+
+    fn start_creations_in_room(&mut self) {
         while self.is_short() && self.size() < self.options.max && self.may_create() {
             self.start_creation();
         }

@@ -34,15 +34,20 @@ const CLASSES: usize = 4;
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     classes: [List; CLASSES],
+    /// Which classes have somebody, a bit for each.
+    used: u8,
     len: u32,
     /// How many connections they need beyond those that are set aside for them.
     units: u64,
+    /// How many are set aside for them.
+    set_aside: u32,
     ageing: Option<Duration>,
 }
 
 impl Queue {
     pub(super) const fn new(ageing: Option<Duration>) -> Self {
-        Self { classes: [const { List::new() }; CLASSES], len: 0, units: 0, ageing }
+        let classes = [const { List::new() }; CLASSES];
+        Self { classes, used: 0, len: 0, units: 0, set_aside: 0, ageing }
     }
 
     pub(super) const fn len(&self) -> u32 {
@@ -57,14 +62,23 @@ impl Queue {
         self.units
     }
 
+    pub(super) const fn set_aside(&self) -> u32 {
+        self.set_aside
+    }
+
     pub(super) fn classes(&self) -> &[List; CLASSES] {
         &self.classes
     }
 
     /// The waiter that is served next.
+    #[inline(always)]
     pub(super) fn front(&self, waiters: &Slab<Waiter>) -> Option<u32> {
-        let heads = self.classes.iter().filter_map(List::front);
-        self.first_of(waiters, heads)
+        // With one class in use, which is the rule, there is nothing to compare.
+        match self.used {
+            0 => None,
+            used if used.is_power_of_two() => self.classes[used.trailing_zeros() as usize].front(),
+            _ => self.first_of(waiters, self.classes.iter().filter_map(List::front)),
+        }
     }
 
     /// The waiter that would be served next if this one and those before it in its class were not
@@ -88,19 +102,15 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
-        let waiter = &waiters[index as usize];
-        self.units += u64::from(waiter.missing());
-        self.len += 1;
-        self.classes[waiter.priority as usize].push_back(waiters, index);
+        let class = self.count_in(&waiters[index as usize]);
+        self.classes[class].push_back(waiters, index);
     }
 
     /// Puts a waiter back by its order of arrival. Only those that missed an offer can be in front
     /// of it in its class, and there are fewer of them than places.
     pub(super) fn push_again(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
-        let waiter = &waiters[index as usize];
-        let (arrival, class) = (waiter.arrival, waiter.priority as usize);
-        self.units += u64::from(waiter.missing());
-        self.len += 1;
+        let arrival = waiters[index as usize].arrival;
+        let class = self.count_in(&waiters[index as usize]);
         let list = &self.classes[class];
         let later = list.iter(waiters).find(|&other| waiters[other as usize].arrival > arrival);
         match later {
@@ -111,23 +121,36 @@ impl Queue {
 
     pub(super) fn remove(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
         let waiter = &waiters[index as usize];
+        let class = waiter.priority as usize;
         self.units -= u64::from(waiter.missing());
+        self.set_aside -= u32::from(waiter.have);
         self.len -= 1;
-        self.classes[waiter.priority as usize].remove(waiters, index);
+        self.classes[class].remove(waiters, index);
+        self.used &= !(u8::from(self.classes[class].is_empty()) << class);
     }
 
-    /// Notes that a waiter in the queue needs one connection less.
+    fn count_in(&mut self, waiter: &Waiter) -> usize {
+        let class = waiter.priority as usize;
+        self.units += u64::from(waiter.missing());
+        self.set_aside += u32::from(waiter.have);
+        self.len += 1;
+        self.used |= 1 << class;
+        class
+    }
+
+    /// Notes that one was set aside for a waiter in the queue.
     pub(super) const fn supply_one(&mut self) {
         self.units -= 1;
+        self.set_aside += 1;
     }
 
     /// Notes that a waiter in the queue lost what was set aside for it.
     pub(super) const fn lack_again(&mut self, lost: u16) {
         self.units += lost as u64;
+        self.set_aside -= lost as u32;
     }
 
     fn first_of(&self, waiters: &Slab<Waiter>, heads: impl Iterator<Item = u32>) -> Option<u32> {
-        // With one class in use, which is the rule, there is nothing to compare.
         let mut best: Option<u32> = None;
         for head in heads {
             best = match best {

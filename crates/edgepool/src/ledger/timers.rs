@@ -51,12 +51,15 @@ impl Timers {
     }
 
     /// Takes the target's deadline away, if it has one.
+    #[inline(always)]
     pub(super) fn clear(&mut self, store: &mut Store, target: Target) {
         let position = std::mem::replace(store.timer_mut(target), NIL);
-        if position == NIL {
-            return;
+        if position != NIL {
+            self.remove(store, position as usize);
         }
-        let position = position as usize;
+    }
+
+    fn remove(&mut self, store: &mut Store, position: usize) {
         self.heap.swap_remove(position);
         if position < self.heap.len() {
             let settled = self.rise(store, position);
