@@ -103,6 +103,8 @@ pub(crate) struct Model {
     named: u64,
     arrivals: u64,
     failures: u32,
+    /// The number of the last creation that was begun before the failure that was counted last.
+    known: u64,
     retry_at: Option<Time>,
     chance: u64,
     pub(crate) slots: BTreeMap<u64, Slot>,
@@ -130,6 +132,7 @@ impl Model {
             named: 0,
             arrivals: 0,
             failures: 0,
+            known: 0,
             retry_at: None,
             chance: options.seed,
             slots: BTreeMap::new(),
@@ -295,7 +298,7 @@ impl Model {
         let job = match self.slots[&id].state {
             SlotState::Offered(waiter) => return self.miss(waiter),
             SlotState::Creating => {
-                self.end_dependants(End::CreateTimedOut);
+                self.end_dependants(id, End::CreateTimedOut);
                 return self.abandon_creation(id, true);
             }
             SlotState::Leased => {
@@ -497,6 +500,7 @@ impl Model {
         }
         self.counters.started += 1;
         self.counters.direct += 1;
+        self.started = true;
         self.lease(id);
         self.create_as_needed();
         Some(id)
@@ -655,7 +659,7 @@ impl Model {
     pub(crate) fn created(&mut self, id: u64) {
         self.counters.created += 1;
         self.bear(id);
-        (self.failures, self.retry_at) = (0, None);
+        (self.failures, self.known, self.retry_at) = (0, 0, None);
         self.take_in(id);
         self.create_as_needed();
     }
@@ -685,20 +689,26 @@ impl Model {
 
     pub(crate) fn create_failed(&mut self, id: u64) {
         self.counters.create_failed += 1;
-        self.end_dependants(End::CreateFailed);
+        self.end_dependants(id, End::CreateFailed);
         self.free(id);
     }
 
-    fn end_dependants(&mut self, end: End) {
+    fn end_dependants(&mut self, id: u64, end: End) {
         let before = self.failures;
-        self.failures += 1;
+        let is_news = id > self.known;
+        if is_news {
+            self.known = self.named;
+            self.failures += 1;
+        }
         let Some(backoff) = self.options.backoff else {
             return self.first().into_iter().for_each(|first| self.end(first, end));
         };
-        let doubled = backoff.base.saturating_mul(1 << before.min(31));
-        let wait = self.draw(doubled.min(backoff.cap));
-        let at = self.retry_at.max(Some(self.now.saturating_add(wait)));
-        self.retry_at = at.filter(|&at| at > self.now);
+        if is_news {
+            let doubled = backoff.base.saturating_mul(1 << before.min(31));
+            let wait = self.draw(doubled.min(backoff.cap));
+            let at = self.retry_at.max(Some(self.now.saturating_add(wait)));
+            self.retry_at = at.filter(|&at| at > self.now);
+        }
         self.first().into_iter().for_each(|first| self.end(first, end));
         let hopeless = self.living() == 1;
         while hopeless && let Some(first) = self.first() {

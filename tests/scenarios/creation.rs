@@ -194,8 +194,9 @@ fn a_late_creation_is_dropped() {
     let setup = Setup::bare(|pool| pool.max(1).create_timeout(ms(10)));
     setup.factory.plan([Creation::Connect(ms(11)), Creation::Connect(ms(0))]);
     let mut waiter = Waiter::queued(&setup.pool);
-    setup.clock.advance(ms(11));
+    setup.clock.advance(ms(10));
     assert_eq!(waiter.ready().err(), Some(AcquireError::CreateTimedOut));
+    setup.clock.advance(ms(1));
     assert_eq!(setup.lease().id(), 2);
     let made = setup.factory.counts();
     assert_eq!((made.live, made.creating, setup.gauges().size), (1, 0, 1));

@@ -87,12 +87,24 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     /// own: if both cases shared the caller's, the common one would be copied through memory.
     #[cold]
     #[inline(never)]
-    fn poll_slowly(&mut self, cx: &mut Context<'_>, out: &mut Option<Outcome<Lease<F, C>, F>>) {
-        if let Progress::Waiting { key, .. } = self.progress
-            && let Some(leased) = self.shared.step(|state| state.claim_plainly(key))
-        {
+    fn poll_slowly(
+        &mut self,
+        left: bool,
+        cx: &mut Context<'_>,
+        out: &mut Option<Outcome<Lease<F, C>, F>>,
+    ) {
+        let shared = self.shared;
+        let leased = match self.progress {
+            Progress::Start(wish) if left => {
+                shared.drive_once();
+                shared.try_acquire(wish.at)
+            }
+            Progress::Waiting { key, .. } => shared.step(|state| state.claim_plainly(key)),
+            Progress::Start(_) | Progress::Done => None,
+        };
+        if let Some(leased) = leased {
             self.progress = Progress::Done;
-            *out = Some(Ok(Lease::new(self.shared, leased)));
+            *out = Some(Ok(Lease::new(shared, leased)));
             return;
         }
         if let Poll::Ready(outcome) = self.poll_granted(cx) {
@@ -262,14 +274,15 @@ impl<F: Factory, C: Clock> Future for Acquire<'_, F, C> {
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut left = false;
         if let Progress::Start(wish) = self.progress
-            && let Some(leased) = self.shared.try_acquire(wish.at)
+            && let Some(leased) = self.shared.acquire_idle(wish.at, &mut left)
         {
             self.progress = Progress::Done;
             return Poll::Ready(Ok(Lease::new(self.shared, leased)));
         }
         let mut outcome = None;
-        self.poll_slowly(cx, &mut outcome);
+        self.poll_slowly(left, cx, &mut outcome);
         match outcome {
             Some(outcome) => Poll::Ready(outcome),
             None => Poll::Pending,
@@ -336,6 +349,9 @@ impl<F: Factory, C: Clock> Future for AcquireMany<'_, F, C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let shared = self.0.shared;
+        if matches!(self.0.progress, Progress::Start(_)) {
+            shared.drive_if_left();
+        }
         self.0.poll_granted(cx).map_ok(|granted| {
             let Granted { first, rest } = granted;
             let more = rest.map_or(Vec::new(), |rest| rest.more);

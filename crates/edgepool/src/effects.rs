@@ -14,7 +14,11 @@ use crate::state::State;
 
 /// An effect with what it concerns, taken out of the state so that it runs without the lock.
 pub(crate) enum Action<F: Factory> {
-    Wake(Option<Waker>),
+    Wake {
+        waker: Option<Waker>,
+        /// The waker that the jobs had of it.
+        left: Option<Waker>,
+    },
     Ended {
         waiter: WaiterKey,
         end: End,
@@ -41,7 +45,10 @@ pub(crate) enum Action<F: Factory> {
 impl<F: Factory, C: Clock> Shared<F, C> {
     pub(crate) fn perform(&self, action: Action<F>) {
         match action {
-            Action::Wake(waker) => waker.into_iter().for_each(Waker::wake),
+            Action::Wake { waker, left } => {
+                guarded(|| drop(left));
+                waker.into_iter().for_each(Waker::wake);
+            }
             Action::Ended { waiter, end, waker, left } => {
                 guarded(|| drop(left));
                 guarded(|| self.factory.observe(&Event::Ended(waiter, end)));
@@ -149,9 +156,13 @@ impl<F: Factory> State<F> {
     /// Takes the next effect, with what it concerns.
     pub(crate) fn next_action(&mut self) -> Option<Action<F>> {
         Some(match self.ledger.poll_effect()? {
-            Effect::Offer { waiter, .. } => Action::Wake(self.waker_mut(waiter).take()),
+            // Whoever is served or has ended may not be polled for long, or never again, so whatever
+            // it saw to is another's from now on.
+            Effect::Offer { waiter, .. } => {
+                let left = self.jobs.leave(Seat::Waiter(waiter));
+                Action::Wake { waker: self.waker_mut(waiter).take(), left }
+            }
             Effect::Ended { waiter, end } => {
-                // It may never be polled again, so whatever it saw to is another's from now on.
                 let left = self.jobs.leave(Seat::Waiter(waiter));
                 Action::Ended { waiter, end, waker: self.waker_mut(waiter).take(), left }
             }

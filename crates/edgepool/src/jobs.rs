@@ -20,6 +20,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::Time;
 use crate::factory::{Factory, Tried};
 use crate::ledger::{SlotKey, WaiterKey};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -85,6 +86,8 @@ pub(crate) struct Jobs<F: Factory> {
     driver: Option<Seat>,
     /// One was begun, or the driver left.
     wanted: bool,
+    /// The pool's time as the last turn began that has ended.
+    polled: Time,
     ready: Arc<Ready>,
 }
 
@@ -110,6 +113,7 @@ impl<F: Factory> Jobs<F> {
             abandoned: Vec::new(),
             driver: None,
             wanted: false,
+            polled: Time::ZERO,
             ready: Arc::default(),
         }
     }
@@ -125,6 +129,32 @@ impl<F: Factory> Jobs<F> {
         self.table.as_ref().is_some_and(|table| {
             self.wanted || (table.len > 0 && self.ready.any.load(Ordering::Acquire))
         })
+    }
+
+    /// Tells whether a job was begun or woken, and nobody is to poll it: whoever comes by should.
+    #[inline(always)]
+    pub(crate) fn are_left(&self) -> bool {
+        self.wanted && self.driver.is_none() && self.are_asking()
+    }
+
+    /// Returns until when a job that has not ended is late by itself: until the last turn, while one
+    /// is under way or a job asks for it.
+    pub(crate) fn polled(&self) -> Time {
+        match self.table.is_none() || self.are_asking() {
+            true => self.polled,
+            false => Time::NEVER,
+        }
+    }
+
+    /// Tells whether a job was begun or woken that nobody polls at present.
+    fn are_asking(&self) -> bool {
+        let woken = || self.ready.any.load(Ordering::Acquire);
+        self.table.is_some() && (!self.incoming.is_empty() || woken())
+    }
+
+    /// Returns what was begun and not polled yet.
+    pub(crate) fn incoming(&self) -> impl Iterator<Item = SlotKey> + '_ {
+        self.incoming.iter().map(|(slot, _)| *slot)
     }
 
     /// Tells whether the turn that is wanted is for jobs which were woken since `seat` polled them:
@@ -194,9 +224,10 @@ impl<F: Factory> Jobs<F> {
         any
     }
 
-    /// Gives the jobs back after a turn. Without a driver nobody is woken by them, and somebody may
-    /// have come meanwhile.
-    pub(crate) fn end_turn(&mut self, table: Table<F>) {
+    /// Gives the jobs back after a turn that began at this time of the pool's. Without a driver
+    /// nobody is woken by them, and somebody may have come meanwhile.
+    pub(crate) fn end_turn(&mut self, table: Table<F>, began: Time) {
+        self.polled = began;
         self.wanted |= self.driver.is_none() && table.len > 0;
         self.table = Some(table);
     }

@@ -76,7 +76,8 @@ impl<F: Factory, C: Clock> Lease<F, C> {
         let connection = self.connection.take().expect("a lease holds its connection");
         let slot = self.slot;
         self.shared.tell(slot, |about| self.shared.factory.observe(&Event::Taken(about)));
-        self.shared.step(|state| state.ledger.take(slot));
+        // Another one may be begun in its place.
+        self.shared.step_patiently(u64::MAX, |state| state.ledger.take(slot));
         connection
     }
 

@@ -198,7 +198,7 @@ impl<F: Factory, C: Clock> Pool<F, C> {
     }
 
     fn put_back(&self, slot: SlotKey, connection: F::Connection, kept: bool) {
-        self.shared.step(|state| {
+        self.shared.step_now(|state| {
             state.take_in_tried(slot, Some(connection), |ledger| ledger.looked_at(slot, kept))
         });
     }
@@ -248,9 +248,12 @@ impl<F: Factory, C: Clock> Pool<F, C> {
         Driver { attendant: Attendant::new(Arc::clone(&self.shared)), filled: false }
     }
 
-    /// Settles what is due, and polls each job that can go on once. For those who cannot run a
-    /// [`driver`](Self::driver): an alarm, a loop of their own.
+    /// Polls each job that can go on once, settles what is due, and fills the pool up to
+    /// `min_idle`. For those who cannot run a [`driver`](Self::driver): an alarm, a loop of their
+    /// own.
     pub fn tick(&self) {
+        // What ended in time is taken in before what is overdue is given up.
+        self.shared.drive_once();
         self.shared.step_now(|state| state.ledger.fill());
         self.shared.drive_once();
     }

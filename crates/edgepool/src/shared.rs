@@ -16,7 +16,7 @@ use crate::Clock;
 use crate::factory::Factory;
 use crate::ledger::Ledger;
 use crate::state::{Leased, State};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, thread};
 
 /// What all handles, leases and waiting callers of one pool share.
 pub(crate) struct Shared<F: Factory, C> {
@@ -112,7 +112,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     pub(crate) fn lock_now(&self) -> MutexGuard<'_, State<F>> {
         let now = self.clock.now();
         let mut state = self.lock();
-        state.ledger.advance(now);
+        state.advance(now);
         state
     }
 
@@ -162,11 +162,19 @@ impl<F: Factory, C: Clock> Shared<F, C> {
             guarded(|| waker.wake());
             return;
         }
+        // What is carried out may use the pool. What it asks for then is left to this loop: one in
+        // the other would use the stack up.
+        let thread = thread::current().id();
+        if state.carriers.contains(&thread) {
+            return;
+        }
+        state.carriers.push(thread);
         while let Some(action) = state.next_action() {
             drop(state);
             guarded(|| self.perform(action));
             state = self.lock();
         }
+        state.carriers.retain(|&carrier| carrier != thread);
         let wakers = [state.next_prompt(), state.next_driver(), state.next_watcher()];
         drop(state);
         for waker in wakers.into_iter().flatten() {
@@ -194,6 +202,24 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         self.step(
             #[inline(always)]
             |state| self.try_acquire_in(state, at),
+        )
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a caller that polls. If jobs are to be polled and
+    /// nobody comes to do so, there is no connection, and `left` is set: the caller polls them
+    /// before it tries again.
+    #[inline(always)]
+    pub(crate) fn acquire_idle(
+        &self,
+        at: &'static Location<'static>,
+        left: &mut bool,
+    ) -> Option<Leased<F::Connection>> {
+        self.step(
+            #[inline(always)]
+            |state| {
+                *left = state.jobs.are_left();
+                if *left { None } else { self.try_acquire_in(state, at) }
+            },
         )
     }
 

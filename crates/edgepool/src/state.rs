@@ -12,6 +12,7 @@ use crate::factory::Factory;
 use crate::jobs::{Jobs, Seat};
 use crate::ledger::{Acquired, Ask, Claim, Effect, End, Ledger, SlotKey, WaiterKey};
 use crate::shared::{Settings, guarded};
+use crate::sync::thread::ThreadId;
 
 /// The ledger, and what its keys stand for.
 pub(crate) struct State<F: Factory> {
@@ -30,12 +31,14 @@ pub(crate) struct State<F: Factory> {
     /// How the last creation that failed did, unless one succeeded since.
     pub(crate) last_failure: Option<Failure<F::Error>>,
     pub(crate) jobs: Jobs<F>,
-    /// The caller in the queue that wakes when creations may begin again after a failure.
-    watcher: Option<WaiterKey>,
+    /// The caller in the queue that sees to what awaits a time, and when it wakes for that.
+    watcher: Option<(WaiterKey, Time)>,
     /// Those who poll the jobs and are not in the queue: their wakers while they sleep.
     attendants: Slab<Option<Waker>>,
     /// Until when the attendants sleep, if they see to it that the pool is prompt.
     pub(crate) promised: Time,
+    /// The threads that carry effects out.
+    pub(crate) carriers: Vec<ThreadId>,
     /// Jobs whose end somebody waits for.
     pub(crate) watches: Slab<Watch<F::Error>>,
 }
@@ -55,8 +58,30 @@ impl<F: Factory> State<F> {
             watcher: None,
             attendants: Slab::new(),
             promised: Time::ZERO,
+            carriers: Vec::new(),
             watches: Slab::new(),
         }
+    }
+}
+
+/// Time.
+impl<F: Factory> State<F> {
+    /// Tells the ledger what time it is. What is overdue is settled; but while nobody comes to poll
+    /// them, jobs are not held to their times.
+    pub(crate) fn advance(&mut self, now: Time) {
+        match self.ledger.next_timer() <= now {
+            true => self.ledger.advance_sparing(now, self.jobs.polled()),
+            false => self.ledger.advance(now),
+        }
+    }
+}
+
+/// Jobs that are polled for the first time.
+impl<F: Factory> State<F> {
+    /// Counts the time of what was begun and not polled yet from now.
+    pub(crate) fn restart_incoming(&mut self) {
+        let Self { ledger, jobs, .. } = self;
+        jobs.incoming().for_each(|slot| ledger.restart(slot));
     }
 }
 
@@ -225,16 +250,17 @@ impl<F: Factory> State<F> {
             return Standing::WakerWanted;
         }
         let deadline = self.ledger.deadline(key);
-        // Who polls the jobs also watches over their deadlines; the first in the queue watches for
-        // the time when creations may begin again.
-        let watches = self.ledger.awaits_retry() && self.ledger.first_waiter() == Some(key);
-        if watches || self.watcher == Some(key) {
-            self.watcher = watches.then_some(key);
-        }
-        Standing::Waiting(match watches || self.jobs.driver() == Some(seat) {
+        // Who polls the jobs also watches over their deadlines; the first in the queue watches over
+        // what it may be served by in time.
+        let watches = self.ledger.awaits_time() && self.ledger.first_waiter() == Some(key);
+        let until = match watches || self.jobs.driver() == Some(seat) {
             true => self.ledger.next_deadline().unwrap_or(deadline).min(deadline),
             false => deadline,
-        })
+        };
+        if watches || self.watcher.is_some_and(|(watcher, _)| watcher == key) {
+            self.watcher = watches.then_some((key, until));
+        }
+        Standing::Waiting(until)
     }
 
     /// Gives a waiter what it claimed, the first of what it may claim.
@@ -270,7 +296,7 @@ impl<F: Factory> State<F> {
     fn has_duties(&self, key: WaiterKey) -> bool {
         self.jobs.driver() == Some(Seat::Waiter(key))
             || self.jobs.want_a_turn()
-            || self.ledger.retry_at().is_some()
+            || self.ledger.awaits_time()
     }
 
     /// Lets a waiter go that the ledger has forgotten. Another one must see to what it saw to,
@@ -414,20 +440,24 @@ impl<F: Factory> State<F> {
         self.attendants.iter_mut().find_map(|(_, waker)| waker.take())
     }
 
-    /// Takes the waker of the first in the queue, if it is to watch for the time when creations may
-    /// begin again and sleeps without knowing. An attendant knows by its promise.
+    /// Takes the waker of the first in the queue, if it is to watch over something that awaits a
+    /// time, and sleeps without knowing. An attendant knows by its promise.
     pub(crate) fn next_watcher(&mut self) -> Option<Waker> {
-        if !self.ledger.awaits_retry() || self.promised != Time::ZERO {
+        if !self.ledger.awaits_time() || self.promised != Time::ZERO {
             return None;
         }
-        let first = self.ledger.first_waiter().filter(|&first| self.watcher != Some(first))?;
-        self.waker_mut(first).take()
+        let (first, next) = (self.ledger.first_waiter()?, self.ledger.next_deadline()?);
+        match self.watcher {
+            Some((watcher, until)) if watcher == first && until <= next => None,
+            _ => self.waker_mut(first).take(),
+        }
     }
 
     /// Takes the waker of the one caller that is to be woken, if there is nothing else to do.
     pub(crate) fn only_wake(&mut self) -> Option<Waker> {
         let Some(&Effect::Offer { waiter, .. }) = self.ledger.only_effect() else { return None };
-        if self.is_watched() || self.jobs.want_a_turn() {
+        let drives = self.jobs.driver() == Some(Seat::Waiter(waiter));
+        if self.is_watched() || drives || self.jobs.want_a_turn() {
             return None;
         }
         self.ledger.poll_effect();
@@ -443,7 +473,7 @@ impl<F: Factory> State<F> {
     /// Tells whether somebody may have to be awake earlier than was known.
     #[inline(always)]
     fn is_watched(&self) -> bool {
-        self.ledger.retry_at().is_some()
+        self.ledger.awaits_time()
             || (self.promised != Time::ZERO && self.ledger.next_timer() < self.promised)
     }
 }

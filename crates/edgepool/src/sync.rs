@@ -4,8 +4,17 @@
 //! its count but who drops last, and whatever that runs takes the lock.
 
 #[cfg(edgepool_loom)]
-pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
+pub(crate) use loom::{
+    sync::{Mutex, MutexGuard, atomic},
+    thread,
+};
 #[cfg(edgepool_shuttle)]
-pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
+pub(crate) use shuttle::{
+    sync::{Mutex, MutexGuard, atomic},
+    thread,
+};
 #[cfg(not(any(edgepool_loom, edgepool_shuttle)))]
-pub(crate) use std::sync::{Mutex, MutexGuard, atomic};
+pub(crate) use std::{
+    sync::{Mutex, MutexGuard, atomic},
+    thread,
+};

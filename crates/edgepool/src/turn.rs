@@ -3,7 +3,6 @@
 use std::panic::Location;
 use std::task::{Context, Poll, Waker};
 
-use crate::Clock;
 use crate::effects::judged;
 use crate::error::Failure;
 use crate::events::Event;
@@ -13,6 +12,7 @@ use crate::ledger::SlotKey;
 use crate::shared::{Shared, When, guarded};
 use crate::state::{Leased, State};
 use crate::sync::MutexGuard;
+use crate::{Clock, Time};
 
 /// A job that has ended, and how.
 pub(crate) type Ended<F> = (SlotKey, OutcomeOf<F>);
@@ -44,6 +44,14 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     pub(crate) fn drive_once(&self) {
         if let Some(turn) = Turn::begin(self, None) {
             turn.run(When::Now);
+        }
+    }
+
+    /// Polls the jobs if that is left to whoever comes by.
+    pub(crate) fn drive_if_left(&self) {
+        let left = self.lock().jobs.are_left();
+        if left {
+            self.drive_once();
         }
     }
 
@@ -158,6 +166,8 @@ fn wake(waker: Option<Waker>) {
 struct Turn<'a, F: Factory, C: Clock> {
     shared: &'a Shared<F, C>,
     table: Option<Table<F>>,
+    /// The pool's time as it began.
+    began: Time,
 }
 
 impl<'a, F: Factory, C: Clock> Turn<'a, F, C> {
@@ -166,10 +176,12 @@ impl<'a, F: Factory, C: Clock> Turn<'a, F, C> {
     fn begin(shared: &'a Shared<F, C>, driver: Option<(Seat, Waker)>) -> Option<Self> {
         let mut state = shared.lock();
         let (seat, waker) = driver.unzip();
+        state.restart_incoming();
         let table = state.jobs.take_turn(seat);
         let ready = state.jobs.ready().clone();
+        let began = state.ledger.now();
         drop(state);
-        let mut turn = Self { shared, table: Some(table?) };
+        let mut turn = Self { shared, table: Some(table?), began };
         let replaced = waker.and_then(|waker| ready.watch(waker));
         guarded(|| drop(replaced));
         turn.table.as_mut()?.look(&ready);
@@ -194,6 +206,7 @@ impl<'a, F: Factory, C: Clock> Turn<'a, F, C> {
     fn catch_up(&mut self) {
         let mut state = self.shared.lock();
         let Some(table) = &mut self.table else { return };
+        state.restart_incoming();
         let (any, gone) = state.jobs.catch_up(table);
         if any {
             drop(state);
@@ -205,7 +218,7 @@ impl<'a, F: Factory, C: Clock> Turn<'a, F, C> {
 
     fn give_back(&mut self, mut state: MutexGuard<'_, State<F>>) {
         let Some(table) = self.table.take() else { return };
-        state.jobs.end_turn(table);
+        state.jobs.end_turn(table, self.began);
         let waker = state.next_driver();
         drop(state);
         wake(waker);

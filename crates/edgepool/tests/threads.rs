@@ -88,7 +88,7 @@ fn threads_that_wait_and_give_up_lose_nothing() {
 
 #[test]
 fn the_std_clock_wakes_a_waiter_at_its_deadline() {
-    let factory = factory_fn(async || Ok::<_, Infallible>(()));
+    let factory = factory_fn(|| async { Ok::<_, Infallible>(()) });
     let pool = Pool::builder(factory, StdClock).max(1).build().unwrap();
     let _held = block_on(pool.acquire()).unwrap();
     let waited = block_on(pool.acquire().timeout(Duration::from_millis(20))).unwrap_err();

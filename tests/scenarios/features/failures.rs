@@ -71,14 +71,14 @@ fn breaker_refuses_until_the_next_attempt() {
     });
     setup.factory.plan([Creation::Fail(ms(1)); 5]);
     for _ in 0..5 {
-        setup.spawn(|pool| async move { assert!(pool.acquire().await.is_err()) });
+        setup.pass(secs(60));
+        setup.run(|pool| async move { assert!(pool.acquire().await.is_err()) });
     }
-    setup.executor.run();
     let error = Waiter::new(&setup.pool).ready().unwrap_err();
     let AcquireError::Unavailable { retry_in, cause: Some(Failure::Error(cause)) } = &error else {
         panic!("{error:?}");
     };
-    assert!((1..=5).contains(&cause.creation) && *retry_in <= secs(60));
+    assert!(cause.creation == 5 && *retry_in <= secs(60));
     assert!(error.to_string().contains(&format!("the next attempt is in {retry_in:?}")));
     setup.clock.advance(*retry_in - Duration::from_nanos(1));
     assert!(matches!(Waiter::new(&setup.pool).ready(), Err(AcquireError::Unavailable { .. })));
@@ -87,17 +87,36 @@ fn breaker_refuses_until_the_next_attempt() {
     setup.assert_usable();
 }
 
+/// A service that is away for a moment refuses all that ask at that moment: that is one failure.
+#[test]
+fn creations_that_fail_together_count_once() {
+    let backoff = Backoff { base: ms(100), cap: secs(30) };
+    for seed in 0..20 {
+        let mut setup = Setup::with(|pool| pool.max(20).backoff(backoff).breaker(2).seed(seed));
+        setup.factory.plan([Creation::Fail(ms(1)); 20]);
+        for _ in 0..20 {
+            setup.spawn(|pool| async move { assert!(pool.acquire().await.is_err()) });
+        }
+        setup.executor.run();
+        assert_eq!(setup.counters().create_failed, 20);
+        setup.clock.advance(ms(100));
+        assert_eq!(setup.lease().id(), 21, "seed {seed}: it is tried again soon");
+    }
+}
+
 /// Once it is open, one creation at a time is tried, however many wait.
 #[test]
 fn breaker_lets_one_probe_through() {
     let mut setup = Setup::with(|pool| pool.max(8).breaker(3));
-    setup.factory.plan([Creation::Fail(ms(5)); 8]);
-    for _ in 0..8 {
-        setup.spawn(|pool| async move { assert!(pool.acquire().await.is_err()) });
+    setup.factory.plan([Creation::Fail(ms(5)); 8 * 3]);
+    for round in 1..=3 {
+        for _ in 0..8 {
+            setup.spawn(|pool| async move { assert!(pool.acquire().await.is_err()) });
+        }
+        setup.executor.run();
+        assert_eq!(setup.counters().create_failed, 8 * round, "it is closed");
+        setup.clock.advance(secs(30));
     }
-    setup.executor.run();
-    assert_eq!(setup.factory.counts().peak_creating, 8, "it was closed");
-    setup.clock.advance(secs(30));
     setup.factory.plan([Creation::Fail(ms(50)), Creation::Connect(ms(50))]);
     let mut probes: Vec<_> = (0..8).map(|_| Waiter::queued(&setup.pool)).collect();
     assert_eq!(setup.gauges().creating, 1, "half open");

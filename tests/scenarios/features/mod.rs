@@ -8,4 +8,5 @@ mod operators;
 mod queue;
 mod telling;
 mod time_outs;
+mod unattended;
 mod upkeep;

@@ -41,8 +41,8 @@ impl Ledger {
     fn lend_directly(&mut self, index: u32) -> SlotKey {
         self.counters.direct += 1;
         let lease = self.lend(index, Duration::ZERO);
-        if self.idle.len() < self.options.min_idle {
-            self.start_creations();
+        if !self.started | (self.idle.len() < self.options.min_idle) {
+            self.fill();
         }
         lease
     }

@@ -245,7 +245,6 @@ impl Ledger {
         *self.leaving_counter(leaving) += 1;
         self.forget_renewal(index);
         self.set_state(index, state);
-        self.set_slot_timer(index, self.options.close_timeout);
         self.timers.clear(&mut self.store, Target::Care(index));
         let slot = self.renew_generation(index);
         self.effects.push_back(Effect::Close { slot, leaving });

@@ -207,7 +207,10 @@ fn a_closing_that_a_release_begins_has_all_its_time() {
     assert!(ledger.needs_clock());
     ledger.advance(Time::from_nanos(100));
     assert!(ledger.release(lease));
-    assert_eq!(ledger.next_deadline(), Some(Time::from_nanos(105)));
+    ledger.advance(Time::from_nanos(200));
+    assert_eq!(ledger.gauges().closing, 1, "its time begins as the shell begins it");
+    assert!(matches!(ledger.poll_effect(), Some(Effect::Close { .. })));
+    assert_eq!(ledger.next_deadline(), Some(Time::from_nanos(205)));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The invariants, as a predicate that tests and simulations call after every step.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
 use super::Ledger;
+use super::answers::Effect;
 use super::list::NIL;
 use super::store::{SlotState, WaiterState};
 use super::timers::Target;
@@ -184,7 +186,10 @@ impl Ledger {
             };
             let here = told == Some(position as u32);
             ensure(7, here, || format!("{target:?} at {position} says {told:?}"))?;
-            let to_come = at >= self.now || matches!(target, Target::Waiter(_));
+            let is_job = |index| slot(index).is_some_and(|slot| slot.state.is_job());
+            let to_come = at >= self.now
+                || matches!(target, Target::Waiter(_))
+                || matches!(target, Target::Slot(index) if is_job(index));
             ensure(7, to_come, || format!("{target:?} was due at {at:?} and is not settled"))?;
             let (earlier, _) = heap[position.saturating_sub(1) / 2];
             ensure(7, earlier <= at, || format!("{target:?} at {position} is before its parent"))?;
@@ -196,9 +201,16 @@ impl Ledger {
     }
 
     /// Every state that has a time limit has a deadline. A lease's is its holder's to change, and
-    /// what is looked at by the shell at once has none.
+    /// what is looked at by the shell at once has none; a job's begins as the shell begins it.
     fn check_limits(&self) -> Check {
         let options = &self.options;
+        let to_begin = |effect: &Effect| match *effect {
+            Effect::Create { slot } | Effect::Check { slot } | Effect::Close { slot, .. } => {
+                Some(slot.index)
+            }
+            _ => None,
+        };
+        let to_begin: HashSet<u32> = self.effects.iter().filter_map(to_begin).collect();
         for (index, slot) in &self.store.slots {
             let (limit, exactly) = match slot.state {
                 SlotState::Creating => (options.create_timeout, true),
@@ -215,6 +227,10 @@ impl Ledger {
                 SlotState::Idle => (None, true),
             };
             let has = slot.timer != NIL;
+            let (limit, exactly) = match to_begin.contains(&(index as u32)) {
+                true => (None, false),
+                false => (limit, exactly),
+            };
             let holds = has == limit.is_some() || (!exactly && !has);
             ensure(7, holds, || format!("place {index} has a deadline: {has}, {slot:?}"))?;
         }

@@ -1,5 +1,7 @@
 //! What the shell answers: how creations, checks, resets and closings went.
 
+use std::time::Duration;
+
 use super::{Effect, End, JobKind, Leaving, Ledger, SlotKey, SlotState, Verdict};
 
 /// The shell's answers.
@@ -26,14 +28,31 @@ impl Ledger {
         let live = self.is_in(key, SlotState::Creating);
         if live {
             self.counters.create_failed += 1;
-            self.end_dependants(End::CreateFailed);
+            self.end_dependants(key.index, End::CreateFailed);
             self.free_slot(key.index);
         }
         live
     }
 
+    /// Counts a job's time from now, as a shell does that could not begin it before.
+    pub fn restart(&mut self, key: SlotKey) {
+        let Some(slot) = self.store.find_slot(key) else { return };
+        let limit = match slot.state {
+            SlotState::Creating => self.options.create_timeout,
+            SlotState::Checking => self.options.check_timeout,
+            SlotState::Resetting => self.options.reset_timeout,
+            SlotState::Closing | SlotState::Retired => self.options.close_timeout,
+            SlotState::Idle | SlotState::Offered(_) | SlotState::Leased => None,
+        };
+        let now = self.now;
+        let same = |limit: Duration| self.timers.at(slot.timer) == Some(now.saturating_add(limit));
+        if !limit.is_none_or(same) {
+            self.set_slot_timer(key.index, limit);
+        }
+    }
+
     pub(super) fn handle_overdue_creation(&mut self, index: u32) {
-        self.end_dependants(End::CreateTimedOut);
+        self.end_dependants(index, End::CreateTimedOut);
         self.abandon_creation(index, true);
     }
 
@@ -164,7 +183,6 @@ impl Ledger {
         self.store.slot_mut(index).swept = false;
         self.forget_renewal(index);
         self.set_state(index, SlotState::Checking);
-        self.set_slot_timer(index, self.options.check_timeout);
         let slot = self.renew_generation(index);
         self.effects.push_back(Effect::Check { slot });
     }

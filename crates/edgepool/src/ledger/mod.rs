@@ -223,7 +223,8 @@ impl Ledger {
     }
 
     /// Returns the earliest time at which something is to be done, if anything can be. It may be
-    /// earlier than what happens then, and is not in the past once the ledger was advanced.
+    /// earlier than what happens then, and is not in the past once the ledger was advanced, but for
+    /// jobs that were [spared](Self::advance_sparing).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let retry = self.failing.retry_at().filter(|_| self.awaits_retry());
@@ -335,9 +336,7 @@ impl Ledger {
     /// Tells whether the job that was begun with this key is still wanted.
     #[must_use]
     pub fn is_wanted(&self, key: SlotKey) -> bool {
-        use SlotState::{Checking, Closing, Creating, Resetting, Retired};
-        let jobs = |state| matches!(state, Creating | Checking | Resetting | Closing | Retired);
-        self.store.find_slot(key).is_some_and(|slot| jobs(slot.state))
+        self.store.find_slot(key).is_some_and(|slot| slot.state.is_job())
     }
 
     fn size(&self) -> u32 {
@@ -413,16 +412,35 @@ impl Ledger {
     /// Takes the next effect to carry out.
     #[inline]
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        let effect = self.effects.pop_front()?;
+        // A job's time begins here, so that none is overdue that the shell has not begun.
+        let (slot, limit) = match effect {
+            Effect::Create { slot } => (slot, self.options.create_timeout),
+            Effect::Check { slot } => (slot, self.options.check_timeout),
+            Effect::Close { slot, .. } => (slot, self.options.close_timeout),
+            _ => return Some(effect),
+        };
+        if limit.is_some() && self.store.find_slot(slot).is_some() {
+            self.set_slot_timer(slot.index, limit);
+        }
+        Some(effect)
     }
 
     /// Sets the time and settles all that is overdue, earliest first. A time before the latest one
     /// counts as the latest one.
     #[inline]
     pub fn advance(&mut self, now: Time) {
+        self.advance_sparing(now, Time::NEVER);
+    }
+
+    /// As [`advance`](Self::advance), but gives no job up whose time passed after `polled`. For a
+    /// shell that polled its jobs at that time, and not since one of them asked for it: it may have
+    /// ended in time.
+    #[inline]
+    pub fn advance_sparing(&mut self, now: Time, polled: Time) {
         self.now = self.now.max(now);
         if self.timers.next().is_some_and(|at| at <= self.now) {
-            self.settle();
+            self.settle(polled);
         }
         if self.failing.end_hold(self.now) {
             self.look_out();
@@ -431,13 +449,21 @@ impl Ledger {
     }
 
     #[cold]
-    fn settle(&mut self) {
-        while let Some(target) = self.timers.pop_due(&mut self.store, self.now) {
+    fn settle(&mut self, polled: Time) {
+        let mut spared = Vec::new();
+        while let Some((at, target)) = self.timers.pop_due(&mut self.store, self.now) {
             match target {
+                Target::Slot(index) if at > polled && self.store.slot(index).state.is_job() => {
+                    spared.push((at, target));
+                }
                 Target::Waiter(index) => self.end_pending(index, End::TimedOut),
                 Target::Slot(index) => self.handle_overdue(index),
                 Target::Care(index) => self.handle_care(index),
             }
+        }
+        // Nothing but its time ends a job in here, so each of them is still the same.
+        for (at, target) in spared {
+            self.timers.set(&mut self.store, target, at);
         }
     }
 

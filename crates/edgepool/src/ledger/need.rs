@@ -47,11 +47,17 @@ impl Ledger {
         slot
     }
 
-    pub(super) fn insert_creation(&mut self) -> SlotKey {
+    /// As [`start_creation`](Self::start_creation), for a shell that begins it at once.
+    pub(super) fn insert_begun_creation(&mut self) -> SlotKey {
+        let slot = self.insert_creation();
+        self.set_slot_timer(slot.index, self.options.create_timeout);
+        slot
+    }
+
+    fn insert_creation(&mut self) -> SlotKey {
         self.counters.creations += 1;
         let index = self.insert_slot(SlotState::Creating);
         self.name(index);
-        self.set_slot_timer(index, self.options.create_timeout);
         self.store.slot_key(index)
     }
 
@@ -78,6 +84,15 @@ impl Ledger {
         self.failing.is_holding_back() && self.is_short()
     }
 
+    /// Tells whether something in the queue depends on a time to come that is not a caller's own:
+    /// when creations may begin again, or an offer passes on.
+    #[must_use]
+    #[inline]
+    pub fn awaits_time(&self) -> bool {
+        let offers = self.options.offer_timeout.is_some() && self.count(SlotState::Offered(0)) > 0;
+        !self.queue.is_empty() && (offers || self.awaits_retry())
+    }
+
     /// Until when callers are refused, as creations keep failing and nothing else could serve them.
     pub(super) fn unavailable_until(&self) -> Option<Time> {
         let nothing = self.living() == 0 && !self.paused;
@@ -86,8 +101,9 @@ impl Ledger {
 
     /// Notes a failed creation, and ends the waits that depended on it: the first, or, with a
     /// back-off before the next attempt, all if no connection is left that could come.
-    pub(super) fn end_dependants(&mut self, end: End) {
-        self.failing.fail(self.options.backoff, self.now);
+    pub(super) fn end_dependants(&mut self, index: u32, end: End) {
+        let attempt = self.store.slot(index).id;
+        self.failing.fail(attempt, self.named, self.options.backoff, self.now);
         self.look_out();
         self.end_first_waiter(end);
         if self.options.backoff.is_some() && self.living() == 1 {
@@ -102,6 +118,8 @@ impl Ledger {
 #[derive(Clone, Debug)]
 pub(super) struct Failing {
     pub(super) in_a_row: u32,
+    /// The number of the last creation that was begun before the failure that was counted last.
+    pub(super) known: u64,
     /// When the next creation may begin, while that is to come.
     retry_at: Option<Time>,
     /// The state of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
@@ -110,7 +128,7 @@ pub(super) struct Failing {
 
 impl Failing {
     pub(super) const fn new(seed: u64) -> Self {
-        Self { in_a_row: 0, retry_at: None, chance: seed }
+        Self { in_a_row: 0, known: 0, retry_at: None, chance: seed }
     }
 
     pub(super) const fn retry_at(&self) -> Option<Time> {
@@ -124,7 +142,7 @@ impl Failing {
 
     /// Forgets the failures: a creation succeeded.
     pub(super) const fn forget(&mut self) {
-        (self.in_a_row, self.retry_at) = (0, None);
+        (self.in_a_row, self.known, self.retry_at) = (0, 0, None);
     }
 
     /// Ends the wait if its time has come; returns whether it did.
@@ -137,7 +155,13 @@ impl Failing {
         over
     }
 
-    fn fail(&mut self, backoff: Option<Backoff>, now: Time) {
+    /// Counts a failure, and draws the wait that follows. Creations that were begun together tell
+    /// the same if they fail: that counts once.
+    fn fail(&mut self, attempt: u64, begun: u64, backoff: Option<Backoff>, now: Time) {
+        if attempt <= self.known {
+            return;
+        }
+        self.known = begun;
         let doublings = self.in_a_row.min(31);
         self.in_a_row = self.in_a_row.saturating_add(1);
         let Some(backoff) = backoff else { return };

@@ -5,6 +5,7 @@ use super::{Effect, End, Leaving, Ledger, OptionsError, SlotKey, SlotState, Targ
 /// The operator. Read the clock and [`advance`](Ledger::advance) before each of these.
 impl Ledger {
     /// Starts the creations that `min_idle` asks for; from now on they are kept up.
+    #[cold]
     pub fn fill(&mut self) {
         self.started = true;
         self.look_out();
@@ -28,7 +29,7 @@ impl Ledger {
             return None;
         }
         self.started = true;
-        self.may_create().then(|| self.insert_creation())
+        self.may_create().then(|| self.insert_begun_creation())
     }
 
     /// Changes `max`. What is idle beyond it is closed at once, creations beyond it are given up,

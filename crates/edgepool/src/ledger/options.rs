@@ -78,7 +78,8 @@ pub struct Options {
     /// How long creations wait after a failure; `None` tries again at once for the next waiter, and
     /// for `min_idle` not before one has succeeded.
     pub backoff: Option<Backoff>,
-    /// After so many failures in a row only one creation at a time is tried, and callers for whom
+    /// After so many failures in a row, of which those of creations that were under way together
+    /// count as one, only one creation at a time is tried, and callers for whom
     /// nothing else could come are refused until it is; `None` never.
     pub breaker: Option<u32>,
     /// The wait that counts as much as one class of [`Priority`](super::Priority). `None` serves

@@ -21,17 +21,17 @@
 //!
 //! | setting | states | steps |
 //! |---|---|---|
-//! | queue | 1380 | 14604 |
-//! | sizes | 2007 | 32048 |
-//! | health | 3338 | 44766 |
-//! | offers | 4335 | 47669 |
-//! | leases | 3214 | 41151 |
-//! | checks | 2134 | 32475 |
-//! | sweeps | 1982 | 21643 |
-//! | late offers | 959 | 8072 |
-//! | age | 8956 | 107791 |
-//! | idle | 2366 | 27020 |
-//! | failures | 1395 | 24087 |
+//! | queue | 1498 | 16002 |
+//! | sizes | 2423 | 39144 |
+//! | health | 3361 | 45031 |
+//! | offers | 4423 | 48665 |
+//! | leases | 3343 | 42694 |
+//! | checks | 2148 | 32642 |
+//! | sweeps | 1993 | 21747 |
+//! | late offers | 982 | 8280 |
+//! | age | 8962 | 107847 |
+//! | idle | 2388 | 27272 |
+//! | failures | 1446 | 25270 |
 //!
 //! And with `EDGEPOOL_SEARCH=full`, best in a release build, where it takes a minute or two:
 //!
@@ -418,6 +418,7 @@ fn slot_form(ledger: &Ledger, index: u32) -> [u8; 11] {
     form[3] = u8::from(slot.renewing) | u8::from(slot.swept) << 1;
     if matches!(slot.state, Creating | Retired | Closing) {
         form[4] = u8::from(slot.state == Creating && slot.epoch != ledger.epoch);
+        form[5] = u8::from(slot.state == Creating && slot.id <= ledger.failing.known);
         return form;
     }
     let options = &ledger.options;

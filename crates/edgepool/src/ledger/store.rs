@@ -36,6 +36,12 @@ pub(super) enum SlotState {
 pub(super) const SLOT_STATES: usize = 8;
 
 impl SlotState {
+    /// Tells whether the shell has something to do or to wait for.
+    pub(super) const fn is_job(self) -> bool {
+        use SlotState::{Checking, Closing, Creating, Resetting, Retired};
+        matches!(self, Creating | Checking | Resetting | Closing | Retired)
+    }
+
     /// The place of this state's count in a dense table.
     pub(super) const fn kind(self) -> usize {
         match self {

@@ -68,13 +68,13 @@ impl Timers {
     }
 
     /// Takes the earliest deadline that is due at `now`.
-    pub(super) fn pop_due(&mut self, store: &mut Store, now: Time) -> Option<Target> {
+    pub(super) fn pop_due(&mut self, store: &mut Store, now: Time) -> Option<(Time, Target)> {
         let &(at, target) = self.heap.first()?;
         if at > now {
             return None;
         }
         self.clear(store, target);
-        Some(target)
+        Some((at, target))
     }
 
     /// The deadline at a position that an entry tells.
