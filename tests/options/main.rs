@@ -23,6 +23,9 @@ const fn backoff(base: Duration, cap: Duration) -> Backoff {
     Backoff { base, cap }
 }
 
+const BREAKER_ALONE: &str = "breaker is set without backoff; set backoff, which says how long it \
+                             stays open, or breaker to none";
+
 /// What is refused, and in which words.
 const REFUSED: &[(Set, &str)] = &[
     (|it| it.max(0), "max is 0; it must be 1 or more"),
@@ -56,11 +59,8 @@ const REFUSED: &[(Set, &str)] = &[
         |it| it.backoff(backoff(secs(2), secs(1))),
         "backoff's base is 2s, longer than its cap, 1s; it must be at most that",
     ),
-    (
-        |it| it.backoff(None).breaker(5),
-        "breaker is set without backoff; set backoff, which says how long it stays open, or \
-         breaker to none",
-    ),
+    (|it| it.backoff(None).breaker(5), BREAKER_ALONE),
+    (|it| it.breaker(5).backoff(None), BREAKER_ALONE),
 ];
 
 #[test]
@@ -105,6 +105,8 @@ const ACCEPTED: &[Set] = &[
     // The defaults of these follow the lifetime, and the breaker's follows the back-off.
     |it| it.max_lifetime(ms(1)),
     |it| it.backoff(None),
+    |it| it.breaker(None).backoff(None),
+    |it| it.backoff(None).backoff(backoff(secs(1), secs(1))).breaker(3),
 ];
 
 /// Options at their least, which are short times rather than none.

@@ -38,12 +38,14 @@ pub struct Builder<F, C> {
     idle_timeout: Option<Option<Duration>>,
     check_interval: Option<Option<Duration>>,
     check_on_acquire: CheckOnAcquire,
+    breaker: Option<Option<u32>>,
     settings: Settings,
 }
 
 const MIN_IDLE: u32 = 2;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+const BREAKER: u32 = 5;
 
 /// The times and sizes that a pool has unless it is told others, where they are not the ledger's.
 const fn defaults() -> Options {
@@ -55,7 +57,6 @@ const fn defaults() -> Options {
     options.max_lifetime = Some(Duration::from_secs(1_800));
     options.backoff =
         Some(Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(30) });
-    options.breaker = Some(5);
     options.wait_times = true;
     options
 }
@@ -70,6 +71,7 @@ impl<F, C> Builder<F, C> {
             idle_timeout: None,
             check_interval: None,
             check_on_acquire: CheckOnAcquire::IdleFor(Duration::from_secs(1)),
+            breaker: None,
             settings: Settings {
                 patience: 30_000_000_000,
                 slow_acquire: Some(Duration::from_secs(1)),
@@ -213,21 +215,18 @@ impl<F: Factory, C: Clock> Builder<F, C> {
     }
 
     /// Sets how long creations wait after a failure; `None` tries at once for each waiting caller,
-    /// and for `min_idle` not before one of those has succeeded.
-    /// Without a back-off there is no breaker either. Default: 100 ms, doubling to 30 s.
+    /// and for `min_idle` not before one of those has succeeded. Default: 100 ms, doubling to 30 s.
     pub fn backoff(mut self, backoff: impl Into<Option<Backoff>>) -> Self {
         self.options.backoff = backoff.into();
-        if self.options.backoff.is_none() {
-            self.options.breaker = None;
-        }
         self
     }
 
     /// Sets after how many failures in a row only one creation at a time is tried, after each
     /// back-off, and callers for whom nothing else could come are refused in between as
-    /// [`Unavailable`](crate::AcquireError::Unavailable); `None` never. Default: 5.
+    /// [`Unavailable`](crate::AcquireError::Unavailable); `None` never. It needs a back-off, which
+    /// says for how long. Default: 5, or none without a back-off.
     pub fn breaker(mut self, failures: impl Into<Option<u32>>) -> Self {
-        self.options.breaker = failures.into();
+        self.breaker = Some(failures.into());
         self
     }
 
@@ -318,6 +317,7 @@ impl<F: Factory, C: Clock> Builder<F, C> {
                 CheckOnAcquire::IdleFor(idle) => Some(idle),
             };
         }
+        options.breaker = self.breaker.unwrap_or_else(|| options.backoff.map(|_| BREAKER));
         options.wait_times |= self.settings.slow_acquire.is_some();
         options.hold_times |= self.settings.capture_holders;
         options

@@ -79,7 +79,7 @@
 //! | [`check_interval`](Builder::check_interval) | 30 s, or the lifetime if that is less | how often an idle one is checked |
 //! | [`max_checks`](Builder::max_checks) | 1 | how many of those checks at once |
 //! | [`backoff`](Builder::backoff) | 100 ms, doubling to 30 s | how long creations wait after one failed |
-//! | [`breaker`](Builder::breaker) | 5 | after how many failures callers are refused |
+//! | [`breaker`](Builder::breaker) | 5, or none without a back-off | after how many failures callers are refused |
 //! | [`ageing`](Builder::ageing) | 5 s | the wait that is worth one class of priority |
 //! | [`seed`](Builder::seed) | 0 | what jitter is drawn from |
 //! | [`wait_times`](Builder::wait_times) | yes | whether waits are measured |

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use std::time::Duration;
 
 use super::{Builder, CheckOnAcquire};
-use crate::ledger::{Options, Reuse};
+use crate::ledger::{Backoff, Options, Reuse};
 use crate::shared::Settings;
 use crate::{Clock, Factory, Time, factory_fn};
 
@@ -90,7 +90,7 @@ fn defaults() -> Vec<(&'static str, String)> {
             "backoff",
             format!("{}, doubling to {}", time(Some(backoff.base)), time(Some(backoff.cap))),
         ),
-        ("breaker", breaker.map_or_else(none, count)),
+        ("breaker", format!("{}, or none without a back-off", breaker.map_or_else(none, count))),
         ("ageing", time(ageing)),
         ("seed", seed.to_string()),
         ("wait_times", yes(wait_times)),
@@ -187,6 +187,17 @@ fn what_depends_on_another_option_is_the_lesser_of_both() {
     let unlimited = builder().resolve();
     assert_eq!(options.idle_timeout, unlimited.idle_timeout);
     assert_eq!(options.check_interval, unlimited.check_interval);
+}
+
+/// Whichever of the two is set first.
+#[test]
+fn the_breaker_follows_the_backoff_unless_it_is_set() {
+    let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(2) };
+    let breaker = |set: Builder<_, _>| set.resolve().breaker;
+    assert_eq!(breaker(builder().backoff(None)), None);
+    assert_eq!(breaker(builder().backoff(None).backoff(backoff)), Some(5));
+    assert_eq!(breaker(builder().breaker(3).backoff(None).backoff(backoff)), Some(3));
+    assert_eq!(breaker(builder().breaker(None).backoff(backoff)), None);
 }
 
 #[test]
