@@ -40,6 +40,7 @@ const REFUSED: &[(Set, &str)] = &[
     (|it| it.idle_timeout(ZERO), "idle_timeout is zero; it must be longer, or none"),
     (|it| it.max_lifetime(ZERO), "max_lifetime is zero; it must be longer, or none"),
     (|it| it.check_interval(ZERO), "check_interval is zero; it must be longer, or none"),
+    (|it| it.ageing(ZERO), "ageing is zero; it must be longer, or none for no limit"),
     (|it| it.long_hold(ZERO), "long_hold is zero; it must be longer, or none"),
     (|it| it.backoff(backoff(ZERO, secs(1))), "backoff's base is zero; it must be longer"),
     (|it| it.backoff(backoff(ZERO, ZERO)), "backoff's base is zero; it must be longer"),
@@ -71,6 +72,34 @@ fn what_cannot_be_kept_to_is_refused_by_name() {
     }
 }
 
+/// What asks for checks is refused by a pool that cannot make any, and what asks for none is not.
+#[test]
+fn options_of_checks_are_refused_without_a_check() {
+    let unchecked = |set: Set| {
+        let clock = SimClock::new();
+        let factory = SimFactory::new(&clock, 0);
+        factory.set_checks(false);
+        set(Pool::builder(factory, clock)).build().map(drop)
+    };
+    let asking: [(&str, Set); 5] = [
+        ("check_timeout", |it| it.check_timeout(secs(1))),
+        ("check_on_acquire", |it| it.check_on_acquire(CheckOnAcquire::Always)),
+        ("check_on_acquire", |it| it.check_on_acquire(CheckOnAcquire::IdleFor(secs(1)))),
+        ("check_interval", |it| it.check_interval(secs(1))),
+        ("max_checks", |it| it.max_checks(2)),
+    ];
+    for (option, set) in asking {
+        let words = format!(
+            "{option} is set, and the factory has no check; give it one, or leave the option out"
+        );
+        assert_eq!(unchecked(set).unwrap_err().to_string(), words);
+    }
+    let none = |it: SimBuilder| it.check_on_acquire(CheckOnAcquire::Never).check_interval(None);
+    assert_eq!(unchecked(|it| it), Ok(()));
+    assert_eq!(unchecked(none), Ok(()));
+    assert_eq!(unchecked(|it| it.check_timeout(None)), Ok(()));
+}
+
 /// A count that has no "none" is not told to be one.
 #[test]
 fn errors_offer_only_what_there_is() {
@@ -98,7 +127,6 @@ const ACCEPTED: &[Set] = &[
     |it| it.lifetime_jitter(100),
     |it| it.acquire_timeout(ZERO),
     |it| it.slow_acquire(ZERO),
-    |it| it.ageing(ZERO),
     |it| it.check_on_acquire(CheckOnAcquire::IdleFor(ZERO)),
     |it| it.max_lifetime(secs(60)).idle_timeout(secs(60)).check_interval(secs(60)),
     |it| it.backoff(backoff(secs(1), secs(1))),

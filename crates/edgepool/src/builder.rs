@@ -36,14 +36,39 @@ pub struct Builder<F, C> {
     options: Options,
     min_idle: Option<u32>,
     idle_timeout: Option<Option<Duration>>,
-    check_interval: Option<Option<Duration>>,
-    check_on_acquire: CheckOnAcquire,
+    checks: Checks,
     breaker: Option<Option<u32>>,
     settings: Settings,
 }
 
+/// What was set that concerns checks: nothing of it may be, for a factory that has none.
+#[derive(Clone, Copy, Debug)]
+struct Checks {
+    timeout: Option<Option<Duration>>,
+    on_acquire: Option<CheckOnAcquire>,
+    interval: Option<Option<Duration>>,
+    most: Option<u32>,
+}
+
+impl Checks {
+    const UNSET: Self = Self { timeout: None, on_acquire: None, interval: None, most: None };
+
+    /// Names an option that asks for checks, or says how they are made.
+    fn any_set(&self) -> Option<&'static str> {
+        let asks = |when: CheckOnAcquire| when != CheckOnAcquire::Never;
+        let set = [
+            ("check_timeout", self.timeout.flatten().is_some()),
+            ("check_on_acquire", self.on_acquire.is_some_and(asks)),
+            ("check_interval", self.interval.flatten().is_some()),
+            ("max_checks", self.most.is_some()),
+        ];
+        set.into_iter().find_map(|(option, set)| set.then_some(option))
+    }
+}
+
 const MIN_IDLE: u32 = 2;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const CHECK_ON_ACQUIRE: CheckOnAcquire = CheckOnAcquire::IdleFor(Duration::from_secs(1));
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 const BREAKER: u32 = 5;
 
@@ -69,8 +94,7 @@ impl<F, C> Builder<F, C> {
             options: defaults(),
             min_idle: None,
             idle_timeout: None,
-            check_interval: None,
-            check_on_acquire: CheckOnAcquire::IdleFor(Duration::from_secs(1)),
+            checks: Checks::UNSET,
             breaker: None,
             settings: Settings {
                 patience: 30_000_000_000,
@@ -137,7 +161,7 @@ impl<F: Factory, C: Clock> Builder<F, C> {
 
     /// Sets how long a check may take before it counts as failed; `None` is for ever. Default: 5 s.
     pub fn check_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.options.check_timeout = timeout.into();
+        self.checks.timeout = Some(timeout.into());
         self
     }
 
@@ -189,13 +213,15 @@ impl<F: Factory, C: Clock> Builder<F, C> {
 /// Health, failures and order.
 impl<F: Factory, C: Clock> Builder<F, C> {
     /// Sets when an idle connection is checked before it is lent. Default: if it was idle for 1 s.
-    /// Factories [without a check](Factory::checks) are not asked.
+    ///
+    /// This and the other options of checks are errors for a factory
+    /// [without a check](Factory::checks), unless they say that there are none.
     ///
     /// A check goes on when the caller is gone that it was begun for; its connection goes to the
     /// next one. A connection that was just made is not checked, so a check that never passes
     /// cannot make creations spin.
     pub const fn check_on_acquire(mut self, when: CheckOnAcquire) -> Self {
-        self.check_on_acquire = when;
+        self.checks.on_acquire = Some(when);
         self
     }
 
@@ -204,13 +230,13 @@ impl<F: Factory, C: Clock> Builder<F, C> {
     /// that time, or in time with a [`driver`](Pool::driver). Default: 30 s, or the lifetime if that
     /// is less.
     pub fn check_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
-        self.check_interval = Some(interval.into());
+        self.checks.interval = Some(interval.into());
         self
     }
 
     /// Sets how many checks the interval has under way at once; at least 1. Default: 1.
     pub const fn max_checks(mut self, max_checks: u32) -> Self {
-        self.options.max_checks = max_checks;
+        self.checks.most = Some(max_checks);
         self
     }
 
@@ -291,14 +317,18 @@ impl<F: Factory, C: Clock> Builder<F, C> {
     /// An option is out of its range, or contradicts another; the error names it, and what is
     /// accepted.
     pub fn build(self) -> Result<Pool<F, C>, OptionsError> {
-        let options = self.resolve();
+        let checks = self.factory.checks();
+        if let Some(option) = self.checks.any_set().filter(|_| !checks) {
+            return Err(OptionsError::NoCheck(option));
+        }
+        let options = self.resolve(checks);
         let ledger = Ledger::new(options)?;
         let shared = Shared::new(self.factory, self.clock, ledger, self.settings);
         Ok(Pool::over(Arc::new(shared)))
     }
 
     /// Sets what depends on several options.
-    fn resolve(&self) -> Options {
+    fn resolve(&self, checks: bool) -> Options {
         let mut options = self.options;
         let within_life = |time: Duration| match options.max_lifetime {
             Some(lifetime) => time.min(lifetime),
@@ -306,12 +336,12 @@ impl<F: Factory, C: Clock> Builder<F, C> {
         };
         options.min_idle = self.min_idle.unwrap_or_else(|| MIN_IDLE.min(options.max));
         options.idle_timeout = self.idle_timeout.unwrap_or_else(|| Some(within_life(IDLE_TIMEOUT)));
-        options.check_interval = None;
-        options.check_after = None;
-        if self.factory.checks() {
+        if checks {
+            options.check_timeout = self.checks.timeout.unwrap_or(options.check_timeout);
+            options.max_checks = self.checks.most.unwrap_or(options.max_checks);
             options.check_interval =
-                self.check_interval.unwrap_or_else(|| Some(within_life(CHECK_INTERVAL)));
-            options.check_after = match self.check_on_acquire {
+                self.checks.interval.unwrap_or_else(|| Some(within_life(CHECK_INTERVAL)));
+            options.check_after = match self.checks.on_acquire.unwrap_or(CHECK_ON_ACQUIRE) {
                 CheckOnAcquire::Never => None,
                 CheckOnAcquire::Always => Some(Duration::ZERO),
                 CheckOnAcquire::IdleFor(idle) => Some(idle),

@@ -129,8 +129,7 @@ fn factory_of_closures_in_calls() {
 fn factory_of_one_closure() {
     let factory = factory_fn(|| ready(Ok::<_, Infallible>(Rc::new(7))));
     assert!(!factory.checks());
-    let builder = Pool::builder(factory, SimClock::new()).min_idle(0);
-    let pool = builder.check_on_acquire(CheckOnAcquire::Always).build().unwrap();
+    let pool = Pool::builder(factory, SimClock::new()).min_idle(0).build().unwrap();
     for _ in 0..3 {
         assert_eq!(**pool.acquire().now_or_never().unwrap().unwrap(), 7);
     }

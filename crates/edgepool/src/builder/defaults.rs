@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::time::Duration;
 
-use super::{Builder, CheckOnAcquire};
+use super::Builder;
 use crate::ledger::{Backoff, Options, Reuse};
 use crate::shared::Settings;
 use crate::{Clock, Factory, Time, factory_fn};
@@ -61,12 +61,8 @@ fn defaults() -> Vec<(&'static str, String)> {
         hold_times,
         long_hold,
         seed,
-    } = builder.resolve();
+    } = builder.resolve(true);
     assert_eq!(lease_ttl, None, "a lease in Rust has no time to live");
-    let CheckOnAcquire::IdleFor(idle_for) = builder.check_on_acquire else {
-        panic!("checked by how long it was idle");
-    };
-    assert_eq!(check_after, Some(idle_for));
     let backoff = backoff.expect("there is a back-off");
     vec![
         ("max", count(max)),
@@ -179,12 +175,12 @@ fn every_setter_tells_its_default() {
 
 #[test]
 fn what_depends_on_another_option_is_the_lesser_of_both() {
-    assert_eq!(builder().max(1).resolve().min_idle, 1);
+    assert_eq!(builder().max(1).resolve(true).min_idle, 1);
     let short = Duration::from_secs(10);
-    let options = builder().max_lifetime(short).resolve();
+    let options = builder().max_lifetime(short).resolve(true);
     assert_eq!((options.idle_timeout, options.check_interval), (Some(short), Some(short)));
-    let options = builder().max_lifetime(None).resolve();
-    let unlimited = builder().resolve();
+    let options = builder().max_lifetime(None).resolve(true);
+    let unlimited = builder().resolve(true);
     assert_eq!(options.idle_timeout, unlimited.idle_timeout);
     assert_eq!(options.check_interval, unlimited.check_interval);
 }
@@ -193,7 +189,7 @@ fn what_depends_on_another_option_is_the_lesser_of_both() {
 #[test]
 fn the_breaker_follows_the_backoff_unless_it_is_set() {
     let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(2) };
-    let breaker = |set: Builder<_, _>| set.resolve().breaker;
+    let breaker = |set: Builder<_, _>| set.resolve(true).breaker;
     assert_eq!(breaker(builder().backoff(None)), None);
     assert_eq!(breaker(builder().backoff(None).backoff(backoff)), Some(5));
     assert_eq!(breaker(builder().breaker(3).backoff(None).backoff(backoff)), Some(3));

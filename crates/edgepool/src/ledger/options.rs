@@ -166,6 +166,7 @@ impl Options {
             ("max_lifetime", self.max_lifetime),
             ("idle_timeout", self.idle_timeout),
             ("check_interval", self.check_interval),
+            ("ageing", self.ageing),
             ("long_hold", self.long_hold),
             ("backoff's base", self.backoff.map(|backoff| backoff.base)),
             ("backoff's cap", self.backoff.map(|backoff| backoff.cap)),
@@ -255,6 +256,8 @@ pub enum OptionsError {
     },
     /// `breaker` was set, and nothing says how long it stays open.
     BreakerWithoutBackoff,
+    /// The named option asks for checks, or says how they are made, and the factory has none.
+    NoCheck(&'static str),
 }
 
 impl fmt::Display for OptionsError {
@@ -283,6 +286,11 @@ impl fmt::Display for OptionsError {
             Self::BreakerWithoutBackoff => f.write_str(
                 "breaker is set without backoff; set backoff, which says how long it stays open, \
                  or breaker to none",
+            ),
+            Self::NoCheck(option) => write!(
+                f,
+                "{option} is set, and the factory has no check; give it one, or leave the option \
+                 out"
             ),
         }
     }
