@@ -34,7 +34,6 @@ pub struct Builder<F, C> {
     factory: F,
     clock: C,
     options: Options,
-    min_idle: Option<u32>,
     idle_timeout: Option<Option<Duration>>,
     checks: Checks,
     breaker: Option<Option<u32>>,
@@ -66,7 +65,6 @@ impl Checks {
     }
 }
 
-const MIN_IDLE: u32 = 2;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const CHECK_ON_ACQUIRE: CheckOnAcquire = CheckOnAcquire::IdleFor(Duration::from_secs(1));
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
@@ -92,7 +90,6 @@ impl<F, C> Builder<F, C> {
             factory,
             clock,
             options: defaults(),
-            min_idle: None,
             idle_timeout: None,
             checks: Checks::UNSET,
             breaker: None,
@@ -100,6 +97,7 @@ impl<F, C> Builder<F, C> {
                 patience: 30_000_000_000,
                 slow_acquire: Some(Duration::from_secs(1)),
                 capture_holders: false,
+                default_min_idle: Some(2),
             },
         }
     }
@@ -119,7 +117,8 @@ impl<F: Factory, C: Clock> Builder<F, C> {
     /// timeout leaves them alone, and those that become too old are replaced before they leave, if
     /// there is room. Default: 2, or `max` if that is less.
     pub const fn min_idle(mut self, min_idle: u32) -> Self {
-        self.min_idle = Some(min_idle);
+        self.options.min_idle = min_idle;
+        self.settings.default_min_idle = None;
         self
     }
 
@@ -334,7 +333,9 @@ impl<F: Factory, C: Clock> Builder<F, C> {
             Some(lifetime) => time.min(lifetime),
             None => time,
         };
-        options.min_idle = self.min_idle.unwrap_or_else(|| MIN_IDLE.min(options.max));
+        if let Some(min_idle) = self.settings.default_min_idle {
+            options.min_idle = min_idle.min(options.max);
+        }
         options.idle_timeout = self.idle_timeout.unwrap_or_else(|| Some(within_life(IDLE_TIMEOUT)));
         if checks {
             options.check_timeout = self.checks.timeout.unwrap_or(options.check_timeout);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::attend::Attendant;
 use crate::error::{DrainError, Failure, WarmUpError};
 use crate::factory::Factory;
+use crate::ledger::OptionsError;
 use crate::shared::{Shared, guarded};
 use crate::state::{State, Watch};
 use crate::{Clock, Time};
@@ -201,5 +202,31 @@ impl<F: Factory, C: Clock> Future for Drain<F, C> {
 impl<F: Factory, C: Clock> fmt::Debug for Drain<F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drain").field("until", &self.until).finish_non_exhaustive()
+    }
+}
+
+/// Sizes.
+impl<F: Factory> State<F> {
+    /// Changes `max`, and with it a `min_idle` that nobody has set.
+    pub(crate) fn resize(&mut self, max: u32) -> Result<(), OptionsError> {
+        let Some(default) = self.settings.default_min_idle.filter(|_| max > 0) else {
+            return self.ledger.resize(max);
+        };
+        let min_idle = default.min(max);
+        // Neither is to be over the other in between.
+        if min_idle < self.ledger.options().min_idle {
+            self.ledger.set_min_idle(min_idle)?;
+        }
+        self.ledger.resize(max)?;
+        if min_idle > self.ledger.options().min_idle {
+            self.ledger.set_min_idle(min_idle)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_min_idle(&mut self, min_idle: u32) -> Result<(), OptionsError> {
+        self.ledger.set_min_idle(min_idle)?;
+        self.settings.default_min_idle = None;
+        Ok(())
     }
 }

@@ -134,13 +134,14 @@ impl<F: Factory, C: Clock> Pool<F, C> {
 
     /// Changes `max`. What is idle beyond it is closed at once, and what is out beyond it leaves as
     /// it comes back. Callers that need more than that at once end with
-    /// [`TooMany`](crate::AcquireError::TooMany).
+    /// [`TooMany`](crate::AcquireError::TooMany). A `min_idle` that nobody has set follows `max`, as
+    /// it does at first.
     ///
     /// # Errors
     ///
-    /// `max` is 0, or less than `min_idle`; nothing is changed then.
+    /// `max` is 0, or less than the `min_idle` that was set; nothing is changed then.
     pub fn resize(&self, max: u32) -> Result<(), OptionsError> {
-        self.shared.step_now(|state| state.ledger.resize(max))
+        self.shared.step_now(|state| state.resize(max))
     }
 
     /// Changes how many connections are kept ready.
@@ -149,7 +150,7 @@ impl<F: Factory, C: Clock> Pool<F, C> {
     ///
     /// It is more than `max`; nothing is changed then.
     pub fn set_min_idle(&self, min_idle: u32) -> Result<(), OptionsError> {
-        self.shared.step_now(|state| state.ledger.set_min_idle(min_idle))
+        self.shared.step_now(|state| state.set_min_idle(min_idle))
     }
 
     /// Lends nothing and makes nothing until [`resume`](Self::resume); callers queue, and their

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) patience: u64,
     pub(crate) slow_acquire: Option<Duration>,
     pub(crate) capture_holders: bool,
+    /// How many connections are kept ready, or `max` if that is less, unless somebody has said.
+    pub(crate) default_min_idle: Option<u32>,
 }
 
 impl Settings {

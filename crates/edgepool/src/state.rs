@@ -19,7 +19,7 @@ pub(crate) struct State<F: Factory> {
     pub(crate) ledger: Ledger,
     /// The connections that no caller and no job holds, by slot index.
     connections: Vec<Option<F::Connection>>,
-    settings: Settings,
+    pub(crate) settings: Settings,
     /// Where the leases were acquired, by slot index, if that is kept.
     holders: Vec<Option<&'static Location<'static>>>,
     /// Where the waiting callers asked, by waiter index, if that is kept.

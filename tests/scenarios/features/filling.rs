@@ -55,6 +55,32 @@ fn min_idle_is_two_by_default_and_at_most_max() {
     }
 }
 
+/// What nobody has set contradicts nothing.
+#[test]
+fn the_default_min_idle_follows_max_until_it_is_set() {
+    let clock = SimClock::new();
+    let pool = Pool::builder(SimFactory::new(&clock, 0), clock).build().unwrap();
+    let idle = |max| {
+        pool.resize(max).unwrap();
+        pool.tick();
+        pool.check().unwrap();
+        pool.stats().gauges.idle
+    };
+    assert_eq!([20, 1, 2, 1, 4].map(idle), [2, 1, 2, 1, 2]);
+    assert_eq!(pool.resize(0), Err(OptionsError::MaxIsZero));
+    pool.set_min_idle(2).unwrap();
+    let error = OptionsError::MinIdleOverMax { min_idle: 2, max: 1 };
+    assert_eq!(pool.resize(1), Err(error), "it was set");
+    assert_eq!(pool.stats().gauges.max, 4, "nothing was changed");
+}
+
+#[test]
+fn a_min_idle_that_was_set_is_never_resized() {
+    let setup = Setup::with(|pool| pool.max(4).min_idle(2));
+    let error = OptionsError::MinIdleOverMax { min_idle: 2, max: 1 };
+    assert_eq!(setup.pool.resize(1), Err(error));
+}
+
 #[test]
 fn set_min_idle_fills_and_lets_go() {
     let mut setup = Setup::bare(|pool| pool.max(4).idle_timeout(ms(100)));
