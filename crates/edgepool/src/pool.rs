@@ -94,26 +94,29 @@ impl<F: Factory, C: Clock> Pool<F, C> {
         self.try_again(Location::caller())
     }
 
-    /// Tries again as long as that finds idle connections which a call showed to be bad or good.
+    /// Tries again as long as that finds idle connections which a call showed to be bad or good. Each
+    /// is looked at once: what a check says may count for less time than the next look takes.
     #[cold]
     #[inline(never)]
     fn try_again(&self, at: &'static Location<'static>) -> Option<Lease<F, C>> {
-        let settled = |shared: &Shared<F, C>| {
+        let look = |shared: &Shared<F, C>| {
             let state = shared.lock();
             let gauges = state.ledger.gauges();
             (gauges.idle > 0 && gauges.checking == 0 && !state.ledger.is_paused())
-                .then(|| state.ledger.counters().checks)
+                .then(|| (gauges.idle, state.ledger.counters().checks))
         };
-        let mut checks = None;
-        loop {
-            let now = settled(&self.shared)?;
-            if checks.replace(now) == Some(now) {
-                return None;
-            }
+        let (rounds, mut checks) = look(&self.shared)?;
+        for _ in 0..=rounds {
             if let Some(leased) = self.shared.try_acquire(at) {
                 return Some(Lease::new(&self.shared, leased));
             }
+            let (_, now) = look(&self.shared)?;
+            if now == checks {
+                return None;
+            }
+            checks = now;
         }
+        None
     }
 }
 

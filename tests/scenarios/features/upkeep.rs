@@ -1,8 +1,13 @@
 //! What becomes of connections with time and use: idleness, age, uses, checks and resets.
 
+use std::cell::Cell;
+use std::future::{Pending, pending};
+use std::rc::Rc;
+use std::time::Duration;
+
 use edgepool::ledger::Leaving;
-use edgepool::{CheckOnAcquire, Event, Observed, Pool, Reuse};
-use edgepool_sim::{Odds, SimClock, SimFactory, Trial};
+use edgepool::{CheckOnAcquire, Clock, Event, Observed, Pool, Reuse, Time, factory_fn};
+use edgepool_sim::{Odds, SimClock, SimError, SimFactory, Trial};
 use edgepool_tests::{Setup, Waiter, ms, secs};
 use futures::FutureExt;
 
@@ -222,4 +227,46 @@ fn each_reason_to_leave_is_told() {
     use Leaving::{Aged, Closed, Discarded, Idle, Invalidated, Rejected, Surplus, Used};
     let all = [Discarded, Used, Rejected, Invalidated, Idle, Aged, Surplus, Closed];
     assert_eq!(*why.borrow(), all);
+}
+
+/// A clock that no two looks find at the same time.
+struct Ticking(Cell<u64>);
+
+impl Clock for Ticking {
+    type Alarm = Pending<()>;
+    fn now(&self) -> Time {
+        self.0.set(self.0.get() + 1_000);
+        Time::from_nanos(self.0.get())
+    }
+    fn alarm(&self, _at: Time) -> Pending<()> {
+        pending()
+    }
+}
+
+/// What a check says may count for less time than the next look takes: such a connection is not
+/// looked at for ever.
+#[test]
+fn try_acquire_looks_at_each_connection_once() {
+    let checks = Rc::new(Cell::new(0));
+    let checked = checks.clone();
+    let factory = factory_fn(async || Ok::<_, SimError>(())).check_sync(move |_| {
+        checked.set(checked.get() + 1);
+        if checked.get() < 1_000 { Ok(()) } else { Err(SimError { creation: 1 }) }
+    });
+    let builder = Pool::builder(factory, Ticking(Cell::new(0))).min_idle(0);
+    let pool =
+        builder.check_on_acquire(CheckOnAcquire::IdleFor(Duration::from_nanos(1))).build().unwrap();
+    drop(pool.acquire_many(2).now_or_never().unwrap().unwrap());
+    assert!(pool.try_acquire().is_none());
+    assert!((2..=4).contains(&checks.get()), "{checks:?}");
+}
+
+/// Those that are bad are closed on the way to the first that is good.
+#[test]
+fn try_acquire_goes_on_to_the_last_idle_connection() {
+    let setup = Setup::bare(|pool| pool.max(4).check_on_acquire(CheckOnAcquire::Always));
+    drop(setup.leases::<4>());
+    setup.factory.plan_checks([Trial::FailAtOnce; 3]);
+    assert_eq!(setup.pool.try_acquire().map(|lease| lease.id()), Some(1));
+    assert_eq!((setup.gauges().size, setup.counters().check_failed), (1, 3));
 }
