@@ -16,7 +16,7 @@ type Set = fn(SimBuilder) -> SimBuilder;
 
 fn builder() -> SimBuilder {
     let clock = SimClock::new();
-    Pool::builder(SimFactory::new(&clock, 0), clock)
+    Pool::builder(SimFactory::new(&clock, 0), clock).seed(0)
 }
 
 const fn backoff(base: Duration, cap: Duration) -> Backoff {

@@ -94,7 +94,7 @@ impl Setup {
         let clock = SimClock::new();
         let factory = SimFactory::new(&clock, 0);
         let executor = Executor::new(&clock, 0);
-        let builder = Pool::builder(factory.clone(), clock.clone()).min_idle(0);
+        let builder = Pool::builder(factory.clone(), clock.clone()).min_idle(0).seed(0);
         let pool = set(builder).build().expect("the options are in range");
         Self { clock, factory, executor, pool }
     }

@@ -90,6 +90,7 @@
 //!     let pool = Pool::builder(factory, clock.clone())
 //!         .max(2)
 //!         .check_on_acquire(CheckOnAcquire::Always)
+//!         .seed(seed)
 //!         .build()?;
 //!
 //!     let mut executor = Executor::new(&clock, seed);

@@ -37,6 +37,7 @@ pub struct Builder<F, C> {
     idle_timeout: Option<Option<Duration>>,
     checks: Checks,
     breaker: Option<Option<u32>>,
+    seed: Option<u64>,
     settings: Settings,
 }
 
@@ -93,6 +94,7 @@ impl<F, C> Builder<F, C> {
             idle_timeout: None,
             checks: Checks::UNSET,
             breaker: None,
+            seed: None,
             settings: Settings {
                 patience: 30_000_000_000,
                 slow_acquire: Some(Duration::from_secs(1)),
@@ -262,10 +264,13 @@ impl<F: Factory, C: Clock> Builder<F, C> {
         self
     }
 
-    /// Sets what chance is drawn from: the jitter of lifetimes and back-offs. Processes that should
-    /// not do alike want different ones. Default: 0.
+    /// Sets what chance is drawn from: the jitter of lifetimes and back-offs. With the same seed a
+    /// pool does the same again. Default: drawn at random.
+    ///
+    /// A bare wasm module has nothing to draw from but its host: there the default is 0, and pools
+    /// that should not all do alike want a seed from the host, as from JavaScript's `Math.random`.
     pub const fn seed(mut self, seed: u64) -> Self {
-        self.options.seed = seed;
+        self.seed = Some(seed);
         self
     }
 }
@@ -349,10 +354,23 @@ impl<F: Factory, C: Clock> Builder<F, C> {
             };
         }
         options.breaker = self.breaker.unwrap_or_else(|| options.backoff.map(|_| BREAKER));
+        options.seed = self.seed.unwrap_or_else(random);
         options.wait_times |= self.settings.slow_acquire.is_some();
         options.hold_times |= self.settings.capture_holders;
         options
     }
+}
+
+/// Draws what pools of many processes are to differ in.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+const fn random() -> u64 {
+    0
 }
 
 #[cfg(test)]

@@ -135,8 +135,8 @@
 //! ```
 //!
 //! This is "full jitter", after Marc Brooker, "Exponential Backoff And Jitter" (2015): processes
-//! that failed together do not come back together. Give each a [`seed`](crate::Builder::seed) of
-//! its own for that.
+//! that failed together do not come back together. Each draws from a seed of its own; in a bare wasm
+//! module, the host must give it one with [`seed`](crate::Builder::seed).
 //!
 //! After as many failures as [`breaker`](crate::Builder::breaker) says, one creation at a time is
 //! tried. While none is, and there is no connection that could come back, callers are refused at

@@ -81,7 +81,7 @@
 //! | [`backoff`](Builder::backoff) | 100 ms, doubling to 30 s | how long creations wait after one failed |
 //! | [`breaker`](Builder::breaker) | 5, or none without a back-off | after how many failures callers are refused |
 //! | [`ageing`](Builder::ageing) | 5 s | the wait that is worth one class of priority |
-//! | [`seed`](Builder::seed) | 0 | what jitter is drawn from |
+//! | [`seed`](Builder::seed) | drawn at random | what jitter is drawn from |
 //! | [`wait_times`](Builder::wait_times) | yes | whether waits are measured |
 //! | [`hold_times`](Builder::hold_times) | no | whether the time that leases are out is measured |
 //! | [`capture_holders`](Builder::capture_holders) | no | whether it is kept where leases were acquired |

@@ -305,7 +305,7 @@ type GatedPool = Pool<Gated, HandClock>;
 type GatedLease = Lease<Gated, HandClock>;
 
 fn builder(factory: &Gated, max: u32) -> Builder<Gated, HandClock> {
-    Pool::builder(factory.clone(), HandClock::default()).max(max).min_idle(0)
+    Pool::builder(factory.clone(), HandClock::default()).max(max).min_idle(0).seed(0)
 }
 
 fn pool(factory: &Gated, max: u32) -> GatedPool {
@@ -714,7 +714,7 @@ fn a_deadline_passes_as_a_connection_comes_back() {
     model(|| {
         let factory = Gated::default();
         let clock = HandClock::default();
-        let builder = Pool::builder(factory.clone(), clock.clone()).max(1).min_idle(0);
+        let builder = Pool::builder(factory.clone(), clock.clone()).max(1).min_idle(0).seed(0);
         let pool = builder.build().unwrap();
         let lease = take_one(&pool);
         let passing = spawn({

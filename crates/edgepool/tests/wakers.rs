@@ -59,7 +59,7 @@ fn poll<F: Future + Unpin>(future: &mut F, count: &Arc<Count>) -> Poll<F::Output
 
 /// A pool that makes no connection but those that are asked for.
 fn builder<F: Factory>(factory: F) -> Builder<F, HandClock> {
-    Pool::builder(factory, HandClock::default()).min_idle(0)
+    Pool::builder(factory, HandClock::default()).min_idle(0).seed(0)
 }
 
 fn counts<const N: usize>() -> [Arc<Count>; N] {

@@ -1,6 +1,7 @@
 //! What becomes of connections with time and use: idleness, age, uses, checks and resets.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::future::{Pending, pending};
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use edgepool::ledger::Leaving;
 use edgepool::{CheckOnAcquire, Clock, Event, Observed, Pool, Reuse, Time, factory_fn};
 use edgepool_sim::{Odds, SimClock, SimError, SimFactory, Trial};
-use edgepool_tests::{Setup, Waiter, ms, secs};
+use edgepool_tests::{Setup, SimBuilder, Waiter, ms, secs};
 use futures::FutureExt;
 
 #[test]
@@ -42,6 +43,26 @@ fn max_lifetime_renews_ahead() {
     setup.pass(secs(2));
     assert_eq!((setup.gauges().idle, setup.factory.live()), (1, vec![2]));
     assert_eq!(setup.counters().retired_aged, 1);
+}
+
+/// When a connection leaves whose lifetime is drawn from all of an hour.
+fn end_of_life(set: fn(SimBuilder) -> SimBuilder) -> Time {
+    let clock = SimClock::new();
+    let builder = Pool::builder(SimFactory::new(&clock, 0), clock).min_idle(0).check_interval(None);
+    let builder = builder.idle_timeout(None).max_lifetime(secs(3_600)).lifetime_jitter(100);
+    let pool = set(builder).build().unwrap();
+    drop(pool.acquire().now_or_never().unwrap().unwrap());
+    pool.next_deadline().unwrap()
+}
+
+/// Processes that began together are not to do everything together, unless one asks for it.
+#[test]
+fn jitter_differs_between_pools_unless_they_have_one_seed() {
+    let ends: BTreeSet<_> = (0..4).map(|_| end_of_life(|pool| pool)).collect();
+    assert_eq!(ends.len(), 4, "{ends:?}");
+    let ends: BTreeSet<_> = (0..4).map(|_| end_of_life(|pool| pool.seed(7))).collect();
+    assert_eq!(ends.len(), 1, "{ends:?}");
+    assert!(!ends.contains(&end_of_life(|pool| pool.seed(8))));
 }
 
 #[test]

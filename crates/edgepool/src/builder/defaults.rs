@@ -61,7 +61,7 @@ fn defaults() -> Vec<(&'static str, String)> {
         wait_times,
         hold_times,
         long_hold,
-        seed,
+        seed: _,
     } = builder.resolve(true);
     assert_eq!(lease_ttl, None, "a lease in Rust has no time to live");
     let backoff = backoff.expect("there is a back-off");
@@ -89,7 +89,7 @@ fn defaults() -> Vec<(&'static str, String)> {
         ),
         ("breaker", format!("{}, or none without a back-off", breaker.map_or_else(none, count))),
         ("ageing", time(ageing)),
-        ("seed", seed.to_string()),
+        ("seed", "drawn at random".to_owned()),
         ("wait_times", yes(wait_times)),
         ("hold_times", yes(hold_times)),
         ("capture_holders", yes(capture_holders)),
