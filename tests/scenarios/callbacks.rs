@@ -18,7 +18,7 @@ use edgepool_sim::{
     ByHand, Call, Closing, Creation, Hook, SimClock, SimFactory, Trial, panicking_waker, waker_fn,
     waker_that_panics_on_drop,
 };
-use edgepool_tests::{Setup, SimPool, Waiter, ms, sleep};
+use edgepool_tests::{Setup, SimPool, Waiter, ms, secs, sleep};
 use futures::FutureExt;
 
 fn panics<T>(f: impl FnOnce() -> T) -> bool {
@@ -159,6 +159,54 @@ fn unshared_lock_poison_by_the_drop_of_a_waker() {
     let _ = panics(|| drop(lease)); // wakes the second
     let _ = panics(|| drop(waiter));
     setup.assert_usable();
+    setup.assert_closes();
+}
+
+/// Lets a future keep a waker that panics as it is dropped, and nobody else.
+fn leave_a_bomb<F: Future>(future: &mut ByHand<F>) {
+    let waker = waker_that_panics_on_drop();
+    assert!(future.poll_with(&waker).is_none());
+    let _ = panics(|| drop(waker));
+}
+
+/// The pool drops it in the poll in which the caller is served, or told that its time is over.
+#[test]
+fn an_outcome_outlives_the_drop_of_the_last_waker() {
+    let setup = Setup::bare(|pool| pool.max(1).offer_timeout(secs(1)));
+    let lease = setup.lease();
+    let mut first = Waiter::queued(&setup.pool);
+    let mut second = ByHand::new(setup.pool.acquire().timeout(secs(10)));
+    leave_a_bomb(&mut second);
+    drop(lease); // it is the first one's for a second
+    setup.clock.advance(secs(1));
+    let lease = second.poll().expect("it is offered to the second").unwrap();
+    let mut third = ByHand::new(setup.pool.acquire().timeout(secs(1)));
+    leave_a_bomb(&mut third);
+    setup.clock.advance(secs(1));
+    assert!(third.poll().expect("its time is over").is_err());
+    drop(lease);
+    drop(first.ready().unwrap());
+    drop((first, second, third));
+    setup.assert_usable();
+    setup.assert_closes();
+}
+
+/// So does a driver that is moved to another task, and a job does not tell its waker's panic to
+/// whoever wakes it.
+#[test]
+fn a_bad_waker_of_who_polls_the_jobs_is_nobody_elses_affair() {
+    let setup = Setup::bare(|pool| pool.max(1));
+    let mut driver = ByHand::new(setup.pool.driver());
+    leave_a_bomb(&mut driver);
+    assert!(driver.poll().is_none());
+    drop(driver);
+
+    setup.factory.plan([Creation::Connect(ms(5))]);
+    let mut waiter = Waiter::new(&setup.pool);
+    assert!(waiter.poll_with(&panicking_waker()).is_none());
+    assert!(!panics(|| setup.clock.advance(ms(5))), "the creation's wake");
+    drop(waiter.ready().unwrap());
+    drop(waiter);
     setup.assert_closes();
 }
 

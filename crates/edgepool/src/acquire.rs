@@ -149,7 +149,10 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
             return self.start_with_creation(wish, slot, waker, cx);
         }
         match self.join(asked) {
-            Some(outcome) => Poll::Ready(outcome),
+            Some(outcome) => {
+                guarded(|| drop(waker));
+                Poll::Ready(outcome)
+            }
             None if matches!(standing, Some(Standing::Waiting(Time::NEVER))) => Poll::Pending,
             None => self.wait(When::AsTold, standing, waker, cx),
         }
@@ -165,7 +168,10 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     ) -> Poll<Outcome<Granted<F>, F>> {
         let shared = self.shared;
         let left = match shared.create_directly(slot, wish.at) {
-            Ok(leased) => return Poll::Ready(Ok(Granted::one(leased))),
+            Ok(leased) => {
+                guarded(|| drop(waker));
+                return Poll::Ready(Ok(Granted::one(leased)));
+            }
             Err(left) => left,
         };
         let asked = shared.step_patiently(wish.patience, |state| self.ask(state, wish));
@@ -178,6 +184,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
             Some(outcome) => {
                 // Whoever came meanwhile counts on the creation, and this caller will not poll it.
                 shared.wake_driver();
+                guarded(|| drop(waker));
                 Poll::Ready(outcome)
             }
         }
@@ -244,13 +251,18 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
             });
             match standing {
                 Standing::Granted(granted) => {
+                    // A lease that is not one yet would be lost by a panic.
+                    guarded(|| drop(waker.take()));
                     if let Some((waited, at)) = granted.rest.as_ref().and_then(|rest| rest.slow) {
                         let event = Event::SlowAcquire { waited, at };
                         guarded(|| shared.factory.observe(&event));
                     }
                     return Poll::Ready(Ok(granted));
                 }
-                Standing::Ended(error) => return Poll::Ready(Err(error)),
+                Standing::Ended(error) => {
+                    guarded(|| drop(waker.take()));
+                    return Poll::Ready(Err(error));
+                }
                 Standing::WakerWanted => {
                     guarded(|| drop(waker.take()));
                     waker = Some(cx.waker().clone());
@@ -258,7 +270,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
                 }
                 Standing::TurnWanted => drove |= shared.drive(seat, when, cx),
                 Standing::Waiting(until) => {
-                    drop(waker.take());
+                    guarded(|| drop(waker.take()));
                     if alarm.poll(&shared.clock, until, cx).is_pending() {
                         return Poll::Pending;
                     }

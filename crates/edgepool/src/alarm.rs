@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::shared::guarded;
 use crate::{Clock, Time};
 
 /// The alarm that is set, and for when, if there is one. Boxed, so that a future which waits
@@ -23,17 +24,34 @@ impl<A: Future<Output = ()>> Alarms<A> {
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         if until == Time::NEVER {
-            self.0 = None;
+            self.clear();
             return Poll::Pending;
         }
         if self.0.as_ref().is_none_or(|set| set.0 != until) {
+            self.clear();
             self.0 = Some(Box::new((until, Box::pin(clock.alarm(until)))));
         }
         let Some(set) = &mut self.0 else { return Poll::Pending };
-        let polled = set.1.as_mut().poll(cx);
-        if polled.is_ready() {
-            self.0 = None;
+        if set.1.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
         }
-        polled
+        self.clear();
+        Poll::Ready(())
+    }
+}
+
+impl<A> Alarms<A> {
+    /// Drops the alarm. It is somebody's, as is the waker in it: a panic must not keep the caller
+    /// from what it waited for.
+    fn clear(&mut self) {
+        if let Some(set) = self.0.take() {
+            guarded(|| drop(set));
+        }
+    }
+}
+
+impl<A> Drop for Alarms<A> {
+    fn drop(&mut self) {
+        self.clear();
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use crate::alarm::Alarms;
 use crate::factory::Factory;
 use crate::jobs::Seat;
-use crate::shared::{Shared, When};
+use crate::shared::{Shared, When, guarded};
 use crate::state::State;
 use crate::{Clock, Time};
 
@@ -60,7 +60,7 @@ impl<F: Factory, C: Clock> Attendant<F, C> {
                     (Standing::Sleeping(next.min(until)), replaced)
                 }
             });
-            drop(replaced);
+            guarded(|| drop(replaced));
             match standing {
                 Standing::Done(found) => return Poll::Ready(found),
                 Standing::Wanted => {}

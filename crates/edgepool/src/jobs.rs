@@ -15,7 +15,6 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -23,6 +22,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::Time;
 use crate::factory::{Factory, Tried};
 use crate::ledger::{SlotKey, WaiterKey};
+use crate::shared::guarded;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -45,26 +45,16 @@ pub(crate) enum Outcome<C, E> {
 pub(crate) type OutcomeOf<F> = Outcome<<F as Factory>::Connection, <F as Factory>::Error>;
 
 impl<F: Factory> Job<F> {
-    /// Polls the job. A panic ends here: the panic hook has told of it, and its payload, which is
-    /// somebody's value, is dropped.
+    /// Polls the job.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<OutcomeOf<F>> {
-        fn guarded<T: Future>(
-            job: &mut Pin<Box<T>>,
-            cx: &mut Context<'_>,
-        ) -> Poll<Option<T::Output>> {
-            match catch_unwind(AssertUnwindSafe(|| job.as_mut().poll(cx))) {
-                Ok(polled) => polled.map(Some),
-                Err(payload) => {
-                    drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
-                    Poll::Ready(None)
-                }
-            }
+        fn poll<T: Future>(job: &mut Pin<Box<T>>, cx: &mut Context<'_>) -> Poll<Option<T::Output>> {
+            guarded(|| job.as_mut().poll(cx)).map_or(Poll::Ready(None), |polled| polled.map(Some))
         }
         match self {
-            Self::Create(job) => guarded(job, cx).map(Outcome::Created),
-            Self::Check(job) => guarded(job, cx).map(Outcome::Checked),
-            Self::Reset(job) => guarded(job, cx).map(Outcome::Reset),
-            Self::Close(job) => guarded(job, cx).map(|_| Outcome::Closed),
+            Self::Create(job) => poll(job, cx).map(Outcome::Created),
+            Self::Check(job) => poll(job, cx).map(Outcome::Checked),
+            Self::Reset(job) => poll(job, cx).map(Outcome::Reset),
+            Self::Close(job) => poll(job, cx).map(|_| Outcome::Closed),
         }
     }
 }
@@ -346,6 +336,9 @@ impl Wake for JobWaker {
         self.ready.any.store(true, Ordering::Release);
         let driver = woken.driver.take();
         drop(woken);
-        driver.into_iter().for_each(Waker::wake);
+        // Whoever woke the job has nothing to do with what its driver's waker does.
+        if let Some(driver) = driver {
+            guarded(|| driver.wake());
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Clock, Time};
+use crate::shared::guarded;
 
 /// Tells monotonic time since the first use of any `StdClock` in the process.
 ///
@@ -133,6 +134,5 @@ impl Bell {
 
 /// Wakes one; a waker that panics must not end everybody's clock.
 fn wake(waker: Waker) {
-    let woken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
-    drop(woken);
+    guarded(|| waker.wake());
 }
