@@ -1,13 +1,13 @@
 //! Time.
 
-use std::future::{Pending, pending};
+use std::future::{Pending, Ready, pending, ready};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use edgepool::ledger::{Ledger, Options};
 use edgepool::{AcquireError, Builder, CheckOnAcquire, Clock, OptionsError, Pool, Reuse, Time};
-use edgepool_sim::{Call, Creation, Odds, Rng, SimClock, SimFactory, Stopped};
+use edgepool_sim::{ByHand, Call, Creation, Odds, Rng, SimClock, SimFactory, Stopped};
 use edgepool_tests::{Setup, Waiter, ms, secs, sleep};
 use futures::FutureExt;
 
@@ -394,4 +394,34 @@ fn long_simulated_soak() {
     setup.pool.close();
     assert_eq!((setup.executor.run(), driver.is_done()), (Stopped::Done, true));
     assert_eq!((setup.gauges().size, setup.factory.counts().live), (0, 0));
+}
+
+/// A clock that stands still, and whose alarms ring at once.
+struct Hasty(AtomicU32);
+
+impl Clock for Hasty {
+    type Alarm = Ready<()>;
+    fn now(&self) -> Time {
+        Time::ZERO
+    }
+    fn alarm(&self, _at: Time) -> Ready<()> {
+        assert!(self.0.fetch_add(1, Ordering::Relaxed) < 100, "it is set again and again");
+        ready(())
+    }
+}
+
+/// An alarm may be early, and one that always is must not keep the thread of who polls.
+#[test]
+fn an_alarm_that_is_always_early_lets_others_run() {
+    let factory = SimFactory::new(&SimClock::new(), 0);
+    let pool = Pool::builder(factory, Hasty(AtomicU32::new(0))).max(1).build().unwrap();
+    let lease = ByHand::new(pool.acquire()).ready().unwrap();
+    let mut waiter = ByHand::new(pool.acquire());
+    let mut driver = ByHand::new(pool.driver());
+    for polls in 1..=3 {
+        assert!(waiter.poll().is_none() && driver.poll().is_none());
+        assert_eq!((waiter.wakes(), driver.wakes()), (polls, polls), "they look again later");
+    }
+    drop(lease);
+    assert!(waiter.ready().is_ok());
 }

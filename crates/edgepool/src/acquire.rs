@@ -237,7 +237,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
             unreachable!("only a waiting caller waits");
         };
         let seat = Seat::Waiter(*key);
-        let mut drove = false;
+        let (mut drove, mut rang) = (false, false);
         loop {
             let standing = standing.take().unwrap_or_else(|| {
                 let mut parting = None;
@@ -271,7 +271,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
                 Standing::TurnWanted => drove |= shared.drive(seat, when, cx),
                 Standing::Waiting(until) => {
                     guarded(|| drop(waker.take()));
-                    if alarm.poll(&shared.clock, until, cx).is_pending() {
+                    if alarm.poll(&shared.clock, until, &mut rang, cx).is_pending() {
                         return Poll::Pending;
                     }
                     when = When::Now;

@@ -16,11 +16,14 @@ impl<A: Future<Output = ()>> Alarms<A> {
         Self(None)
     }
 
-    /// Sees to it that the caller is polled at `until`; ready if that has come.
+    /// Sees to it that the caller is polled at `until`; ready if that has come. `rang` tells whether
+    /// it was ready in this poll of the caller already: the next time the caller is woken instead,
+    /// as an alarm that is always early would keep its thread for ever.
     pub(crate) fn poll<C: Clock<Alarm = A>>(
         &mut self,
         clock: &C,
         until: Time,
+        rang: &mut bool,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         if until == Time::NEVER {
@@ -36,6 +39,10 @@ impl<A: Future<Output = ()>> Alarms<A> {
             return Poll::Pending;
         }
         self.clear();
+        if std::mem::replace(rang, true) {
+            guarded(|| cx.waker().wake_by_ref());
+            return Poll::Pending;
+        }
         Poll::Ready(())
     }
 }

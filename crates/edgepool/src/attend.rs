@@ -47,6 +47,7 @@ impl<F: Factory, C: Clock> Attendant<F, C> {
     ) -> Poll<T> {
         let id = self.id();
         let seat = Seat::Attendant(id);
+        let mut rang = false;
         loop {
             let drove = self.shared.drive(seat, When::Now, cx);
             let waker = cx.waker().clone();
@@ -65,7 +66,7 @@ impl<F: Factory, C: Clock> Attendant<F, C> {
                 Standing::Done(found) => return Poll::Ready(found),
                 Standing::Wanted => {}
                 Standing::Sleeping(next) => {
-                    if self.alarm.poll(&self.shared.clock, next, cx).is_pending() {
+                    if self.alarm.poll(&self.shared.clock, next, &mut rang, cx).is_pending() {
                         return Poll::Pending;
                     }
                 }
