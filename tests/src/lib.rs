@@ -213,6 +213,7 @@ impl Setup {
         assert_eq!((pool.state(), pool.stats().gauges.size), (PoolState::Closed, 0));
         drop((pool, executor));
         factory.assert_all_closed();
+        factory.assert_all_told();
         assert_eq!(clock.alarms(), 0, "alarms are left");
     }
 }

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use edgepool::{Acquire, AcquireError, Builder, Lease, Observed, Pool, TracingObserver};
+use edgepool::{
+    Acquire, AcquireError, Builder, CheckOnAcquire, Lease, Observed, Pool, TracingObserver,
+};
 use edgepool_sim::{ByHand, Creation, SimClock, SimFactory, Trial};
 use edgepool_tests::ms;
 use tracing_subscriber::filter::LevelFilter;
@@ -169,6 +171,20 @@ fn a_connection_is_told_by_how_it_leaves() {
         r#"INFO edgepool: connection taken pool="p" connection=4 uses=1"#,
         r#"INFO edgepool: connection created pool="p" connection=5"#,
         r#"INFO edgepool: connection leaves pool="p" connection=5 uses=1 reason="used""#,
+    ]);
+}
+
+#[test]
+fn a_connection_that_is_lost_is_told_with_what_had_it() {
+    let (log, _guard) = Log::begin(LevelFilter::WARN);
+    let setup = Setup::new(|pool| pool.check_on_acquire(CheckOnAcquire::Always));
+    drop(setup.lease());
+    setup.factory.plan_checks([Trial::PanicAtStart]);
+    setup.factory.plan_resets([Trial::PanicAtStart]);
+    drop(setup.lease());
+    log.expect(&[
+        r#"WARN edgepool: connection lost pool="p" connection=1 job="check""#,
+        r#"WARN edgepool: connection lost pool="p" connection=2 job="reset""#,
     ]);
 }
 

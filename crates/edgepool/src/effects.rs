@@ -57,7 +57,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
             Action::Create(slot) => self.begin_creation(slot),
             Action::Check(slot, connection) => self.begin_check(slot, connection),
             Action::Abandon { job, waker, failed, forgotten } => {
-                guarded(|| drop(job));
+                self.drop_job(job);
                 guarded(|| drop(forgotten));
                 if failed {
                     guarded(|| self.factory.observe(&Event::CreateFailed));
@@ -98,7 +98,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     fn begin_check(&self, slot: SlotKey, connection: F::Connection) {
         match guarded(|| self.factory.check(connection)) {
             Some(Begun::Done(tried)) => self.take_in_check(slot, Some(tried)),
-            Some(Begun::Later(check)) => self.push(slot, Job::Check(Box::pin(check))),
+            Some(Begun::Later(check)) => self.push(slot, Job::Check(Box::pin(check), None)),
             None => self.take_in_check(slot, None),
         }
     }
@@ -108,7 +108,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         slot: SlotKey,
         tried: Option<Tried<F::Connection, F::Error>>,
     ) {
-        let (verdict, connection, error) = judged(tried);
+        let (verdict, connection, error) = self.judge(slot, JobKind::Check, tried);
         let mut state = self.lock_now();
         state.take_in_tried(slot, connection, |ledger| ledger.checked(slot, verdict));
         drop(state);
@@ -129,16 +129,46 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     }
 
     /// Hands a job to the pool, unless it was given up while it was begun.
-    pub(crate) fn push(&self, slot: SlotKey, job: Job<F>) {
+    pub(crate) fn push(&self, slot: SlotKey, mut job: Job<F>) {
         let mut state = self.lock();
-        let surplus = if state.ledger.is_wanted(slot) {
-            state.jobs.push(slot, job);
-            None
-        } else {
-            Some(job)
+        let surplus = match state.ledger.info(slot).filter(|_| state.ledger.is_wanted(slot)) {
+            Some(info) => {
+                job.bear(info.id);
+                state.jobs.push(slot, job);
+                None
+            }
+            None => Some(job),
         };
         drop(state);
-        guarded(|| drop(surplus));
+        self.drop_job(surplus);
+    }
+
+    /// Drops a job that was given up, and tells of the connection that it had.
+    pub(crate) fn drop_job(&self, job: Option<Job<F>>) {
+        let losing = job.as_ref().and_then(Job::losing);
+        guarded(|| drop(job));
+        if let Some((connection, job)) = losing {
+            guarded(|| self.factory.observe(&Event::Lost { connection, job }));
+        }
+    }
+
+    /// Splits how a check or a reset went into what the ledger, the pool and the caller are told;
+    /// tells of the connection first if a panic lost it.
+    pub(crate) fn judge(
+        &self,
+        slot: SlotKey,
+        job: JobKind,
+        tried: Option<Tried<F::Connection, F::Error>>,
+    ) -> (Verdict, Option<F::Connection>, Option<F::Error>) {
+        match tried {
+            Some(Ok(connection)) => (Verdict::Good, Some(connection), None),
+            Some(Err((connection, error))) => (Verdict::Bad, Some(connection), Some(error)),
+            None => {
+                let connection = self.info(slot).map(|info| info.id);
+                guarded(|| self.factory.observe(&Event::Lost { connection, job }));
+                (Verdict::Lost, None, None)
+            }
+        }
     }
 
     /// Runs a hook or an observer that is told about a connection.
@@ -182,14 +212,5 @@ impl<F: Factory> State<F> {
             Effect::LongHold { slot } => Action::LongHold(slot, self.holder(slot)),
             Effect::Drained => Action::Drained(self.rouse_attendants()),
         })
-    }
-}
-
-/// Splits how a check or a reset went into what the ledger, the pool and the caller are told.
-pub(crate) fn judged<T, E>(tried: Option<Tried<T, E>>) -> (Verdict, Option<T>, Option<E>) {
-    match tried {
-        Some(Ok(connection)) => (Verdict::Good, Some(connection), None),
-        Some(Err((connection, error))) => (Verdict::Bad, Some(connection), Some(error)),
-        None => (Verdict::Lost, None, None),
     }
 }

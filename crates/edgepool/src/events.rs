@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::ledger::{End, Info, Leaving, WaiterKey};
+use crate::ledger::{End, Info, JobKind, Leaving, WaiterKey};
 
 /// Tells about a connection. Asking takes the pool's lock for a moment; not asking costs nothing.
 #[derive(Clone, Copy)]
@@ -26,6 +26,10 @@ impl std::fmt::Debug for About<'_> {
 
 /// Something that happened in a pool. It is told after it happened, outside the pool's lock, so
 /// whoever is told may use the pool, and can change nothing about it.
+///
+/// Each connection that is told as [`Created`](Self::Created) is told once more as it ends: as
+/// [`Leaves`](Self::Leaves), [`Taken`](Self::Taken) or [`Lost`](Self::Lost), but for what a pool had
+/// in checks and resets when its last handle was dropped.
 ///
 /// What happens on several threads at once is told on each of them, in no order between them.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,14 @@ pub enum Event<'a> {
     },
     /// A connection is about to be closed.
     Leaves(About<'a>, Leaving),
+    /// A connection is lost: the check or the reset that had it panicked, or took too long and was
+    /// dropped. Nothing can be closed then, so this is told instead of [`Leaves`](Self::Leaves).
+    Lost {
+        /// The number of the connection; none if the job had been given up before it was lost.
+        connection: Option<u64>,
+        /// What had it.
+        job: JobKind,
+    },
 }
 
 /// Is told what happens in a pool.

@@ -118,7 +118,9 @@ pub trait Factory {
         Begun::Done(Ok(connection))
     }
 
-    /// Starts to close a connection that leaves the pool for good.
+    /// Starts to close a connection that leaves the pool for good: every one but those that a holder
+    /// [took](crate::Lease::take), and those that were lost in a check or a reset which panicked or
+    /// was overdue.
     fn close(&self, connection: Self::Connection) -> Begun<(), Self::Close> {
         drop(connection);
         Begun::Done(())
@@ -142,7 +144,7 @@ pub trait Factory {
         let _ = (connection, about);
     }
 
-    /// Is called with a connection before it is closed.
+    /// Is called with a connection before it is [closed](Self::close).
     #[inline]
     fn before_close(&self, connection: &mut Self::Connection, about: About<'_>) {
         let _ = (connection, about);

@@ -21,16 +21,17 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::Time;
 use crate::factory::{Factory, Tried};
-use crate::ledger::{SlotKey, WaiterKey};
+use crate::ledger::{JobKind, SlotKey, WaiterKey};
 use crate::shared::guarded;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
-/// A job. Boxed, as it is polled by one caller now and by another one later.
+/// A job. Boxed, as it is polled by one caller now and by another one later. One that has a
+/// connection knows its number, once the pool has it.
 pub(crate) enum Job<F: Factory> {
     Create(Pin<Box<F::Create>>),
-    Check(Pin<Box<F::Check>>),
-    Reset(Pin<Box<F::Reset>>),
+    Check(Pin<Box<F::Check>>, Option<u64>),
+    Reset(Pin<Box<F::Reset>>, Option<u64>),
     Close(Pin<Box<F::Close>>),
 }
 
@@ -45,6 +46,23 @@ pub(crate) enum Outcome<C, E> {
 pub(crate) type OutcomeOf<F> = Outcome<<F as Factory>::Connection, <F as Factory>::Error>;
 
 impl<F: Factory> Job<F> {
+    /// Notes the number of its connection.
+    pub(crate) const fn bear(&mut self, id: u64) {
+        if let Self::Check(_, number) | Self::Reset(_, number) = self {
+            *number = Some(id);
+        }
+    }
+
+    /// Tells what is lost with the job if it is dropped before it ends: the number of a connection,
+    /// if that is known, and what had it.
+    pub(crate) const fn losing(&self) -> Option<(Option<u64>, JobKind)> {
+        match self {
+            Self::Check(_, number) => Some((*number, JobKind::Check)),
+            Self::Reset(_, number) => Some((*number, JobKind::Reset)),
+            Self::Create(_) | Self::Close(_) => None,
+        }
+    }
+
     /// Polls the job.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<OutcomeOf<F>> {
         fn poll<T: Future>(job: &mut Pin<Box<T>>, cx: &mut Context<'_>) -> Poll<Option<T::Output>> {
@@ -52,8 +70,8 @@ impl<F: Factory> Job<F> {
         }
         match self {
             Self::Create(job) => poll(job, cx).map(Outcome::Created),
-            Self::Check(job) => poll(job, cx).map(Outcome::Checked),
-            Self::Reset(job) => poll(job, cx).map(Outcome::Reset),
+            Self::Check(job, _) => poll(job, cx).map(Outcome::Checked),
+            Self::Reset(job, _) => poll(job, cx).map(Outcome::Reset),
             Self::Close(job) => poll(job, cx).map(|_| Outcome::Closed),
         }
     }

@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::events::Event;
 use crate::factory::{Begun, Tried};
 use crate::jobs::Job;
-use crate::ledger::{Info, SlotKey, Verdict};
+use crate::ledger::{Info, JobKind, SlotKey, Verdict};
 use crate::shared::{Shared, guarded};
 use crate::state::{Leased, Watch};
 use crate::{Clock, Factory, Time};
@@ -141,7 +141,7 @@ impl<F: Factory, C: Clock> Lease<F, C> {
         };
         match begun {
             Some(Begun::Later(reset)) => {
-                shared.push(key, Job::Reset(Box::pin(reset)));
+                shared.push(key, Job::Reset(Box::pin(reset), None));
                 shared.wake_driver();
                 watch.map_or(Given::Done(Ok(())), Given::Watching)
             }
@@ -155,7 +155,8 @@ impl<F: Factory, C: Clock> Lease<F, C> {
                 Given::Done(Err(failure))
             }
             _ => {
-                shared.step_now(|state| state.ledger.reset(key, Verdict::Lost));
+                let (verdict, ..) = shared.judge(key, JobKind::Reset, None);
+                shared.step_now(|state| state.ledger.reset(key, verdict));
                 Given::Done(Err(Failure::Panicked))
             }
         }

@@ -8,7 +8,7 @@ use tracing::field::display;
 use tracing::{Level, debug, enabled, info, warn};
 
 use crate::events::{About, Event, Observer};
-use crate::ledger::{End, Info, Leaving};
+use crate::ledger::{End, Info, JobKind, Leaving};
 
 /// Tells what happens in a pool as events of `tracing`, with the target `edgepool` and the name of
 /// the pool as the field `pool`.
@@ -18,6 +18,7 @@ use crate::ledger::{End, Info, Leaving};
 /// | warn | `creation failed` | |
 /// | warn | `slow acquire` | `waited_ms`, `location` |
 /// | warn | `lease held for long` | `connection`, `uses`, `location` |
+/// | warn | `connection lost` | `connection`, `job` |
 /// | info | `connection created` | `connection` |
 /// | info | `connection leaves` | `connection`, `uses`, `reason` |
 /// | info | `connection taken` | `connection`, `uses` |
@@ -88,6 +89,10 @@ impl Observer for TracingObserver {
             Event::Created(about) => created(pool, about),
             Event::Leaves(about, leaving) => leaves(pool, about, reason(leaving)),
             Event::Taken(about) => taken(pool, about),
+            Event::Lost { connection, job } => {
+                let job = what(job);
+                warn!(target: TARGET, pool, connection, job, "connection lost");
+            }
             Event::Queued(waiter) => debug!(target: TARGET, pool, waiter = waiter.index, "queued"),
             Event::Cancelled(waiter) => {
                 debug!(target: TARGET, pool, waiter = waiter.index, "cancelled");
@@ -176,6 +181,15 @@ const fn reason(leaving: Leaving) -> &'static str {
         Leaving::Expired => "expired",
         Leaving::Closed => "closed",
         Leaving::Late => "late",
+    }
+}
+
+const fn what(job: JobKind) -> &'static str {
+    match job {
+        JobKind::Creation => "creation",
+        JobKind::Check => "check",
+        JobKind::Reset => "reset",
+        JobKind::Closing => "closing",
     }
 }
 

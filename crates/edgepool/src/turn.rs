@@ -3,12 +3,11 @@
 use std::panic::Location;
 use std::task::{Context, Poll, Waker};
 
-use crate::effects::judged;
 use crate::error::Failure;
 use crate::events::Event;
 use crate::factory::{Factory, Tried};
 use crate::jobs::{Job, Outcome, OutcomeOf, Polled, Seat, Table};
-use crate::ledger::SlotKey;
+use crate::ledger::{JobKind, SlotKey};
 use crate::shared::{Shared, When, guarded};
 use crate::state::{Leased, State};
 use crate::sync::MutexGuard;
@@ -100,7 +99,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
             Outcome::Created(Some(Err(error))) => self.fail(slot, when, Failure::error(error)),
             Outcome::Created(None) => self.fail(slot, when, Failure::Panicked),
             Outcome::Checked(tried) => {
-                let (verdict, connection, error) = judged(tried);
+                let (verdict, connection, error) = self.judge(slot, JobKind::Check, tried);
                 self.answer(when, |state| {
                     state.take_in_tried(slot, connection, |ledger| ledger.checked(slot, verdict))
                 });
@@ -139,7 +138,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         when: When,
         tried: Option<Tried<F::Connection, F::Error>>,
     ) {
-        let (verdict, connection, error) = judged(tried);
+        let (verdict, connection, error) = self.judge(slot, JobKind::Reset, tried);
         let outcome = match (&connection, error) {
             (Some(_), None) => Ok(()),
             (_, Some(error)) => Err(Failure::error(error)),
@@ -213,7 +212,7 @@ impl<'a, F: Factory, C: Clock> Turn<'a, F, C> {
         } else {
             self.give_back(state);
         }
-        guarded(|| drop(gone));
+        gone.into_iter().for_each(|job| self.shared.drop_job(Some(job)));
     }
 
     fn give_back(&mut self, mut state: MutexGuard<'_, State<F>>) {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use edgepool::ledger::Info;
 use edgepool::{About, Begun, Event, Factory, Observed, Pool, PoolState, Tried};
 use edgepool_sim::{
-    ByHand, ClosingDown, Creating, Creation, SimClock, SimConnection, SimError, SimFactory, Trying,
+    ByHand, ClosingDown, Creating, Creation, SimClock, SimConnection, SimError, SimFactory, Trial,
+    Trying,
 };
 use edgepool_tests::{Setup, Waiter, ms, secs};
 use futures::FutureExt;
@@ -102,6 +103,7 @@ fn name(event: &Event<'_>) -> String {
         Event::Taken(it) => about("taken", it),
         Event::LongHold { about: it, .. } => about("long hold of", it),
         Event::Leaves(it, leaving) => about(&format!("{leaving:?}:"), it),
+        Event::Lost { connection: Some(id), job } => format!("lost in a {job:?}: {id}"),
         other => format!("{other:?}"),
     }
 }
@@ -169,6 +171,41 @@ fn events_tell_a_life_in_order() {
             "Discarded: 3",
         ]
     );
+}
+
+/// Whatever becomes of a connection, its end is told once: what cannot be closed is told as lost.
+#[test]
+fn a_connection_that_is_lost_in_a_job_is_told() {
+    type Plan = fn(&SimFactory);
+    let ends: [(&str, Plan); 6] = [
+        ("Check", |it| it.plan_checks([Trial::PanicAtStart])),
+        ("Check", |it| it.plan_checks([Trial::Panic(ms(1))])),
+        ("Check", |it| it.plan_checks([Trial::Hang])),
+        ("Reset", |it| it.plan_resets([Trial::PanicAtStart])),
+        ("Reset", |it| it.plan_resets([Trial::Panic(ms(1))])),
+        ("Reset", |it| it.plan_resets([Trial::Hang])),
+    ];
+    for (job, plan) in ends {
+        let (pool, clock, factory, log) = told_pool();
+        drop(pool.acquire().now_or_never().unwrap().unwrap());
+        clock.advance(secs(2));
+        plan(&factory);
+        let mut next = ByHand::new(pool.acquire().timeout(None));
+        let served = next.poll();
+        drop(served); // and is reset
+        pool.tick();
+        clock.advance(ms(1));
+        pool.tick();
+        clock.advance(secs(5));
+        pool.tick();
+        drop(next);
+        pool.close();
+        let log = log.borrow();
+        let told = |words: &str| log.iter().filter(|line| line.contains(words)).count();
+        assert_eq!(told(&format!("lost in a {job}: 1")), 1, "{log:?}");
+        assert_eq!(told("created"), told("lost") + told("Closed:"), "{log:?}");
+        factory.assert_all_closed();
+    }
 }
 
 /// What an observer is told of `slow_acquire` and `long_hold`, and where.

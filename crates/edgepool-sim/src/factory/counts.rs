@@ -1,5 +1,7 @@
 //! What a simulated factory counts.
 
+use edgepool::Event;
+
 use super::jobs::Outcome;
 
 /// A kind of job.
@@ -53,6 +55,10 @@ pub struct Counts {
     pub closings: JobCounts,
     /// Hooks that panicked, a connection's `Drop` among them.
     pub hooks_panicked: u64,
+    /// Events that told of a connection's creation.
+    pub told_created: u64,
+    /// Events that told of a connection's end.
+    pub told_ended: u64,
 }
 
 /// What became of the jobs of one kind.
@@ -75,6 +81,14 @@ pub struct JobCounts {
 }
 
 impl Counts {
+    pub(super) const fn told(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Created(_) => self.told_created += 1,
+            Event::Leaves(..) | Event::Taken(_) | Event::Lost { .. } => self.told_ended += 1,
+            _ => {}
+        }
+    }
+
     /// Returns how many jobs of all kinds are under way that nobody has polled yet.
     #[must_use]
     pub const fn standing_still(&self) -> u64 {

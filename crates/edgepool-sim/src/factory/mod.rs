@@ -211,6 +211,16 @@ impl SimFactory {
         let ended = counts.closed + counts.taken + counts.lost;
         assert_eq!((counts.created, counts.dropped), (ended, ended), "{counts:?}");
     }
+
+    /// Asserts that the observer was told of the end of each connection of whose creation it was
+    /// told, as that of a drained pool is.
+    ///
+    /// # Panics
+    /// If that does not hold, saying what was counted.
+    pub fn assert_all_told(&self) {
+        let counts = self.counts();
+        assert_eq!(counts.told_created, counts.told_ended, "{counts:?}");
+    }
 }
 
 /// What jobs and connections report.
@@ -370,7 +380,8 @@ impl Factory for SimFactory {
         self.called(Hook::BeforeClose, connection.id());
     }
 
-    fn observe(&self, _: &Event<'_>) {
+    fn observe(&self, event: &Event<'_>) {
+        self.lock().counts.told(event);
         self.called(Hook::Observe, 0);
     }
 }

@@ -395,12 +395,18 @@ impl Run {
             Ending::Drain => {}
             Ending::Close | Ending::DropPool => self.pool().close(),
         }
-        if let Some(pool) = self.pool.take() {
-            self.drain(&pool);
+        let drained = self.pool.take();
+        if let Some(pool) = &drained {
+            self.drain(pool);
         }
+        let is_drained = drained.is_some();
+        drop(drained);
         while self.executor.step().is_some() {}
         assert_eq!(self.executor.tasks(), 0, "tasks are left");
         self.factory.assert_all_closed();
+        if is_drained {
+            self.factory.assert_all_told();
+        }
         // What was leaked keeps its alarm until that has rung.
         while self.has_leaked()
             && let Some(wait) = self.world.clock.until_next_alarm()
