@@ -196,11 +196,11 @@ fn a_lease_that_is_held_for_long_is_told_with_its_place_if_that_is_kept() {
         drop(setup.lease());
         let (mut asks, asked) = (ByHand::new(setup.pool.acquire()), at(line!()));
         let _lease = asks.ready().unwrap();
-        setup.clock.advance(ms(500));
+        setup.clock.advance(ms(750));
         setup.pool.tick();
         let location = if keep { format!(" {asked}") } else { String::new() };
         log.expect(&[&format!(
-            r#"WARN edgepool: lease held for long pool="p" connection=1 uses=2{location}"#
+            r#"WARN edgepool: lease held for long pool="p" connection=1 uses=2 held_ms=750.0{location}"#
         )]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::Clock;
 use crate::error::Failure;
@@ -36,7 +37,7 @@ pub(crate) enum Action<F: Factory> {
         forgotten: Option<Failure<F::Error>>,
     },
     Close(SlotKey, Leaving, F::Connection),
-    LongHold(SlotKey, Option<&'static Location<'static>>),
+    LongHold(SlotKey, Duration, Option<&'static Location<'static>>),
     Drained(Vec<Waker>),
 }
 
@@ -67,8 +68,8 @@ impl<F: Factory, C: Clock> Shared<F, C> {
             Action::Close(slot, leaving, connection) => {
                 self.begin_closing(slot, leaving, connection);
             }
-            Action::LongHold(slot, holder) => self.tell(slot, |about| {
-                self.factory.observe(&Event::LongHold { about, holder });
+            Action::LongHold(slot, held, holder) => self.tell(slot, |about| {
+                self.factory.observe(&Event::LongHold { about, held, holder });
             }),
             Action::Drained(wakers) => {
                 for waker in wakers {
@@ -209,7 +210,10 @@ impl<F: Factory> State<F> {
             Effect::Close { slot, leaving } => {
                 Action::Close(slot, leaving, self.take_connection(slot.index))
             }
-            Effect::LongHold { slot } => Action::LongHold(slot, self.holder(slot)),
+            Effect::LongHold { slot } => {
+                let held = self.ledger.held(slot).or_else(|| self.ledger.options().long_hold);
+                Action::LongHold(slot, held.unwrap_or_default(), self.holder(slot))
+            }
             Effect::Drained => Action::Drained(self.rouse_attendants()),
         })
     }

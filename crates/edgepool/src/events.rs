@@ -65,6 +65,9 @@ pub enum Event<'a> {
     LongHold {
         /// What is lent.
         about: About<'a>,
+        /// For how long it has been out. That may be longer than the option says, as this is told
+        /// at the next operation or by a driver.
+        held: Duration,
         /// Where it was acquired, if the pool [keeps that](crate::Builder::capture_holders).
         holder: Option<&'static Location<'static>>,
     },

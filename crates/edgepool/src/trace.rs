@@ -17,7 +17,7 @@ use crate::ledger::{End, Info, JobKind, Leaving};
 /// |---|---|---|
 /// | warn | `creation failed` | |
 /// | warn | `slow acquire` | `waited_ms`, `location` |
-/// | warn | `lease held for long` | `connection`, `uses`, `location` |
+/// | warn | `lease held for long` | `connection`, `uses`, `held_ms`, `location` |
 /// | warn | `connection lost` | `connection`, `job` |
 /// | info | `connection created` | `connection` |
 /// | info | `connection leaves` | `connection`, `uses`, `reason` |
@@ -85,7 +85,7 @@ impl Observer for TracingObserver {
                 let (waited_ms, location) = (ms(waited), at.map(display));
                 warn!(target: TARGET, pool, waited_ms, location, "slow acquire");
             }
-            Event::LongHold { about, holder } => long_hold(pool, about, holder),
+            Event::LongHold { about, held, holder } => long_hold(pool, about, held, holder),
             Event::Created(about) => created(pool, about),
             Event::Leaves(about, leaving) => leaves(pool, about, reason(leaving)),
             Event::Taken(about) => taken(pool, about),
@@ -146,11 +146,12 @@ fn released(pool: &str, about: About<'_>) {
     }
 }
 
-fn long_hold(pool: &str, about: About<'_>, holder: Option<&Location<'_>>) {
+fn long_hold(pool: &str, about: About<'_>, held: Duration, holder: Option<&Location<'_>>) {
     if enabled!(target: TARGET, Level::WARN) {
         let info = about.info();
-        let (connection, uses, location) = (id(info), uses(info), holder.map(display));
-        warn!(target: TARGET, pool, connection, uses, location, "lease held for long");
+        let (connection, uses, held_ms) = (id(info), uses(info), ms(held));
+        let location = holder.map(display);
+        warn!(target: TARGET, pool, connection, uses, held_ms, location, "lease held for long");
     }
 }
 

@@ -208,7 +208,7 @@ fn a_connection_that_is_lost_in_a_job_is_told() {
     }
 }
 
-/// What an observer is told of `slow_acquire` and `long_hold`, and where.
+/// What an observer is told of `slow_acquire` and `long_hold`: how long it was, and where.
 #[test]
 fn slow_acquire_and_long_hold_name_the_place() {
     type Places = Rc<RefCell<Vec<(&'static str, Duration, Option<&'static Location<'static>>)>>>;
@@ -216,10 +216,7 @@ fn slow_acquire_and_long_hold_name_the_place() {
     let kept = places.clone();
     let factory = Observed::new(SimFactory::new(&clock, 0), move |event: &Event<'_>| match event {
         Event::SlowAcquire { waited, at } => kept.borrow_mut().push(("slow", *waited, *at)),
-        Event::LongHold { about, holder } => {
-            let waited = about.info().unwrap().waited;
-            kept.borrow_mut().push(("long", waited, *holder));
-        }
+        Event::LongHold { held, holder, .. } => kept.borrow_mut().push(("long", *held, *holder)),
         _ => {}
     });
     let builder = Pool::builder(factory, clock.clone()).max(1).min_idle(0).capture_holders(true);
@@ -237,12 +234,12 @@ fn slow_acquire_and_long_hold_name_the_place() {
     clock.advance(secs(1) - ms(1));
     pool.tick();
     assert_eq!(places.borrow().len(), 1, "100 ms is not slow yet, nor is a second long");
-    clock.advance(ms(1));
+    clock.advance(ms(251));
     pool.tick();
     let told = places.borrow();
     let at = |n: usize| told[n].2.map(|at| (at.file(), at.line()));
     assert_eq!((told[0].0, told[0].1, at(0)), ("slow", ms(101), Some((file!(), slow_line))));
-    assert_eq!((told[1].0, told[1].1, at(1)), ("long", ms(101), Some((file!(), slow_line))));
+    assert_eq!((told[1].0, told[1].1, at(1)), ("long", ms(1_250), Some((file!(), slow_line))));
     assert_eq!(told.len(), 2, "the one of line {fast_line} was fast");
     drop(told);
     drop(lease);

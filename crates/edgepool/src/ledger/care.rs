@@ -2,10 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Effect, Leaving, Ledger, SlotState, Target};
+use super::{Effect, Leaving, Ledger, SlotKey, SlotState, Target};
 use crate::Time;
 
 impl Ledger {
+    /// Tells for how long a lease has been out, as exactly as the time was told; `None` if the key
+    /// is stale.
+    #[must_use]
+    pub fn held(&self, lease: SlotKey) -> Option<Duration> {
+        let slot = self.store.find_slot(lease)?;
+        (slot.state == SlotState::Leased).then(|| self.now.saturating_since(slot.since))
+    }
+
     /// Tells why a connection that nobody holds must not be lent again, if so.
     pub(super) fn unfit(&self, index: u32) -> Option<Leaving> {
         let slot = self.store.slot(index);
