@@ -79,8 +79,7 @@ const fn defaults() -> Options {
     options.reset_timeout = Some(Duration::from_secs(5));
     options.close_timeout = Some(Duration::from_secs(5));
     options.max_lifetime = Some(Duration::from_secs(1_800));
-    options.backoff =
-        Some(Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(30) });
+    options.backoff = Some(Backoff::DEFAULT);
     options.wait_times = true;
     options
 }

@@ -78,17 +78,22 @@ impl Ledger {
     }
 
     /// When something is due about an idle connection.
-    pub(super) fn care_due(&self, index: u32) -> Time {
+    fn care_due(&self, index: u32) -> Time {
+        self.earliest_care(index, |since, time| since.saturating_add(time))
+    }
+
+    /// The earliest of the times at which something is to be done about an idle connection. `after`
+    /// tells when what is due a while after an event is to be done.
+    fn earliest_care(&self, index: u32, after: impl Fn(Time, Duration) -> Time) -> Time {
         let slot = self.store.slot(index);
-        let after = |since: Time, time: Option<Duration>| {
-            time.map_or(Time::NEVER, |time| since.saturating_add(time))
-        };
-        let renew = match slot.renewing || self.options.min_idle == 0 {
+        let options = &self.options;
+        let after = |since, time: Option<_>| time.map_or(Time::NEVER, |time| after(since, time));
+        let renew = match slot.renewing || options.min_idle == 0 {
             true => Time::NEVER,
             false => self.renew_at(slot.expires),
         };
-        after(slot.since, self.options.idle_timeout)
-            .min(after(slot.good(), self.options.check_interval))
+        after(slot.since, options.idle_timeout)
+            .min(after(slot.good(), options.check_interval))
             .min(slot.expires)
             .min(renew)
     }
@@ -162,21 +167,10 @@ impl Ledger {
 
     /// When an idle connection is looked at next at the latest.
     pub(super) fn next_care(&self, index: u32) -> Time {
-        let Self { now, ref options, .. } = *self;
-        let slot = self.store.slot(index);
-        let next = |since: Time, time: Option<Duration>| match time {
-            None => Time::NEVER,
-            Some(time) if since.saturating_add(time) <= now => now.saturating_add(time),
-            Some(time) => since.saturating_add(time),
-        };
-        let renew = match slot.renewing || options.min_idle == 0 {
-            true => Time::NEVER,
-            false => self.renew_at(slot.expires),
-        };
-        next(slot.since, options.idle_timeout)
-            .min(next(slot.good(), options.check_interval))
-            .min(slot.expires)
-            .min(renew)
+        self.earliest_care(index, |since, time| match since.saturating_add(time) {
+            due if due <= self.now => self.now.saturating_add(time),
+            due => due,
+        })
     }
 
     pub(super) fn retire_idle(&mut self, index: u32, leaving: Leaving) {

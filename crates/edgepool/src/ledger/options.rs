@@ -24,10 +24,15 @@ pub struct Backoff {
     pub cap: Duration,
 }
 
+impl Backoff {
+    pub(crate) const DEFAULT: Self =
+        Self { base: Duration::from_millis(100), cap: Duration::from_secs(30) };
+}
+
 impl Default for Backoff {
     /// 100 ms, doubling to 30 s.
     fn default() -> Self {
-        Self { base: Duration::from_millis(100), cap: Duration::from_secs(30) }
+        Self::DEFAULT
     }
 }
 
