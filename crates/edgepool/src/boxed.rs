@@ -1,11 +1,14 @@
 //! Factories whose type can be named: behind pointers, and with boxed jobs.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-
-use futures::future::{BoxFuture, LocalBoxFuture};
 
 use crate::events::{About, Event};
 use crate::factory::{Begun, Factory, Tried};
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// A factory of any type, for pools that cross threads: `Pool<BoxFactory<T, E>, C>` can be named
 /// where the closures of a factory cannot. [`boxed`] makes it; each job costs an allocation more.
@@ -13,10 +16,10 @@ pub type BoxFactory<T, E> = Box<
     dyn Factory<
             Connection = T,
             Error = E,
-            Create = BoxFuture<'static, Result<T, E>>,
-            Check = BoxFuture<'static, Tried<T, E>>,
-            Reset = BoxFuture<'static, Tried<T, E>>,
-            Close = BoxFuture<'static, ()>,
+            Create = BoxFuture<Result<T, E>>,
+            Check = BoxFuture<Tried<T, E>>,
+            Reset = BoxFuture<Tried<T, E>>,
+            Close = BoxFuture<()>,
         > + Send
         + Sync,
 >;
@@ -26,10 +29,10 @@ pub type LocalBoxFactory<T, E> = Box<
     dyn Factory<
             Connection = T,
             Error = E,
-            Create = LocalBoxFuture<'static, Result<T, E>>,
-            Check = LocalBoxFuture<'static, Tried<T, E>>,
-            Reset = LocalBoxFuture<'static, Tried<T, E>>,
-            Close = LocalBoxFuture<'static, ()>,
+            Create = LocalBoxFuture<Result<T, E>>,
+            Check = LocalBoxFuture<Tried<T, E>>,
+            Reset = LocalBoxFuture<Tried<T, E>>,
+            Close = LocalBoxFuture<()>,
         >,
 >;
 
@@ -111,10 +114,10 @@ macro_rules! boxing {
         {
             type Connection = F::Connection;
             type Error = F::Error;
-            type Create = $future<'static, Result<F::Connection, F::Error>>;
-            type Check = $future<'static, Tried<F::Connection, F::Error>>;
-            type Reset = $future<'static, Tried<F::Connection, F::Error>>;
-            type Close = $future<'static, ()>;
+            type Create = $future<Result<F::Connection, F::Error>>;
+            type Check = $future<Tried<F::Connection, F::Error>>;
+            type Reset = $future<Tried<F::Connection, F::Error>>;
+            type Close = $future<()>;
 
             fn create(&self) -> Self::Create {
                 Box::pin(self.0.create())
