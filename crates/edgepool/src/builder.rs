@@ -107,16 +107,18 @@ impl<F, C> Builder<F, C> {
 /// Sizes.
 impl<F: Factory, C: Clock> Builder<F, C> {
     /// Sets the most connections at once, those being made, checked, reset or closed among them; at
-    /// least 1; [`UNBOUNDED`] is possible. Default: 20.
+    /// least 1; [`UNBOUNDED`] is possible. Only what closes after it came back late from a job that
+    /// had been given up is not among them. Default: 20.
     pub const fn max(mut self, max: u32) -> Self {
         self.options.max = max;
         self
     }
 
     /// Sets how many connections are kept ready beyond those that callers wait for, from the first
-    /// acquire on, or from the beginning of a [`driver`](Pool::driver); at most `max`. The idle
-    /// timeout leaves them alone, and those that become too old are replaced before they leave, if
-    /// there is room. Default: 2, or `max` if that is less.
+    /// acquire on, or from the beginning of a [`driver`](Pool::driver) or the first
+    /// [`tick`](Pool::tick); at most `max`. The idle timeout leaves them alone, and those that become
+    /// too old are replaced before they leave, if there is room. Default: 2, or `max` if that is
+    /// less.
     pub const fn min_idle(mut self, min_idle: u32) -> Self {
         self.options.min_idle = min_idle;
         self.settings.default_min_idle = None;
@@ -178,8 +180,9 @@ impl<F: Factory, C: Clock> Builder<F, C> {
         self
     }
 
-    /// Sets how long a connection stays idle that `min_idle` does not need; `None` is for ever. At
-    /// most the lifetime. Default: 300 s, or the lifetime if that is less.
+    /// Sets how long a connection stays unused that `min_idle` does not need, since it was made or
+    /// came back; `None` is for ever. At most the lifetime. Default: 300 s, or the lifetime if that
+    /// is less.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.idle_timeout = Some(timeout.into());
         self

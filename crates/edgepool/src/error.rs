@@ -98,14 +98,15 @@ pub enum AcquireError<E> {
     Missed,
 }
 
-/// How things stood as a caller's time passed.
+/// How things stood as a caller was told that its time had passed: as it was polled then, which may
+/// be later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimedOut<E> {
     /// What it waited for.
     pub phase: Phase,
     /// How long it waited.
     pub waited: Duration,
-    /// How many callers were to be served before it, counted up to 1,000.
+    /// How many callers were to be served before it as its time passed, counted up to 1,000.
     pub place: usize,
     /// How the pool stands, the caller no longer counted.
     pub pool: Gauges,
@@ -120,7 +121,8 @@ pub struct TimedOut<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// A connection that another caller holds.
+    /// A connection that another caller holds; or, for one that was not polled in time, one that was
+    /// set aside for it.
     Waiting,
     /// A connection that was being made.
     Connecting,

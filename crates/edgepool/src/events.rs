@@ -24,8 +24,10 @@ impl std::fmt::Debug for About<'_> {
     }
 }
 
-/// Something that happened in a pool. It is told after it happened, outside the pool's lock, so
-/// whoever is told may use the pool, and can change nothing about it.
+/// Something that happened in a pool. It is told outside the pool's lock, so whoever is told may use
+/// the pool, and can change nothing about it: what ends a connection's stay or its loan
+/// ([`Released`](Self::Released), [`Taken`](Self::Taken), [`Leaves`](Self::Leaves)) just before it
+/// is noted, as nothing is known of the connection after, and all else after it happened.
 ///
 /// Each connection that is told as [`Created`](Self::Created) is told once more as it ends: as
 /// [`Leaves`](Self::Leaves), [`Taken`](Self::Taken) or [`Lost`](Self::Lost), but for what a pool had

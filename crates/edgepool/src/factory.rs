@@ -43,7 +43,9 @@ impl<T, F> Begun<T, F> {
 /// is dropped, and a connection that it holds with it.
 ///
 /// Every method is called outside the pool's lock, so it may use the pool. A panic in any of them
-/// ends there: the connection at hand is lost, and the pool stays as usable as before.
+/// ends there, but for [`checks`](Self::checks), which [`build`](crate::Builder::build) calls: a job
+/// loses the connection that it has, a hook or an observer loses nothing, and the pool stays as
+/// usable as before.
 ///
 /// # Examples
 ///

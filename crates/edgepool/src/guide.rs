@@ -29,8 +29,9 @@
 //! pool, after the panic hook has told of it. A creation that panics counts as failed, and its
 //! callers get [`CreatePanicked`](crate::AcquireError::CreatePanicked); a check or a reset that
 //! panics has lost its connection, and its place is free. Hooks and observers that panic change
-//! nothing. The one exception is the closure of [`retain`](crate::Pool::retain), whose panic reaches
-//! its caller.
+//! nothing. Only the closures that are given to a call are their caller's affair, whom their panic
+//! reaches: those of [`retain`](crate::Pool::retain), of
+//! [`on_progress`](crate::WarmUp::on_progress) and of [`map`](crate::Lease::map).
 //!
 //! # Timeouts
 //!
@@ -41,7 +42,7 @@
 //! | [`check_timeout`](crate::Builder::check_timeout), [`reset_timeout`](crate::Builder::reset_timeout) | the job is dropped, and the connection with it |
 //! | [`close_timeout`](crate::Builder::close_timeout) | the job is dropped, and the place is free |
 //! | [`offer_timeout`](crate::Builder::offer_timeout) | the next caller is offered the connection |
-//! | [`idle_timeout`](crate::Builder::idle_timeout) | the connection is closed, unless `min_idle` needs it |
+//! | [`idle_timeout`](crate::Builder::idle_timeout) | the connection is closed, unless `min_idle` needs it; a check is no use |
 //! | [`max_lifetime`](crate::Builder::max_lifetime) | the connection is closed, once it is not lent |
 //!
 //! The caller's time covers all of its wait, a creation and a check included. A time-out of zero
@@ -70,7 +71,8 @@
 //! # Sizes
 //!
 //! `max` bounds connections in every state, those being made, checked, reset and closed among them.
-//! Connections are made when they are needed: there are as many creations under way as
+//! There are more for a moment only after `max` was lowered, and while a connection closes that came
+//! back from a job which had been given up: its place was given away. Connections are made when they are needed: there are as many creations under way as
 //!
 //! ```text
 //! callers' needs + min_idle - (idle + being checked + being reset)
@@ -78,8 +80,8 @@
 //!
 //! if there is room for them. So a burst of ten callers begins ten creations at once, and those that
 //! come late, because a lease came back first, stay as idle connections. `min_idle` counts from the
-//! first acquire on, or from the beginning of a driver; [`warm_up`](crate::Pool::warm_up) makes
-//! connections before.
+//! first acquire on, or from the beginning of a driver, or the first [`tick`](crate::Pool::tick);
+//! [`warm_up`](crate::Pool::warm_up) makes connections before.
 //!
 //! Idle connections beyond `min_idle` leave after the idle timeout. Those that `min_idle` needs stay
 //! until they are too old, and are replaced a little before. Each connection's lifetime is drawn at
@@ -126,7 +128,8 @@
 //! A creation that fails ends the wait of the first caller with
 //! [`CreateFailed`](crate::AcquireError::CreateFailed) and the factory's error; the others wait on
 //! for the next attempt, or for a lease to come back. If there is no connection that could come
-//! back, it ends every wait: nobody is kept waiting for what is known to be out of order.
+//! back, and a back-off before the next attempt, it ends every wait: nobody is kept waiting for what
+//! is known to be out of order.
 //!
 //! The next attempt is made after a random time: for the `n`-th failure in a row, between zero and
 //!

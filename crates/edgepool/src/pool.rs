@@ -80,8 +80,8 @@ impl<F: Factory, C: Clock> Pool<F, C> {
         AcquireMany(Acquire::new(&self.shared, n, Location::caller(), patience))
     }
 
-    /// Acquires an idle connection if there is one and nobody waits for it. It never waits and
-    /// creates nothing.
+    /// Acquires an idle connection if there is one and nobody waits for it. It never waits, and
+    /// nothing is created for it, but for what `min_idle` misses then.
     ///
     /// If the next idle connection is to be checked first, a check that is a call is made; one that
     /// takes time is begun, and there is no connection.
@@ -283,7 +283,7 @@ impl<F: Factory, C: Clock> Pool<F, C> {
 
     /// Returns the leases that are out, the longest held first.
     pub fn holders(&self) -> Vec<Holder> {
-        self.shared.step(|state| state.oldest_holders(usize::MAX))
+        self.shared.step_now(|state| state.oldest_holders(usize::MAX))
     }
 
     /// Tells whether the pool is closed.

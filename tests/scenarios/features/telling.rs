@@ -208,6 +208,16 @@ fn a_connection_that_is_lost_in_a_job_is_told() {
     }
 }
 
+/// Asking who holds what asks for the time, even where nothing else depends on it.
+#[test]
+fn holders_are_told_for_how_long() {
+    let setup = Setup::bare(|pool| pool.max(2).slow_acquire(None).wait_times(false));
+    let _lease = setup.lease();
+    setup.clock.advance(secs(3_600));
+    let held: Vec<_> = setup.pool.holders().iter().map(|holder| holder.held).collect();
+    assert_eq!(held, [secs(3_600)]);
+}
+
 /// What an observer is told of `slow_acquire` and `long_hold`: how long it was, and where.
 #[test]
 fn slow_acquire_and_long_hold_name_the_place() {

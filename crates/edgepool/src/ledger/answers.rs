@@ -107,7 +107,7 @@ pub enum JobKind {
 pub enum Leaving {
     /// Its holder said that it is damaged.
     Discarded,
-    /// It was idle for longer than `idle_timeout`.
+    /// It was idle for as long as `idle_timeout`, and `min_idle` did not need it.
     Idle,
     /// It was older than `max_lifetime`.
     Aged,

@@ -9,7 +9,9 @@ use crate::Time;
 pub struct Gauges {
     /// The most places that the pool uses.
     pub max: u32,
-    /// Places used: the sum of the eight that follow.
+    /// Places used: the sum of the eight that follow. It exceeds `max` after that was lowered, until
+    /// what is beyond it has left, and while a connection closes that came back from a job which had
+    /// been given up.
     pub size: u32,
     /// Creations under way.
     pub creating: u32,

@@ -62,7 +62,8 @@ pub struct Options {
     /// How long a connection that is being closed counts against `max` if the shell never tells
     /// that it is closed; `None` is for ever.
     pub close_timeout: Option<Duration>,
-    /// How long a connection that `min_idle` does not need stays idle; `None` is for ever.
+    /// How long a connection that `min_idle` does not need stays unused, since it was made or came
+    /// back; `None` is for ever.
     pub idle_timeout: Option<Duration>,
     /// How long after its creation a connection is lent for the last time; `None` is for ever. One
     /// that is out then leaves when it comes back.
@@ -74,7 +75,8 @@ pub struct Options {
     /// How often a connection is lent; `None` is without limit.
     pub max_uses: Option<u64>,
     /// A connection that was not used, made or checked for so long is checked before it is lent.
-    /// Zero checks before every loan but the first; `None` never checks.
+    /// Zero checks before every loan, unless it was made or checked since the last one, as for a
+    /// caller who has left; `None` never checks.
     pub check_after: Option<Duration>,
     /// An idle connection that was not used, made or checked for so long is checked; `None` never.
     pub check_interval: Option<Duration>,
