@@ -111,6 +111,8 @@ pub(crate) struct Model {
     pub(crate) waiters: BTreeMap<u64, Waiter>,
     /// The idle ones; the one that came last is last.
     idle: Vec<u64>,
+    /// Whether one was left alone beyond its time, and nobody has looked for it in vain since.
+    overstayed: bool,
     pub(crate) counters: Counters,
     pub(crate) waits: u64,
     pub(crate) holds: u64,
@@ -138,6 +140,7 @@ impl Model {
             slots: BTreeMap::new(),
             waiters: BTreeMap::new(),
             idle: Vec::new(),
+            overstayed: false,
             counters: Counters::default(),
             waits: 0,
             holds: 0,
@@ -345,9 +348,11 @@ impl Model {
         if slot.expires <= now {
             return self.retire_idle(id, Leaving::Aged);
         }
-        let surplus = self.idle.len() as u32 > options.min_idle;
-        if surplus && passed(slot.since, options.idle_timeout) {
-            return self.retire_idle(id, Leaving::Idle);
+        if passed(slot.since, options.idle_timeout) {
+            if self.idle.len() as u32 > options.min_idle {
+                return self.retire_idle(id, Leaving::Idle);
+            }
+            self.overstayed = true;
         }
         if self.renew_at(slot).is_some_and(|at| at <= now) {
             self.slot(id).renewing = true;
@@ -412,6 +417,20 @@ impl Model {
             if self.idle.len() as u32 > self.options.min_idle {
                 self.ask_to_close(id, SlotState::Closing, Leaving::Aged);
                 self.serve();
+            }
+        }
+    }
+
+    /// Lets those go that were left alone beyond their time, once others are enough.
+    fn retire_overstayed(&mut self) {
+        while self.overstayed && self.idle.len() as u32 > self.options.min_idle {
+            let over = |id: &&u64| {
+                let since = self.slots[*id].since;
+                self.options.idle_timeout.is_some_and(|time| since.saturating_add(time) <= self.now)
+            };
+            match self.idle.iter().find(over).copied() {
+                Some(id) => self.retire_idle(id, Leaving::Idle),
+                None => self.overstayed = false,
             }
         }
     }
@@ -872,6 +891,7 @@ impl Model {
                 }
             }
             self.retire_renewed();
+            self.retire_overstayed();
         }
         self.create_as_needed();
         true
@@ -1042,9 +1062,10 @@ impl Model {
                 // A look that is set already comes early enough, unless it was set for a lease.
                 let renewing = self.slots.values().any(|slot| slot.renewing);
                 let is_set = self.slots[&id].care != Time::NEVER && !self.limits();
-                if self.cares() && (!is_set || renewing) {
+                if self.cares() && (!is_set || renewing || self.overstayed) {
                     self.hasten(id, self.first_look(id));
                     self.retire_renewed();
+                    self.retire_overstayed();
                 }
             }
             Some(_) if self.wants_check(id) => {

@@ -26,6 +26,23 @@ fn idle_timeout_closes_what_min_idle_does_not_need() {
     assert_eq!((setup.gauges().idle, setup.counters().creations), (1, 4));
 }
 
+/// What `min_idle` needed beyond its time leaves as soon as it does not, though nobody is to look at
+/// it again for as long.
+#[test]
+fn idle_timeout_closes_what_min_idle_needs_no_more() {
+    let setup = Setup::bare(|pool| pool.max(2).min_idle(1).idle_timeout(secs(300)));
+    let [first, second] = setup.leases();
+    drop(first);
+    setup.clock.advance(secs(300));
+    setup.pool.tick();
+    assert_eq!((setup.gauges().idle, setup.counters().retired_idle), (1, 0), "it is needed");
+    setup.clock.advance(secs(1));
+    drop(second);
+    setup.pool.tick();
+    assert_eq!((setup.gauges().idle, setup.counters().retired_idle), (1, 1));
+    assert_eq!(setup.factory.live(), [2], "the first has been idle for 301 s");
+}
+
 /// The next one is begun ahead of the end by as long as a creation may take, at most a tenth of the
 /// life; the old one leaves when it is there.
 #[test]

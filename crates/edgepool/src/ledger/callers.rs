@@ -385,7 +385,7 @@ impl Ledger {
         self.idle.push_back(&mut self.store.slots, index);
         // Its care may come early, so what is set already will do, unless it was set for a lease.
         let unwatched = self.way.cares & (self.store.slot(index).care == NIL);
-        if unwatched | self.way.limits | (self.renewals > 0) {
+        if unwatched | self.way.limits | (self.renewals > 0) | self.overstayed {
             self.watch(index);
         }
     }

@@ -75,6 +75,9 @@ impl Ledger {
         if self.renewals > 0 {
             self.retire_renewed();
         }
+        if self.overstayed {
+            self.retire_overstayed();
+        }
     }
 
     /// When something is due about an idle connection.
@@ -142,8 +145,11 @@ impl Ledger {
         if slot.expires <= now {
             return self.retire_idle(index, Leaving::Aged);
         }
-        if is_surplus && passed(slot.since, options.idle_timeout) {
-            return self.retire_idle(index, Leaving::Idle);
+        if passed(slot.since, options.idle_timeout) {
+            if is_surplus {
+                return self.retire_idle(index, Leaving::Idle);
+            }
+            self.overstayed = true;
         }
         let renew = options.min_idle > 0 && !slot.renewing && self.renew_at(slot.expires) <= now;
         let sweep = passed(slot.good(), options.check_interval);
@@ -198,6 +204,24 @@ impl Ledger {
             self.idle.remove(&mut self.store.slots, index);
             self.start_close(index, SlotState::Closing, Leaving::Aged);
             self.serve();
+        }
+    }
+
+    /// Retires what has been idle for too long, as far as `min_idle` does not need it any more. It is
+    /// not looked at again for as long as it was left alone.
+    #[cold]
+    fn retire_overstayed(&mut self) {
+        while self.overstayed && self.idle.len() > self.options.min_idle {
+            let (now, timeout) = (self.now, self.options.idle_timeout);
+            let over = |&index: &u32| {
+                let since = self.store.slot(index).since;
+                timeout.is_some_and(|timeout| since.saturating_add(timeout) <= now)
+            };
+            let found = self.idle.iter(&self.store.slots).find(over);
+            match found {
+                Some(index) => self.retire_idle(index, Leaving::Idle),
+                None => self.overstayed = false,
+            }
         }
     }
 

@@ -135,6 +135,8 @@ pub struct Ledger {
     named: u64,
     /// How many idle places are to be replaced for their age.
     renewals: u32,
+    /// Whether an idle place is left alone beyond its time, as `min_idle` needs it.
+    overstayed: bool,
     /// How many checks are under way for `check_interval`.
     sweeps: u32,
     failing: Failing,
@@ -383,6 +385,7 @@ impl Ledger {
             epoch: 0,
             named: 0,
             renewals: 0,
+            overstayed: false,
             sweeps: 0,
             failing: Failing::new(options.seed),
             counters: Counters::default(),

@@ -76,7 +76,12 @@ impl Ledger {
         self.look_out();
         if self.options.care() {
             let idle: Vec<u32> = self.idle.iter(&self.store.slots).collect();
-            idle.into_iter().for_each(|index| self.watch(index));
+            for index in idle {
+                // The look at one may let another go.
+                if self.store.slot(index).state == SlotState::Idle {
+                    self.watch(index);
+                }
+            }
             self.forget_cares_of_others();
         }
         self.start_creations();

@@ -454,7 +454,8 @@ fn form(ledger: &Ledger) -> Box<[u8]> {
     // Without a back-off, `min_idle` waits for a success after one.
     let counts = ledger.options.breaker.unwrap_or(0).max(doublings);
     let failed = failing.in_a_row.min(counts.max(1));
-    let flags = [ledger.started, ledger.paused, ledger.closed, ledger.shrunk];
+    let Ledger { started, paused, closed, shrunk, overstayed, .. } = *ledger;
+    let flags = [started, paused, closed, shrunk, overstayed];
     let flags = flags.iter().fold(0, |all, &flag| all << 1 | u8::from(flag));
     let retry = failing.retry_at().map_or(u8::MAX, |at| ahead(ledger, at));
     let (max, min_idle) = (ledger.options.max as u8, ledger.options.min_idle as u8);
