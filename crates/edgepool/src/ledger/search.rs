@@ -1066,11 +1066,17 @@ const LARGE: [Setting; 8] = [
     },
 ];
 
-/// Searches a setting, and compares how much that is with what the table above says.
-fn search(setting: &Setting) {
+/// Searches a setting, and returns its row if the table above says otherwise.
+fn search(setting: &Setting) -> Option<String> {
     let search = Search::run(setting);
     let row = format!("//! | {} | {} | {} |\n", setting.name, search.found_by.len(), search.steps);
-    assert!(include_str!("search.rs").contains(&row), "the table is to say\n{row}");
+    (!include_str!("search.rs").contains(&row)).then_some(row)
+}
+
+/// Searches every setting before it compares how much that is with the table above.
+fn search_all(settings: &[Setting]) {
+    let rows: String = settings.iter().filter_map(search).collect();
+    assert!(rows.is_empty(), "the table is to say\n{rows}");
 }
 
 macro_rules! searches {
@@ -1078,7 +1084,7 @@ macro_rules! searches {
         $(
             #[test]
             fn $name() {
-                search(&$setting);
+                search_all(&[$setting]);
             }
         )*
     };
@@ -1101,6 +1107,6 @@ searches! {
 #[test]
 fn every_state_of_larger_pools() {
     if std::env::var("EDGEPOOL_SEARCH").is_ok_and(|size| size == "full") {
-        LARGE.iter().for_each(search);
+        search_all(&LARGE);
     }
 }
