@@ -182,3 +182,25 @@ fn a_pool_that_resumes_during_a_back_off_serves_who_waits_after_it() {
         Case { seed, ..case.clone() }.run();
     }
 }
+
+/// The pool told how long creations are held back by its own time, which stands still after a step
+/// back of the clock until that has caught up: so callers came again and again.
+#[test]
+fn callers_that_are_refused_stay_away_though_the_clock_steps_back() {
+    let case = Case {
+        callers: vec![rounds(&[Round::default(), Round { pause: ms(2), ..Round::default() }])],
+        acts: vec![Act { at: ms(1), action: Action::StepBack(ms(1_000)) }],
+        luck: Luck { creations: vec![Creation::Fail(ms(0))], ..Luck::default() },
+        pool: PoolOptions {
+            backoff: Some(Backoff { base: ms(20), cap: ms(20) }),
+            breaker: Some(1),
+            ..PoolOptions::default()
+        },
+        start: ms(2_000),
+        ..Case::default()
+    };
+    for seed in 0..20 {
+        let report = Case { seed, ..case.clone() }.run();
+        assert!(report.steps < 100, "{report:?}");
+    }
+}

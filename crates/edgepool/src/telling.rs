@@ -16,7 +16,7 @@ impl<F: Factory> State<F> {
             Refused::QueueFull => AcquireError::QueueFull { max_waiting: options.max_waiting },
             Refused::TooMany => AcquireError::TooMany { max: options.max },
             Refused::Unavailable(until) => AcquireError::Unavailable {
-                retry_in: until.saturating_since(self.ledger.now()),
+                retry_in: self.ledger.until(until),
                 cause: self.last_failure.clone(),
             },
         }

@@ -104,6 +104,27 @@ fn creations_that_fail_together_count_once() {
     }
 }
 
+/// The pool's time stands still until the clock has caught up, and the attempt waits for it.
+#[test]
+fn breaker_tells_how_long_it_is_by_a_clock_that_stepped_back() {
+    let backoff = Backoff { base: secs(60), cap: secs(60) };
+    let setup = Setup::with(|pool| pool.max(1).backoff(backoff).breaker(1));
+    setup.clock.advance(secs(500));
+    setup.factory.plan([Creation::Fail(ms(0))]);
+    let refused_for = || match Waiter::new(&setup.pool).ready() {
+        Err(AcquireError::Unavailable { retry_in, .. }) => retry_in,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(Waiter::new(&setup.pool).ready(), Err(AcquireError::CreateFailed(_))));
+    let before = refused_for();
+    setup.clock.step_back(secs(100));
+    assert_eq!(refused_for(), before + secs(100));
+    setup.clock.advance(secs(70));
+    assert_eq!(refused_for(), before + secs(30));
+    setup.clock.advance(before + secs(30));
+    assert_eq!(setup.lease().id(), 2);
+}
+
 /// Once it is open, one creation at a time is tried, however many wait.
 #[test]
 fn breaker_lets_one_probe_through() {

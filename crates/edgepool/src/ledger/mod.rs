@@ -110,6 +110,8 @@ pub const MAX_PLACE: u16 = 1_000;
 pub struct Ledger {
     options: Options,
     now: Time,
+    /// What the clock told last: before `now` once it stepped back.
+    told: Time,
     /// Whether somebody has acquired or asked to fill, so that `min_idle` counts.
     started: bool,
     paused: bool,
@@ -185,6 +187,13 @@ impl Ledger {
     #[must_use]
     pub const fn now(&self) -> Time {
         self.now
+    }
+
+    /// Returns how long the clock takes until it tells `at`. After a step back that is longer than
+    /// from [`now`](Self::now), which stands still until the clock has caught up.
+    #[must_use]
+    pub const fn until(&self, at: Time) -> Duration {
+        at.saturating_since(self.told)
     }
 
     /// Tells whether an operation of a caller's depends on the time, so that
@@ -370,6 +379,7 @@ impl Ledger {
         Ok(Self {
             options,
             now: Time::ZERO,
+            told: Time::ZERO,
             started: false,
             paused: false,
             closed: false,
@@ -441,6 +451,7 @@ impl Ledger {
     /// ended in time.
     #[inline]
     pub fn advance_sparing(&mut self, now: Time, polled: Time) {
+        self.told = now;
         self.now = self.now.max(now);
         if self.timers.next().is_some_and(|at| at <= self.now) {
             self.settle(polled);
