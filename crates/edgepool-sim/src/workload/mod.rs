@@ -197,7 +197,7 @@ impl Workload {
     /// that replays the workload that [`from_seed`](Self::from_seed) draws for it, and a smaller case
     /// that fails in the same way, as Rust code and with its trace.
     pub fn run(&self, seed: u64) -> Report {
-        self.case(seed).check().unwrap_or_else(|failure| panic!("{}", report(seed, &failure)))
+        self.case(seed).check().unwrap_or_else(|failure| panic!("{}", self.report(seed, &failure)))
     }
 
     /// Runs the case of `seed` and keeps its trace, to be read.
@@ -207,15 +207,16 @@ impl Workload {
     pub fn run_traced(&self, seed: u64) -> Result<(Report, Trace), Box<Failure>> {
         self.case(seed).check_traced(Trace::with_log())
     }
-}
 
-fn report(seed: u64, failure: &Failure) -> String {
-    let small = failure.shrink(2_000);
-    format!(
-        "seed {seed} fails: {}\nreplay it with: cargo run -q -p edgepool-sim --example trace -- \
-         --replay {seed}\n{small}",
-        failure.what(),
-    )
+    fn report(&self, seed: u64, failure: &Failure) -> String {
+        let small = failure.shrink(2_000);
+        let panics = if self.hook_panics > 0 { " --panics" } else { "" };
+        format!(
+            "seed {seed} fails: {}\nreplay it with: cargo run -q --release -p edgepool-sim \
+             --example trace -- --replay {seed}{panics}\n{small}",
+            failure.what(),
+        )
+    }
 }
 
 /// Runs the workload of `seed`; see [`Case::check`] for what is checked.
