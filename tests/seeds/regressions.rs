@@ -162,6 +162,27 @@ fn a_wait_that_was_leaked_does_not_keep_the_wake_of_a_job() {
     case.run();
 }
 
+/// The time of a wait that was leaked passes for the pool at its next operation, and no alarm rings
+/// when the clock steps forward. The kit took the jobs that it held up until then for forgotten.
+#[test]
+fn a_wait_that_was_leaked_holds_the_jobs_up_until_the_next_operation() {
+    let leaked = Round { wait: Wait::Leak, ..Round::default() };
+    let case = Case {
+        callers: vec![Caller::of(leaked), Caller::of(Round { pause: ms(1), ..Round::default() })],
+        acts: vec![
+            Act { at: ms(0), action: Action::Pause },
+            Act { at: ms(1), action: Action::Resume },
+            Act { at: ms(1), action: Action::StepForward(ms(1)) },
+        ],
+        pool: PoolOptions { acquire_timeout: Some(ms(2)), ..PoolOptions::default() },
+        look: 0,
+        ..Case::default()
+    };
+    for seed in 0..50 {
+        Case { seed, ..case.clone() }.run();
+    }
+}
+
 /// Whoever is queued while the pool is paused sleeps without an alarm for the back-off.
 #[test]
 fn a_pool_that_resumes_during_a_back_off_serves_who_waits_after_it() {
