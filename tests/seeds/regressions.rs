@@ -172,15 +172,59 @@ fn a_wait_that_was_leaked_holds_the_jobs_up_until_the_next_operation() {
         acts: vec![
             Act { at: ms(0), action: Action::Pause },
             Act { at: ms(1), action: Action::Resume },
-            Act { at: ms(1), action: Action::StepForward(ms(1)) },
+            Act { at: ms(1), action: Action::StepForward(ms(2)) },
         ],
         pool: PoolOptions { acquire_timeout: Some(ms(2)), ..PoolOptions::default() },
+        start: ms(100),
         look: 0,
         ..Case::default()
     };
-    for seed in 0..50 {
-        Case { seed, ..case.clone() }.run();
+    let mut there_and_back = case.clone();
+    there_and_back.acts.push(Act { at: ms(1), action: Action::StepBack(ms(50)) });
+    for case in [case, there_and_back] {
+        for seed in 0..50 {
+            Case { seed, ..case.clone() }.run();
+        }
     }
+}
+
+/// Its alarm rang before its time, as the clock had stepped back, and nobody was there to set
+/// another.
+#[test]
+fn a_wait_that_was_leaked_is_outlasted_though_its_alarm_rang_early() {
+    let leaked = Round { wait: Wait::Leak, timeout: Some(ms(2)), ..Round::default() };
+    let case = Case {
+        callers: vec![rounds(&[leaked, Round::default()])],
+        acts: vec![Act { at: ms(1), action: Action::StepBack(ms(10)) }],
+        luck: Luck { creations: vec![Creation::Connect(ms(5))], ..Luck::default() },
+        start: ms(100),
+        look: 0,
+        ..Case::default()
+    };
+    case.run();
+}
+
+/// The pool tells what is offered as it is asked, and what it does then is an operation too: here a
+/// check, whose connection is offered and may be claimed though all are invalidated after it. The
+/// kit took it for one that had left.
+#[test]
+fn what_is_offered_as_all_are_invalidated_may_be_claimed() {
+    let looks_away = Round { pause: ms(1), wait: Wait::LookAway(ms(9)), ..Round::default() };
+    let case = Case {
+        callers: vec![
+            Caller::of(Round { hold: ms(2), ..Round::default() }),
+            Caller::of(looks_away),
+        ],
+        acts: vec![Act { at: ms(9), action: Action::InvalidateAll }],
+        pool: PoolOptions {
+            offer_timeout: Some(ms(6)),
+            check_after: Some(ms(1)),
+            ..PoolOptions::default()
+        },
+        look: 0,
+        ..Case::default()
+    };
+    case.run();
 }
 
 /// Whoever is queued while the pool is paused sleeps without an alarm for the back-off.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use edgepool::Clock;
 
+use super::checks::settled;
 use super::world::{OPERATOR, SimPool, World};
 use crate::{Act, Action, SimFactory, Spawner};
 
@@ -119,7 +120,7 @@ impl Operator {
     fn invalidate_all(&self) {
         let Self { world, pool, factory, .. } = self;
         // What was offered by then may still be claimed, and nobody knows what that is.
-        let offered = pool.stats().gauges.offered;
+        let offered = settled(pool).gauges.offered;
         let live = factory.live();
         world.record(OPERATOR, "invalidates", live.len() as u64);
         pool.invalidate_all();

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use edgepool::Stats;
 use edgepool::ledger::Gauges;
+use edgepool::{Clock, Stats};
 
 use super::Run;
+use super::world::SimPool;
 use crate::{Counts, panics};
 
 /// What is seen of a run after a step.
@@ -43,6 +44,19 @@ const fn known(gauges: &Gauges) -> u64 {
     (idle + checking + offered + in_use + resetting + retired + closing) as u64
 }
 
+/// Asks the pool how it stands until that does not change. To ask is an operation, which settles
+/// what is overdue, and what comes of that is seen by the next one.
+pub(super) fn settled(pool: &SimPool) -> Stats {
+    let mut stats = pool.stats();
+    for _ in 0..10 {
+        let before = std::mem::replace(&mut stats, pool.stats());
+        if before == stats {
+            break;
+        }
+    }
+    stats
+}
+
 impl Run {
     /// Checks what costs little and changes nothing.
     pub(super) fn check_books(&self) {
@@ -52,22 +66,9 @@ impl Run {
         }
     }
 
-    /// Asks the pool how it stands until that does not change. To ask is an operation, which settles
-    /// what is overdue, and what comes of that is seen by the next one.
-    pub(super) fn settled(&self) -> Stats {
-        let mut stats = self.pool().stats();
-        for _ in 0..10 {
-            let before = std::mem::replace(&mut stats, self.pool().stats());
-            if before == stats {
-                break;
-            }
-        }
-        stats
-    }
-
     /// Compares the pool's gauges with what its callers hold.
     pub(super) fn check(&mut self) {
-        let stats = self.settled();
+        let stats = settled(self.pool());
         let gauges = stats.gauges;
         let (held, taken) = (self.world.held.get(), self.world.taken.get());
         assert_eq!(u64::from(gauges.in_use), held, "leases: {gauges:?}");
@@ -114,7 +115,7 @@ impl Run {
 
     fn stands_still(&self) -> bool {
         let looks_on = self.world.away.get() == 0 && self.executor.delayed() == 0;
-        let leaked = self.world.clock.latest() <= self.world.leaked_until.get();
+        let leaked = self.world.clock.now() <= self.world.leaked_until.get();
         let unpolled = self.factory.counts().standing_still();
         self.world.waits.get() > 0 && looks_on && !leaked && unpolled > 0
     }

@@ -21,8 +21,8 @@ use crate::{
 };
 use acts::Operator;
 use caller::{call, drive, obtain, reenter};
-use checks::Bound;
 pub use checks::View;
+use checks::{Bound, settled};
 pub use failure::Failure;
 pub use soak::{Progress, Soak};
 use world::{EXECUTOR, SimPool, World};
@@ -308,17 +308,23 @@ impl Run {
 
     fn finish_callers(&mut self) {
         while !self.all_done() {
-            let stepped = self.step();
-            assert!(stepped.is_some(), "callers wait for ever: {:?}", self.pool().stats());
+            let goes_on = self.step().is_some() || self.outlast_leaks();
+            assert!(goes_on, "callers wait for ever: {:?}", self.pool().stats());
         }
     }
 
-    /// Lets the time of those waits pass that were leaked.
-    fn outlast_leaks(&mut self) {
+    /// Lets the time of those waits pass that were leaked, and the pool see that. Returns whether
+    /// that may have changed anything.
+    fn outlast_leaks(&mut self) -> bool {
+        if !self.has_leaked() {
+            return false;
+        }
         let left = self.world.leaked_until.get().saturating_since(self.world.clock.now());
-        if self.has_leaked() && !left.is_zero() {
+        if !left.is_zero() {
             self.pass(left + Duration::from_nanos(1));
         }
+        self.pool().stats();
+        !left.is_zero() || self.executor.has_ready()
     }
 
     fn has_leaked(&self) -> bool {
@@ -359,7 +365,7 @@ impl Run {
         let behind = clock.latest().saturating_since(clock.now());
         let rest = Duration::from_millis(100) + retry + idle_timeout.unwrap_or_default() * 2;
         self.pass(behind + rest);
-        let Stats { gauges, counters, .. } = self.settled();
+        let Stats { gauges, counters, .. } = settled(self.pool());
         let kept = self.world.min_idle.get();
         // Without a back-off, nothing is tried again for `min_idle` after a failure.
         let failed = counters.create_failed + counters.create_abandoned > 0;
