@@ -85,6 +85,20 @@ fn a_pool_is_not_kept_open_by_the_waker_of_a_caller_that_is_gone() {
     case.run();
 }
 
+/// After a `tick` the jobs had no driver, and still the waker of the one before.
+#[test]
+fn a_pool_is_not_kept_open_by_the_waker_of_a_caller_that_a_tick_relieved() {
+    let case = Case {
+        callers: vec![Caller::of(Round { wait: Wait::LookAway(ms(9)), ..reentrant() })],
+        acts: [1, 3].map(|at| Act { at: ms(at), action: Action::Tick }).to_vec(),
+        luck: Luck { creations: vec![Creation::Hang], ..Luck::default() },
+        pool: PoolOptions { create_timeout: Some(ms(2)), ..PoolOptions::default() },
+        ending: Ending::DropPool,
+        ..Case::default()
+    };
+    case.run();
+}
+
 /// A job was begun by the waker that a time-out woke.
 #[test]
 fn jobs_that_begin_as_others_are_given_up_are_polled() {

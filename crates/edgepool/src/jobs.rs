@@ -233,11 +233,17 @@ impl<F: Factory> Jobs<F> {
     }
 
     /// Gives the jobs back after a turn that began at this time of the pool's. Without a driver
-    /// nobody is woken by them, and somebody may have come meanwhile.
-    pub(crate) fn end_turn(&mut self, table: Table<F>, began: Time) {
+    /// nobody is woken by them, and somebody may have come meanwhile. The waker of the driver before
+    /// comes back: kept, it would keep alive what it wakes.
+    pub(crate) fn end_turn(&mut self, table: Table<F>, began: Time) -> Option<Waker> {
         self.polled = began;
-        self.wanted |= self.driver.is_none() && table.len > 0;
+        let wanted = table.len > 0;
         self.table = Some(table);
+        if self.driver.is_some() {
+            return None;
+        }
+        self.wanted |= wanted;
+        self.ready.lock().driver.take()
     }
 
     pub(crate) const fn ready(&self) -> &Arc<Ready> {

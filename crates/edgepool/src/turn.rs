@@ -217,9 +217,10 @@ impl<'a, F: Factory, C: Clock> Turn<'a, F, C> {
 
     fn give_back(&mut self, mut state: MutexGuard<'_, State<F>>) {
         let Some(table) = self.table.take() else { return };
-        state.jobs.end_turn(table, self.began);
+        let left = state.jobs.end_turn(table, self.began);
         let waker = state.next_driver();
         drop(state);
+        guarded(|| drop(left));
         wake(waker);
     }
 }
