@@ -105,6 +105,9 @@
 //! may use the pool.
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod mutations;
+
 mod acquire;
 mod alarm;
 mod attend;
@@ -149,6 +152,9 @@ pub use factory_fn::{Async, FactoryFn, Finish, Nothing, Sync, Try, factory_fn};
 pub use histogram::Histogram;
 pub use lease::{Lease, MappedLease, Release};
 pub use ledger::{Backoff, Info, OptionsError, Priority, Reuse};
+#[cfg(feature = "mutations")]
+#[doc(hidden)]
+pub use mutations::Bug;
 pub use observed::Observed;
 pub use operate::{Drain, WarmUp, WarmUpProgress};
 pub use pool::Pool;

@@ -69,6 +69,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     /// something depends on it.
     #[inline(always)]
     pub(crate) fn step<R>(&self, operate: impl FnOnce(&mut State<F>) -> R) -> R {
+        mutate!(ExpiryNeedsATimer, return self.finish(self.lock(), operate));
         self.finish(self.lock_on_time(), operate)
     }
 
@@ -92,6 +93,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
     /// Like [`step`](Self::step), now or at the time that the ledger was told last.
     pub(crate) fn step_when<R>(&self, when: When, operate: impl FnOnce(&mut State<F>) -> R) -> R {
         match when {
+            When::Now if mutated!(ExpiryNeedsATimer) => self.step_now(operate),
             When::Now => self.step(operate),
             When::AsTold => self.finish(self.lock(), operate),
         }

@@ -245,7 +245,7 @@ impl<F: Factory> State<F> {
         }
         if waker.is_some() {
             *self.waker_mut(key) = waker.take();
-        } else if self.waker_mut(key).as_ref().is_none_or(|kept| !kept.will_wake(current)) {
+        } else if !self.keeps_waker(key, current) {
             *waker = self.waker_mut(key).take();
             return Standing::WakerWanted;
         }
@@ -261,6 +261,12 @@ impl<F: Factory> State<F> {
             self.watcher = watches.then_some((key, until));
         }
         Standing::Waiting(until)
+    }
+
+    /// Tells whether the waiter left a waker that is as good as this one.
+    fn keeps_waker(&mut self, key: WaiterKey, current: &Waker) -> bool {
+        let is_as_good = |kept: &Waker| mutated!(FirstWakerIsKept) || kept.will_wake(current);
+        self.waker_mut(key).as_ref().is_some_and(is_as_good)
     }
 
     /// Gives a waiter what it claimed, the first of what it may claim.

@@ -97,6 +97,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
         match outcome {
             Outcome::Created(Some(Ok(connection))) => self.end_creation(slot, when, connection),
             Outcome::Created(Some(Err(error))) => self.fail(slot, when, Failure::error(error)),
+            Outcome::Created(None) if mutated!(PanicLosesThePlace) => {}
             Outcome::Created(None) => self.fail(slot, when, Failure::Panicked),
             Outcome::Checked(tried) => {
                 let (verdict, connection, error) = self.judge(slot, JobKind::Check, tried);

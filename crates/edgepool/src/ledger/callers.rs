@@ -16,7 +16,7 @@ impl Ledger {
     /// next one must be checked before it is lent, that is begun, and there is no lease.
     #[inline(always)]
     pub fn try_acquire(&mut self) -> Option<SlotKey> {
-        if !self.queue.is_empty() | self.paused {
+        if (!self.queue.is_empty() && !mutated!(WakeIsOnlyAHint)) | self.paused {
             return None;
         }
         if !self.way.plain {
@@ -93,7 +93,7 @@ impl Ledger {
     }
 
     fn refusal(&self, ask: &Ask) -> Option<Refused> {
-        if self.closed {
+        if self.closed && !mutated!(AcquireAfterCloseWaits) {
             return Some(Refused::Closed);
         }
         if ask.need == 0 || u32::from(ask.need) > self.options.max {
@@ -118,6 +118,8 @@ impl Ledger {
     /// Turns the waiter's offer into a lease, or tells where it stands. A wait that is over frees
     /// its entry here.
     pub fn claim(&mut self, key: WaiterKey) -> Claim {
+        mutate!(WakeIsOnlyAHint, self.follow_hint(key));
+        mutate!(SpuriousPollLosesThePlace, self.queue_anew(key));
         let Some(waiter) = self.store.find_waiter(key) else {
             self.counters.stale += 1;
             return Claim::Unknown;
@@ -171,7 +173,7 @@ impl Ledger {
         };
         let was_pending = !matches!(waiter.state, WaiterState::Ended(..));
         if was_pending {
-            self.counters.cancelled += 1;
+            self.counters.cancelled += u64::from(!mutated!(CancelIsNotCounted));
             self.leave(key.index, WaiterState::Ended(End::TimedOut, 0));
         }
         self.free_waiter(key.index);
@@ -187,6 +189,9 @@ impl Ledger {
             return false;
         }
         self.counters.released += 1;
+        mutate!(LifetimeCountsFromTheReturn, self.bear_again(key.index));
+        mutate!(BusyConnectionNeverRetires, self.put_off(key.index));
+        mutate!(ReturnSkipsThoseWhoCreate, return self.release_past_creations(key.index));
         self.take_in(key.index);
         true
     }
@@ -196,6 +201,7 @@ impl Ledger {
         if !self.end_lease(key) {
             return false;
         }
+        mutate!(DiscardWakesAll, self.wake_all(key));
         self.start_close(key.index, SlotState::Closing, Leaving::Discarded);
         true
     }
@@ -206,6 +212,7 @@ impl Ledger {
         if !self.end_lease(key) {
             return false;
         }
+        mutate!(TakenStaysInUse, return true);
         self.counters.taken += 1;
         self.free_slot(key.index);
         true
@@ -269,7 +276,8 @@ impl Ledger {
         let now = self.now;
         let slot = self.store.slots.get_mut(key.index as usize);
         let lease = |slot: &&mut Slot| {
-            (slot.generation == key.generation) & (slot.state == SlotState::Leased)
+            (slot.generation == key.generation || mutated!(StaleReleaseIsTaken))
+                & (slot.state == SlotState::Leased)
         };
         let Some(slot) = slot.filter(lease) else {
             self.counters.stale += 1;
@@ -329,7 +337,7 @@ impl Ledger {
     #[inline(always)]
     pub(super) fn take_in(&mut self, index: u32) {
         let slot = self.store.slot(index);
-        let is_fit = !(self.closed | self.shrunk)
+        let is_fit = !((self.closed && !mutated!(ReturnLeaksIntoAClosedPool)) | self.shrunk)
             & (slot.epoch == self.epoch)
             & (slot.expires > self.now)
             & (slot.uses < self.options.max_uses.unwrap_or(u64::MAX));
@@ -368,6 +376,7 @@ impl Ledger {
     }
 
     fn hand_on(&mut self, index: u32) {
+        mutate!(WakeIsOnlyAHint, return self.hint(index));
         match self.queue.front(&self.store.waiters) {
             Some(_) if self.wants_check(index) => {
                 self.start_check(index);
@@ -442,6 +451,7 @@ impl Ledger {
     fn offer(&mut self, index: u32, waiter: u32) {
         self.queue.remove(&mut self.store.waiters, waiter);
         self.store.waiter_mut(waiter).state = WaiterState::Offered;
+        mutate!(LeakedWaiterKeepsItsOffer, self.wait_for_ever(waiter));
         self.set_slot_timer(index, self.options.offer_timeout);
         self.effects.push_back(Effect::Offer {
             waiter: self.store.waiter_key(waiter),
@@ -523,8 +533,13 @@ impl Ledger {
         if state == WaiterState::Queued {
             self.queue.remove(&mut self.store.waiters, index);
         }
+        mutate!(CreationDiesWithItsRequester, self.give_up_a_creation(ended));
+        mutate!(TimeoutDestroysWhatIsChecked, self.give_up_a_check(ended));
         while let Some(slot) = offered.pop(&mut self.store.slots) {
-            self.take_in(slot);
+            match mutated!(CancelledOfferIsLost) {
+                true => self.make_idle(slot),
+                false => self.take_in(slot),
+            }
         }
     }
 

@@ -59,6 +59,7 @@ impl Ledger {
     pub(super) fn bear(&mut self, index: u32) {
         let expires = self.options.max_lifetime.map_or(Time::NEVER, |lifetime| {
             let percent = u32::from(self.options.lifetime_jitter);
+            let percent = if mutated!(BornTogetherDieTogether) { 0 } else { percent };
             let jitter = self.failing.draw(lifetime.saturating_mul(percent) / 100);
             self.now.saturating_add(lifetime.saturating_sub(jitter))
         });
@@ -141,7 +142,7 @@ impl Ledger {
         let passed = |since: Time, time: Option<Duration>| {
             time.is_some_and(|time| since.saturating_add(time) <= now)
         };
-        let is_surplus = self.idle.len() > options.min_idle;
+        let is_surplus = self.idle.len() > options.min_idle || mutated!(IdleTimeoutIgnoresMinIdle);
         if slot.expires <= now {
             return self.retire_idle(index, Leaving::Aged);
         }

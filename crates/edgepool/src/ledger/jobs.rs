@@ -94,6 +94,10 @@ impl Ledger {
     /// connection is the shell's to close.
     pub fn reset(&mut self, key: SlotKey, verdict: Verdict) -> bool {
         let live = self.is_in(key, SlotState::Resetting);
+        let verdict = match verdict {
+            Verdict::Bad if mutated!(FailedResetIsLent) => Verdict::Good,
+            verdict => verdict,
+        };
         if live {
             self.judge(key.index, verdict, false, Leaving::ResetFailed);
         }

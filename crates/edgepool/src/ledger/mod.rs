@@ -73,6 +73,8 @@ mod counts;
 mod jobs;
 mod keys;
 mod list;
+#[cfg(feature = "mutations")]
+mod mutated;
 mod need;
 mod operator;
 mod options;
@@ -376,6 +378,10 @@ impl Ledger {
     /// An option is out of its range, or contradicts another.
     pub fn new(options: Options) -> Result<Self, OptionsError> {
         options.validate()?;
+        let options = match mutated!(OldestIdleGoesFirst) {
+            true => Options { reuse: Reuse::Fifo, ..options },
+            false => options,
+        };
         Ok(Self {
             options,
             now: Time::ZERO,
@@ -388,7 +394,7 @@ impl Ledger {
             way: Way::of(&options),
             store: Store::default(),
             idle: List::new(),
-            queue: Queue::new(options.ageing),
+            queue: Queue::new(options.ageing.filter(|_| !mutated!(NobodyAges))),
             timers: Timers::default(),
             states: [0; SLOT_STATES],
             ended: 0,
@@ -452,7 +458,7 @@ impl Ledger {
     #[inline]
     pub fn advance_sparing(&mut self, now: Time, polled: Time) {
         self.told = now;
-        self.now = self.now.max(now);
+        self.now = if mutated!(TimeRunsBackwards) { now } else { self.now.max(now) };
         if self.timers.next().is_some_and(|at| at <= self.now) {
             self.settle(polled);
         }
@@ -484,6 +490,7 @@ impl Ledger {
     fn handle_overdue(&mut self, index: u32) {
         match self.store.slot(index).state {
             SlotState::Offered(waiter) => self.handle_missed_offer(waiter),
+            SlotState::Creating if mutated!(OverdueCreationKeepsItsPlace) => {}
             SlotState::Creating => self.handle_overdue_creation(index),
             SlotState::Leased => self.handle_overdue_lease(index),
             SlotState::Checking => {
@@ -559,7 +566,9 @@ impl Ledger {
         self.count_out(slot.state);
         self.shrunk &= self.living() > self.options.max;
         self.look_out();
-        self.serve();
+        if !mutated!(FreedPlaceStartsNothing) {
+            self.serve();
+        }
         if self.closed && self.store.slots.is_empty() {
             self.effects.push_back(Effect::Drained);
         }

@@ -13,7 +13,8 @@ impl Ledger {
         }
         let keep = if self.keeps_up() { self.options.min_idle } else { 0 };
         let missing = self.queue.units() + u64::from(keep);
-        let coming = self.count(SlotState::Creating)
+        let creating = self.count(SlotState::Creating);
+        let coming = if mutated!(CreatesMoreThanIsNeeded) { 0 } else { creating }
             + self.count(SlotState::Checking)
             + self.count(SlotState::Resetting)
             + self.idle.len()
@@ -30,15 +31,21 @@ impl Ledger {
     /// Starts the creations that are missing, as far as there is room and none is held back.
     #[inline(always)]
     pub(super) fn start_creations(&mut self) {
-        if self.size() < self.options.max {
+        if self.has_room() {
             self.start_creations_in_room();
         }
     }
 
     fn start_creations_in_room(&mut self) {
-        while self.is_short() && self.size() < self.options.max && self.may_create() {
+        while self.is_short() && self.has_room() && self.may_create() {
             self.start_creation();
         }
+    }
+
+    #[inline(always)]
+    fn has_room(&self) -> bool {
+        let size = if mutated!(ClosingDoesNotCount) { self.living() } else { self.size() };
+        size < self.options.max
     }
 
     pub(super) fn start_creation(&mut self) -> SlotKey {
@@ -102,11 +109,14 @@ impl Ledger {
     /// Notes a failed creation, and ends the waits that depended on it: the first, or, with a
     /// back-off before the next attempt, all if no connection is left that could come.
     pub(super) fn end_dependants(&mut self, index: u32, end: End) {
+        let backoff = self.options.backoff.filter(|_| !mutated!(NoBackOff));
         let attempt = self.store.slot(index).id;
-        self.failing.fail(attempt, self.named, self.options.backoff, self.now);
+        self.failing.fail(attempt, self.named, backoff, self.now);
         self.look_out();
+        mutate!(CreateErrorIsSwallowed, return);
         self.end_first_waiter(end);
-        if self.options.backoff.is_some() && self.living() == 1 {
+        let held_back = self.options.backoff.is_some() && !mutated!(FailureTellsOneOnly);
+        if held_back && self.living() == 1 {
             while !self.queue.is_empty() {
                 self.end_first_waiter(end);
             }

@@ -43,6 +43,7 @@ impl Ledger {
         let options = super::Options { max, ..self.options };
         options.validate()?;
         self.options = options;
+        mutate!(ResizeForgetsTheSurplus, return Ok(()));
         self.shrunk = self.living() > max;
         self.look_out();
         self.end_those_that_need_more();
@@ -125,7 +126,9 @@ impl Ledger {
             return;
         }
         self.look_out();
-        while let Some(index) = self.queue.front(&self.store.waiters) {
+        while let Some(index) = self.queue.front(&self.store.waiters)
+            && !(mutated!(CloseForgetsAWaiter) && self.queue.len() == 1)
+        {
             self.end_pending(index, End::Closed);
         }
         for index in self.store.slots.iter().map(|(index, _)| index as u32).collect::<Vec<_>>() {
