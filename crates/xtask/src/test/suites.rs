@@ -74,7 +74,9 @@ fn rust(tier: Tier) -> Vec<Suite> {
         let wasm = ["-p", "edgepool", "-p", "edgepool-wasm", "-p", "edgepool-rust-worker"];
         let wasm = wasm.into_iter().chain(["--target", WASM_TARGET]);
         let workspace = clippy().args(["--workspace", "--all-targets"]).args(deny);
-        vec![workspace, clippy().args(wasm).args(deny)]
+        let bugs = ["-p", "edgepool", "-p", "edgepool-tests", "--all-targets"];
+        let bugs = bugs.into_iter().chain(["--features", "edgepool-tests/mutations"]);
+        vec![workspace, clippy().args(wasm).args(deny), clippy().args(bugs).args(deny)]
     };
     let docs = || {
         let crates = ["-p", "edgepool", "-p", "edgepool-sim", "-p", "edgepool-wasm"];
@@ -89,12 +91,22 @@ fn rust(tier: Tier) -> Vec<Suite> {
             .limit(20 * MINUTE),
         Suite::new("docs", &[], Reader::Exit, move || Ok(docs())),
         Suite::new("native", &[], Reader::Libtest, move || Ok(native())).limit(15 * MINUTE),
+        mutations(),
         determinism(tier),
     ];
     if tier.full {
         suites.push(more_seeds());
     }
     suites
+}
+
+/// The tests again, with one known bug after the other put back: they are to catch each.
+fn mutations() -> Suite {
+    let suite = Suite::new("mutations", &[], Reader::Plain, || {
+        let test = cargo().args(["test", "--locked", "-p", "edgepool-tests"]);
+        Ok(vec![test.args(["--features", "mutations", "--test", "mutations"])])
+    });
+    suite.limit(15 * MINUTE)
 }
 
 /// The random schedules and sequences again, many more of them, in an optimised build.
