@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
+use crate::process::Cmd;
 use crate::{build, tools};
 
 /// Something that a suite cannot run without.
@@ -25,6 +26,8 @@ pub(crate) enum Need {
     Chromium,
     /// wasm-pack.
     WasmPack,
+    /// A nightly toolchain with miri.
+    Miri,
 }
 
 /// The needs that were looked after, each with why it could not be met.
@@ -58,6 +61,7 @@ impl Need {
             Self::Build => build::everything().await,
             Self::JsTools => tools::npm_packages("tests/js").await,
             Self::Chromium => chromium().map(drop),
+            Self::Miri => miri().await,
             Self::WasmPack => on_path(&["wasm-pack"])
                 .map(drop)
                 .context("wasm-pack is missing: run `cargo install wasm-pack`"),
@@ -76,6 +80,29 @@ pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
     on_path(&["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"]).context(
         "Chromium is missing: run `apt-get install chromium`, or name one in EDGEPOOL_CHROMIUM",
     )
+}
+
+/// Adds miri to the nightly toolchain unless it is there; without one, the newest is installed.
+async fn miri() -> anyhow::Result<()> {
+    let works = || async {
+        let version = Cmd::new("cargo").args(["+nightly", "miri", "--version"]);
+        version.output().await.is_ok()
+    };
+    let rustup = |words: &[&str]| Cmd::new("rustup").args(words);
+    let add = ["component", "add", "--toolchain", "nightly", "miri", "rust-src"];
+    let install = ["toolchain", "install", "nightly", "--profile", "minimal"];
+    let install = [&install[..], &["--component", "miri", "--component", "rust-src"]].concat();
+    if works().await {
+        return Ok(());
+    }
+    // A nightly of days ago is as good, if its components are still to be had.
+    if rustup(&add).step("miri for the nightly toolchain").await.is_err() {
+        rustup(&install).step("nightly toolchain with miri").await?;
+    }
+    match works().await {
+        true => Ok(()),
+        false => bail!("`cargo +nightly miri` does not run, though rustup installed it"),
+    }
 }
 
 fn on_path(names: &[&str]) -> Option<PathBuf> {

@@ -93,9 +93,13 @@ fn rust(tier: Tier) -> Vec<Suite> {
         Suite::new("native", &[], Reader::Libtest, move || Ok(native())).limit(15 * MINUTE),
         mutations(),
         determinism(tier),
+        loom(tier),
+        shuttle(tier),
     ];
     if tier.full {
         suites.push(more_seeds());
+        suites.push(conc());
+        suites.push(miri());
     }
     suites
 }
@@ -107,6 +111,57 @@ fn mutations() -> Suite {
         Ok(vec![test.args(["--features", "mutations", "--test", "mutations"])])
     });
     suite.limit(15 * MINUTE)
+}
+
+/// Threads that meet in the pool, in every schedule: of up to two preemptions, or of any number for
+/// as long as there is time.
+fn loom(tier: Tier) -> Suite {
+    let suite = Suite::new("loom", &[], Reader::Libtest, move || {
+        let test = explored("edgepool_loom");
+        Ok(vec![match tier.full {
+            true => test.env("LOOM_MAX_DURATION", "300").env("LOOM_CHECKPOINT_INTERVAL", "1000"),
+            false => test.env("LOOM_MAX_PREEMPTIONS", "2"),
+        }])
+    });
+    suite.limit(if tier.full { 120 * MINUTE } else { 10 * MINUTE })
+}
+
+/// The same in schedules at random.
+fn shuttle(tier: Tier) -> Suite {
+    let rounds = if tier.full { "100000" } else { "5000" };
+    let suite = Suite::new("shuttle", &[], Reader::Libtest, move || {
+        Ok(vec![explored("edgepool_shuttle").env("EDGEPOOL_ROUNDS", rounds)])
+    });
+    suite.limit(if tier.full { 60 * MINUTE } else { 10 * MINUTE })
+}
+
+/// Runs `tests/conc.rs` with the lock of a tool that explores schedules. Link-time optimisation
+/// would take longer than the run.
+fn explored(tool: &str) -> Cmd {
+    let test = cargo().args(["test", "--locked", "--release", "-p", "edgepool", "--test", "conc"]);
+    test.args(["--", "--nocapture"])
+        .env("RUSTFLAGS", format!("--cfg {tool} -C debug_assertions"))
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+}
+
+/// The same under the schedules that come, often.
+fn conc() -> Suite {
+    let suite = Suite::new("conc", &[], Reader::Libtest, || {
+        let test = cargo().args(["test", "--locked", "--release", "-p", "edgepool"]);
+        Ok(vec![test.args(["--test", "conc"]).env("EDGEPOOL_ROUNDS", "50000")])
+    });
+    suite.limit(30 * MINUTE)
+}
+
+/// The same under miri, which sees what must not be done with memory, and what is leaked.
+fn miri() -> Suite {
+    let suite = Suite::new("miri", &[Need::Miri], Reader::Libtest, || {
+        let test = cargo().args(["+nightly", "miri", "test", "--locked", "-p", "edgepool"]);
+        let flags = "-Zmiri-strict-provenance -Zmiri-disable-isolation";
+        Ok(vec![test.args(["--test", "conc"]).env("MIRIFLAGS", flags)])
+    });
+    suite.limit(30 * MINUTE)
 }
 
 /// The random schedules and sequences again, many more of them, in an optimised build.
