@@ -297,8 +297,8 @@ impl Samples {
                 }
                 By(label, samples) => {
                     for (value, get) in *samples {
-                        let sample = format_args!("pool=\"{pool}\",{label}=\"{value}\"");
-                        writeln!(out, "{name}{suffix}{{{sample}}} {}", get(stats))?;
+                        write!(out, "{name}{suffix}{{pool=\"{pool}\",{label}=\"{value}\"}} ")?;
+                        writeln!(out, "{}", get(stats))?;
                     }
                 }
             }
