@@ -6,8 +6,8 @@
 //!
 //! | how | command, before `cargo test -p edgepool --test conc` |
 //! |---|---|
-//! | loom | `RUSTFLAGS="--cfg edgepool_loom -C debug_assertions" LOOM_MAX_PREEMPTIONS=2`, with `--release` |
-//! | shuttle | `RUSTFLAGS="--cfg edgepool_shuttle"`, with `--release` |
+//! | loom | `RUSTFLAGS="--cfg edgepool_loom" LOOM_MAX_PREEMPTIONS=2`, with `--profile thorough` |
+//! | shuttle | `RUSTFLAGS="--cfg edgepool_shuttle"`, with `--profile thorough` |
 //! | miri | `MIRIFLAGS=-Zmiri-disable-isolation`, as `cargo +nightly miri test` |
 
 use std::convert::Infallible;
