@@ -27,6 +27,10 @@ fn main() -> ExitCode {
         wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
     };
     let bugs: Vec<Bug> = Bug::ALL.iter().copied().filter(is_wanted).collect();
+    if bugs.is_empty() {
+        println!("no bug has {} in its name", wanted.join(" or "));
+        return ExitCode::FAILURE;
+    }
     let binaries = run::build();
     let without = without_bugs(&bugs, &binaries);
     let with = in_parallel(&bugs, |&bug| with_bug(bug, &binaries));
@@ -58,7 +62,7 @@ fn with_bug(bug: Bug, binaries: &Binaries) -> Row {
 /// What is wrong with a row: what did not catch the bug that it should have caught.
 fn failed(row: &Row) -> impl Iterator<Item = String> + '_ {
     let tell = |test: Test, ran: &Ran| {
-        format!("{test} with {:?}: {:?}\n{}", row.bug, ran.outcome, ran.tail())
+        format!("{test} with {:?}: {}", row.bug, ran.tell(test, Some(row.bug)))
     };
     let missed = row.ran.iter().filter(|(_, ran)| ran.outcome != Outcome::Failed);
     let missed = missed.map(move |(test, ran)| tell(test, ran));
@@ -73,8 +77,7 @@ fn without_bugs(bugs: &[Bug], binaries: &Binaries) -> Vec<String> {
     let tests: Vec<Test> = tests.into_iter().collect();
     let ran = in_parallel(&tests, |&test| binaries.run(test, None));
     let bad = tests.iter().zip(ran).filter(|(_, ran)| ran.outcome != Outcome::Passed);
-    bad.map(|(test, ran)| format!("{test} without a bug: {:?}\n{}", ran.outcome, ran.tail()))
-        .collect()
+    bad.map(|(test, ran)| format!("{test} without a bug: {}", ran.tell(test, None))).collect()
 }
 
 /// Does something for each, on as many threads as there are processors; in order.

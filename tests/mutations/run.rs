@@ -83,7 +83,7 @@ pub(crate) struct Ran {
 impl Binaries {
     /// Runs one test in a process of its own, perhaps with a bug.
     pub(crate) fn run(&self, test: Test, bug: Option<Bug>) -> Ran {
-        let (target, name) = test.split_once('/').unwrap_or(("scenarios", test));
+        let (target, name) = parts(test);
         let mut command = Command::new(&self.0[target]);
         command.args(["--exact", name, "--test-threads=1"]);
         command.env_remove("EDGEPOOL_MUTATION").env("RUST_BACKTRACE", "0").stdin(Stdio::null());
@@ -153,9 +153,27 @@ impl Ran {
         Some(format!("in {} steps", trace.lines().filter_map(number).max().unwrap_or(0)))
     }
 
-    /// The last lines that it printed.
-    pub(crate) fn tail(&self) -> String {
+    /// How it ended, the last lines that it printed, and the command that repeats it.
+    pub(crate) fn tell(&self, test: Test, bug: Option<Bug>) -> String {
         let lines: Vec<&str> = self.output.lines().collect();
-        lines[lines.len().saturating_sub(TAIL)..].join("\n")
+        let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+        format!("{:?}\n{tail}\nto repeat: {}", self.outcome, shell_line(test, bug))
     }
+}
+
+fn shell_line(test: Test, bug: Option<Bug>) -> String {
+    let (target, name) = parts(test);
+    let bug = bug.map(|bug| ("EDGEPOOL_MUTATION", format!("{bug:?}")));
+    let chances = CHANCES.map(|(name, value)| (name, value.to_owned()));
+    let set = bug.into_iter().chain(chances).map(|(name, value)| format!("{name}={value} "));
+    let place = match target {
+        "edgepool" => "-p edgepool --features mutations --lib".to_owned(),
+        target => format!("-p edgepool-tests --features mutations --test {target}"),
+    };
+    format!("{}cargo test {place} -- --exact {name}", set.collect::<String>())
+}
+
+/// The binary of a test, and its name there.
+fn parts(test: Test) -> (&'static str, &'static str) {
+    test.split_once('/').unwrap_or(("scenarios", test))
 }
