@@ -39,6 +39,9 @@ pub(crate) fn relative(path: &Path) -> String {
 /// The version of every crate here, and of the npm package.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The oldest version of Rust that the crates promise to be built by.
+pub(crate) const OLDEST_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
+
 /// Returns the version of a dependency that `Cargo.lock` names.
 pub(crate) fn locked_version(package: &str) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path("Cargo.lock")).context("Cargo.lock")?;

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: runs the suites one after the other, and says what became of each.
 
 mod counts;
+mod figures;
 mod needs;
 mod report;
 mod suites;
@@ -88,6 +89,7 @@ async fn run_commands(suite: &Suite, outcome: &mut Outcome) -> anyhow::Result<()
     let output = fs::read(&path)?;
     let output = String::from_utf8_lossy(&output);
     outcome.counts = suite.reader.read(&output, succeeded, problem.is_none());
+    outcome.figures = suite.figures.and_then(|figures| figures(&output));
     match problem {
         Some(problem) => bail!(problem),
         None if outcome.counts.ran_nothing() => bail!("no test ran"),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 
 use crate::process::Cmd;
-use crate::{build, tools};
+use crate::{build, tools, workspace};
 
 /// Something that a suite cannot run without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,10 @@ pub(crate) enum Need {
     WasmPack,
     /// A nightly toolchain with miri.
     Miri,
+    /// The oldest toolchain that the crates are for.
+    OldestRust,
+    /// A compiler for C++.
+    CppCompiler,
 }
 
 /// The needs that were looked after, each with why it could not be met.
@@ -62,6 +66,10 @@ impl Need {
             Self::JsTools => tools::npm_packages("tests/js").await,
             Self::Chromium => chromium().map(drop),
             Self::Miri => miri().await,
+            Self::OldestRust => oldest_rust().await,
+            Self::CppCompiler => on_path(&["c++", "g++", "clang++"])
+                .map(drop)
+                .context("a compiler for C++ is missing: run `apt-get install g++`"),
             Self::WasmPack => on_path(&["wasm-pack"])
                 .map(drop)
                 .context("wasm-pack is missing: run `cargo install wasm-pack`"),
@@ -103,6 +111,18 @@ async fn miri() -> anyhow::Result<()> {
         true => Ok(()),
         false => bail!("`cargo +nightly miri` does not run, though rustup installed it"),
     }
+}
+
+/// Installs the oldest toolchain that the crates are for, unless it is there.
+async fn oldest_rust() -> anyhow::Result<()> {
+    let version = workspace::OLDEST_RUST;
+    let there = Cmd::new("cargo").args([&format!("+{version}"), "--version"]);
+    // A toolchain is not installed by the question, whatever rustup is told to do by itself.
+    if there.env("RUSTUP_AUTO_INSTALL", "0").output().await.is_ok() {
+        return Ok(());
+    }
+    let install = ["toolchain", "install", version, "--profile", "minimal"];
+    Cmd::new("rustup").args(install).step(&format!("Rust {version}")).await
 }
 
 fn on_path(names: &[&str]) -> Option<PathBuf> {

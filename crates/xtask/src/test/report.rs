@@ -20,6 +20,8 @@ const TAIL: usize = 60;
 pub(crate) struct Outcome {
     pub(crate) suite: String,
     pub(crate) counts: Counts,
+    /// What it did, beyond that.
+    pub(crate) figures: Option<String>,
     pub(crate) elapsed: Duration,
     /// Why the suite failed as a whole.
     pub(crate) problem: Option<String>,
@@ -32,6 +34,7 @@ impl Outcome {
         Self {
             suite: suite.to_owned(),
             counts: Counts::default(),
+            figures: None,
             elapsed: Duration::ZERO,
             problem: None,
             repeat: None,
@@ -56,6 +59,7 @@ pub(crate) fn print(outcomes: &[Outcome], without: &[String], tier: Tier) -> Exi
 
 fn text(outcomes: &[Outcome], without: &[String], tier: Tier) -> String {
     let mut parts = vec![format!("\n{}\n", table(outcomes))];
+    parts.extend(outcomes.iter().filter_map(figures));
     parts.extend(without.iter().map(|name| format!("{name} was left out by --without")));
     let failures = outcomes.iter().filter(|outcome| outcome.failed());
     parts.extend(failures.map(|failure| explanation(failure, tier)));
@@ -63,6 +67,11 @@ fn text(outcomes: &[Outcome], without: &[String], tier: Tier) -> String {
     outcomes.iter().for_each(|outcome| sum += outcome.counts);
     parts.push(format!("{} passed, {} failed", sum.passed, sum.failed));
     parts.join("\n")
+}
+
+fn figures(outcome: &Outcome) -> Option<String> {
+    let figures = outcome.figures.as_ref()?;
+    Some(format!("{}: {figures}", outcome.suite))
 }
 
 fn table(outcomes: &[Outcome]) -> Table {
@@ -113,12 +122,13 @@ mod tests {
     fn the_last_line_is_the_sum_and_nothing_else() {
         let mut good = Outcome::new("good");
         good.counts = Counts { passed: 3, failed: 0, skipped: 2 };
+        good.figures = Some("7 of them".to_owned());
         let mut bad = Outcome::new("bad");
         bad.counts = Counts { passed: 1, failed: 1, skipped: 0 };
         bad.problem = Some("it broke".to_owned());
         let text = text(&[good, bad], &["other".to_owned()], Tier { full: false });
         assert_eq!(text.lines().last(), Some("4 passed, 1 failed"));
         assert!(text.contains("---- bad: it broke") && text.contains("other was left out"));
-        assert!(!text.contains("---- good"));
+        assert!(!text.contains("---- good") && text.contains("\ngood: 7 of them\n"));
     }
 }

@@ -1,0 +1,68 @@
+//! Reads out of what a suite printed how much it did, where the number of its tests says little.
+
+/// Reads a line of figures out of all that a suite printed, if it came so far.
+pub(crate) type Figures = fn(&str) -> Option<String>;
+
+/// The schedules of every scenario, and those scenarios that have more schedules than there was
+/// time for. Each scenario prints a line, `NAME: 12 executions`, perhaps `, and there are more`.
+pub(super) fn schedules(output: &str) -> Option<String> {
+    let told: Vec<_> = output.lines().filter_map(scenario).collect();
+    let sum: u64 = told.iter().map(|&(_, number, _)| number).sum();
+    let (_, _, unit) = told.first()?;
+    let unit = unit.trim_end_matches(MORE);
+    let mut text = format!("{} scenarios, {sum} {unit}", told.len());
+    let partly: Vec<_> = told.iter().filter(|(_, _, unit)| unit.ends_with(MORE)).collect();
+    if !partly.is_empty() {
+        let names: Vec<_> = partly.iter().map(|&&(name, ..)| name).collect();
+        text += &format!("; there are more in {}: {}", partly.len(), names.join(", "));
+    }
+    Some(text)
+}
+
+const MORE: &str = ", and there are more";
+
+/// Splits `NAME: 12 executions...` into its name, its number and what follows. The name of the test
+/// may stand before it.
+fn scenario(line: &str) -> Option<(&str, u64, &str)> {
+    let (name, rest) = line.split_once(": ")?;
+    let (number, unit) = rest.split_once(' ')?;
+    let is_told = ["executions", "schedules", "rounds"].iter().any(|word| unit.starts_with(word));
+    Some((name.rsplit(' ').next()?, number.parse().ok()?, unit)).filter(|_| is_told)
+}
+
+/// The rows of the table of the bugs: one for each test that caught one.
+pub(super) fn bugs(output: &str) -> Option<String> {
+    let rows = output.lines().skip_while(|line| !line.starts_with("|---"));
+    let rows: Vec<_> = rows.skip(1).take_while(|line| line.starts_with('|')).collect();
+    let bugs = rows.iter().filter(|row| !row.starts_with("|  |")).count();
+    (bugs > 0).then(|| format!("{bugs} bugs, each put back for {} tests in all", rows.len()))
+}
+
+/// How often the fuzz target ran.
+pub(super) fn fuzzed(output: &str) -> Option<String> {
+    let runs = output.lines().rev().find_map(|line| line.strip_prefix("Done "))?;
+    Some(runs.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_are_added_up_and_what_is_left_is_named() {
+        let all = "running 2 tests\na: 12 executions\ntest b_1 ... b_1: 30 executions\nok\n";
+        assert_eq!(schedules(all).unwrap(), "2 scenarios, 42 executions");
+        let more = format!("c: 8 executions, and there are more\n{all}");
+        let text = "3 scenarios, 50 executions; there are more in 1: c";
+        assert_eq!(schedules(&more).unwrap(), text);
+        assert_eq!(schedules("error: 3 things are wrong"), None);
+    }
+
+    #[test]
+    fn bugs_and_runs_are_counted() {
+        let table = "\n| bug | by |\n|---|---|\n| A | x |\n|  | y |\n| B | x |\n\n2 passed";
+        assert_eq!(bugs(table).unwrap(), "2 bugs, each put back for 3 tests in all");
+        assert_eq!(bugs("error"), None);
+        assert_eq!(fuzzed("x\nDone 7 runs in 3 second(s)\n").unwrap(), "7 runs in 3 second(s)");
+    }
+}

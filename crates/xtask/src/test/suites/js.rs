@@ -1,0 +1,134 @@
+//! The suites of what runs in JavaScript's runtimes: the bindings, the npm package, the gateway.
+
+use anyhow::{Context as _, bail};
+use walkdir::WalkDir;
+
+use super::{MINUTE, Suite, Tier, WASM_TARGET, cargo};
+use crate::process::Cmd;
+use crate::runtime::Runtime;
+use crate::test::counts::Reader;
+use crate::test::needs::{self, Need};
+use crate::{build, tools, workspace};
+
+pub(super) fn suites(tier: Tier) -> Vec<Suite> {
+    let parts = [wasm(tier), package(), vec![rust_worker()], gateway(tier), command_line()];
+    parts.into_iter().flatten().collect()
+}
+
+fn wasm(tier: Tier) -> Vec<Suite> {
+    let needs = [Need::Node, Need::WasmTarget, Need::WasmBindgen];
+    let mut suites = vec![Suite::new("wasm", &needs, Reader::Libtest, || {
+        let runner = tools::wasm_bindgen_folder()?.join("wasm-bindgen-test-runner");
+        let test = cargo().args(["test", "--locked", "-p", "edgepool-wasm"]);
+        let test = test.args(["--target", WASM_TARGET]);
+        Ok(vec![test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)])
+    })];
+    if tier.full {
+        let needs = [Need::Node, Need::WasmTarget, Need::WasmBindgen, Need::WasmPack];
+        suites.push(Suite::new("wasm-pack", &needs, Reader::Libtest, || {
+            let mut path = vec![tools::wasm_bindgen_folder()?];
+            path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+            let test = Cmd::new("wasm-pack").args(["test", "--node", "--mode", "no-install"]);
+            let test = test.arg(workspace::path("crates/edgepool-wasm"));
+            Ok(vec![test.env("PATH", std::env::join_paths(path)?)])
+        }));
+    }
+    suites
+}
+
+fn package() -> Vec<Suite> {
+    let suite = |runtime: &'static str| {
+        let mut needs = vec![Need::Build, Need::JsTools];
+        if runtime == "chromium" {
+            needs.push(Need::Chromium);
+        }
+        Suite::new(format!("package-{runtime}"), &needs, Reader::Plain, move || {
+            let run = Cmd::new("node").arg(workspace::path("tests/js/conformance/run.mjs"));
+            Ok(vec![with_tools(run.arg(runtime))?])
+        })
+    };
+    ["node", "deno", "bun", "workerd", "chromium"].map(suite).into()
+}
+
+/// A Worker in Rust, in workerd.
+fn rust_worker() -> Suite {
+    let needs = [Need::WasmTarget, Need::WasmBindgen, Need::Build, Need::JsTools];
+    Suite::new("rust-worker", &needs, Reader::Node, || {
+        let target = workspace::path("target");
+        let glue = target.join("rust-worker");
+        let build = cargo().args(["build", "--locked", "--quiet", "-p", "edgepool-rust-worker"]);
+        let build = build.args(["--target", WASM_TARGET, "--target-dir"]).arg(&target);
+        let bindgen = Cmd::new(tools::wasm_bindgen_folder()?.join("wasm-bindgen"))
+            .args(["--target", "web", "--omit-default-module-path", "--out-dir"])
+            .arg(&glue)
+            .arg(target.join(format!("{WASM_TARGET}/debug/edgepool_rust_worker.wasm")));
+        let tests = node_tests("tests/js/rust-worker")?.env("EDGEPOOL_RUST_WORKER", &glue);
+        Ok(vec![build, bindgen, tests])
+    })
+}
+
+fn gateway(tier: Tier) -> Vec<Suite> {
+    let needs = [Need::Build, Need::JsTools];
+    let suite = |runtime: Runtime| {
+        Suite::new(format!("gateway-{}", runtime.name()), &needs, Reader::Node, move || {
+            Ok(vec![node_tests("tests/js/gateway")?.env("EDGEPOOL_RUNTIME", runtime.name())])
+        })
+    };
+    let runtimes = [Runtime::Node, Runtime::Deno, Runtime::Bun, Runtime::Workerd];
+    let mut suites: Vec<_> = runtimes.map(suite).into();
+    if tier.full {
+        let suite = Suite::new("chaos", &needs, Reader::Node, || {
+            let chaos = node_tests("tests/js/gateway/chaos.test.mjs")?;
+            let chaos = chaos.env("EDGEPOOL_RUNTIME", Runtime::Workerd.name());
+            Ok((1..=20).map(|seed| chaos.clone().env("EDGEPOOL_SEED", seed.to_string())).collect())
+        });
+        suites.push(suite.limit(60 * MINUTE));
+    }
+    let needs = [Need::Build, Need::JsTools, Need::Chromium];
+    suites
+        .push(Suite::new("page", &needs, Reader::Node, || Ok(vec![node_tests("tests/js/page")?])));
+    suites
+}
+
+fn command_line() -> Vec<Suite> {
+    let suite = |name: &'static str, folder: &'static str| {
+        Suite::new(name, &[Need::Build, Need::JsTools], Reader::Node, move || {
+            Ok(vec![node_tests(folder)?])
+        })
+    };
+    vec![suite("inputs", "tests/js/inputs"), suite("readme", "tests/js/readme")]
+}
+
+/// Returns the command that runs a file, or every `*.test.mjs` below a folder, in Node's test
+/// runner, one file at a time: most of them measure time, and start servers.
+fn node_tests(place: &str) -> anyhow::Result<Cmd> {
+    let mut files = Vec::new();
+    for entry in WalkDir::new(workspace::path(place)).sort_by_file_name() {
+        let entry = entry.with_context(|| place.to_owned())?;
+        if entry.file_name().to_string_lossy().ends_with(".test.mjs") {
+            files.push(entry.into_path());
+        }
+    }
+    if files.is_empty() {
+        bail!("there is no *.test.mjs in {place}");
+    }
+    let test = Cmd::new("node").args(["--test", "--test-reporter=spec", "--test-concurrency=1"]);
+    with_tools(test.args(files))
+}
+
+/// Tells a JavaScript suite where things are.
+fn with_tools(cmd: Cmd) -> anyhow::Result<Cmd> {
+    let binary = |runtime: Runtime| runtime.binary();
+    let mut cmd = cmd
+        .env("EDGEPOOL_XTASK", workspace::program())
+        .env(build::USE_BUILT, "1")
+        .env("EDGEPOOL_PACKAGE", build::package_folder())
+        .env("EDGEPOOL_TARBALL", build::tarball())
+        .env("EDGEPOOL_WORKERD", binary(Runtime::Workerd)?)
+        .env("EDGEPOOL_DENO", binary(Runtime::Deno)?)
+        .env("EDGEPOOL_BUN", binary(Runtime::Bun)?);
+    if let Ok(chromium) = needs::chromium() {
+        cmd = cmd.env("EDGEPOOL_CHROMIUM", chromium);
+    }
+    Ok(cmd)
+}

@@ -1,0 +1,217 @@
+//! The suites of the crates, natively: from what a compiler sees to what takes an hour to find.
+
+use super::{MINUTE, Suite, Tier, WASM_TARGET, cargo, thorough_test};
+use crate::process::Cmd;
+use crate::test::counts::Reader;
+use crate::test::figures;
+use crate::test::needs::Need;
+use crate::workspace;
+
+/// What is outside the workspace, with lock files of its own.
+const BENCH: &str = "tests/bench/Cargo.toml";
+const FUZZ: &str = "tests/fuzz/Cargo.toml";
+
+const DENY: [&str; 3] = ["--", "-D", "warnings"];
+
+/// The checks of the text, and the tests.
+pub(super) fn checks() -> Vec<Suite> {
+    vec![
+        Suite::new("format", &[], Reader::Exit, || Ok(format())),
+        Suite::new("clippy", &[Need::WasmTarget], Reader::Exit, || Ok(clippy())).limit(20 * MINUTE),
+        Suite::new("docs", &[], Reader::Exit, || Ok(docs())),
+        Suite::new("native", &[], Reader::Libtest, || Ok(native())).limit(15 * MINUTE),
+        mutations(),
+    ]
+}
+
+/// What takes its time, and much more of it in the full tier.
+pub(super) fn long_runs(tier: Tier) -> Vec<Suite> {
+    let mut suites = vec![determinism(tier), bench(tier), fuzz(tier)];
+    if tier.full {
+        suites.extend([oldest(), search(), cases(), seeds(), soak()]);
+    }
+    suites
+}
+
+fn format() -> Vec<Cmd> {
+    let fmt = |what: &[&str]| {
+        let fmt = cargo().arg("fmt").args(what);
+        fmt.args(["--check", "--", "--color", "never"])
+    };
+    vec![fmt(&["--all"]), fmt(&["--manifest-path", BENCH]), fmt(&["--manifest-path", FUZZ])]
+}
+
+fn clippy() -> Vec<Cmd> {
+    let clippy = |what: &[&str]| {
+        let clippy = cargo().args(["clippy", "--locked", "--quiet"]);
+        clippy.args(what).args(DENY)
+    };
+    // With the Worker come the parts of the bindings for Rust.
+    let wasm = ["-p", "edgepool", "-p", "edgepool-wasm", "-p", "edgepool-rust-worker"];
+    let bugs = ["-p", "edgepool", "-p", "edgepool-tests", "--all-targets"];
+    // The workspace as a whole has both features on.
+    let one = |feature| ["-p", "edgepool", "--lib", "--features", feature];
+    vec![
+        clippy(&["--workspace", "--all-targets"]),
+        clippy(&[&wasm[..], &["--target", WASM_TARGET]].concat()),
+        clippy(&["-p", "edgepool", "--all-targets"]),
+        clippy(&one("openmetrics")),
+        clippy(&one("tracing")),
+        clippy(&[&bugs[..], &["--features", "edgepool-tests/mutations"]].concat()),
+    ]
+}
+
+fn docs() -> Vec<Cmd> {
+    let crates = ["-p", "edgepool", "-p", "edgepool-sim", "-p", "edgepool-wasm"];
+    let features = "edgepool/openmetrics,edgepool/tracing,edgepool-wasm/client";
+    let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
+    vec![doc.args(["--features", features]).env("RUSTDOCFLAGS", "-D warnings")]
+}
+
+fn native() -> Vec<Cmd> {
+    vec![cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])]
+}
+
+/// The tests again, with one known bug after the other put back: they are to catch each.
+fn mutations() -> Suite {
+    let suite = Suite::new("mutations", &[], Reader::Plain, || {
+        let test = cargo().args(["test", "--locked", "-p", "edgepool-tests"]);
+        Ok(vec![test.args(["--features", "mutations", "--test", "mutations"])])
+    });
+    suite.limit(15 * MINUTE).figures(figures::bugs)
+}
+
+/// The same schedules, simulated natively and as wasm.
+fn determinism(tier: Tier) -> Suite {
+    let seeds = if tier.full { "20000" } else { "1000" };
+    let sim = |verb, example| {
+        let cargo = cargo().args([verb, "--locked", "--quiet", "--release"]);
+        cargo.args(["-p", "edgepool-sim", "--example", example])
+    };
+    let commands = move || {
+        let native = sim("run", "trace").args(["--", "--seeds", seeds]);
+        let build = sim("build", "trace_wasm").args(["--target", WASM_TARGET, "--target-dir"]);
+        let build = build.arg(workspace::path("target"));
+        let module = format!("target/{WASM_TARGET}/release/examples/trace_wasm.wasm");
+        let wasm = Cmd::new("node")
+            .arg(workspace::path("crates/edgepool-sim/examples/trace_wasm.mjs"))
+            .arg(workspace::path(&module))
+            .args(["--seeds", seeds]);
+        vec![native, build, wasm]
+    };
+    let needs = [Need::Node, Need::WasmTarget];
+    let suite = Suite::new("determinism", &needs, Reader::SameHash, move || Ok(commands()));
+    suite.limit(20 * MINUTE)
+}
+
+/// What measures the pool beside its peers is checked and tested, and in the full tier run: shortly,
+/// so that its figures say nothing but that there are some.
+fn bench(tier: Tier) -> Suite {
+    let suite = Suite::new("bench", &[], Reader::Libtest, move || {
+        let beside = |cmd: Cmd| {
+            let cmd = cmd.args(["--locked", "--quiet", "--manifest-path", BENCH, "--target-dir"]);
+            cmd.arg(workspace::path("target/bench/build"))
+        };
+        let clippy = beside(cargo().arg("clippy")).arg("--all-targets").args(DENY);
+        let mut commands = vec![clippy, beside(cargo().arg("test"))];
+        if tier.full {
+            let run = |program| beside(cargo().args(["run", "--release"])).args(["--bin", program]);
+            commands.extend([run("times").args(["--", "1", "1"]), run("memory")]);
+        }
+        Ok(commands)
+    });
+    suite.limit(20 * MINUTE)
+}
+
+/// The fuzz target: that it is still one, and in the full tier what it finds. What it found before
+/// is among the native tests.
+fn fuzz(tier: Tier) -> Suite {
+    let target = workspace::path("target/fuzz");
+    let beside = move |cmd: Cmd| {
+        let cmd = cmd.args(["--locked", "--quiet", "--manifest-path", FUZZ]);
+        cmd.arg("--target-dir").arg(&target)
+    };
+    if !tier.full {
+        return Suite::new("fuzz", &[], Reader::Exit, move || {
+            Ok(vec![beside(cargo().arg("clippy")).arg("--no-default-features").args(DENY)])
+        });
+    }
+    let suite = Suite::new("fuzz", &[Need::CppCompiler], Reader::Exit, move || {
+        let clippy = beside(cargo().arg("clippy")).arg("--no-default-features").args(DENY);
+        let found = workspace::path("target/fuzz/found");
+        let corpus = workspace::path("target/fuzz/corpus");
+        std::fs::create_dir_all(&found)?;
+        std::fs::create_dir_all(&corpus)?;
+        // With a target of its own, as the flags are not for build scripts.
+        let run = beside(cargo().args(["run", "--release", "--target", "host-tuple"]));
+        let run = run.args(["--", "-max_total_time=300", "-print_final_stats=1"]);
+        let run = run.arg(format!("-artifact_prefix={}/", found.display())).arg(corpus);
+        let run = run.arg(workspace::path("tests/fuzz/seeds/ledger"));
+        Ok(vec![clippy, run.env("RUSTFLAGS", COVERAGE.join(" "))])
+    });
+    suite.limit(20 * MINUTE).figures(figures::fuzzed)
+}
+
+/// What lets the fuzz target see which parts of the ledger it has reached: what `cargo fuzz` asks
+/// for, but for the sanitizer of memory, which needs a nightly compiler and has nothing to see in
+/// safe code.
+const COVERAGE: [&str; 7] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Ccodegen-units=1",
+    "-Cdebug-assertions",
+];
+
+/// The oldest compiler that the crates promise to be built by.
+fn oldest() -> Suite {
+    Suite::new("oldest-rust", &[Need::OldestRust], Reader::Exit, || {
+        let version = format!("+{}", workspace::OLDEST_RUST);
+        let check = cargo().args([&version, "check", "--locked", "--quiet"]);
+        let check = check.args(["-p", "edgepool", "-p", "edgepool-sim"]);
+        let features = ["--features", "edgepool/openmetrics,edgepool/tracing"];
+        Ok(vec![check.clone(), check.args(features)])
+    })
+}
+
+/// Every state of larger pools too.
+fn search() -> Suite {
+    let suite = Suite::new("search", &[], Reader::Libtest, || {
+        let test = thorough_test().args(["-p", "edgepool", "--lib", "--", "ledger::search"]);
+        Ok(vec![test.env("EDGEPOOL_SEARCH", "full")])
+    });
+    suite.limit(30 * MINUTE)
+}
+
+/// Random operations on the ledger, beside the naive model of it: many more of them.
+fn cases() -> Suite {
+    let suite = Suite::new("cases", &[], Reader::Libtest, || {
+        let test = thorough_test().args(["-p", "edgepool-tests", "--test", "ledger"]);
+        Ok(vec![test.env("EDGEPOOL_CASES", "100000")])
+    });
+    suite.limit(60 * MINUTE)
+}
+
+/// Random schedules: many more of them.
+fn seeds() -> Suite {
+    let suite = Suite::new("seeds", &[], Reader::Libtest, || {
+        let test = thorough_test().args(["-p", "edgepool-tests", "--test", "seeds"]);
+        let test = test.args(["--", "--skip", SOAK]);
+        Ok(vec![test.env("EDGEPOOL_SEEDS", "100000")])
+    });
+    suite.limit(60 * MINUTE)
+}
+
+/// One pool under load for a month of simulated days, and one whose callers and factory also panic.
+fn soak() -> Suite {
+    let suite = Suite::new("soak", &[], Reader::Libtest, || {
+        let test = thorough_test().args(["-p", "edgepool-tests", "--test", "seeds"]);
+        let test = test.args(["--", "--exact", SOAK, "--nocapture"]);
+        Ok(vec![test.env("EDGEPOOL_SOAK_DAYS", "30")])
+    });
+    suite.limit(60 * MINUTE)
+}
+
+const SOAK: &str = "long_simulated_soak";
