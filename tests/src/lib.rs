@@ -91,10 +91,20 @@ impl Setup {
     /// If the options are out of range.
     #[must_use]
     pub fn with(set: impl FnOnce(SimBuilder) -> SimBuilder) -> Self {
+        Self::seeded(0, set)
+    }
+
+    /// Makes a pool as [`with`](Self::with) does, whose factory and executor have their luck from
+    /// `seed`.
+    ///
+    /// # Panics
+    /// If the options are out of range.
+    #[must_use]
+    pub fn seeded(seed: u64, set: impl FnOnce(SimBuilder) -> SimBuilder) -> Self {
         let clock = SimClock::new();
-        let factory = SimFactory::new(&clock, 0);
-        let executor = Executor::new(&clock, 0);
-        let builder = Pool::builder(factory.clone(), clock.clone()).min_idle(0).seed(0);
+        let factory = SimFactory::new(&clock, seed);
+        let executor = Executor::new(&clock, seed);
+        let builder = Pool::builder(factory.clone(), clock.clone()).min_idle(0).seed(seed);
         let pool = set(builder).build().expect("the options are in range");
         Self { clock, factory, executor, pool }
     }
@@ -136,6 +146,15 @@ impl Setup {
         task: impl FnOnce(SimPool) -> Fut,
     ) -> Task<Fut::Output> {
         self.executor.spawn(task(self.pool.clone()))
+    }
+
+    /// Adds a task that uses the pool, and that [`Faults::cancel`](edgepool_sim::Faults) may drop
+    /// wherever it waits.
+    pub fn spawn_cancellable<Fut: Future<Output: 'static> + 'static>(
+        &self,
+        task: impl FnOnce(SimPool) -> Fut,
+    ) -> Task<Fut::Output> {
+        self.executor.spawner().spawn_cancellable(task(self.pool.clone()))
     }
 
     /// Adds a driver of the pool.

@@ -63,9 +63,11 @@
 //! - as it comes back, by the reset: one that cannot be cleaned is closed.
 //!
 //! A check that is a call rather than a future ([`check_sync`](crate::FactoryFn::check_sync)) costs
-//! no more than that. A connection that was just made is not checked, so that a check which never
-//! passes makes an error and no endless loop. Whoever finds a connection damaged while he has it
-//! says so with [`discard`](crate::Lease::discard), and after a change of credentials
+//! no more than that. A connection that was just made is lent unchecked. So a check which never
+//! passes makes no connections in a circle: an acquire costs at most one, and its caller finds out
+//! what is wrong. No [back-off](#failures) follows from failed checks, as a connection that grew
+//! stale says nothing of the next one. Whoever finds a connection damaged while he has it says so
+//! with [`discard`](crate::Lease::discard), and after a change of credentials
 //! [`invalidate_all`](crate::Pool::invalidate_all) replaces them all.
 //!
 //! # Sizes
