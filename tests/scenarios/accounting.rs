@@ -2,8 +2,8 @@
 
 use edgepool::ledger::{Acquired, Ask, Gauges, Ledger, Options};
 use edgepool::{AcquireError, CheckOnAcquire, Time};
-use edgepool_sim::{Creation, Faults, Odds, Rng, Trial};
-use edgepool_tests::{Setup, SimPool, Waiter, ms, secs};
+use edgepool_sim::{Creation, Faults, Odds, Rng, SimClock, Trial};
+use edgepool_tests::{Setup, SimPool, Waiter, ms, secs, sleep};
 
 #[test]
 fn taken_connection_frees_its_place() {
@@ -217,40 +217,51 @@ fn resize_from(max: u32, out: u32, idle: u32, to: u32) {
     assert_eq!(setup.gauges().max, to, "{what}");
 }
 
-/// Callers come and go and an operator changes the size, while creations fail and callers drop out.
+/// Callers come and go and an operator changes the size, while creations fail and callers drop out
+/// wherever they are. The pool never grows beyond the size that it has been told.
 #[test]
 fn random_grow_shrink_under_load() {
+    let (mut cancelled, mut surplus) = (0, 0);
     for seed in 0..40 {
-        let mut setup = Setup::bare(|pool| pool.max(4).acquire_timeout(ms(200)));
+        let mut setup = Setup::seeded(seed, |pool| {
+            pool.max(4).acquire_timeout(ms(200)).backoff(None).seed(seed)
+        });
         let latency = ms(0)..=ms(5);
         setup.factory.set_odds(Odds { latency, fail: 100, ..Odds::NONE });
-        setup.executor.set_faults(Faults { cancel: 20, spurious_poll: 20, ..Faults::default() });
+        setup.executor.set_faults(Faults { cancel: 10, spurious_poll: 20, ..Faults::default() });
         let mut rng = Rng::new(seed);
-        let tasks: Vec<_> = (0..8).map(|_| setup.spawn(|pool| caller(pool, rng.fork()))).collect();
+        let clock = setup.clock.clone();
+        let caller = |rng: Rng| setup.spawn_cancellable(|pool| caller(pool, clock.clone(), rng));
+        let tasks: Vec<_> = (0..16).map(|_| caller(rng.fork())).collect();
+        let clock = setup.clock.clone();
         let operator = setup.spawn(|pool| async move {
             for _ in 0..60 {
                 pool.resize(rng.within(1..=8) as u32).unwrap();
-                std::future::ready(()).await;
-                edgepool_tests::yield_now().await;
+                sleep(&clock, rng.duration(ms(0)..=ms(2))).await;
             }
         });
+        let mut before = 0;
         while !operator.is_done() || tasks.iter().any(|task| !task.is_done()) {
             assert!(setup.executor.step().is_some(), "seed {seed}: they wait for ever");
             let gauges = setup.gauges();
-            assert!(gauges.size <= 8, "seed {seed}: {gauges:?}");
+            assert!(gauges.size <= before.max(gauges.max), "seed {seed}: {before}, {gauges:?}");
+            before = gauges.size;
         }
+        cancelled += setup.counters().cancelled;
+        surplus += setup.counters().retired_surplus;
         setup.factory.calm();
         setup.clock.advance(ms(5));
         setup.pool.tick(); // ends the creations that nobody waits for
         setup.assert_usable();
         setup.assert_closes();
     }
+    assert!(cancelled > 100 && surplus > 100, "{cancelled} were cancelled, {surplus} too many");
 }
 
-async fn caller(pool: SimPool, mut rng: Rng) {
+async fn caller(pool: SimPool, clock: SimClock, mut rng: Rng) {
     for _ in 0..30 {
         if let Ok(mut lease) = pool.acquire().await {
-            edgepool_tests::yield_now().await;
+            sleep(&clock, rng.duration(ms(0)..=ms(2))).await;
             if rng.chance(200) {
                 lease.break_down();
                 lease.discard();
