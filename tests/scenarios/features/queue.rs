@@ -25,10 +25,10 @@ fn acquire_many_has_all_or_waits() {
     setup.assert_closes();
 }
 
-/// Two that need two of three each, and hold some of them between: the first has all it needs, then
-/// the second.
+/// Twenty that need two or three of three each, and could hold some of them between: one after the
+/// other has all that it needs.
 #[test]
-fn acquire_many_of_two_callers_ends() {
+fn acquire_many_of_many_callers_ends() {
     let mut setup = Setup::bare(|pool| pool.max(3));
     let served: Vec<_> = (0..20)
         .map(|n| {
