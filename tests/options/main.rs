@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use edgepool::{Backoff, CheckOnAcquire, Pool, UNBOUNDED};
-use edgepool_sim::{ByHand, Odds, SimClock, SimFactory};
+use edgepool_sim::{ByHand, Closing, Creation, Odds, SimClock, SimFactory, Trial};
 use edgepool_tests::{Setup, SimBuilder, Waiter, ms, secs};
 
 const ZERO: Duration = Duration::ZERO;
@@ -233,6 +233,33 @@ fn the_greatest_of_all_options_work_together() {
         },
         0,
     );
+}
+
+/// What may take until the end of time has no deadline, and the books say no other.
+#[test]
+fn the_greatest_times_of_jobs_are_for_ever() {
+    let long = Duration::MAX;
+    let setup = Setup::bare(|it| {
+        let it = it.max(1).create_timeout(long).check_timeout(long).reset_timeout(long);
+        it.close_timeout(long).acquire_timeout(long).check_on_acquire(CheckOnAcquire::Always)
+    });
+    let settled = |waiter: &mut Waiter<'_>| {
+        assert_eq!(setup.pool.check(), Ok(()));
+        setup.clock.advance(secs(1_000_000));
+        waiter.ready().unwrap()
+    };
+    setup.factory.plan([Creation::Connect(secs(1_000_000))]);
+    let lease = settled(&mut Waiter::queued(&setup.pool));
+    setup.factory.plan_resets([Trial::Pass(secs(1_000_000))]);
+    drop(lease);
+    drop(settled(&mut Waiter::queued(&setup.pool)));
+    setup.factory.plan_checks([Trial::Pass(secs(1_000_000))]);
+    let lease = settled(&mut Waiter::queued(&setup.pool));
+    setup.factory.plan_closes([Closing::After(secs(1_000_000))]);
+    let mut waiter = Waiter::queued(&setup.pool);
+    lease.discard();
+    assert_eq!(settled(&mut waiter).id(), 2);
+    setup.assert_usable();
 }
 
 /// A caller may be as patient as can be said, and a drain as well.

@@ -200,8 +200,9 @@ impl Ledger {
         ensure(7, armed == heap.len(), || format!("{} deadlines, {armed} set", heap.len()))
     }
 
-    /// Every state that has a time limit has a deadline. A lease's is its holder's to change, and
-    /// what is looked at by the shell at once has none; a job's begins as the shell begins it.
+    /// Every state that has a time limit has a deadline, unless that is past the end of time. A
+    /// lease's is its holder's to change, and what is looked at by the shell at once has none; a
+    /// job's begins as the shell begins it.
     fn check_limits(&self) -> Check {
         let options = &self.options;
         let to_begin = |effect: &Effect| match *effect {
@@ -231,7 +232,8 @@ impl Ledger {
                 true => (None, false),
                 false => (limit, exactly),
             };
-            let holds = has == limit.is_some() || (!exactly && !has);
+            let never = |limit| self.now.saturating_add(limit) == Time::NEVER;
+            let holds = has == limit.is_some() || (!has && (!exactly || limit.is_some_and(never)));
             ensure(7, holds, || format!("place {index} has a deadline: {has}, {slot:?}"))?;
         }
         Ok(())
