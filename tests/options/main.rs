@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
-use edgepool::{Backoff, CheckOnAcquire, Pool, UNBOUNDED};
-use edgepool_sim::{ByHand, Closing, Creation, Odds, SimClock, SimFactory, Trial};
-use edgepool_tests::{Setup, SimBuilder, Waiter, ms, secs};
+use edgepool::ledger::Counters;
+use edgepool::{Backoff, CheckOnAcquire, Pool, Priority, Time, UNBOUNDED};
+use edgepool_sim::{
+    ByHand, Closing, Counts, Creation, Faults, Odds, Rng, SimClock, SimFactory, Task, Trial,
+};
+use edgepool_tests::{Setup, SimBuilder, SimPool, Waiter, ms, secs, sleep};
 
 const ZERO: Duration = Duration::ZERO;
 const MOMENT: Duration = Duration::from_nanos(1);
@@ -137,91 +140,165 @@ const ACCEPTED: &[Set] = &[
     |it| it.backoff(None).backoff(backoff(secs(1), secs(1))).breaker(3),
 ];
 
+/// What a life with an option showed, and whether that is what the option is for.
+struct Seen {
+    counters: Counters,
+    jobs: Counts,
+}
+type Expected = fn(&Seen) -> bool;
+
+/// For options whose effect other tests look for.
+const ANY: Expected = |_| true;
+
 /// Options at their least, which are short times rather than none.
-const LEAST: &[Set] = &[
-    |it| it.create_timeout(MOMENT),
-    |it| it.check_timeout(MOMENT),
-    |it| it.reset_timeout(MOMENT),
-    |it| it.close_timeout(MOMENT),
-    |it| it.offer_timeout(MOMENT),
-    |it| it.idle_timeout(MOMENT),
-    |it| it.max_lifetime(MOMENT),
-    |it| it.check_interval(ms(1)), // one of a nanosecond is kept to as well, if not by a test
-    |it| it.long_hold(MOMENT),
-    |it| it.ageing(MOMENT),
-    |it| it.backoff(backoff(MOMENT, MOMENT)),
+const LEAST: &[(Set, Expected)] = &[
+    (|it| it.create_timeout(MOMENT), |seen| seen.jobs.abandoned > 100),
+    (|it| it.check_timeout(MOMENT), |seen| seen.jobs.checks.abandoned > 10),
+    (|it| it.reset_timeout(MOMENT), |seen| seen.jobs.resets.abandoned > 60),
+    (|it| it.close_timeout(MOMENT), |seen| seen.jobs.closings.abandoned > 10),
+    (|it| it.offer_timeout(MOMENT), |seen| seen.counters.offers_missed > 20),
+    (|it| it.min_idle(0).idle_timeout(MOMENT), |seen| seen.counters.retired_idle > 20),
+    (|it| it.min_idle(0).max_lifetime(MOMENT), |seen| seen.counters.retired_aged > 20),
+    // One of a nanosecond is kept to as well, if not by a test.
+    (|it| it.check_interval(ms(10)), |seen| seen.counters.checks > 10_000),
+    (|it| it.long_hold(MOMENT), ANY),
+    (|it| it.ageing(MOMENT), ANY),
+    (|it| it.backoff(backoff(MOMENT, MOMENT)), |seen| seen.counters.create_failed > 5),
 ];
 
 /// Options at their greatest.
-const GREATEST: &[Set] = &[
-    |it| it.max(u32::MAX),
-    |it| it.max_waiting(u32::MAX),
-    |it| it.max_uses(u64::MAX),
-    |it| it.max_checks(u32::MAX),
-    |it| it.breaker(u32::MAX),
-    |it| it.seed(u64::MAX),
-    |it| it.acquire_timeout(Duration::MAX),
-    |it| it.create_timeout(Duration::MAX),
-    |it| it.check_timeout(Duration::MAX),
-    |it| it.reset_timeout(Duration::MAX),
-    |it| it.close_timeout(Duration::MAX),
-    |it| it.offer_timeout(Duration::MAX),
-    |it| it.max_lifetime(Duration::MAX),
-    |it| it.max_lifetime(Duration::MAX).lifetime_jitter(100),
-    |it| it.max_lifetime(Duration::MAX).idle_timeout(Duration::MAX),
-    |it| it.max_lifetime(None).idle_timeout(Duration::MAX).check_interval(Duration::MAX),
-    |it| it.long_hold(Duration::MAX),
-    |it| it.slow_acquire(Duration::MAX),
-    |it| it.ageing(Duration::MAX),
-    |it| it.check_on_acquire(CheckOnAcquire::IdleFor(Duration::MAX)),
-    |it| it.backoff(backoff(Duration::MAX, Duration::MAX)),
-    |it| it.backoff(backoff(MOMENT, Duration::MAX)),
+const GREATEST: &[(Set, Expected)] = &[
+    (|it| it.max(u32::MAX), |seen| seen.counters.creations > 3),
+    (|it| it.max_waiting(u32::MAX), |seen| seen.counters.refused == 0),
+    (|it| it.max_uses(u64::MAX), |seen| seen.counters.retired_used == 0),
+    (|it| it.max_checks(u32::MAX), |seen| seen.counters.checks > 20),
+    (|it| it.breaker(u32::MAX), |seen| seen.counters.create_failed > 3),
+    (|it| it.seed(u64::MAX), ANY),
+    (|it| it.acquire_timeout(Duration::MAX), |seen| seen.counters.timed_out == 0),
+    (|it| it.create_timeout(Duration::MAX), |seen| seen.jobs.abandoned == 0),
+    (|it| it.check_timeout(Duration::MAX), |seen| seen.jobs.checks.abandoned == 0),
+    (|it| it.reset_timeout(Duration::MAX), |seen| seen.jobs.resets.abandoned == 0),
+    (|it| it.close_timeout(Duration::MAX), |seen| seen.jobs.closings.abandoned == 0),
+    (|it| it.offer_timeout(Duration::MAX), |seen| seen.counters.offers_missed == 0),
+    (|it| it.max_lifetime(Duration::MAX), |seen| seen.counters.retired_aged == 0),
+    (|it| it.max_lifetime(Duration::MAX).lifetime_jitter(100), ANY),
+    (
+        |it| it.max_lifetime(Duration::MAX).idle_timeout(Duration::MAX),
+        |seen| seen.counters.retired_aged + seen.counters.retired_idle == 0,
+    ),
+    (
+        |it| it.max_lifetime(None).idle_timeout(Duration::MAX).check_interval(Duration::MAX),
+        |seen| seen.counters.retired_aged + seen.counters.retired_idle == 0,
+    ),
+    (|it| it.long_hold(Duration::MAX), ANY),
+    (|it| it.slow_acquire(Duration::MAX), ANY),
+    (|it| it.ageing(Duration::MAX), ANY),
+    (
+        |it| it.check_on_acquire(CheckOnAcquire::IdleFor(Duration::MAX)).check_interval(None),
+        |seen| seen.counters.checks == 0,
+    ),
+    (|it| it.backoff(backoff(MOMENT, Duration::MAX)), ANY),
 ];
 
-/// Lives through an hour with callers, a failure and a driver, and at last jumps to the end of time.
-fn lives(set: Set, what: usize) {
-    let mut setup = Setup::with(|it| set(it.max(3).hold_times(true)));
-    setup.executor.set_step_limit(2_000_000);
+/// How long callers come and go.
+const LOAD: Duration = secs(600);
+
+/// Takes as long as the default time-outs of jobs or longer, now and then.
+fn slow(most: u64, fail: u32) -> Odds {
+    Odds { latency: ms(1)..=ms(most), at_once: 300, fail, hang: 0, panic: 0 }
+}
+
+/// Six callers, who come late now and then, share three connections for ten minutes under a
+/// driver. By turns all goes well for ten seconds, and then jobs take their time and creations fail.
+/// After a calm minute all that there may be can be had at once; and again at the end of time, to
+/// which the clock jumps.
+fn lives(set: Set, what: usize) -> Seen {
+    let mut setup = Setup::with(|it| set(it.max(3).min_idle(1).hold_times(true)));
     let driver = setup.drive();
-    for second in 0..60 {
-        setup.pass(ms(20));
-        setup.factory.set_odds(Odds { fail: 100, ..Odds::NONE });
-        let mut callers: Vec<_> = (0..5).map(|_| Waiter::new(&setup.pool)).collect();
-        let outcomes: Vec<_> = callers.iter_mut().map(Waiter::poll).collect();
+    let callers: Vec<_> = (0..6)
+        .map(|number| setup.spawn(|pool| comes_and_goes(pool, setup.clock.clone(), number)))
+        .collect();
+    let faults = Faults { late_poll: 100, late_by: ms(300), ..Faults::default() };
+    setup.executor.set_faults(faults);
+    while setup.clock.elapsed() < LOAD {
+        setup.pass(secs(10));
+        setup.factory.set_odds(slow(12_000, 250));
+        setup.factory.set_check_odds(slow(6_000, 0));
+        setup.factory.set_reset_odds(slow(6_000, 0));
+        setup.factory.set_close_odds(slow(6_000, 0));
+        setup.pass(secs(10));
+        setup.factory.calm();
         let (books, gauges) = (setup.pool.check(), setup.pool.stats().gauges);
-        assert_eq!(books, Ok(()), "option {what}, second {second}: {gauges:?}");
-        drop((outcomes, callers));
+        assert_eq!(books, Ok(()), "option {what}: {gauges:?}");
     }
-    setup.factory.calm();
+    setup.executor.set_faults(Faults::default());
     setup.pass(secs(60));
-    setup.clock.set(edgepool::Time::from_nanos(u64::MAX - 1));
-    drop(ByHand::new(setup.pool.acquire()).poll());
+    let seen = Seen { counters: setup.counters(), jobs: setup.factory.counts() };
+    assert!(callers.iter().all(Task::is_done), "option {what}: somebody waits for ever");
+    assert!(seen.counters.direct + seen.counters.waited > 20, "option {what}: {:?}", seen.counters);
+    assert_all_can_be_had(&setup);
+
+    setup.pass(secs(1));
+    setup.clock.set(Time::from_nanos(u64::MAX - 1));
+    assert_all_can_be_had(&setup);
     setup.pool.tick();
     assert_eq!(setup.pool.check(), Ok(()), "option {what} at the end of time");
     setup.pool.close();
     setup.executor.run_for(secs(60));
     assert!(driver.is_done(), "option {what}: {:?}", setup.gauges());
+    seen
+}
+
+async fn comes_and_goes(pool: SimPool, clock: SimClock, number: u64) {
+    let mut rng = Rng::new(number);
+    while clock.elapsed() < LOAD {
+        let priority = if rng.chance(300) { Priority::High } else { Priority::Normal };
+        let lease = pool.acquire().priority(priority).await;
+        sleep(&clock, rng.duration(ms(0)..=secs(1))).await;
+        match lease {
+            Ok(lease) if rng.chance(100) => lease.discard(),
+            other => drop(other),
+        }
+        sleep(&clock, rng.duration(ms(0)..=secs(3))).await;
+    }
+}
+
+/// Of a pool without a bound a hundred connections stand for all.
+fn assert_all_can_be_had(setup: &Setup) {
+    match setup.gauges().max {
+        0..100 => setup.assert_usable(),
+        _ => drop(setup.leases::<100>()),
+    }
+}
+
+fn live(all: &[(Set, Expected)]) {
+    for (what, (set, expected)) in all.iter().enumerate() {
+        let seen = lives(*set, what);
+        assert!(expected(&seen), "option {what}: {:?}, {:?}", seen.counters, seen.jobs);
+    }
 }
 
 #[test]
 fn what_is_accepted_works() {
-    (0..).zip(ACCEPTED).for_each(|(what, &set)| lives(set, what));
+    for (what, &set) in ACCEPTED.iter().enumerate() {
+        lives(set, what);
+    }
 }
 
 #[test]
 fn the_least_of_each_option_works() {
-    (0..).zip(LEAST).for_each(|(what, &set)| lives(set, what));
+    live(LEAST);
 }
 
 #[test]
 fn the_greatest_of_each_option_works() {
-    (0..).zip(GREATEST).for_each(|(what, &set)| lives(set, what));
+    live(GREATEST);
 }
 
 /// All at once.
 #[test]
 fn the_greatest_of_all_options_work_together() {
-    lives(
+    let seen = lives(
         |it| {
             let it = it.max(u32::MAX).max_waiting(u32::MAX).max_uses(u64::MAX).breaker(u32::MAX);
             let it = it.acquire_timeout(Duration::MAX).create_timeout(Duration::MAX);
@@ -233,6 +310,25 @@ fn the_greatest_of_all_options_work_together() {
         },
         0,
     );
+    let Counters { timed_out, offers_missed, retired_aged, retired_idle, .. } = seen.counters;
+    assert_eq!((timed_out, offers_missed, retired_aged, retired_idle), (0, 0, 0, 0));
+    let Counts { abandoned, checks, resets, closings, .. } = seen.jobs;
+    assert_eq!(abandoned + checks.abandoned + resets.abandoned + closings.abandoned, 0);
+}
+
+/// A back-off of ages ends with them: nothing is tried before, and all is well after.
+#[test]
+fn the_greatest_back_off_ends() {
+    let setup = Setup::bare(|it| it.max(3).backoff(backoff(Duration::MAX, Duration::MAX)).seed(1));
+    setup.factory.plan([Creation::Fail(ms(0))]);
+    assert!(Waiter::new(&setup.pool).ready().is_err());
+    for _ in 0..100 {
+        setup.clock.advance(secs(365 * 24 * 3_600));
+        assert!(Waiter::queued(&setup.pool).poll().is_none());
+    }
+    assert_eq!(setup.factory.counts().started, 1);
+    setup.clock.set(Time::from_nanos(u64::MAX - 1));
+    setup.assert_usable();
 }
 
 /// What may take until the end of time has no deadline, and the books say no other.
