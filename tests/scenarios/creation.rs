@@ -2,12 +2,12 @@
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use edgepool::ledger::Counters;
+use edgepool::ledger::{Counters, Gauges};
 use edgepool::{AcquireError, Backoff, CheckOnAcquire, Failure, Phase, TimedOut};
-use edgepool_sim::{Creation, Odds, Rng, SimError, Stopped, Trial};
+use edgepool_sim::{Call, Creation, Faults, Odds, Rng, SimError, Stopped, Trial};
 use edgepool_tests::{Outcome, Setup, SimBuilder, SimLease, Waiter, ms, secs, sleep};
 use futures::FutureExt;
 
@@ -81,6 +81,57 @@ fn creates_never_exceed_need() {
     lease.discard();
     assert_eq!(started(), 4, "nobody waits for the free place");
     drop(idle);
+}
+
+/// Looked at when each creation begins: no more are under way than are waited for or missing to
+/// `min_idle`, and there are no more connections than there may be.
+#[test]
+fn creates_never_exceed_need_at_their_start() {
+    const MIN_IDLE: u32 = 2;
+    let looks: Arc<Mutex<Vec<Gauges>>> = Arc::default();
+    for seed in 0..20 {
+        let mut setup = Setup::seeded(seed, |pool| {
+            let pool = pool.max(6).min_idle(MIN_IDLE).max_lifetime(None).backoff(None);
+            pool.acquire_timeout(ms(80)).check_on_acquire(CheckOnAcquire::IdleFor(ms(5)))
+        });
+        let odds = |fail| Odds { latency: ms(0)..=ms(30), at_once: 500, fail, ..Odds::NONE };
+        setup.factory.set_odds(odds(200));
+        setup.factory.set_check_odds(odds(100));
+        setup.factory.set_reset_odds(odds(50));
+        setup.executor.set_faults(Faults { cancel: 3, late_poll: 50, ..Faults::default() });
+        let (pool, seen) = (setup.pool.clone(), looks.clone());
+        setup.factory.on_call(move |call| {
+            if let Call::Create(_) = call {
+                let gauges = pool.stats().gauges;
+                seen.lock().unwrap().push(gauges);
+            }
+        });
+        let mut rng = Rng::new(seed);
+        for _ in 0..20 {
+            let (clock, mut rng) = (setup.clock.clone(), rng.fork());
+            setup.spawn_cancellable(|pool| async move {
+                for _ in 0..20 {
+                    let lease = pool.acquire().await;
+                    sleep(&clock, rng.duration(ms(0)..=ms(20))).await;
+                    match lease {
+                        Ok(lease) if rng.chance(300) => lease.discard(),
+                        other => drop(other),
+                    }
+                    sleep(&clock, rng.duration(ms(0)..=ms(60))).await;
+                }
+            });
+        }
+        assert_eq!(setup.executor.run(), Stopped::Done);
+        setup.factory.ignore_calls();
+        setup.assert_closes();
+    }
+    let looks = looks.lock().unwrap();
+    assert!(looks.len() > 1_000, "{} creations", looks.len());
+    for gauges in &*looks {
+        let Gauges { max, size, creating, idle, checking, resetting, waiting, .. } = *gauges;
+        let missing = MIN_IDLE.saturating_sub(idle + checking + resetting);
+        assert!(creating <= waiting + missing && size <= max, "{gauges:?}");
+    }
 }
 
 #[test]
