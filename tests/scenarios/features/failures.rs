@@ -16,25 +16,38 @@ fn failing(set: fn(SimBuilder) -> SimBuilder) -> (Setup, edgepool_tests::SimLeas
     (setup, lease)
 }
 
-/// For each failure in a row the wait is at most the base, doubled, up to the cap.
+/// The times between the creations of a pool in which none succeeds.
+fn waits(seed: u64, backoff: Backoff) -> [Duration; 8] {
+    let mut setup = Setup::with(|pool| pool.max(1).min_idle(1).backoff(backoff).seed(seed));
+    setup.factory.set_odds(EVERY);
+    setup.drive();
+    let mut begun = vec![Duration::ZERO];
+    while begun.len() < 9 {
+        setup.executor.step().expect("there is a next attempt");
+        if setup.factory.counts().started > begun.len() as u64 {
+            begun.push(setup.clock.elapsed());
+        }
+    }
+    std::array::from_fn(|at| begun[at + 1] - begun[at])
+}
+
+/// Each wait is drawn from the whole span from zero to the base, doubled for each failure in a row
+/// but the first, and up to the cap.
 #[test]
 fn backoff_doubles_up_to_its_cap() {
-    for seed in 0..20 {
-        let backoff = Backoff { base: ms(100), cap: ms(1_000) };
-        let mut setup = Setup::with(|pool| pool.max(1).min_idle(1).backoff(backoff).seed(seed));
-        setup.factory.set_odds(EVERY);
-        setup.drive();
-        let mut begun = vec![Duration::ZERO];
-        while begun.len() < 12 {
-            setup.executor.step().expect("there is a next attempt");
-            if setup.factory.counts().started > begun.len() as u64 {
-                begun.push(setup.clock.elapsed());
-            }
-        }
-        let bounds = [100, 200, 400, 800].into_iter().chain(std::iter::repeat(1_000)).map(ms);
-        for (pair, bound) in begun.windows(2).zip(bounds) {
-            assert!(pair[1] - pair[0] <= bound, "seed {seed}: {begun:?}");
-        }
+    let backoff = Backoff { base: ms(100), cap: ms(1_000) };
+    let all: Vec<_> = (0..200).map(|seed| waits(seed, backoff)).collect();
+    for (nth, longest) in
+        [100, 200, 400, 800, 1_000, 1_000, 1_000, 1_000].map(ms).iter().enumerate()
+    {
+        let mut drawn: Vec<_> = all.iter().map(|waits| waits[nth]).collect();
+        drawn.sort_unstable();
+        assert!(drawn[0] < *longest / 20 && drawn[199] <= *longest, "{nth}: {drawn:?}");
+        assert!(drawn[199] > *longest * 19 / 20, "{nth}: {drawn:?}");
+        let middle = *longest * 4 / 10..*longest * 6 / 10;
+        assert!(middle.contains(&drawn[100]), "{nth}: {drawn:?}");
+        drawn.dedup();
+        assert!(drawn.len() > 190, "they come back together: {nth}: {drawn:?}");
     }
 }
 
