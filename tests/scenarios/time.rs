@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use edgepool::ledger::{Ledger, Options};
-use edgepool::{AcquireError, Builder, CheckOnAcquire, Clock, OptionsError, Pool, Reuse, Time};
+use edgepool::{AcquireError, Builder, CheckOnAcquire, Clock, Pool, Reuse, Time};
 use edgepool_sim::{ByHand, Call, Creation, Faults, Odds, Rng, SimClock, SimFactory, Stopped};
 use edgepool_tests::{Setup, SimPool, Waiter, ms, secs, sleep};
 use futures::FutureExt;
@@ -125,12 +125,6 @@ fn zero_and_tiny_durations() {
     let error = setup.executor.block_on(async move { pool.acquire().await.err() });
     assert!(matches!(error, Some(AcquireError::TimedOut { .. })));
     assert_eq!(setup.clock.elapsed(), Duration::from_nanos(1));
-
-    let builder = Pool::builder(setup.factory.clone(), setup.clock.clone());
-    let error = builder.create_timeout(Duration::ZERO).build().unwrap_err();
-    assert_eq!(error, OptionsError::TimeIsZero("create_timeout"));
-    let builder = Pool::builder(setup.factory.clone(), setup.clock.clone());
-    assert_eq!(builder.max(0).build().unwrap_err(), OptionsError::MaxIsZero);
 }
 
 #[test]

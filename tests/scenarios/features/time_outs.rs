@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use edgepool::{AcquireError, CheckOnAcquire, Failure, OptionsError};
+use edgepool::{AcquireError, CheckOnAcquire, Failure};
 use edgepool_sim::{ByHand, Closing, Creation, Trial};
 use edgepool_tests::{Setup, SimBuilder, Waiter, ms, secs, settle};
 
@@ -118,23 +118,4 @@ fn offer_timeout_passes_an_offer_on() {
     }
     assert_eq!(late.ready().err(), Some(AcquireError::Missed));
     assert!(next.ready().is_ok());
-}
-
-/// Zero is for the acquire alone: any other would pass before anyone could act.
-#[test]
-fn a_timeout_of_zero_is_an_error() {
-    let zero = Duration::ZERO;
-    type Set = fn(SimBuilder, Duration) -> SimBuilder;
-    let options: [(&str, Set); 5] = [
-        ("create_timeout", |pool, time| pool.create_timeout(time)),
-        ("check_timeout", |pool, time| pool.check_timeout(time)),
-        ("reset_timeout", |pool, time| pool.reset_timeout(time)),
-        ("close_timeout", |pool, time| pool.close_timeout(time)),
-        ("offer_timeout", |pool, time| pool.offer_timeout(time)),
-    ];
-    for (name, set) in options {
-        let Setup { factory, clock, .. } = Setup::new(1);
-        let error = set(edgepool::Pool::builder(factory, clock), zero).build().unwrap_err();
-        assert_eq!(error, OptionsError::TimeIsZero(name));
-    }
 }
