@@ -37,10 +37,12 @@ pub(super) async fn measure(args: &NativeArgs) -> anyhow::Result<Run> {
         .arg(workspace::path(PROJECT).join("Cargo.toml"))
         .arg("--target-dir")
         .arg(workspace::path(BUILD));
+    // Looked at before the build, which would be the load that is seen after it.
+    let machine = Machine::this().await;
     build.step("benches").await?;
     let (rounds, millis) = if args.quick { (3, 15) } else { (9, 60) };
     let rounds = args.rounds.unwrap_or(rounds);
-    let mut run = Run { machine: Machine::this().await, rounds, quick: args.quick, cases: vec![] };
+    let mut run = Run { machine, rounds, quick: args.quick, cases: vec![] };
     let times = program("times").args([rounds, millis].map(|n| n.to_string())).args(&args.cases);
     let programs = async {
         run.cases.extend(output(times).await?);
