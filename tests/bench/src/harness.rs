@@ -86,10 +86,15 @@ impl Entry {
         }
     }
 
-    fn measure(&mut self, times: &[u64], budget: Duration) -> Vec<f64> {
+    /// Measures each operation in slices for so long, or as one whole without a budget.
+    fn measure(&mut self, times: &[u64], budget: Option<Duration>) -> Vec<f64> {
+        let figure = |one: &mut Repeated, times| match budget {
+            Some(budget) => fastest(one, times, budget),
+            None => one(times).each(),
+        };
         match &mut self.measure {
             Measure::Repeated(all) => {
-                all.iter_mut().zip(times).map(|(one, &n)| fastest(one, n, budget)).collect()
+                all.iter_mut().zip(times).map(|(one, &times)| figure(one, times)).collect()
             }
             Measure::Whole(measure) => measure(),
         }
@@ -138,7 +143,8 @@ impl Group {
     /// Measures every contender in each round, and prints the cases.
     pub fn run(mut self, plan: Plan, mut progress: impl FnMut(&str)) {
         progress("warming up");
-        let slice = if self.sliced { SLICE } else { plan.budget / FEWEST };
+        let slice = if self.sliced { SLICE } else { plan.budget };
+        let budget = self.sliced.then_some(plan.budget);
         let times: Vec<_> = self.entries.iter_mut().map(|entry| entry.prepare(slice)).collect();
         let count = self.entries.len();
         let mut figures = vec![Vec::with_capacity(plan.rounds); count];
@@ -147,7 +153,7 @@ impl Group {
             for turn in 0..count {
                 // Nobody always follows the same one.
                 let at = (round + turn) % count;
-                figures[at].push(self.entries[at].measure(&times[at], plan.budget));
+                figures[at].push(self.entries[at].measure(&times[at], budget));
             }
         }
         for (at, head) in self.heads.iter().enumerate() {
