@@ -23,7 +23,8 @@
 //! - **One connection.** It is a `u64` that is made at once, and is never checked, reset or closed:
 //!   what is measured is the pool. Every pool has the cheapest settings that it offers: no timeout,
 //!   no check, no lifetime. bb8 cannot be without its timeout, and is measured with it. edgepool
-//!   appears a second time with a lifetime, an idle timeout and the times of holds.
+//!   appears a second time with a lifetime, an idle timeout and the times of holds, and a third time
+//!   as it comes, with all that is on by default.
 //! - **Warm.** A pool is filled before it is measured. Each contender runs unmeasured first, which
 //!   also sets how many operations a slice has, so that each takes about equally long. Only
 //!   the operations are between the two readings of the clock: pools, tasks and queues are made

@@ -7,6 +7,7 @@ use crate::bench::machine::Machine;
 /// The contenders by which others are judged.
 pub(super) const OURS: &str = "edgepool";
 pub(super) const OURS_TIMED: &str = "edgepool-timed";
+pub(super) const OURS_DEFAULTS: &str = "edgepool-defaults";
 pub(super) const BOUND: &str = "bound";
 pub(super) const NO_POOL: &str = "no-pool";
 pub(super) const DEADPOOL: &str = "deadpool";
@@ -55,7 +56,7 @@ pub(super) struct Contender {
 impl Contender {
     /// Tells whether it is this project's.
     pub(super) fn is_ours(&self) -> bool {
-        self.id == OURS || self.id == OURS_TIMED
+        [OURS, OURS_TIMED, OURS_DEFAULTS].contains(&self.id.as_str())
     }
 
     /// Tells whether it is there to compare with, and is no pool that anyone would use.

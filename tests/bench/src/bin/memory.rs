@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use allocation_counter::measure;
 use edgepool_bench::Contender;
 use edgepool_bench::contenders::{
-    Asyncband, Bb8, Deadpool, DeadpoolUnmanaged, Edgepool, EdgepoolTimed, Fastpool, Mobc,
-    TokioSemaphore,
+    Asyncband, Bb8, Deadpool, DeadpoolUnmanaged, Edgepool, EdgepoolDefaults, EdgepoolTimed,
+    Fastpool, Mobc, TokioSemaphore,
 };
 use edgepool_bench::harness::{filled, one_thread, run};
 use edgepool_bench::output::{About, Head, Line, Series};
@@ -31,7 +31,8 @@ const HEADS: [Head; 5] = [
         title: "allocations of a wait",
         unit: "allocations",
         about: "The only connection is released after the future was polled once; none has a \
-                timeout but bb8's, which has no other. The average of 10,000, after as many.",
+                timeout but bb8's, which has no other, and edgepool's by default. The average of \
+                10,000, after as many.",
     },
     Head {
         id: "waiter-bytes",
@@ -67,6 +68,7 @@ fn main() {
     let all = [
         figures::<Edgepool>(),
         figures::<EdgepoolTimed>(),
+        figures::<EdgepoolDefaults>(),
         figures::<TokioSemaphore>(),
         figures::<DeadpoolUnmanaged>(),
         figures::<Deadpool>(),

@@ -23,6 +23,7 @@ pub(super) fn group() -> Group {
     let entries = vec![
         entry::<Edgepool>(&runtime),
         entry::<EdgepoolTimed>(&runtime),
+        entry::<EdgepoolDefaults>(&runtime),
         entry::<Deadpool>(&runtime),
         entry::<Asyncband>(&runtime),
         entry::<Fastpool>(&runtime),

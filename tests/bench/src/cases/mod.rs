@@ -9,8 +9,8 @@ mod hog;
 mod warm;
 
 use crate::contenders::{
-    Asyncband, Bb8, Bound, Deadpool, DeadpoolUnmanaged, Edgepool, EdgepoolTimed, Fastpool, Mobc,
-    NoPool, TokioSemaphore,
+    Asyncband, Bb8, Bound, Deadpool, DeadpoolUnmanaged, Edgepool, EdgepoolDefaults, EdgepoolTimed,
+    Fastpool, Mobc, NoPool, TokioSemaphore,
 };
 use crate::harness::{Entry, Group};
 use crate::output::Head;
@@ -40,6 +40,7 @@ macro_rules! each_pool {
             $($entry::<$first> $arguments,)*
             $entry::<Edgepool> $arguments,
             $entry::<EdgepoolTimed> $arguments,
+            $entry::<EdgepoolDefaults> $arguments,
             $entry::<TokioSemaphore> $arguments,
             $entry::<DeadpoolUnmanaged> $arguments,
             $entry::<Deadpool> $arguments,

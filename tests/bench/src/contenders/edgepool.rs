@@ -1,4 +1,4 @@
-//! The pool of this project, in two configurations.
+//! The pool of this project, in three configurations.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -58,6 +58,13 @@ fn timed(size: usize) -> Builder<Maker, StdClock> {
         .hold_times(true)
 }
 
+/// Sets nothing but the sizes that every contender has.
+fn as_it_comes(size: usize) -> Builder<Maker, StdClock> {
+    let max = u32::try_from(size).expect("a pool of a few connections");
+    let min_idle = max.min(2); // a pool of one cannot keep up the default of two
+    Pool::builder(Maker, StdClock).max(max).min_idle(min_idle).max_waiting(UNBOUNDED)
+}
+
 /// edgepool with nothing on that needs a clock.
 #[derive(Clone)]
 pub struct Edgepool(Pool<Maker, StdClock>);
@@ -65,6 +72,10 @@ pub struct Edgepool(Pool<Maker, StdClock>);
 /// edgepool with lifetimes, an idle timeout and the times of holds.
 #[derive(Clone)]
 pub struct EdgepoolTimed(Pool<Maker, StdClock>);
+
+/// edgepool as it comes.
+#[derive(Clone)]
+pub struct EdgepoolDefaults(Pool<Maker, StdClock>);
 
 macro_rules! edgepool {
     ($contender:ident, $build:ident, $about:expr) => {
@@ -96,7 +107,7 @@ edgepool!(
     untimed,
     About {
         id: "edgepool",
-        name: "edgepool",
+        name: "edgepool, all times off",
         package: None,
         settings: "every time is none: no timeouts, no lifetimes, no times kept",
     }
@@ -110,5 +121,16 @@ edgepool!(
         name: "edgepool, timed",
         package: None,
         settings: "a lifetime, an idle timeout, and how long connections are held",
+    }
+);
+
+edgepool!(
+    EdgepoolDefaults,
+    as_it_comes,
+    About {
+        id: "edgepool-defaults",
+        name: "edgepool, defaults",
+        package: None,
+        settings: "nothing but its sizes: time-outs, lifetimes, a back-off, and how long callers wait",
     }
 );
