@@ -13,15 +13,16 @@ mod example_smol;
 mod example_tokio;
 
 use std::convert::Infallible;
-use std::future::{Future as _, poll_fn};
+use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use edgepool::{Clock as _, StdClock, factory_fn};
+use edgepool::{Clock, StdClock, Time, factory_fn};
 use futures::executor::{LocalPool, ThreadPool, block_on};
 use futures::future::join_all;
 use futures::task::{LocalSpawnExt as _, SpawnExt as _};
@@ -137,29 +138,55 @@ fn threads_that_block() {
     block_on(load.end());
 }
 
+/// Time is turns of a loop, which polls everything in each of them: twenty are a millisecond.
+#[derive(Clone, Copy)]
+struct Turns;
+
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
+/// An alarm of [`Turns`], which asks to be polled in every turn.
+struct Turn(Time);
+
+impl Clock for Turns {
+    type Alarm = Turn;
+
+    fn now(&self) -> Time {
+        Time::from_nanos(TURNS.load(SeqCst) * 50_000)
+    }
+
+    fn alarm(&self, at: Time) -> Turn {
+        Turn(at)
+    }
+}
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if Turns.now() >= self.0 {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
 #[test]
 fn no_executor_but_a_loop_that_polls() {
-    /// Time is turns of the loop: twenty of them are a millisecond.
     async fn sleep(duration: Duration) {
-        let mut turns = duration.as_micros() / 50;
-        poll_fn(|cx| match turns {
-            0 => Poll::Ready(()),
-            _ => {
-                turns -= 1;
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        })
-        .await;
+        Turns.alarm(Turns.now().saturating_add(duration)).await;
     }
-    let load = Load::new(slow!(sleep), StdClock);
+    let load = Load::new(slow!(sleep), Turns);
     let mut tasks: Vec<Pin<Box<_>>> = (0..TASKS).map(|n| Box::pin(load.task(n, sleep))).collect();
     let mut cx = Context::from_waker(Waker::noop());
     while !tasks.is_empty() {
+        TURNS.fetch_add(1, SeqCst);
         tasks.retain_mut(|task| task.as_mut().poll(&mut cx).is_pending());
     }
     let mut end = pin!(load.end());
-    while end.as_mut().poll(&mut cx).is_pending() {}
+    while end.as_mut().poll(&mut cx).is_pending() {
+        TURNS.fetch_add(1, SeqCst);
+    }
 }
 
 #[test]
