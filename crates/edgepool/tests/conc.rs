@@ -10,19 +10,24 @@
 //! | shuttle | `RUSTFLAGS="--cfg edgepool_shuttle"`, with `--profile thorough` |
 //! | miri | `MIRIFLAGS=-Zmiri-disable-isolation`, as `cargo +nightly miri test` |
 
+mod hand_clock;
+
 use std::convert::Infallible;
-use std::future::{Future, Pending, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+#[cfg(edgepool_loom)]
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 #[cfg(edgepool_loom)]
 use std::time::Instant;
 
-use edgepool::{AcquireError, Begun, Builder, Clock, Factory, Lease, NoJob, Pool, Time, Tried};
+use edgepool::{AcquireError, Begun, Builder, Factory, Lease, NoJob, Pool, Tried};
 
+use hand_clock::HandClock;
 use threads::{Condvar, Mutex, model, spawn, wait};
 
 /// The threads that panicked. The pool catches some panics, and none is expected.
@@ -282,22 +287,6 @@ impl Factory for Gated {
                 Begun::Done(())
             }
         }
-    }
-}
-
-/// A clock that is set by hand, and wakes nobody.
-#[derive(Clone, Default)]
-struct HandClock(Arc<AtomicU64>);
-
-impl Clock for HandClock {
-    type Alarm = Pending<()>;
-
-    fn now(&self) -> Time {
-        Time::from_nanos(self.0.load(SeqCst))
-    }
-
-    fn alarm(&self, _at: Time) -> Pending<()> {
-        pending()
     }
 }
 
@@ -720,7 +709,7 @@ fn a_deadline_passes_as_a_connection_comes_back() {
         let passing = spawn({
             let pool = pool.clone();
             move || {
-                clock.0.store(Duration::from_secs(2).as_nanos() as u64, SeqCst);
+                clock.pass(Duration::from_secs(2));
                 pool.tick();
             }
         });

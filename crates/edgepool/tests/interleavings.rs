@@ -1,22 +1,27 @@
 //! Interleavings that threads meet once in millions of runs, made to happen: what another thread
 //! would do runs inside the clock, a waker or a `Drop`, at the very step where it matters.
 
+mod count;
+mod hand_clock;
+
 use std::convert::Infallible;
 use std::future::{Future, Pending, Ready, pending, poll_fn, ready};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Poll, Wake};
 use std::time::Duration;
 
-use edgepool::{Acquire, AcquireError, Clock, Factory, Pool, Time, factory_fn};
+use count::{Count, poll};
+use edgepool::{AcquireError, Clock, Factory, Pool, Time, factory_fn};
+use hand_clock::HandClock;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A clock set by hand, which runs a closure the next time that it is read.
 #[derive(Clone, Default)]
 struct HookClock {
-    nanos: Arc<AtomicU64>,
+    hands: HandClock,
     hook: Arc<Mutex<Option<Hook>>>,
 }
 
@@ -24,7 +29,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 
 impl HookClock {
     fn pass(&self, duration: Duration) {
-        self.nanos.fetch_add(duration.as_nanos() as u64, SeqCst);
+        self.hands.pass(duration);
     }
 
     fn when_read(&self, run: impl FnOnce() + Send + 'static) {
@@ -38,21 +43,11 @@ impl Clock for HookClock {
     fn now(&self) -> Time {
         let hook = self.hook.lock().unwrap().take();
         hook.into_iter().for_each(|run| run());
-        Time::from_nanos(self.nanos.load(SeqCst))
+        self.hands.now()
     }
 
-    fn alarm(&self, _at: Time) -> Pending<()> {
-        pending()
-    }
-}
-
-/// A waker that counts.
-#[derive(Default)]
-struct Count(AtomicU32);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
+    fn alarm(&self, at: Time) -> Pending<()> {
+        self.hands.alarm(at)
     }
 }
 
@@ -68,15 +63,6 @@ impl Wake for Act {
 
 fn act(run: impl FnOnce() + Send + 'static) -> Arc<Act> {
     Arc::new(Act(Mutex::new(Some(Box::new(run)))))
-}
-
-type Waiter<F> = Pin<Box<Acquire<'static, F, HookClock>>>;
-
-fn poll<F: Factory, W: Wake + Send + Sync + 'static>(
-    waiter: &mut Waiter<F>,
-    waker: &Arc<W>,
-) -> Poll<<Acquire<'static, F, HookClock> as Future>::Output> {
-    waiter.as_mut().poll(&mut Context::from_waker(&Waker::from(waker.clone())))
 }
 
 /// A pool that closures which run anywhere can name.
@@ -135,19 +121,19 @@ fn a_creation_started_by_a_caller_that_does_not_wait_is_polled() {
     // which told the second, and sleeps: so that loop must wake it to poll what it began.
     let frees = act(move || assert_eq!(lease.take(), 1));
     let polls = act(move || {
-        let served = poll(&mut polled.lock().unwrap(), &waker).is_ready();
+        let served = poll(&mut *polled.lock().unwrap(), &waker).is_ready();
         seen.store(served.into(), SeqCst);
     });
     let mut first = Box::pin(pool.acquire().timeout(SECOND));
     let mut second = Box::pin(pool.acquire().timeout(SECOND));
     assert!(poll(&mut first, &frees).is_pending());
     assert!(poll(&mut second, &polls).is_pending());
-    assert!(poll(&mut last.lock().unwrap(), &count).is_pending());
+    assert!(poll(&mut *last.lock().unwrap(), &count).is_pending());
     clock.pass(SECOND);
     pool.stats();
-    assert_eq!(served.load(SeqCst) + woken.0.load(SeqCst), 1, "somebody must poll the creation");
+    assert_eq!(served.load(SeqCst) + woken.wakes(), 1, "somebody must poll the creation");
     if served.load(SeqCst) == 0 {
-        assert!(poll(&mut last.lock().unwrap(), &count).is_ready());
+        assert!(poll(&mut *last.lock().unwrap(), &count).is_ready());
     }
     assert_eq!((pool.stats().gauges.creating, pool.stats().gauges.idle), (0, 1));
 }
@@ -188,9 +174,9 @@ fn a_driver_hands_over_even_if_another_waker_panics() {
     assert!(poll(&mut late, &act(|| panic!("a waker panics"))).is_pending());
     assert!(poll(&mut patient, &next).is_pending());
     clock.pass(2 * SECOND);
-    let before = next.0.load(SeqCst);
+    next.wakes();
     drop(driver);
-    assert_eq!(next.0.load(SeqCst), before + 1, "somebody must poll the creations");
+    assert_eq!(next.wakes(), 1, "somebody must poll the creations");
 }
 
 #[test]
