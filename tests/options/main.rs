@@ -209,9 +209,9 @@ fn slow(most: u64, fail: u32) -> Odds {
 }
 
 /// Six callers, who come late now and then, share three connections for ten minutes under a
-/// driver. By turns all goes well for ten seconds, and then jobs take their time and creations fail.
-/// After a calm minute all that there may be can be had at once; and again at the end of time, to
-/// which the clock jumps.
+/// driver. By turns all goes well for ten seconds, and then jobs take their time and creations
+/// fail. After a calm minute all that there may be can be had at once; and again at the end of
+/// time, to which the clock jumps.
 fn lives(set: Set, what: usize) -> Seen {
     let mut setup = Setup::with(|it| set(it.max(3).min_idle(1).hold_times(true)));
     let driver = setup.drive();

@@ -1,7 +1,8 @@
 //! Callbacks that panic, or that use the pool.
 //!
-//! What a pool calls: the factory (create, check, reset, close, and the futures of each), its hooks,
-//! its observer, a connection's `Drop`, wakers, and the closures of `retain` and of `warm_up`.
+//! What a pool calls: the factory (create, check, reset, close, and the futures of each), its
+//! hooks, its observer, a connection's `Drop`, wakers, and the closures of `retain` and of
+//! `warm_up`.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;

@@ -176,8 +176,8 @@ fn six_meet_failures(mut setup: Setup) -> (Vec<u64>, Duration) {
 }
 
 /// Without a back-off each failure ends the wait of the first in the queue, and the freed place is
-/// tried anew for the next. With one nothing is tried for a while, so that once no creation is left,
-/// the last failure ends every wait.
+/// tried anew for the next. With one nothing is tried for a while, so that once no creation is
+/// left, the last failure ends every wait.
 #[test]
 fn every_waiter_sees_a_failure() {
     let each = Setup::bare(|pool| pool.max(2).acquire_timeout(None));
@@ -401,9 +401,9 @@ fn an_hour_without_a_good_check(seed: u64, set: fn(SimBuilder) -> SimBuilder) ->
     counters
 }
 
-/// What is just made is lent unchecked. So no check stands between a creation and the caller that it
-/// is for, and one that never passes does not make connections in a circle: each acquire costs at
-/// most one, and the callers' own pace bounds them. The back-off is for creations that fail, and
+/// What is just made is lent unchecked. So no check stands between a creation and the caller that
+/// it is for, and one that never passes does not make connections in a circle: each acquire costs
+/// at most one, and the callers' own pace bounds them. The back-off is for creations that fail, and
 /// holds nothing back here: a connection that grew stale says nothing of the next one.
 #[test]
 fn always_failing_check_is_bounded() {

@@ -156,8 +156,8 @@ fn expiry_needs_no_background_task() {
     assert!(matches!(waiter.ready(), Err(AcquireError::TimedOut { .. })));
 }
 
-/// A day without a caller. Without a driver nothing at all happens; with one the pool is filled, and
-/// nothing is made then but the next ones of those that grow too old.
+/// A day without a caller. Without a driver nothing at all happens; with one the pool is filled,
+/// and nothing is made then but the next ones of those that grow too old.
 #[test]
 fn a_day_idle_creates_nothing() {
     let mut setup = Setup::with(|pool| pool.max(5).min_idle(2));

@@ -15,10 +15,11 @@ use edgepool::{Clock, Time};
 ///
 /// A clone is a handle to the same clock. It holds two times, as a real machine does: how long it
 /// has run ([`elapsed`](Self::elapsed), which never goes back), and what it tells
-/// ([`now`](Clock::now), which can be stepped, set, frozen, or run too fast or slow). An alarm counts down the time that it has
-/// to wait, as an operating system's timer or `setTimeout` does: after a step back it rings early
-/// by what is told, and after a step forward late. Alarms ring in the order of their times, and
-/// those of the same time in the order in which they were first polled.
+/// ([`now`](Clock::now), which can be stepped, set, frozen, or run too fast or slow). An alarm
+/// counts down the time that it has to wait, as an operating system's timer or `setTimeout` does:
+/// after a step back it rings early by what is told, and after a step forward late. Alarms ring in
+/// the order of their times, and those of the same time in the order in which they were first
+/// polled.
 ///
 /// # Examples
 /// ```

@@ -348,7 +348,8 @@ impl Executor {
         let now = self.clock.elapsed();
         let later = self.delayed.split_off(&(now, TaskId(u64::MAX)));
         for (_, task) in std::mem::replace(&mut self.delayed, later) {
-            // One that was late is stalled since then, if it was polled for nothing and woken again.
+            // One that was late is stalled since then, if it was polled for nothing and woken
+            // again.
             if self.stalled.get(&task).is_none_or(|&until| until <= now) {
                 self.stalled.remove(&task);
                 self.spawner.shared.borrow().ready.lock().push(task);

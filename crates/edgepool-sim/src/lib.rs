@@ -123,18 +123,18 @@
 //!
 //! # A pool's user of your own
 //!
-//! [`SimFactory`] is the other side: it makes connections whose every job goes as you plan it, or as
-//! badly as the odds that you set, and [tells](SimFactory::counts) what became of them. Wakers that
-//! misbehave ([`waker_fn`], [`panicking_waker`], [`poll_orphan`]) and futures polled [by
+//! [`SimFactory`] is the other side: it makes connections whose every job goes as you plan it, or
+//! as badly as the odds that you set, and [tells](SimFactory::counts) what became of them. Wakers
+//! that misbehave ([`waker_fn`], [`panicking_waker`], [`poll_orphan`]) and futures polled [by
 //! hand](ByHand) come with it.
 //!
 //! # Random schedules
 //!
-//! A [`Case`] is one run of a pool of [`SimFactory`]'s connections, as data: every caller, every act
-//! of an operator or of the clock, and all that goes wrong. A [`Workload`] draws cases by their odds,
-//! and [`run_seed`] draws all of it from one seed. The pool is [checked](Case::check) after every
-//! step. A case that fails is made [smaller](Failure::shrink), and written as Rust code, to be kept
-//! as a test. A [`Soak`] keeps one pool under load for many simulated days.
+//! A [`Case`] is one run of a pool of [`SimFactory`]'s connections, as data: every caller, every
+//! act of an operator or of the clock, and all that goes wrong. A [`Workload`] draws cases by their
+//! odds, and [`run_seed`] draws all of it from one seed. The pool is [checked](Case::check) after
+//! every step. A case that fails is made [smaller](Failure::shrink), and written as Rust code, to
+//! be kept as a test. A [`Soak`] keeps one pool under load for many simulated days.
 //!
 //! The example `trace` runs as many seeds as you like:
 //!

@@ -143,8 +143,8 @@ fn priority_ages() {
         }
         None
     };
-    // Those of seconds 0 to 14 are before it, and are served in seconds 1 to 15; in second 16 the one
-    // of second 15, which came exactly three steps later, is not.
+    // Those of seconds 0 to 14 are before it, and are served in seconds 1 to 15; in second 16 the
+    // one of second 15, which came exactly three steps later, is not.
     assert_eq!(low_is_served_after(|pool| pool.ageing(secs(5))), Some(16));
     assert_eq!(low_is_served_after(|pool| pool.ageing(secs(1))), Some(4));
     assert_eq!(low_is_served_after(|pool| pool), Some(16), "five seconds are the default");

@@ -12,9 +12,10 @@ use part::Part;
 
 /// All that happens to one pool in one run.
 ///
-/// A [`Workload`](crate::Workload) draws cases; one that fails is [shrunk](crate::Failure::shrink) and
-/// written as Rust code, to be kept as a test. The same case gives the same [`Report`](crate::Report), on
-/// every platform. The default is a pool of one connection with nothing to do, without faults.
+/// A [`Workload`](crate::Workload) draws cases; one that fails is [shrunk](crate::Failure::shrink)
+/// and written as Rust code, to be kept as a test. The same case gives the same
+/// [`Report`](crate::Report), on every platform. The default is a pool of one connection with
+/// nothing to do, without faults.
 ///
 /// # Examples
 /// ```

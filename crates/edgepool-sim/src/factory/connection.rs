@@ -62,8 +62,8 @@ impl SimConnection {
         }
     }
 
-    /// Says that it was taken out of its pool, so that no pool will close it. Without this it counts
-    /// as [`unclosed`](super::Counts::unclosed) when it is dropped.
+    /// Says that it was taken out of its pool, so that no pool will close it. Without this it
+    /// counts as [`unclosed`](super::Counts::unclosed) when it is dropped.
     pub fn set_taken(&self) {
         self.factory.lock().set_fate(self.id, Fate::Taken);
     }

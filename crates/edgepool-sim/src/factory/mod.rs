@@ -169,8 +169,8 @@ impl SimFactory {
         self.lock().checks = checks;
     }
 
-    /// Runs `call` in every call of the factory and its hooks, before what is planned for it. It may
-    /// use the pool; if it owns the pool, [`ignore_calls`](Self::ignore_calls) frees it again.
+    /// Runs `call` in every call of the factory and its hooks, before what is planned for it. It
+    /// may use the pool; if it owns the pool, [`ignore_calls`](Self::ignore_calls) frees it again.
     pub fn on_call(&self, call: impl Fn(Call) + Send + Sync + 'static) {
         let old = self.lock().on_call.replace(Arc::new(call));
         drop(old);

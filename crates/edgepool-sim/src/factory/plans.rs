@@ -22,8 +22,8 @@ pub enum Creation {
     PanicAtStart,
 }
 
-/// How one check or reset goes. A check of a connection that is [broken](crate::SimConnection) fails
-/// where it would have passed; a reset does not look.
+/// How one check or reset goes. A check of a connection that is [broken](crate::SimConnection)
+/// fails where it would have passed; a reset does not look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trial {
@@ -202,8 +202,8 @@ impl Defects {
     }
 }
 
-/// What is planned, and the odds for what is not. Each kind of job has its own luck, so that more of
-/// one kind does not change how another goes.
+/// What is planned, and the odds for what is not. Each kind of job has its own luck, so that more
+/// of one kind does not change how another goes.
 pub(super) struct Plans {
     pub(super) creations: Planned<Creation, Odds>,
     pub(super) checks: Planned<Trial, Odds>,

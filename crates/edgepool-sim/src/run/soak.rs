@@ -15,8 +15,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// One pool under random load for a long simulated time, with faults, outages, operators and a
-/// clock that steps, checked at every step as a [`Case`] is. Once a simulated day nothing goes wrong
-/// for a while, and it is seen whether all comes to a good end.
+/// clock that steps, checked at every step as a [`Case`] is. Once a simulated day nothing goes
+/// wrong for a while, and it is seen whether all comes to a good end.
 ///
 /// # Examples
 /// ```

@@ -1,5 +1,5 @@
-//! Counts allocations and bytes. `memory [CASE]...`: the cases whose names begin so, or all. What it
-//! counts is the same in every run, so it measures once.
+//! Counts allocations and bytes. `memory [CASE]...`: the cases whose names begin so, or all. What
+//! it counts is the same in every run, so it measures once.
 #![forbid(unsafe_code)]
 
 use std::future::{Future, poll_fn};
@@ -95,8 +95,8 @@ fn figures<C: Contender>() -> (About, [f64; 5]) {
     (C::ABOUT, [warm, wait, future + heap, future, heap])
 }
 
-/// Returns how many allocations an operation makes. What the executor allocates for a run is made up
-/// for by a run without any operation.
+/// Returns how many allocations an operation makes. What the executor allocates for a run is made
+/// up for by a run without any operation.
 fn allocations<C: Contender>(operate: impl AsyncFn(&C, u64)) -> f64 {
     let runtime = one_thread();
     let pool: C = run(&runtime, filled(1));

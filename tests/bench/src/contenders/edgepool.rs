@@ -131,6 +131,6 @@ edgepool!(
         id: "edgepool-defaults",
         name: "edgepool, defaults",
         package: None,
-        settings: "nothing but its sizes: time-outs, lifetimes, a back-off, and how long callers wait",
+        settings: "only its sizes are set: time-outs, lifetimes, a back-off and the times of waits",
     }
 );
