@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -141,7 +141,7 @@ pub fn poll_orphan<F>(future: F) -> Option<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let orphan = Arc::new(Orphan { future: Mutex::new(None) });
+    let orphan = Arc::new(Orphan { future: Mutex::new(None), woken: AtomicBool::new(false) });
     let waker = Waker::from(orphan.clone());
     let mut future = Box::pin(future);
     let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
@@ -149,6 +149,10 @@ where
         return Some(output);
     }
     *orphan.future.lock().unwrap_or_else(PoisonError::into_inner) = Some(future);
+    // A wake while it was polled counts, too.
+    if orphan.woken.load(Ordering::Relaxed) {
+        waker.wake_by_ref();
+    }
     drop(waker);
     // From here on its wakers own it.
     drop(orphan);
@@ -157,6 +161,7 @@ where
 
 struct Orphan<F> {
     future: Mutex<Option<Pin<Box<F>>>>,
+    woken: AtomicBool,
 }
 
 impl<F: Future + Send> Wake for Orphan<F> {
@@ -165,6 +170,7 @@ impl<F: Future + Send> Wake for Orphan<F> {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Relaxed);
         let future = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(future);
     }
@@ -267,6 +273,18 @@ mod tests {
         drop(taken);
         assert_eq!(dropped.count(), 2);
         assert_eq!(poll_orphan(async { 5 }), Some(5));
+    }
+
+    #[test]
+    fn an_orphan_that_is_woken_while_it_is_polled_is_dropped_after_it() {
+        let (waker, dropped) = (Arc::default(), Wakes::new());
+        let mut polled = Box::pin(kept(&waker, &dropped));
+        let wakes_itself = poll_fn(move |cx| {
+            cx.waker().wake_by_ref();
+            polled.as_mut().poll(cx)
+        });
+        assert_eq!(poll_orphan(wakes_itself), None);
+        assert_eq!(dropped.count(), 1);
     }
 
     #[test]
