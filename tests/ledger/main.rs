@@ -3,6 +3,7 @@
 #[path = "../fuzz/drive.rs"]
 mod drive;
 mod model;
+mod regressions;
 
 use std::time::Duration;
 
@@ -575,29 +576,37 @@ proptest! {
 
     #[test]
     fn does_what_the_naive_model_does(options in options(), ops in vec(op(), 1..120)) {
-        let mut pair = Pair::new(options);
-        for op in ops {
-            if pair.model.has_ties(pair.next_moment()) {
-                break;
-            }
-            pair.apply(op);
-            if pair.model.is_tied {
-                break;
-            }
-        }
+        beside_the_model(options, ops);
     }
 
     /// Time jumps past many deadlines at once, and effects are taken late.
     #[test]
     fn keeps_its_invariants_when_time_jumps(options in options(), ops in vec(op(), 1..200)) {
-        let mut ledger = Ledger::new(options).unwrap();
-        let mut keys = Keys::default();
-        for op in ops {
-            keys.jump(&mut ledger, op);
-            ledger.check().unwrap_or_else(|violation| panic!("{violation}"));
-        }
-        drain(&mut ledger);
+        keeps_invariants(options, ops);
     }
+}
+
+fn beside_the_model(options: Options, ops: impl IntoIterator<Item = Op>) {
+    let mut pair = Pair::new(options);
+    for op in ops {
+        if pair.model.has_ties(pair.next_moment()) {
+            break;
+        }
+        pair.apply(op);
+        if pair.model.is_tied {
+            break;
+        }
+    }
+}
+
+fn keeps_invariants(options: Options, ops: impl IntoIterator<Item = Op>) {
+    let mut ledger = Ledger::new(options).unwrap();
+    let mut keys = Keys::default();
+    for op in ops {
+        keys.jump(&mut ledger, op);
+        ledger.check().unwrap_or_else(|violation| panic!("{violation}"));
+    }
+    drain(&mut ledger);
 }
 
 /// The inputs that reach every part of the ledger, found by the fuzz target, and each that failed.

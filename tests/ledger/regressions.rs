@@ -1,0 +1,361 @@
+//! Sequences of operations that failed once, as proptest made them small.
+
+use super::{Back, Op, beside_the_model, keeps_invariants};
+use Op::{
+    Acquire, Advance, Answer, Answered, Cancel, Claim, EndLease, GiveBack, InvalidateAll, Resize,
+    SetMinIdle, TryAcquire,
+};
+use Priority::{High, Normal};
+use SlotState::{Closing, Creating, Resetting};
+use Verdict::{Bad, Good, Lost};
+use edgepool::ledger::{Backoff, Options, Priority, Reuse, Verdict};
+use std::time::Duration;
+
+use super::model::SlotState;
+
+/// What a sequence does not tell.
+fn of(max: u32) -> Options {
+    Options { max_waiting: 0, lifetime_jitter: 0, ageing: None, ..Options::new(max) }
+}
+
+const fn nanos(nanos: u64) -> Option<Duration> {
+    Some(Duration::from_nanos(nanos))
+}
+
+const fn ask(patience: Option<u8>) -> Op {
+    Acquire { patience, priority: Normal, need: 1 }
+}
+
+fn again(options: Options, ops: &[Op]) {
+    beside_the_model(options, ops.iter().copied());
+    keeps_invariants(options, ops.iter().copied());
+}
+
+#[test]
+fn sequence_1() {
+    let options = Options {
+        offer_timeout: nanos(3_104_729),
+        check_timeout: nanos(4_415_823),
+        check_after: nanos(6_000_000),
+        ..of(2)
+    };
+    again(
+        options,
+        &[
+            ask(Some(0)),
+            Advance(1),
+            ask(None),
+            ask(None),
+            Answer(0, Good),
+            Answer(0, Good),
+            Cancel(2),
+            ask(None),
+            ask(None),
+            Cancel(8),
+            Advance(8),
+            Answer(2, Good),
+            ask(None),
+            Resize(3),
+            ask(None),
+            Advance(3),
+            ask(None),
+            Resize(2),
+        ],
+    );
+}
+
+#[test]
+fn sequence_2() {
+    let options = Options {
+        min_idle: 1,
+        idle_timeout: nanos(17_750_019),
+        check_after: nanos(6_000_000),
+        ..of(3)
+    };
+    again(
+        options,
+        &[
+            ask(None),
+            ask(None),
+            TryAcquire,
+            Resize(2),
+            Answer(0, Good),
+            Cancel(0),
+            ask(Some(0)),
+            ask(None),
+            Answer(0, Good),
+            Advance(6),
+            ask(Some(0)),
+            Advance(12),
+            Answer(0, Good),
+        ],
+    );
+}
+
+#[test]
+fn sequence_3() {
+    let options =
+        Options { offer_timeout: nanos(3_104_729), check_after: nanos(6_000_000), ..of(2) };
+    again(
+        options,
+        &[
+            ask(None),
+            ask(None),
+            Answer(0, Good),
+            SetMinIdle(1),
+            Advance(2),
+            Answer(0, Bad),
+            Answer(0, Good),
+            Advance(5),
+        ],
+    );
+}
+
+#[test]
+fn sequence_4() {
+    let options = Options {
+        max_waiting: 3,
+        offer_timeout: nanos(3_104_729),
+        create_timeout: nanos(5_611_953),
+        idle_timeout: nanos(17_750_019),
+        max_lifetime: nanos(53_900_001),
+        check_interval: nanos(13_500_009),
+        backoff: Some(Backoff {
+            base: Duration::from_nanos(4_000_000),
+            cap: Duration::from_nanos(20_000_000),
+        }),
+        seed: 7418563783362929591,
+        ..of(2)
+    };
+    again(
+        options,
+        &[
+            ask(None),
+            Advance(0),
+            ask(None),
+            ask(None),
+            ask(None),
+            Advance(13),
+            Resize(3),
+            ask(None),
+            ask(None),
+            Answer(0, Good),
+            Answer(0, Good),
+            Advance(18),
+            ask(None),
+            ask(None),
+            ask(None),
+            Answer(0, Good),
+            Answer(2, Good),
+            ask(None),
+            Acquire { patience: None, priority: High, need: 2 },
+            Answer(0, Good),
+            ask(None),
+            InvalidateAll,
+            Advance(6),
+        ],
+    );
+}
+
+#[test]
+fn sequence_5() {
+    let options = Options {
+        max_waiting: 2,
+        reuse: Reuse::Fifo,
+        offer_timeout: nanos(3_104_729),
+        check_interval: nanos(13_500_009),
+        max_checks: 2,
+        ..of(4)
+    };
+    again(
+        options,
+        &[
+            ask(Some(0)),
+            ask(None),
+            ask(Some(0)),
+            ask(None),
+            ask(None),
+            Answer(0, Bad),
+            Answer(0, Bad),
+            ask(None),
+            ask(None),
+            ask(None),
+            Answered(0, Creating, Good),
+            Answer(9, Good),
+            ask(None),
+            ask(None),
+            ask(None),
+            Cancel(5),
+            EndLease(0, Back::Released),
+            ask(None),
+            ask(None),
+            ask(None),
+            ask(None),
+            Answer(0, Good),
+            Cancel(0),
+            Answer(0, Good),
+            Acquire { patience: None, priority: Normal, need: 3 },
+            Advance(1),
+            ask(None),
+            ask(None),
+            ask(None),
+            Advance(21),
+        ],
+    );
+}
+
+#[test]
+fn sequence_6() {
+    let options = Options { min_idle: 1, max_lifetime: nanos(53_900_001), ..of(1) };
+    again(
+        options,
+        &[
+            ask(None),
+            Answered(0, Creating, Good),
+            Advance(10),
+            Advance(6),
+            Advance(27),
+            Advance(1),
+            Advance(5),
+            Cancel(0),
+            ask(None),
+        ],
+    );
+}
+
+#[test]
+fn sequence_7() {
+    let options = Options { check_after: nanos(0), check_interval: nanos(13_500_009), ..of(2) };
+    again(
+        options,
+        &[
+            ask(None),
+            ask(Some(0)),
+            Answer(2, Good),
+            EndLease(0, Back::Released),
+            EndLease(0, Back::Released),
+            ask(None),
+            Claim(1),
+            Advance(0),
+            GiveBack(0, Back::Reset),
+            ask(None),
+            Answered(4, Resetting, Good),
+        ],
+    );
+}
+
+#[test]
+fn sequence_8() {
+    let options = Options {
+        offer_timeout: nanos(3_104_729),
+        close_timeout: nanos(7_350_377),
+        check_interval: nanos(13_500_009),
+        ..of(2)
+    };
+    again(
+        options,
+        &[
+            ask(None),
+            Answer(0, Good),
+            Advance(2),
+            Advance(2),
+            Acquire { patience: None, priority: Normal, need: 2 },
+            Answer(0, Good),
+            Advance(15),
+        ],
+    );
+}
+
+#[test]
+fn sequence_9() {
+    let options = Options { min_idle: 1, idle_timeout: nanos(17_750_019), ..of(3) };
+    again(
+        options,
+        &[
+            ask(Some(0)),
+            Answer(0, Good),
+            Advance(18),
+            Acquire { patience: Some(0), priority: Normal, need: 2 },
+            Answer(0, Good),
+            Advance(1),
+        ],
+    );
+}
+
+#[test]
+fn sequence_10() {
+    let options = Options {
+        min_idle: 2,
+        check_after: nanos(0),
+        check_interval: nanos(13_500_009),
+        backoff: Some(Backoff {
+            base: Duration::from_nanos(4_000_000),
+            cap: Duration::from_nanos(20_000_000),
+        }),
+        ..of(2)
+    };
+    again(
+        options,
+        &[
+            ask(None),
+            Answer(0, Good),
+            TryAcquire,
+            Claim(0),
+            EndLease(9, Back::Released),
+            Advance(14),
+            Answer(7, Good),
+            ask(None),
+            GiveBack(0, Back::Released),
+            ask(None),
+        ],
+    );
+}
+
+#[test]
+fn sequence_11() {
+    let options = Options {
+        reuse: Reuse::Fifo,
+        lease_ttl: nanos(11_224_737),
+        create_timeout: nanos(5_611_953),
+        reset_timeout: nanos(6_127_031),
+        check_after: nanos(6_000_000),
+        check_interval: nanos(13_500_009),
+        backoff: Some(Backoff {
+            base: Duration::from_nanos(4_000_000),
+            cap: Duration::from_nanos(20_000_000),
+        }),
+        breaker: Some(1),
+        seed: 7751982376440342783,
+        ..of(1)
+    };
+    again(
+        options,
+        &[
+            Resize(3),
+            ask(None),
+            SetMinIdle(3),
+            Answer(0, Bad),
+            Answer(0, Good),
+            Answer(2, Good),
+            ask(None),
+            ask(None),
+            Answer(0, Good),
+            GiveBack(0, Back::Reset),
+            Answer(0, Lost),
+            Advance(0),
+            Advance(25),
+            Answered(2, Closing, Good),
+            Advance(8),
+            Answer(8, Good),
+            Answered(0, Creating, Good),
+            Advance(14),
+            Advance(12),
+            Answer(0, Good),
+            Answer(0, Good),
+            Advance(12),
+            Answer(0, Good),
+            ask(None),
+            Advance(2),
+        ],
+    );
+}
