@@ -25,14 +25,16 @@
 //!   `taken_connection_frees_its_place`, `stats_add_up`, `created_at_survives_a_return`,
 //!   `double_release`, `stale_release`, `destroying_counts_or_does_not`,
 //!   `destroy_called_once_for_a_connection_that_comes_too_late`
-//! - callbacks (`callbacks.rs`): `unshared_lock_poison`, `reentrant_callbacks`
+//! - callbacks (`callbacks.rs`): `unshared_lock_poison`, `reentrant_callbacks`,
+//!   `an_outcome_outlives_the_drop_of_the_last_waker`,
+//!   `a_bad_waker_of_who_polls_the_jobs_is_nobody_elses_affair`
 //! - time (`time.rs`): `a_day_idle_creates_nothing`, `reaper_never_goes_below_min_idle`,
 //!   `busy_connection_is_retired_on_return`, `lifetimes_are_spread`,
 //!   `lifetime_never_kills_a_lease`, `idle_pool_shrinks_under_light_load`, `clock_steps_back`,
 //!   `clock_stands_still`, `clock_at_zero`, `zero_and_tiny_durations`,
 //!   `empty_pool_has_no_deadline`, `expiry_needs_no_background_task`, `long_simulated_soak`,
 //!   `acquire_timeout_of_30_seconds`, `each_call_may_have_its_own_timeout`,
-//!   `a_warm_pool_does_not_read_the_clock`
+//!   `a_warm_pool_does_not_read_the_clock`, `an_alarm_that_is_always_early_lets_others_run`
 //! - close (`close.rs`): `close_settles_every_waiter`, `acquire_after_close_fails_at_once`,
 //!   `close_waits_then_names_the_holders`, `nothing_leaks_into_a_closed_pool`,
 //!   `close_hook_is_awaited_and_bounded`, `all_handles_dropped`,

@@ -14,7 +14,7 @@ use crate::jobs::Seat;
 use crate::lease::Lease;
 use crate::ledger::{Ask, Priority, SlotKey, WaiterKey};
 use crate::shared::{Shared, When, guarded};
-use crate::state::{Asked, Granted, Standing, State};
+use crate::state::{Asked, Claimed, Standing, State};
 use crate::{Clock, Factory, Time};
 
 /// The future of [`Pool::acquire`](crate::Pool::acquire).
@@ -107,12 +107,12 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
             *out = Some(Ok(Lease::new(shared, leased)));
             return;
         }
-        if let Poll::Ready(outcome) = self.poll_granted(cx) {
-            *out = Some(outcome.map(|granted| Lease::new(self.shared, granted.first)));
+        if let Poll::Ready(outcome) = self.poll_claimed(cx) {
+            *out = Some(outcome.map(|claimed| Lease::new(self.shared, claimed.first)));
         }
     }
 
-    fn poll_granted(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<Granted<F>, F>> {
+    fn poll_claimed(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<Claimed<F>, F>> {
         let polled = match self.progress {
             Progress::Start(wish) => self.start(wish, cx),
             Progress::Waiting { .. } => self.wait(When::Now, None, None, cx),
@@ -125,7 +125,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     }
 
     /// Begins: with what is made at once, or in the queue.
-    fn start(&mut self, wish: Wish, cx: &mut Context<'_>) -> Poll<Outcome<Granted<F>, F>> {
+    fn start(&mut self, wish: Wish, cx: &mut Context<'_>) -> Poll<Outcome<Claimed<F>, F>> {
         let shared = self.shared;
         // Cloning a waker is somebody's code: it comes before the lock.
         let mut waker = Some(cx.waker().clone());
@@ -165,12 +165,12 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         slot: SlotKey,
         waker: Option<Waker>,
         cx: &mut Context<'_>,
-    ) -> Poll<Outcome<Granted<F>, F>> {
+    ) -> Poll<Outcome<Claimed<F>, F>> {
         let shared = self.shared;
         let left = match shared.create_directly(slot, wish.at) {
             Ok(leased) => {
                 guarded(|| drop(waker));
-                return Poll::Ready(Ok(Granted::one(leased)));
+                return Poll::Ready(Ok(Claimed::one(leased)));
             }
             Err(left) => left,
         };
@@ -208,9 +208,9 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     fn join(
         &mut self,
         asked: Result<Asked<F>, AcquireError<F::Error>>,
-    ) -> Option<Outcome<Granted<F>, F>> {
+    ) -> Option<Outcome<Claimed<F>, F>> {
         match asked {
-            Ok(Asked::Granted(granted)) => Some(Ok(granted)),
+            Ok(Asked::Claimed(claimed)) => Some(Ok(claimed)),
             Ok(Asked::Waiting(key)) => {
                 self.progress = Progress::Waiting { key, alarm: Alarms::none() };
                 guarded(|| self.shared.factory.observe(&Event::Queued(key)));
@@ -231,7 +231,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         mut standing: Option<Standing<F>>,
         mut waker: Option<Waker>,
         cx: &mut Context<'_>,
-    ) -> Poll<Outcome<Granted<F>, F>> {
+    ) -> Poll<Outcome<Claimed<F>, F>> {
         let shared = self.shared;
         let Progress::Waiting { key, alarm } = &mut self.progress else {
             unreachable!("only a waiting caller waits");
@@ -250,14 +250,14 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
                 standing
             });
             match standing {
-                Standing::Granted(granted) => {
+                Standing::Claimed(claimed) => {
                     // A lease that is not one yet would be lost by a panic.
                     guarded(|| drop(waker.take()));
-                    if let Some((waited, at)) = granted.rest.as_ref().and_then(|rest| rest.slow) {
+                    if let Some((waited, at)) = claimed.rest.as_ref().and_then(|rest| rest.slow) {
                         let event = Event::SlowAcquire { waited, at };
                         guarded(|| shared.factory.observe(&event));
                     }
-                    return Poll::Ready(Ok(granted));
+                    return Poll::Ready(Ok(claimed));
                 }
                 Standing::Ended(error) => {
                     guarded(|| drop(waker.take()));
@@ -364,8 +364,8 @@ impl<F: Factory, C: Clock> Future for AcquireMany<'_, F, C> {
         if matches!(self.0.progress, Progress::Start(_)) {
             shared.drive_if_left();
         }
-        self.0.poll_granted(cx).map_ok(|granted| {
-            let Granted { first, rest } = granted;
+        self.0.poll_claimed(cx).map_ok(|claimed| {
+            let Claimed { first, rest } = claimed;
             let more = rest.map_or(Vec::new(), |rest| rest.more);
             std::iter::once(first).chain(more).map(|leased| Lease::new(shared, leased)).collect()
         })

@@ -143,21 +143,28 @@
 //! that failed together do not come back together. Each draws from a seed of its own; in a bare wasm
 //! module, the host must give it one with [`seed`](crate::Builder::seed).
 //!
-//! After as many failures as [`breaker`](crate::Builder::breaker) says, one creation at a time is
+//! Creations that were under way together when one of them failed tell the same if they fail too:
+//! that counts once. After as many failures in a row as [`breaker`](crate::Builder::breaker) says, one creation at a time is
 //! tried. While none is, and there is no connection that could come back, callers are refused at
 //! once with [`Unavailable`](crate::AcquireError::Unavailable), which tells how long to stay away
 //! and how the last attempt failed. One success ends it all.
 //!
 //! # Driving a pool
 //!
-//! Jobs are futures, and somebody must poll them. Callers that wait do it for everybody, so a pool
-//! works under any executor and under none; while nobody waits, a reset or a closing that takes time
-//! stands still until somebody does, and idle connections are neither checked nor retired. If that
-//! matters, spawn a [`driver`](crate::Pool::driver), on any executor: it polls what is to be polled,
-//! sleeps until the next deadline, keeps `min_idle` up, and ends when the pool is closed and empty.
+//! Jobs are futures, and somebody must poll them. Callers that wait do it for everybody, and one
+//! that is served at once polls what nobody else does before it takes its connection; so a pool
+//! works under any executor and under none. Calls that are no futures, as a release, poll nothing.
+//! While no caller comes, a reset or a closing that takes time stands still, and idle connections
+//! are neither checked nor retired. A job's time counts from when it is polled first, and one that
+//! was woken is polled before it is given up, so none fails because nobody came by. Where
+//! that is too late, spawn a [`driver`](crate::Pool::driver), on any executor: it polls what is to be
+//! polled, sleeps until the next deadline, keeps `min_idle` up, and ends when the pool is closed and
+//! empty.
 //!
 //! Where nothing can be spawned, call [`tick`](crate::Pool::tick) when
-//! [`next_deadline`](crate::Pool::next_deadline) has come, from a loop or an alarm of your own:
+//! [`next_deadline`](crate::Pool::next_deadline) has come, from a loop or an alarm of your own. Each
+//! tick polls the jobs that can go on once, so those that take several steps need as many ticks, or
+//! callers:
 //!
 //! ```
 //! # use edgepool::{Clock, Pool, StdClock, factory_fn};
@@ -174,8 +181,8 @@
 //! # Clocks
 //!
 //! A [`Clock`](crate::Clock) tells the time in nanoseconds since any origin, and makes alarms. It may
-//! step back or stand still: the pool's own time does not, and a wait is counted from what the clock
-//! tells when it begins. Natively [`StdClock`](crate::StdClock) serves every executor, with one
+//! step back or stand still: the pool's own time does not, and a wait is counted from that as it
+//! begins. Natively [`StdClock`](crate::StdClock) serves every executor, with one
 //! thread for all alarms, started with the first. An executor's own timer makes a clock in a few
 //! lines, and on wasm the host's does.
 //!

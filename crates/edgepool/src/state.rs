@@ -97,13 +97,13 @@ pub(crate) struct Watch<E> {
 pub(crate) type Leased<T> = (SlotKey, T);
 
 /// What a caller has that waited or needs several.
-pub(crate) struct Granted<F: Factory> {
+pub(crate) struct Claimed<F: Factory> {
     pub(crate) first: Leased<F::Connection>,
     /// Apart, as most callers have nothing but one connection.
     pub(crate) rest: Option<Box<Rest<F>>>,
 }
 
-/// What else there is to a grant.
+/// What else there is to what was claimed.
 pub(crate) struct Rest<F: Factory> {
     /// The connections after the first.
     pub(crate) more: Vec<Leased<F::Connection>>,
@@ -111,7 +111,7 @@ pub(crate) struct Rest<F: Factory> {
     pub(crate) slow: Option<(Duration, Option<&'static Location<'static>>)>,
 }
 
-impl<F: Factory> Granted<F> {
+impl<F: Factory> Claimed<F> {
     pub(crate) const fn one(first: Leased<F::Connection>) -> Self {
         Self { first, rest: None }
     }
@@ -119,7 +119,7 @@ impl<F: Factory> Granted<F> {
 
 /// The answer to a caller that cannot be served without the ledger's say.
 pub(crate) enum Asked<F: Factory> {
-    Granted(Granted<F>),
+    Claimed(Claimed<F>),
     /// It is to be made for this caller.
     Creation(SlotKey),
     Waiting(WaiterKey),
@@ -127,7 +127,7 @@ pub(crate) enum Asked<F: Factory> {
 
 /// Where a caller stands that waits.
 pub(crate) enum Standing<F: Factory> {
-    Granted(Granted<F>),
+    Claimed(Claimed<F>),
     /// It sleeps, and should be polled again by this time at the latest.
     Waiting(Time),
     /// It must bring its waker before it sleeps.
@@ -180,7 +180,7 @@ impl<F: Factory> State<F> {
         match self.ledger.acquire(ask) {
             Ok(Acquired::Leased(slot)) => {
                 self.set_holder(slot, at);
-                Ok(Asked::Granted(Granted::one((slot, self.take_connection(slot.index)))))
+                Ok(Asked::Claimed(Claimed::one((slot, self.take_connection(slot.index)))))
             }
             Ok(Acquired::Waiting(key)) => {
                 if at.is_some() {
@@ -216,7 +216,7 @@ impl<F: Factory> State<F> {
         let timed_out = self.timed_out(key);
         let standing = match self.ledger.claim(key) {
             Claim::Waiting => return self.sleep_in_queue(key, waker, current, drove),
-            Claim::Leased(slot) => Standing::Granted(self.grant(key, slot)),
+            Claim::Leased(slot) => Standing::Claimed(self.lend_claimed(key, slot)),
             Claim::Ended(end) => Standing::Ended(self.ending(key, end, timed_out)),
             Claim::Unknown => unreachable!("a waiter's entry lives until its owner frees it"),
         };
@@ -271,18 +271,18 @@ impl<F: Factory> State<F> {
 
     /// Gives a waiter what it claimed, the first of what it may claim.
     #[inline(always)]
-    fn grant(&mut self, key: WaiterKey, slot: SlotKey) -> Granted<F> {
-        let mut granted = Granted::one((slot, self.take_connection(slot.index)));
+    fn lend_claimed(&mut self, key: WaiterKey, slot: SlotKey) -> Claimed<F> {
+        let mut claimed = Claimed::one((slot, self.take_connection(slot.index)));
         // It is known for as long as it may claim more.
         if self.settings.keeps_callers() || self.ledger.waiting_since(key).is_some() {
-            granted.rest = self.grant_rest(key, slot);
+            claimed.rest = self.lend_rest(key, slot);
         }
-        granted
+        claimed
     }
 
     #[cold]
     #[inline(never)]
-    fn grant_rest(&mut self, key: WaiterKey, first: SlotKey) -> Option<Box<Rest<F>>> {
+    fn lend_rest(&mut self, key: WaiterKey, first: SlotKey) -> Option<Box<Rest<F>>> {
         let at = self.callers.get_mut(key.index as usize).and_then(Option::take);
         self.set_holder(first, at);
         let mut more = Vec::new();
