@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Watch;
-use crate::{Case, Trace};
+use crate::{Case, Faults, Trace};
 
 /// How many events are written of a long trace, from its start and from its end.
 const FIRST_LINES: usize = 20;
@@ -45,14 +45,15 @@ impl Failure {
         kind(&self.what)
     }
 
-    /// Finds a smaller case that fails in the same way, in at most `tries` runs, and the trace of it.
+    /// Finds a smaller case that fails in the same way, among at most `tries` simpler ones, and the
+    /// trace of it. Each is run with up to four seeds.
     #[must_use]
     pub fn shrink(&self, tries: u32) -> Self {
         let kind = self.kind();
         let fails = |case: Case| {
             // A smaller case goes another way with the same seed, so a few others get a chance.
             let seeds = [case.seed, 0, 1, 2];
-            let seeds = if self.has_choices(&case) { &seeds[..] } else { &seeds[..1] };
+            let seeds = if has_choices(&case) { &seeds[..] } else { &seeds[..1] };
             let mut cases = seeds.iter().map(|&seed| Case { seed, ..case.clone() });
             cases.find(|case| {
                 self.again(case, Trace::new()).is_some_and(|found| found.kind() == kind)
@@ -62,14 +63,15 @@ impl Failure {
         self.again(&case, Trace::with_log()).expect("the case failed before")
     }
 
-    /// Tells whether the executor has anything to choose in the case.
-    fn has_choices(&self, case: &Case) -> bool {
-        case.callers.len() > 1 || case.faults != self.case.faults || case.driver
-    }
-
     fn again(&self, case: &Case, trace: Trace) -> Option<Self> {
         case.check_watched(trace, self.watch.clone()).err().map(|failure| *failure)
     }
+}
+
+/// Tells whether the executor has anything to choose in the case: among tasks, or of faults.
+fn has_choices(case: &Case) -> bool {
+    let tasks = case.callers.len() + case.acts.len() + usize::from(case.driver);
+    tasks > 1 || case.faults != Faults::default()
 }
 
 /// Cuts the details from what does not hold.
