@@ -90,7 +90,7 @@ fn replay(seed: u64, arguments: &Arguments) -> ExitCode {
     match workload(seed, arguments).case(seed).check_traced(Trace::with_log()) {
         Ok((report, trace)) => {
             print!("{trace}");
-            println!("{report:?}");
+            println!("{report:?}, hash {:016x}", report.hash);
             ExitCode::SUCCESS
         }
         Err(failure) => {

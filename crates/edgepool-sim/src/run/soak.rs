@@ -7,6 +7,7 @@ use edgepool::Stats;
 use edgepool::ledger::Backoff;
 
 use super::{Failure, Report, Run};
+use crate::workload::TRACE;
 use crate::{
     Arrivals, Case, Defects, Faults, Habits, Odds, PoolOptions, Rng, Trace, Workload, panics,
 };
@@ -87,10 +88,19 @@ impl Soak {
         if let Err(what) = outcome {
             let (at, trace) = (run.world.clock.elapsed(), run.world.log.take());
             std::mem::forget(run);
-            let what = format!("{what} (in the soak of seed {}, after {at:?})", self.seed);
+            let command = self.command();
+            let what =
+                format!("{what} (in the soak of seed {}, after {at:?})\n{command}", self.seed);
             return Err(Box::new(Failure { what, case, trace, watch: None }));
         }
         Ok(run.report().0)
+    }
+
+    /// Says how it is run again. As it is drawn hour by hour, one that lasts longer begins the same.
+    fn command(&self) -> String {
+        let days = self.length.as_secs().div_ceil(86_400);
+        let panics = if self.panics { " --panics" } else { "" };
+        format!("replay it with: {TRACE} --soak-days {days} --from {}{panics}", self.seed)
     }
 
     /// One hour of load, with a mishap or an outage of its own.

@@ -194,8 +194,8 @@ impl Workload {
     ///
     /// # Panics
     /// If anything that is checked does not hold (see [`Case::check`]): with the seed, the command
-    /// that replays the workload that [`from_seed`](Self::from_seed) draws for it, and a smaller case
-    /// that fails in the same way, as Rust code and with its trace.
+    /// that replays it if this is the workload that [`from_seed`](Self::from_seed) draws for it, and
+    /// a smaller case that fails in the same way, as Rust code and with its trace.
     pub fn run(&self, seed: u64) -> Report {
         self.case(seed).check().unwrap_or_else(|failure| panic!("{}", self.report(seed, &failure)))
     }
@@ -210,14 +210,28 @@ impl Workload {
 
     fn report(&self, seed: u64, failure: &Failure) -> String {
         let small = failure.shrink(2_000);
-        let panics = if self.hook_panics > 0 { " --panics" } else { "" };
-        format!(
-            "seed {seed} fails: {}\nreplay it with: cargo run -q --release -p edgepool-sim \
-             --example trace -- --replay {seed}{panics}\n{small}",
-            failure.what(),
-        )
+        let command = self
+            .command(seed)
+            .map_or_else(String::new, |command| format!("replay it with: {command}\n"));
+        format!("seed {seed} fails: {}\n{command}{small}", failure.what())
+    }
+
+    /// The command that runs the same case, if it is one that the seed alone says.
+    fn command(&self, seed: u64) -> Option<String> {
+        let drawn = Self::from_seed(seed);
+        let panics = if *self == drawn {
+            ""
+        } else if *self == drawn.with_panics() {
+            " --panics"
+        } else {
+            return None;
+        };
+        Some(format!("{TRACE} --replay {seed}{panics}"))
     }
 }
+
+/// The command that the example `trace` is run with.
+pub(crate) const TRACE: &str = "cargo run -q --release -p edgepool-sim --example trace --";
 
 /// Runs the workload of `seed`; see [`Case::check`] for what is checked.
 ///
@@ -238,4 +252,21 @@ pub fn combined_hash(from: u64, count: u64) -> u64 {
         trace.combine(run_seed(seed).hash);
     }
     trace.hash()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_only_if_it_runs_the_same_case() {
+        let drawn = Workload::from_seed(7);
+        let told = |workload: &Workload| workload.command(7);
+        assert_eq!(told(&drawn), Some(format!("{TRACE} --replay 7")));
+        assert_eq!(
+            told(&drawn.clone().with_panics()),
+            Some(format!("{TRACE} --replay 7 --panics"))
+        );
+        assert_eq!(told(&Workload { rounds: drawn.rounds + 1, ..drawn }), None);
+    }
 }
