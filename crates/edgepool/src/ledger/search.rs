@@ -30,21 +30,21 @@
 //! | sweeps | 1993 | 21747 |
 //! | late offers | 982 | 8280 |
 //! | age | 8962 | 107847 |
-//! | idle | 2388 | 27272 |
+//! | idle | 3310 | 38022 |
 //! | failures | 1446 | 25270 |
 //!
 //! And with `EDGEPOOL_SEARCH=full`, best in a release build, where it takes a minute or two:
 //!
 //! | setting | states | steps |
 //! |---|---|---|
-//! | queue of 3 | 12660 | 153374 |
-//! | an operator's all | 368028 | 9055063 |
-//! | offers of 3 | 84073 | 1226730 |
-//! | checks of 3 | 14706 | 264544 |
+//! | queue of 3 | 14836 | 182274 |
+//! | an operator's all | 322174 | 7874271 |
+//! | offers of 3 | 88546 | 1295081 |
+//! | checks of 3 | 14999 | 269000 |
 //! | sweeps of 3 | 24784 | 380403 |
-//! | sweeps, two at once | 8046 | 91588 |
-//! | age and idleness | 176720 | 2459193 |
-//! | failures of 3 | 19107 | 398910 |
+//! | sweeps, two at once | 8069 | 91830 |
+//! | age and idleness | 254081 | 3540129 |
+//! | failures of 3 | 20677 | 445298 |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
