@@ -173,21 +173,20 @@ fn leave_a_bomb<F: Future>(future: &mut ByHand<F>) {
 /// The pool drops it in the poll in which the caller is served, or told that its time is over.
 #[test]
 fn an_outcome_outlives_the_drop_of_the_last_waker() {
-    let setup = Setup::bare(|pool| pool.max(1).offer_timeout(secs(1)));
+    let setup = Setup::bare(|pool| pool.max(1));
     let lease = setup.lease();
-    let mut first = Waiter::queued(&setup.pool);
+    let first = Waiter::queued(&setup.pool);
     let mut second = ByHand::new(setup.pool.acquire().timeout(secs(10)));
     leave_a_bomb(&mut second);
-    drop(lease); // it is the first one's for a second
-    setup.clock.advance(secs(1));
+    drop(lease); // it is the first one's, who gives it up
+    drop(first);
     let lease = second.poll().expect("it is offered to the second").unwrap();
     let mut third = ByHand::new(setup.pool.acquire().timeout(secs(1)));
     leave_a_bomb(&mut third);
     setup.clock.advance(secs(1));
     assert!(third.poll().expect("its time is over").is_err());
     drop(lease);
-    drop(first.ready().unwrap());
-    drop((first, second, third));
+    drop((second, third));
     setup.assert_usable();
     setup.assert_closes();
 }

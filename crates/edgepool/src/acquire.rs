@@ -131,7 +131,9 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         let mut waker = Some(cx.waker().clone());
         let mut standing = None;
         let asked = shared.step_patiently(wish.patience, |state| {
+            // An effect may be about the place that it would get.
             if wish.need == 1
+                && !state.ledger.has_effects()
                 && let Some(slot) = state.ledger.prepare_directly()
             {
                 return Ok(Asked::Creation(slot));

@@ -49,6 +49,8 @@ impl<F: Factory, C: Clock> Attendant<F, C> {
         let seat = Seat::Attendant(id);
         let mut rang = false;
         loop {
+            // What is polled first has its time from now.
+            self.shared.step(|_| ());
             let drove = self.shared.drive(seat, When::Now, cx);
             let waker = cx.waker().clone();
             let (standing, replaced) = self.shared.step_now(|state| match look(state) {

@@ -42,10 +42,11 @@ impl<T, F> Begun<T, F> {
 /// and the connection goes to the next. Each job has a time-out of its own; a job that is overdue
 /// is dropped, and a connection that it holds with it.
 ///
-/// Every method is called outside the pool's lock, so it may use the pool. A panic in any of them
-/// ends there, but for [`checks`](Self::checks), which [`build`](crate::Builder::build) calls: a job
-/// loses the connection that it has, a hook or an observer loses nothing, and the pool stays as
-/// usable as before.
+/// Every method is called outside the pool's lock, so it may use the pool, but must not block until
+/// the pool does something: what that asks for may be carried out only after it returns. A panic in
+/// any of them ends there, but for [`checks`](Self::checks), which
+/// [`build`](crate::Builder::build) calls: a job loses the connection that it has, a hook or an
+/// observer loses nothing, and the pool stays as usable as before.
 ///
 /// # Examples
 ///

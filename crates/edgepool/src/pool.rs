@@ -256,7 +256,9 @@ impl<F: Factory, C: Clock> Pool<F, C> {
     /// `min_idle`. For those who cannot run a [`driver`](Self::driver): an alarm, a loop of their
     /// own.
     pub fn tick(&self) {
-        // What ended in time is taken in before what is overdue is given up.
+        // What ended in time is taken in before what is overdue is given up, and what is begun has
+        // its time from now.
+        self.shared.step(|_| ());
         self.shared.drive_once();
         self.shared.step_now(|state| state.ledger.fill());
         self.shared.drive_once();

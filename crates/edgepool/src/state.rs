@@ -14,6 +14,9 @@ use crate::ledger::{Acquired, Ask, Claim, Effect, End, Ledger, SlotKey, WaiterKe
 use crate::shared::{Settings, guarded};
 use crate::sync::thread::ThreadId;
 
+/// How long a caller sleeps at least before it looks whether the offers of others have passed on.
+const SHORTEST_WATCH: Duration = Duration::from_millis(1);
+
 /// The ledger, and what its keys stand for.
 pub(crate) struct State<F: Factory> {
     pub(crate) ledger: Ledger,
@@ -69,7 +72,7 @@ impl<F: Factory> State<F> {
     /// Tells the ledger what time it is. What is overdue is settled; but while nobody comes to poll
     /// them, jobs are not held to their times.
     pub(crate) fn advance(&mut self, now: Time) {
-        match self.ledger.next_timer() <= now {
+        match self.ledger.next_timer() <= now.max(self.ledger.now()) {
             true => self.ledger.advance_sparing(now, self.jobs.polled()),
             false => self.ledger.advance(now),
         }
@@ -260,6 +263,11 @@ impl<F: Factory> State<F> {
         if watches || self.watcher.is_some_and(|(watcher, _)| watcher == key) {
             self.watcher = watches.then_some((key, until));
         }
+        // Those before it may never be polled again, and then nobody watches over their offers.
+        let until = match self.ledger.options().offer_timeout {
+            Some(time) => until.min(self.ledger.now().saturating_add(time.max(SHORTEST_WATCH))),
+            None => until,
+        };
         Standing::Waiting(until)
     }
 
@@ -480,7 +488,8 @@ impl<F: Factory> State<F> {
     #[inline(always)]
     fn is_watched(&self) -> bool {
         self.ledger.awaits_time()
-            || (self.promised != Time::ZERO && self.ledger.next_timer() < self.promised)
+            || (self.promised != Time::ZERO
+                && self.ledger.next_deadline().is_some_and(|at| at < self.promised))
     }
 }
 

@@ -48,7 +48,7 @@ impl<F: Factory, C: Clock> Shared<F, C> {
 
     /// Polls the jobs if that is left to whoever comes by.
     pub(crate) fn drive_if_left(&self) {
-        let left = self.lock().jobs.are_left();
+        let left = self.step(|state| state.jobs.are_left());
         if left {
             self.drive_once();
         }

@@ -40,6 +40,27 @@ fn resets_wait_for_whoever_comes_by() {
     assert_eq!(setup.run(|pool| async move { pool.acquire().await.unwrap().id() }), 1);
 }
 
+/// The same for those who poll on purpose, at whatever time they come.
+#[test]
+fn resets_wait_for_ticks_and_for_those_who_need_many() {
+    for late in [secs(5), secs(60)] {
+        let mut setup = Setup::bare(|pool| pool.max(1));
+        setup.factory.plan_resets([Trial::Pass(ms(5)); 3]);
+        drop(setup.lease());
+        setup.clock.advance(late);
+        setup.pool.tick();
+        setup.clock.advance(ms(5));
+        setup.pool.tick();
+        assert_eq!(setup.gauges().idle, 1, "{late:?}");
+        drop(setup.lease());
+        setup.clock.advance(late);
+        let id = setup.run(|pool| async move { pool.acquire_many(1).await.unwrap()[0].id() });
+        setup.clock.advance(late);
+        setup.run(|pool| async move { pool.warm_up(1).await.unwrap() });
+        assert_eq!((id, setup.counters().reset_failed), (1, 0), "{late:?}");
+    }
+}
+
 /// What hangs is given up whether anybody polls or not: it has not asked for it.
 #[test]
 fn a_job_that_hangs_is_late_for_everybody() {
@@ -98,6 +119,23 @@ fn an_offer_passes_on_to_a_caller_that_sleeps() {
     drop(held);
     setup.pass(ms(100));
     assert!(served.is_done(), "100 ms after the first one was offered it");
+    drop(gone);
+}
+
+/// However many of those before it are gone.
+#[test]
+fn an_offer_passes_on_beyond_callers_that_are_gone() {
+    let mut setup = Setup::bare(|pool| {
+        pool.max(1).offer_timeout(ms(100)).acquire_timeout(secs(30)).slow_acquire(None)
+    });
+    let pool = setup.pool.clone();
+    let held = setup.lease();
+    let gone: Vec<_> = (0..5).map(|_| Waiter::queued(&pool)).collect();
+    let served = setup.spawn(|pool| async move { pool.acquire().await.unwrap() });
+    setup.pass(secs(1));
+    drop(held);
+    setup.pass(secs(1));
+    assert!(served.is_done());
     drop(gone);
 }
 
