@@ -315,3 +315,18 @@ fn who_waits_for_a_check_has_the_idle_one_that_comes_to_be_next() {
     claim(&mut ledger, waiter);
     assert_sound(&ledger);
 }
+
+/// An effect that was not taken yet may be about a place that another one has by now.
+#[test]
+fn a_place_whose_creation_was_given_up_unbegun_is_anothers() {
+    let mut ledger = with(Options { lease_ttl: Some(nanos(5)), ..Options::new(2) });
+    assert!(ledger.prepare().is_some() && ledger.prepare().is_some());
+    ledger.resize(1).unwrap();
+    ledger.resize(2).unwrap();
+    let lease = ledger.adopt().unwrap();
+    ledger.check().unwrap();
+    assert_eq!(ledger.next_deadline(), Some(Time::from_nanos(5)));
+    while ledger.poll_effect().is_some() {}
+    ledger.check().unwrap();
+    assert!(ledger.release(lease));
+}

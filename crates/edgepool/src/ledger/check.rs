@@ -207,11 +207,11 @@ impl Ledger {
         let options = &self.options;
         let to_begin = |effect: &Effect| match *effect {
             Effect::Create { slot } | Effect::Check { slot } | Effect::Close { slot, .. } => {
-                Some(slot.index)
+                Some((slot.index, slot.generation))
             }
             _ => None,
         };
-        let to_begin: HashSet<u32> = self.effects.iter().filter_map(to_begin).collect();
+        let to_begin: HashSet<(u32, u32)> = self.effects.iter().filter_map(to_begin).collect();
         for (index, slot) in &self.store.slots {
             let (limit, exactly) = match slot.state {
                 SlotState::Creating => (options.create_timeout, true),
@@ -228,7 +228,7 @@ impl Ledger {
                 SlotState::Idle => (None, true),
             };
             let has = slot.timer != NIL;
-            let (limit, exactly) = match to_begin.contains(&(index as u32)) {
+            let (limit, exactly) = match to_begin.contains(&(index as u32, slot.generation)) {
                 true => (None, false),
                 false => (limit, exactly),
             };
