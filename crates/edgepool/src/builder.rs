@@ -7,6 +7,7 @@ use crate::acquire::patience;
 use crate::ledger::{Backoff, Ledger, Options, OptionsError, Reuse};
 use crate::pool::Pool;
 use crate::shared::{Settings, Shared};
+use crate::state::State;
 use crate::{Clock, Factory};
 
 /// The size of a pool, or of its queue, that has no bound. It is a choice, never a default.
@@ -34,6 +35,7 @@ pub struct Builder<F, C> {
     factory: F,
     clock: C,
     options: Options,
+    min_idle: Option<u32>,
     idle_timeout: Option<Option<Duration>>,
     checks: Checks,
     breaker: Option<Option<u32>>,
@@ -66,6 +68,7 @@ impl Checks {
     }
 }
 
+const MIN_IDLE: u32 = 2;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const CHECK_ON_ACQUIRE: CheckOnAcquire = CheckOnAcquire::IdleFor(Duration::from_secs(1));
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
@@ -90,6 +93,7 @@ impl<F, C> Builder<F, C> {
             factory,
             clock,
             options: defaults(),
+            min_idle: None,
             idle_timeout: None,
             checks: Checks::UNSET,
             breaker: None,
@@ -98,7 +102,6 @@ impl<F, C> Builder<F, C> {
                 patience: 30_000_000_000,
                 slow_acquire: Some(Duration::from_secs(1)),
                 capture_holders: false,
-                default_min_idle: Some(2),
             },
         }
     }
@@ -120,8 +123,7 @@ impl<F: Factory, C: Clock> Builder<F, C> {
     /// too old are replaced before they leave, if there is room. Default: 2, or `max` if that is
     /// less.
     pub const fn min_idle(mut self, min_idle: u32) -> Self {
-        self.options.min_idle = min_idle;
-        self.settings.default_min_idle = None;
+        self.min_idle = Some(min_idle);
         self
     }
 
@@ -329,7 +331,8 @@ impl<F: Factory, C: Clock> Builder<F, C> {
         }
         let options = self.resolve(checks);
         let ledger = Ledger::new(options)?;
-        let shared = Shared::new(self.factory, self.clock, ledger, self.settings);
+        let state = State::new(ledger, self.settings, self.min_idle.is_none().then_some(MIN_IDLE));
+        let shared = Shared::new(self.factory, self.clock, self.settings, state);
         Ok(Pool::over(Arc::new(shared)))
     }
 
@@ -340,9 +343,7 @@ impl<F: Factory, C: Clock> Builder<F, C> {
             Some(lifetime) => time.min(lifetime),
             None => time,
         };
-        if let Some(min_idle) = self.settings.default_min_idle {
-            options.min_idle = min_idle.min(options.max);
-        }
+        options.min_idle = self.min_idle.unwrap_or_else(|| MIN_IDLE.min(options.max));
         options.idle_timeout = self.idle_timeout.unwrap_or_else(|| Some(within_life(IDLE_TIMEOUT)));
         if checks {
             options.check_timeout = self.checks.timeout.unwrap_or(options.check_timeout);

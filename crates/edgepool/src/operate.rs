@@ -210,7 +210,7 @@ impl<F: Factory, C: Clock> fmt::Debug for Drain<F, C> {
 impl<F: Factory> State<F> {
     /// Changes `max`, and with it a `min_idle` that nobody has set.
     pub(crate) fn resize(&mut self, max: u32) -> Result<(), OptionsError> {
-        let Some(default) = self.settings.default_min_idle.filter(|_| max > 0) else {
+        let Some(default) = self.default_min_idle.filter(|_| max > 0) else {
             return self.ledger.resize(max);
         };
         let min_idle = default.min(max);
@@ -227,7 +227,7 @@ impl<F: Factory> State<F> {
 
     pub(crate) fn set_min_idle(&mut self, min_idle: u32) -> Result<(), OptionsError> {
         self.ledger.set_min_idle(min_idle)?;
-        self.settings.default_min_idle = None;
+        self.default_min_idle = None;
         Ok(())
     }
 }

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use crate::Clock;
 use crate::factory::Factory;
-use crate::ledger::Ledger;
 use crate::state::{Leased, State};
 use crate::sync::{Mutex, MutexGuard, thread};
 
@@ -37,8 +36,6 @@ pub(crate) struct Settings {
     pub(crate) patience: u64,
     pub(crate) slow_acquire: Option<Duration>,
     pub(crate) capture_holders: bool,
-    /// How many connections are kept ready, or `max` if that is less, unless somebody has said.
-    pub(crate) default_min_idle: Option<u32>,
 }
 
 impl Settings {
@@ -59,9 +56,9 @@ pub(crate) enum When {
 
 /// Steps.
 impl<F: Factory, C: Clock> Shared<F, C> {
-    pub(crate) fn new(factory: F, clock: C, ledger: Ledger, settings: Settings) -> Self {
+    pub(crate) fn new(factory: F, clock: C, settings: Settings, state: State<F>) -> Self {
+        let ledger = &state.ledger;
         let (timed, times_waits) = (ledger.needs_clock(), ledger.waits_need_clock());
-        let state = State::new(ledger, &settings);
         Self { factory, clock, settings, timed, times_waits, state: Mutex::new(state) }
     }
 

@@ -22,7 +22,9 @@ pub(crate) struct State<F: Factory> {
     pub(crate) ledger: Ledger,
     /// The connections that no caller and no job holds, by slot index.
     connections: Vec<Option<F::Connection>>,
-    pub(crate) settings: Settings,
+    settings: Settings,
+    /// How many connections are kept ready, or `max` if that is less, unless somebody has said.
+    pub(crate) default_min_idle: Option<u32>,
     /// Where the leases were acquired, by slot index, if that is kept.
     holders: Vec<Option<&'static Location<'static>>>,
     /// Where the waiting callers asked, by waiter index, if that is kept.
@@ -47,11 +49,12 @@ pub(crate) struct State<F: Factory> {
 }
 
 impl<F: Factory> State<F> {
-    pub(crate) fn new(ledger: Ledger, settings: &Settings) -> Self {
+    pub(crate) fn new(ledger: Ledger, settings: Settings, default_min_idle: Option<u32>) -> Self {
         Self {
             ledger,
             connections: Vec::new(),
-            settings: *settings,
+            settings,
+            default_min_idle,
             holders: Vec::new(),
             callers: Vec::new(),
             wakers: Vec::new(),

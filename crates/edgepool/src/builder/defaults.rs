@@ -35,8 +35,7 @@ fn builder() -> Builder<impl Factory, NoClock> {
 /// option that is new does not compile here until it is told of.
 fn defaults() -> Vec<(&'static str, String)> {
     let builder = builder();
-    let Settings { patience, slow_acquire, capture_holders, default_min_idle: _ } =
-        builder.settings;
+    let Settings { patience, slow_acquire, capture_holders } = builder.settings;
     let Options {
         max,
         min_idle,
