@@ -242,6 +242,24 @@ struct Gated {
     close: Option<Arc<Gate>>,
 }
 
+/// A gate, and a factory of which one job waits there.
+impl Gated {
+    fn creating() -> (Arc<Gate>, Self) {
+        let gate = Arc::new(Gate::default());
+        (Arc::clone(&gate), Self { create: Some(gate), ..Self::default() })
+    }
+
+    fn resetting() -> (Arc<Gate>, Self) {
+        let gate = Arc::new(Gate::default());
+        (Arc::clone(&gate), Self { reset: Some(gate), ..Self::default() })
+    }
+
+    fn closing() -> (Arc<Gate>, Self) {
+        let gate = Arc::new(Gate::default());
+        (Arc::clone(&gate), Self { close: Some(gate), ..Self::default() })
+    }
+}
+
 type Job<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl Factory for Gated {
@@ -391,8 +409,7 @@ fn a_discard_meets_a_waiter() {
 #[test]
 fn a_job_is_woken_while_it_is_polled() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { create: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::creating();
         let pool = pool(&factory, 1);
         let opening = spawn(move || gate.open());
         drop(block_on(pool.acquire()).unwrap());
@@ -404,8 +421,7 @@ fn a_job_is_woken_while_it_is_polled() {
 #[test]
 fn two_callers_poll_each_others_jobs() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { create: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::creating();
         let pool = pool(&factory, 2);
         let opening = spawn(move || gate.open());
         let other = spawn({
@@ -422,8 +438,7 @@ fn two_callers_poll_each_others_jobs() {
 #[test]
 fn a_caller_that_drives_leaves_as_its_job_is_woken() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { create: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::creating();
         let pool = pool(&factory, 1);
         let mut driving = Box::pin(pool.acquire());
         assert!(driving.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -442,8 +457,7 @@ fn a_caller_that_drives_leaves_as_its_job_is_woken() {
 #[test]
 fn a_driver_leaves_as_a_job_is_woken() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { create: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::creating();
         let pool = pool(&factory, 1);
         let opening = spawn(move || gate.open());
         let driving = spawn({
@@ -460,8 +474,7 @@ fn a_driver_leaves_as_a_job_is_woken() {
 #[test]
 fn a_driver_serves_a_caller_and_ends_with_the_pool() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { create: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::creating();
         let pool = pool(&factory, 1);
         let driver = pool.driver();
         let driving = spawn(move || block_on(driver));
@@ -476,8 +489,7 @@ fn a_driver_serves_a_caller_and_ends_with_the_pool() {
 #[test]
 fn a_tick_takes_the_turn_of_a_caller() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { create: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::creating();
         let pool = pool(&factory, 1);
         let opening = spawn(move || gate.open());
         let ticking = spawn({
@@ -494,8 +506,7 @@ fn a_tick_takes_the_turn_of_a_caller() {
 #[test]
 fn a_caller_is_refused_whose_creation_another_one_waits_for() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { create: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::creating();
         let pool = builder(&factory, 1).max_waiting(0).build().unwrap();
         let opening = spawn(move || gate.open());
         let acquire = |pool: &GatedPool| match block_on(pool.acquire()) {
@@ -576,8 +587,7 @@ fn what_a_caller_needs_that_needs_two_comes_one_by_one() {
 #[test]
 fn a_reset_that_its_releaser_waits_for_ends_elsewhere() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { reset: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::resetting();
         let pool = pool(&factory, 1);
         let lease = take_one(&pool);
         let opening = spawn(move || gate.open());
@@ -595,8 +605,7 @@ fn a_reset_that_its_releaser_waits_for_ends_elsewhere() {
 #[test]
 fn a_waiter_takes_over_a_reset_that_nobody_waits_for() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { reset: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::resetting();
         let pool = pool(&factory, 1);
         let lease = take_one(&pool);
         let opening = spawn(move || gate.open());
@@ -611,8 +620,7 @@ fn a_waiter_takes_over_a_reset_that_nobody_waits_for() {
 #[test]
 fn a_lease_is_dropped_whose_reset_takes_time() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { reset: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::resetting();
         let pool = pool(&factory, 1);
         let lease = take_one(&pool);
         let opening = spawn(move || gate.open());
@@ -628,8 +636,7 @@ fn a_lease_is_dropped_whose_reset_takes_time() {
 #[test]
 fn a_creation_is_given_up_while_it_is_polled() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { create: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::creating();
         let pool = pool(&factory, 1);
         let opening = spawn(move || gate.open());
         let invalidating = spawn({
@@ -666,8 +673,7 @@ fn a_pause_ends_for_a_waiter() {
 #[test]
 fn a_drain_waits_for_a_lease_and_its_closing() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { close: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::closing();
         let pool = pool(&factory, 1);
         let lease = take_one(&pool);
         let opening = spawn(move || gate.open());
@@ -683,8 +689,7 @@ fn a_drain_waits_for_a_lease_and_its_closing() {
 #[test]
 fn connections_are_made_ahead_while_one_is_wanted() {
     model(|| {
-        let gate = Arc::new(Gate::default());
-        let factory = Gated { create: Some(Arc::clone(&gate)), ..Gated::default() };
+        let (gate, factory) = Gated::creating();
         let pool = pool(&factory, 2);
         let opening = spawn(move || gate.open());
         let preparing = spawn({
