@@ -87,10 +87,10 @@ fn tick_takes_in_what_ended_in_time() {
 /// A caller that was served and is not polled does not hold the jobs of others up.
 #[test]
 fn a_caller_that_is_served_leaves_the_jobs_to_others() {
-    let mut setup = Setup::bare(|pool| pool.max(3));
+    let mut setup = Setup::bare(|pool| pool.max(2));
     let pool = setup.pool.clone();
     let held = setup.lease();
-    setup.factory.plan([Creation::Connect(ms(50)); 2]);
+    setup.factory.plan([Creation::Connect(ms(50))]);
     let mut first = Waiter::queued(&pool);
     let mut second = Waiter::queued(&pool);
     drop(held);
@@ -115,7 +115,8 @@ fn an_offer_passes_on_to_a_caller_that_sleeps() {
     let held = setup.lease();
     let gone = Waiter::queued(&pool);
     let served = setup.spawn(|pool| async move { pool.acquire().await.unwrap() });
-    setup.pass(secs(1));
+    // Not a time at which it looks by itself.
+    setup.pass(ms(1_050));
     drop(held);
     setup.pass(ms(100));
     assert!(served.is_done(), "100 ms after the first one was offered it");
@@ -201,7 +202,7 @@ fn observers_that_use_the_pool_are_told_one_after_the_other() {
 #[test]
 fn min_idle_counts_for_callers_that_are_served_at_once() {
     let mut setup = Setup::bare(|pool| pool.max(4).min_idle(2).max_lifetime(secs(60)));
-    setup.run(|pool| async move { pool.warm_up(2).await.unwrap() });
+    setup.run(|pool| async move { pool.warm_up(4).await.unwrap() });
     drop(setup.lease());
     for _ in 0..100 {
         setup.pass(secs(10));
