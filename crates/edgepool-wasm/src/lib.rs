@@ -1,13 +1,16 @@
-//! The pool for JavaScript: integer exports over [`edgepool::ledger`], which the npm package
-//! drives, and with the feature `client` what Rust on wasm needs: a JS clock, a fetch-backed client,
-//! and for Workers an executor of one request.
+//! The pool for JavaScript: with the feature `client` what Rust on wasm needs, which is a JS clock, a
+//! fetch-backed client, and for Workers an executor of one request; and with the feature `exports`
+//! the functions of integers over [`edgepool::ledger`] that the npm package drives. A module in Rust
+//! leaves that out, as everything in it would be exported from the module too.
 //!
 //! In the exports everything is a number. A pool is a small integer; a key is
 //! `generation * 2^20 + index`, exact in an `f64`; a time is milliseconds since the origin of the
 //! caller's clock. Nothing here calls into JavaScript: effects wait until they are asked for, so
 //! no JavaScript runs while a ledger is in use.
 
+#[cfg(feature = "exports")]
 pub mod exports;
+#[cfg(feature = "exports")]
 mod pools;
 
 #[cfg(feature = "client")]

@@ -6,16 +6,13 @@ use std::time::Duration;
 use edgepool::Time;
 use edgepool::ledger::{Claim, Effect, End, Ledger, SlotKey, WaiterKey};
 
+use crate::exports::{DONE, EFFECTS, NEEDS_CLOCK};
+
 /// How far a key's generation is shifted above its index.
 const INDEX_SPAN: f64 = 1_048_576.0;
 const NANOS_PER_MS: f64 = 1e6;
 
-/// Bits of an operation's status: it was carried out; effects wait; a waiter got its error.
-pub(crate) const DONE: u32 = 1;
-pub(crate) const EFFECTS: u32 = 2;
-pub(crate) const FAILED_A_WAITER: u32 = 4;
-
-/// The kinds of effects as numbers; `KIND_ENDED` and those up to `KIND_MISSED` are ends.
+/// The kinds of effects as numbers; those from [`KIND_TIMED_OUT`] to [`KIND_TOO_MANY`] are ends.
 const KIND_LEASED: u32 = 0;
 const KIND_OFFERED: u32 = 1;
 const KIND_TIMED_OUT: u32 = 2;
@@ -23,8 +20,13 @@ const KIND_CLOSED: u32 = 3;
 const KIND_CREATE_FAILED: u32 = 4;
 const KIND_CREATE_TIMED_OUT: u32 = 5;
 const KIND_MISSED: u32 = 6;
-const KIND_CREATE: u32 = 7;
-const KIND_CLOSE: u32 = 8;
+const KIND_TOO_MANY: u32 = 7;
+const KIND_CREATE: u32 = 8;
+const KIND_CHECK: u32 = 9;
+const KIND_CLOSE: u32 = 10;
+const KIND_ABANDON: u32 = 11;
+const KIND_LONG_HOLD: u32 = 12;
+const KIND_DRAINED: u32 = 13;
 
 /// One pool's ledger.
 pub(crate) struct Entry {
@@ -33,11 +35,12 @@ pub(crate) struct Entry {
     edge: bool,
 }
 
-/// An effect as its caller is told it: its kind, an index, and a key if it has one.
+/// An effect as its caller is told it: its kind, an index, and a key and a detail if it has them.
 pub(crate) struct Told {
     pub(crate) kind: u32,
     pub(crate) index: u32,
     pub(crate) key: f64,
+    pub(crate) detail: u32,
 }
 
 impl Entry {
@@ -45,9 +48,20 @@ impl Entry {
         Self { ledger, edge }
     }
 
+    /// Tells the ledger the time, if it was read.
+    #[inline(always)]
+    pub(crate) fn tell_time(&mut self, now: f64) {
+        if now >= 0.0 {
+            self.ledger.advance(time(now));
+        }
+    }
+
     /// Makes the status of an operation that was carried out, or was not.
+    #[inline(always)]
     pub(crate) fn status(&self, done: bool) -> u32 {
-        (u32::from(done) * DONE) | (u32::from(self.ledger.has_effects()) * EFFECTS)
+        (u32::from(done) * DONE)
+            | (u32::from(self.ledger.has_effects()) * EFFECTS)
+            | (u32::from(self.ledger.needs_clock_now()) * NEEDS_CLOCK)
     }
 
     /// Takes the next effect that the caller has something to do for.
@@ -61,31 +75,41 @@ impl Entry {
     }
 
     fn tell(&mut self, effect: Effect) -> Option<Told> {
-        let (kind, index, key) = match effect {
-            Effect::Offer { waiter, .. } if self.edge => (KIND_OFFERED, waiter.index, 0.0),
-            Effect::Offer { waiter, .. } => match self.ledger.claim(waiter) {
-                Claim::Leased(slot) => (KIND_LEASED, waiter.index, pack_slot(slot)),
-                // The offer was overtaken by an end, which is told here: the entry is gone.
-                Claim::Ended(end) => (end_kind(end), waiter.index, 0.0),
-                Claim::Waiting | Claim::Unknown => return None,
-            },
-            // The caller is told how the wait ended, so the entry is not kept for that.
-            Effect::Ended { waiter, .. } => match self.ledger.claim(waiter) {
-                Claim::Ended(end) => (end_kind(end), waiter.index, 0.0),
-                // It was cancelled in the meantime, and its index may be another's by now.
-                _ => return None,
-            },
-            Effect::Create { slot } => (KIND_CREATE, slot.index, pack_slot(slot)),
-            Effect::Close { slot, .. } => (KIND_CLOSE, slot.index, pack_slot(slot)),
-            // The caller finds out when its job settles. The others belong to options that the
-            // exports do not set.
-            Effect::Abandon { .. }
-            | Effect::Check { .. }
-            | Effect::LongHold { .. }
-            | Effect::Drained => return None,
-        };
-        Some(Told { kind, index, key })
+        Some(match effect {
+            Effect::Offer { waiter, .. } if self.edge => {
+                Told { kind: KIND_OFFERED, index: waiter.index, key: 0.0, detail: 0 }
+            }
+            Effect::Offer { waiter, .. } => return self.tell_waiter(waiter, 0),
+            Effect::Ended { waiter, .. } => {
+                let place = self.ledger.place(waiter).unwrap_or(0);
+                return self.tell_waiter(waiter, place.into());
+            }
+            Effect::Create { slot } => of_slot(KIND_CREATE, slot, 0),
+            Effect::Check { slot } => of_slot(KIND_CHECK, slot, 0),
+            Effect::Close { slot, leaving } => of_slot(KIND_CLOSE, slot, leaving as u32),
+            Effect::Abandon { slot, overdue, .. } => {
+                of_slot(KIND_ABANDON, slot, u32::from(overdue))
+            }
+            Effect::LongHold { slot } => of_slot(KIND_LONG_HOLD, slot, 0),
+            Effect::Drained => Told { kind: KIND_DRAINED, index: 0, key: 0.0, detail: 0 },
+        })
     }
+
+    /// Claims for a waiter what it was offered, or tells how its wait ended, so that its entry is
+    /// not kept for that. An end may have overtaken the offer that is told; what was cancelled in
+    /// the meantime is nobody's, and its index may be another's by now.
+    fn tell_waiter(&mut self, waiter: WaiterKey, detail: u32) -> Option<Told> {
+        let (kind, key) = match self.ledger.claim(waiter) {
+            Claim::Leased(slot) => (KIND_LEASED, pack_slot(slot)),
+            Claim::Ended(end) => (end_kind(end), 0.0),
+            Claim::Waiting | Claim::Unknown => return None,
+        };
+        Some(Told { kind, index: waiter.index, key, detail })
+    }
+}
+
+fn of_slot(kind: u32, slot: SlotKey, detail: u32) -> Told {
+    Told { kind, index: slot.index, key: pack_slot(slot), detail }
 }
 
 const fn end_kind(end: End) -> u32 {
@@ -94,8 +118,8 @@ const fn end_kind(end: End) -> u32 {
         End::Closed => KIND_CLOSED,
         End::CreateFailed => KIND_CREATE_FAILED,
         End::CreateTimedOut => KIND_CREATE_TIMED_OUT,
-        // No export changes `max` or asks for several, so nobody ends as needing too many.
-        End::Missed | End::TooMany => KIND_MISSED,
+        End::Missed => KIND_MISSED,
+        End::TooMany => KIND_TOO_MANY,
     }
 }
 

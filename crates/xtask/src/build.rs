@@ -119,7 +119,8 @@ async fn package() -> anyhow::Result<()> {
 async fn wasm_module() -> anyhow::Result<PathBuf> {
     tools::wasm_target().await?;
     let cargo = Cmd::new("cargo")
-        .args(["build", "--locked", "--package", "edgepool-wasm", "--profile", "wasm"])
+        .args(["build", "--locked", "--package", "edgepool-wasm", "--features", "exports"])
+        .args(["--profile", "wasm"])
         .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(path("target"));
     cargo.step("wasm module").await?;
