@@ -53,7 +53,7 @@ async function emit(format, outdir, names) {
   const common = { format, target: "es2022", legalComments: "none", logLevel: "warning" };
   const entryPoints = names.map((name) => join(here, "src", `${name}.ts`));
   await build({ ...common, entryPoints, outdir, outbase: join(here, "src") });
-  const contents = `export { initSync } from "./${GLUE}.js";`;
+  const contents = `export { __wbg_reset_state, initSync } from "./${GLUE}.js";`;
   const stdin = { contents, resolveDir: resolve(glue) };
   await build({ ...common, stdin, bundle: true, outfile: join(outdir, "glue.js") });
   const name = format === "esm" ? "export const wasmBase64" : "exports.wasmBase64";

@@ -4,13 +4,15 @@ import { PoolError, type PoolErrorCode } from "./errors.js";
 import { afterBreak, hold } from "./hold.js";
 import type { Lease, RequestScope } from "./lease.js";
 import { checkNames, readDuration, readFunction, wrong } from "./options.js";
-import { Pool, type PoolOptions, type PoolStats } from "./pool.js";
+import { Pool } from "./pool.js";
 import {
   type ProviderKind, type ProviderOptions, type ProviderSettings, authorise, readProvider,
   resolveUrl,
 } from "./provider.js";
 import { refusalCode, refusalResponse } from "./refusal.js";
 import { type Mode, takesOff } from "./runtime.js";
+import type { PoolOptions } from "./settings.js";
+import { type PoolCounts, addCounts, countsOf } from "./stats.js";
 
 /** What happened to a call, for an observer; durations in ms. */
 export type ClientEvent =
@@ -53,8 +55,8 @@ export interface ClientPoolOptions {
 /** What `ClientPool.stats` tells; `scope` says that the limits hold for this isolate. */
 export interface ClientPoolStats {
   scope: "isolate";
-  providers: Record<string, PoolStats & { kind: ProviderKind }>;
-  total: PoolStats;
+  providers: Record<string, PoolCounts & { kind: ProviderKind }>;
+  total: PoolCounts;
 }
 
 interface Provider extends ProviderSettings {
@@ -92,13 +94,12 @@ export class ClientPool {
     const leaseTtl = readDuration("ClientPool", "leaseTtl", this.options.leaseTtl, 15_000, 1);
     const heartbeat = this.options.heartbeat ?? leaseTtl / 3;
     let places = 0;
-    const shared: Partial<PoolOptions<number>> = {};
-    if (mode !== undefined) shared.mode = mode;
-    if (clock !== undefined) shared.clock = clock;
-    const create = (): number => places++;
-    const pool = new Pool({
-      ...shared, create, max, maxWaiting, acquireTimeout, leaseTtl, heartbeat,
-    });
+    // A place is a number: there is nothing to keep ready, to retire or to check.
+    const permits: PoolOptions<number> = {
+      create: () => places++, minIdle: 0, idleTimeout: Infinity, maxLifetime: Infinity,
+    };
+    const limits = { max, maxWaiting, acquireTimeout, leaseTtl, heartbeat };
+    const pool = new Pool({ ...permits, ...limits, mode, clock });
     return { ...settings, name, pool };
   }
 
@@ -170,13 +171,10 @@ export class ClientPool {
   /** Tells how each provider's pool stands, and all together. */
   stats(): ClientPoolStats {
     const providers: ClientPoolStats["providers"] = {};
-    const total: Record<string, number> = {};
     for (const { name, kind, pool } of this.providers.values()) {
-      const stats = pool.stats();
-      providers[name] = { kind, ...stats };
-      for (const [key, value] of Object.entries(stats)) total[key] = (total[key] ?? 0) + value;
+      providers[name] = { kind, ...countsOf(pool.stats()) };
     }
-    return { scope: "isolate", providers, total: total as PoolStats };
+    return { scope: "isolate", providers, total: addCounts(Object.values(providers)) };
   }
 
   /**
@@ -185,7 +183,7 @@ export class ClientPool {
    */
   async close(options?: { deadline?: number }): Promise<number> {
     const pools = [...this.providers.values()].map(({ pool }) => pool.close(options));
-    return (await Promise.all(pools)).reduce((sum, left) => sum + left, 0);
+    return (await Promise.all(pools)).reduce((sum, left) => sum + left.length, 0);
   }
 }
 
@@ -349,7 +347,7 @@ class Call {
       headers.delete("content-length");
     }
     headers.set("x-edgepool-wait-ms", String(Math.round(this.lease.waited)));
-    headers.set("x-edgepool-slot", String(this.lease.id));
+    headers.set("x-edgepool-slot", String(this.lease.slot));
     return headers;
   }
 

@@ -1,6 +1,6 @@
 /** The time and the timers of a pool: give your own to test without waiting. All in ms. */
 export interface Clock {
-  /** Tells the time since any origin. The pool clamps it to non-decreasing. */
+  /** Tells the time since any origin, not negative. The pool clamps it to non-decreasing. */
   now(): number;
   /** Calls `fire` once, `delay` ms from now, and returns a handle for `clearTimer`. */
   setTimer(fire: () => void, delay: number): unknown;
@@ -14,28 +14,60 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 // Node makes the global anew behind a getter, which costs as much as the time itself.
 const { performance } = globalThis;
 
-/** The runtime's own clock. `performance` does not step back when the wall clock is set. */
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  setTimer: (fire, delay) => setTimeout(fire, Math.min(Math.max(delay, 0), LONGEST_TIMER)),
-  clearTimer: (handle) => clearTimeout(handle as number),
-};
-
-/** What `Timeout` of Node has and a number has not. */
+/** What `Timeout` of Node and Bun has, and a number has not. */
 interface RefTimer {
   ref(): void;
   unref(): void;
 }
 
-/** Tells whether a timer can be told to let the process end. */
-export function isRefTimer(handle: unknown): handle is RefTimer {
-  return typeof handle === "object" && handle !== null && "unref" in handle;
+interface DenoTimers {
+  refTimer(id: number): void;
+  unrefTimer(id: number): void;
+}
+
+const { Deno: deno } = globalThis as { Deno?: DenoTimers };
+
+/** A timer of Deno, which tells by its number what others tell by an object. */
+class DenoTimer implements RefTimer {
+  constructor(readonly id: number, private readonly timers: DenoTimers) {}
+
+  ref(): void {
+    this.timers.refTimer(this.id);
+  }
+
+  unref(): void {
+    this.timers.unrefTimer(this.id);
+  }
+}
+
+/** The runtime's own clock. `performance` does not step back when the wall clock is set. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  setTimer: (fire, delay) => {
+    const timer: unknown = setTimeout(fire, Math.min(Math.max(delay, 0), LONGEST_TIMER));
+    if (typeof timer !== "number" || deno?.unrefTimer === undefined) return timer;
+    return new DenoTimer(timer, deno);
+  },
+  clearTimer: (handle) => {
+    clearTimeout(handle instanceof DenoTimer ? handle.id : (handle as number));
+  },
+};
+
+function isRefTimer(handle: unknown): handle is RefTimer {
+  return typeof handle === "object" && handle !== null && "unref" in handle && "ref" in handle;
+}
+
+/** Lets a timer keep the process alive, or not, where the runtime can do that. */
+export function holdProcess(handle: unknown, hold: boolean): void {
+  if (!isRefTimer(handle)) return;
+  if (hold) handle.ref();
+  else handle.unref();
 }
 
 /** Starts a timer that does not keep the process alive by itself, where the runtime can do so. */
 export function setBackgroundTimer(clock: Clock, fire: () => void, delay: number): unknown {
   const handle = clock.setTimer(fire, delay);
-  if (isRefTimer(handle)) handle.unref();
+  holdProcess(handle, false);
   return handle;
 }
 

@@ -1,33 +1,59 @@
+import { CoreResetError } from "./errors.js";
+
 /**
  * The numeric exports of the wasm module. A key is a generation and an index in one number
- * (`generation * 2^20 + index`), times are ms, pools are small integers.
+ * (`generation * 2^20 + index`), times are ms, pools are small integers. `now` is told with each
+ * operation that may depend on the time; a negative one was not read. Most answer a status.
  */
 export interface Core {
-  pool_open(
-    max: number, maxWaiting: number, offerTimeout: number, leaseTtl: number, retireGrace: number,
-    createTimeout: number, edge: number,
-  ): number;
+  set_option(which: number, value: number): void;
+  pool_open(edge: number): number;
   pool_drop(pool: number): void;
-  advance(pool: number, now: number): void;
-  try_acquire(pool: number): number;
-  acquire(pool: number, deadline: number): number;
+  advance(pool: number, now: number): number;
+  try_acquire(pool: number, now: number): number;
+  acquire(
+    pool: number, now: number, deadline: number, priority: number, need: number,
+  ): number;
   claim(pool: number, waiter: number): number;
-  cancel(pool: number, waiter: number): number;
-  release(pool: number, lease: number): number;
-  discard(pool: number, lease: number): number;
-  take(pool: number, lease: number): number;
-  renew(pool: number, lease: number, ttl: number): number;
-  created(pool: number, slot: number): number;
-  create_failed(pool: number, slot: number): number;
-  closed(pool: number, slot: number): number;
+  cancel(pool: number, now: number, waiter: number): number;
+  place(pool: number, waiter: number): number;
+  release(pool: number, now: number, lease: number): number;
+  discard(pool: number, now: number, lease: number): number;
+  take(pool: number, now: number, lease: number): number;
+  renew(pool: number, now: number, lease: number, ttl: number): number;
+  begin_reset(pool: number, now: number, lease: number): number;
+  reset(pool: number, now: number, slot: number, good: number): number;
+  checked(pool: number, now: number, slot: number, good: number): number;
+  created(pool: number, now: number, slot: number): number;
+  create_failed(pool: number, now: number, slot: number): number;
+  closed(pool: number, now: number, slot: number): number;
+  close_late(pool: number, now: number): number;
   adopt(pool: number): number;
-  close(pool: number): void;
+  prepare(pool: number, now: number): number;
+  look_at_idle(pool: number): number;
+  looked_at(pool: number, now: number, slot: number, keep: number): number;
+  resize(pool: number, now: number, max: number): number;
+  set_min_idle(pool: number, now: number, minIdle: number): number;
+  manage(pool: number, now: number, what: number): number;
   next_effect(pool: number): number;
   effect_key(): number;
+  effect_detail(): number;
+  status(pool: number): number;
   next_deadline(pool: number): number;
+  retry_at(pool: number): number;
   gauge(pool: number, which: number): number;
   counter(pool: number, which: number): number;
+  times(pool: number, holds: number, which: number): number;
+  info(pool: number, slot: number, which: number): number;
 }
+
+/** The options of a pool in the order of their numbers. */
+export const OPTIONS = [
+  "max", "minIdle", "maxWaiting", "fifo", "offerTimeout", "leaseTtl", "createTimeout",
+  "checkTimeout", "resetTimeout", "closeTimeout", "idleTimeout", "maxLifetime", "lifetimeJitter",
+  "maxUses", "checkAfter", "checkInterval", "maxChecks", "backoffBase", "backoffCap", "breaker",
+  "ageing", "waitTimes", "holdTimes", "longHold", "seed",
+] as const;
 
 /** The low bits of a key: the index of its slot or waiter. */
 export const INDEX_MASK = 0xfffff;
@@ -35,18 +61,22 @@ export const INDEX_MASK = 0xfffff;
 export const KIND_SHIFT = 20;
 
 /** What `acquire` and `claim` answer beside a lease's key, which is never negative. */
+export const NONE = -1;
 export const QUEUE_FULL = -1;
 export const CLOSED = -2;
 export const STILL_WAITING = -3;
+export const TOO_MANY = -5;
+export const UNAVAILABLE = -6;
 /** A waiter's key `k` is answered as `WAITER_BASE - k`. */
 export const WAITER_BASE = -16;
 
-/** Bits of what `release` and its kin answer. */
+/** The bits of a status; above them stands how many waiters a failed creation has ended. */
 export const DONE = 1;
 export const EFFECTS = 2;
-export const FAILED_A_WAITER = 4;
+export const NEEDS_CLOCK = 4;
+export const FAILED_SHIFT = 3;
 
-/** The kinds of effects. `LEASED` and the five ends have freed the waiter's entry. */
+/** The kinds of effects. `LEASED` and the six ends have freed the waiter's entry. */
 export const LEASED = 0;
 export const OFFERED = 1;
 export const TIMED_OUT = 2;
@@ -54,37 +84,133 @@ export const ENDED_CLOSED = 3;
 export const CREATE_FAILED = 4;
 export const CREATE_TIMED_OUT = 5;
 export const MISSED = 6;
-export const CREATE = 7;
-export const CLOSE = 8;
+export const NEEDS_TOO_MANY = 7;
+export const CREATE = 8;
+export const CHECK = 9;
+export const CLOSE = 10;
+export const ABANDON = 11;
+export const LONG_HOLD = 12;
+export const DRAINED = 13;
+
+/** What `manage` does. */
+export const FILL = 0;
+export const PAUSE = 1;
+export const RESUME = 2;
+export const INVALIDATE = 3;
+export const CLOSE_POOL = 4;
+
+/** Why a resource leaves, by the number that comes with `CLOSE`. */
+export const LEAVING = [
+  "discarded", "idle", "aged", "used", "invalidated", "surplus", "checkFailed", "resetFailed",
+  "rejected", "expired", "closed", "late",
+] as const;
 
 /** The gauges and the counters by their numbers; in the words of `stats()`. */
 export const GAUGES = [
-  "max", "size", "creating", "idle", "offered", "inUse", "retired", "closing", "waiting",
+  "max", "size", "creating", "idle", "checking", "offered", "inUse", "resetting", "retired",
+  "closing", "waiting", "pending",
 ] as const;
 export const COUNTERS = [
-  "started", "direct", "waited", "timedOut", "cancelled", "failed", "refused", "closed", "missed",
-  "offersMissed", "released", "discarded", "taken", "expired", "stale", "adopted", "creations",
-  "created", "createFailed", "createAbandoned",
+  "started", "direct", "waited", "batched", "timedOut", "cancelled", "failed", "refused", "closed",
+  "missed", "offersMissed", "released", "discarded", "taken", "expired", "stale", "adopted",
+  "creations", "created", "createFailed", "createAbandoned", "checks", "checkFailed", "resets",
+  "resetFailed", "retiredIdle", "retiredAged", "retiredUsed", "retiredInvalidated",
+  "retiredSurplus", "retiredClosed", "rejected", "late", "removed",
 ] as const;
+export const TIMES = ["count", "mean", "p50", "p90", "p99", "max"] as const;
 export const GAUGE_SIZE = 1;
+export const GAUGE_IDLE = 3;
 
-/** Makes the exports of a fresh instance. */
+/** What `info` tells of a resource. */
+export const INFO_ID = 0;
+export const INFO_BORN = 1;
+export const INFO_USES = 2;
+export const INFO_LAST_USED = 3;
+export const INFO_SINCE = 4;
+
+/** Makes the exports of a fresh instance; after the first time, in place of the one before. */
 export type Instantiate = () => Core;
 
+/** One instance of the module. What is thrown out of it has left its memory in any state. */
+export interface Instance {
+  /** The exports, for the hot path, which guards its own calls. */
+  readonly raw: Core;
+  /** The exports, each of which replaces the instance if it throws. */
+  readonly guarded: Core;
+}
+
+/** A pool in the module, which opens itself again in the next instance. */
+export interface Occupant {
+  revive(instance: Instance, cause: unknown): void;
+}
+
 let instantiate: Instantiate | undefined;
-let instance: Core | undefined;
+let current: Instance | undefined;
+const occupants = new Set<Occupant | WeakRef<Occupant>>();
+const holdsWeakly = typeof WeakRef === "function";
 
 /** Says where the module comes from. Nothing is compiled before the first pool is made. */
 export function provideCore(source: Instantiate): void {
   instantiate ??= source;
 }
 
-/** Gives the module's exports, made at the first call. */
-export function core(): Core {
-  if (instance !== undefined) return instance;
+/** Gives the instance, made at the first call. */
+export function instance(): Instance {
+  if (current !== undefined) return current;
   if (instantiate === undefined) {
     throw new TypeError("edgepool/slim: call init(module) before the first pool is made");
   }
-  instance = instantiate();
-  return instance;
+  const raw = instantiate();
+  const next: Instance = { raw, guarded: guard(raw, (cause) => replace(next, cause)) };
+  current = next;
+  return next;
+}
+
+/** Has a pool told when the instance is replaced. It is not kept alive for that. */
+export function enrol(occupant: Occupant): () => void {
+  const entry = holdsWeakly ? new WeakRef(occupant) : occupant;
+  occupants.add(entry);
+  return () => occupants.delete(entry);
+}
+
+/**
+ * Replaces an instance that has thrown, and tells every pool. Returns what the caller throws: the
+ * operation was not carried out, or nobody knows whether it was.
+ */
+export function replace(broken: Instance, cause: unknown): CoreResetError {
+  if (broken === current) {
+    current = undefined;
+    const next = instance();
+    for (const entry of occupants) {
+      const occupant = holdsWeakly ? (entry as WeakRef<Occupant>).deref() : (entry as Occupant);
+      if (occupant === undefined) occupants.delete(entry);
+      else occupant.revive(next, cause);
+    }
+  }
+  return new CoreResetError(cause);
+}
+
+function guard(raw: Core, onTrap: (cause: unknown) => CoreResetError): Core {
+  const guarded: Record<string, unknown> = {};
+  for (const [name, call] of Object.entries(raw)) {
+    if (typeof call !== "function") continue;
+    guarded[name] = (...args: number[]): number => {
+      try {
+        return (call as (...args: number[]) => number)(...args);
+      } catch (cause) {
+        throw onTrap(cause);
+      }
+    };
+  }
+  return guarded as unknown as Core;
+}
+
+/** Runs an operation, and once more in the next instance if it met the end of this one. */
+export function again<R>(operate: () => R): R {
+  try {
+    return operate();
+  } catch (error) {
+    if (!(error instanceof CoreResetError)) throw error;
+    return operate();
+  }
 }

@@ -2,8 +2,9 @@ import { waitedFor } from "./clock.js";
 import * as core from "./core.js";
 import type { Engine } from "./engine.js";
 import { PoolError } from "./errors.js";
-import type { Lease, RequestScope } from "./lease.js";
+import type { Lease } from "./lease.js";
 import { listen } from "./signals.js";
+import type { Served, Settle, Want } from "./waiters.js";
 
 /** How often a waiter looks for itself: for offers where it has no doorbell, and what is due. */
 const TICK = 50;
@@ -17,30 +18,29 @@ const TICK_WITH_DOORBELL = 100;
 export class EdgeWaiter<T> {
   readonly index: number;
   readonly since: number;
+  readonly want: Want;
   private readonly engine: Engine<T>;
   private readonly key: number;
   private readonly deadline: number;
-  private readonly scope: RequestScope;
-  private resolve: ((lease: Lease<T> | PromiseLike<Lease<T>>) => void) | undefined = undefined;
+  private readonly leases: Lease<T>[] = [];
+  private resolve: Settle<T> | undefined = undefined;
   private outcome: Error | undefined = undefined;
   private bell: (() => void) | undefined = undefined;
   private timer: unknown = undefined;
   private unlisten: (() => void) | undefined = undefined;
 
-  constructor(
-    engine: Engine<T>, key: number, since: number, deadline: number, scope: RequestScope,
-  ) {
+  constructor(engine: Engine<T>, key: number, since: number, want: Want) {
     this.engine = engine;
     this.key = key;
     this.index = key & core.INDEX_MASK;
     this.since = since;
-    this.deadline = deadline;
-    this.scope = scope;
+    this.deadline = since + want.timeout;
+    this.want = want;
   }
 
   /** Looks once, then keeps looking until it is served or ended. */
-  start(signals: readonly AbortSignal[]): Promise<Lease<T>> {
-    const promise = new Promise<Lease<T>>((resolve) => {
+  start(): Promise<Served<T>> {
+    const promise = new Promise<Served<T>>((resolve) => {
       this.resolve = resolve;
     });
     // An offer may be there already, and is taken even by one that would not wait at all.
@@ -49,8 +49,8 @@ export class EdgeWaiter<T> {
     try {
       this.schedule();
       if (this.engine.settings.doorbell) this.hangBell();
-      this.unlisten = listen(signals, (reason) => this.abort(reason));
-      this.scope.ctx?.waitUntil(promise.catch(() => undefined));
+      this.unlisten = listen(this.want.signals, (reason) => this.abort(reason));
+      this.want.scope?.ctx?.waitUntil(promise.catch(() => undefined));
     } catch (error) {
       // Outside of a request there are no timers, and a context may refuse: nobody would look.
       this.abort(error);
@@ -106,23 +106,31 @@ export class EdgeWaiter<T> {
 
   private look(): void {
     if (this.resolve === undefined) return;
-    if (this.outcome !== undefined) {
-      this.settle(Promise.reject(this.outcome));
-      return;
+    try {
+      if (this.outcome === undefined) this.claim();
+    } catch (error) {
+      this.outcome ??= error as Error;
     }
-    const key = this.engine.core.claim(this.engine.pool, this.key);
-    if (key === core.STILL_WAITING) return;
+    if (this.outcome !== undefined) this.settle(Promise.reject(this.outcome));
+  }
+
+  private claim(): void {
+    const { need, isMany, scope, stack } = this.want;
+    const waited = waitedFor(this.engine.now(), this.since);
+    while (this.leases.length < need) {
+      const key = this.engine.claim(this.key);
+      if (key === core.STILL_WAITING) return;
+      if (key < 0) {
+        this.engine.forgetOnEdge(this);
+        throw new PoolError("offer_missed", "the pool lost this waiter; acquire again");
+      }
+      this.leases.push(this.engine.lend(key, waited, scope, stack));
+    }
     this.engine.forgetOnEdge(this);
-    if (key >= 0) this.settle(this.lease(key));
-    else this.settle(Promise.reject(new PoolError("offer_missed", "the pool lost this waiter")));
+    this.settle(isMany ? this.leases : (this.leases[0] as Lease<T>));
   }
 
-  private lease(key: number): Lease<T> {
-    const waited = waitedFor(this.engine.settings.clock.now(), this.since);
-    return this.engine.leaseOf(key, waited, this.scope);
-  }
-
-  private settle(result: Lease<T> | PromiseLike<Lease<T>>): void {
+  private settle(result: Served<T> | Promise<never>): void {
     const resolve = this.resolve;
     this.resolve = undefined;
     if (this.timer !== undefined) this.engine.settings.clock.clearTimer(this.timer);

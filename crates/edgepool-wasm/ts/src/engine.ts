@@ -1,155 +1,226 @@
-import type { Clock } from "./clock.js";
-import { isRefTimer, waitedFor } from "./clock.js";
+import { type Clock, waitedFor } from "./clock.js";
 import * as core from "./core.js";
 import { EdgeWaiter } from "./edge-waiter.js";
 import {
-  AcquireTimeoutError, CreateError, PoolClosedError, PoolError, QueueFullError,
+  AcquireTimeoutError, CoreResetError, CreateError, type Holder, type Phase, PoolClosedError,
+  PoolError, QueueFullError, TooManyError, UnavailableError, messageOf,
 } from "./errors.js";
+import { type LeaveReason, type PoolEvent, Teller } from "./events.js";
+import { type JobKind, type Outcome, RunningJob, failed, overdue, run, unfit } from "./jobs.js";
+import { LeaseTracker, captureStack } from "./leaks.js";
 import { type Lease, OwnLease, type RequestScope } from "./lease.js";
-import type { PoolStats } from "./pool.js";
-import type { RequestContext } from "./runtime.js";
+import { Places } from "./places.js";
+import { type Settings, needsClock, open } from "./settings.js";
 import { listen } from "./signals.js";
+import { type PoolStats, readStats } from "./stats.js";
+import { PoolTimer } from "./timer.js";
+import { type Served, type Want, Waiters } from "./waiters.js";
 
-/** The settings of a pool after validation; durations in ms. */
-export interface Settings<T> {
-  create: () => T | PromiseLike<T>;
-  close: ((resource: T) => unknown) | undefined;
-  max: number;
-  maxWaiting: number;
-  acquireTimeout: number;
-  createTimeout: number;
-  edge: boolean;
-  doorbell: boolean;
-  leaseTtl: number;
-  heartbeat: number;
-  offerTimeout: number;
-  clock: Clock;
-}
-
-type Settle<T> = (lease: Lease<T> | PromiseLike<Lease<T>>) => void;
-
-/** What a waiter of process mode has beyond its place in the queue. */
-interface Extra {
-  scope: RequestScope;
-  unlisten: () => void;
-}
+/** The number of a pool that the module does not know, and answers for that it is closed. */
+const GONE = 0xffff_ffff;
+/** A key that no lease has: its place is beyond every pool's. */
+const NO_LEASE = core.INDEX_MASK;
+/** How many holders an error names. */
+const HOLDERS_TOLD = 3;
 
 /**
  * The shell around one ledger: the resources by the index of their slot, the waiters by theirs,
  * and the one timer. The ledger decides, and its effects are done here after each call.
+ *
+ * Whatever is thrown out of the module ends that instance. Each pool then opens itself again in
+ * the next one (`revive`), and tells it of what is out.
  */
-export class Engine<T> {
+export class Engine<T> implements core.Occupant {
   readonly settings: Settings<T>;
-  readonly core: core.Core;
-  readonly pool: number;
-  private readonly edge: boolean;
+  private module: core.Core;
+  private instance: core.Instance;
+  private pool: number;
   private readonly clock: Clock;
-  private readonly resources: (T | undefined)[] = [];
-  private readonly settlers: (Settle<T> | undefined)[] = [];
-  private readonly since: number[] = [];
-  private readonly extras: (Extra | undefined)[] = [];
+  /** Whether every operation depends on the time, and whether the next one does. */
+  private readonly clocked: boolean;
+  private timed: boolean;
+  private places = new Places<T>();
+  private readonly waiters = new Waiters<T>();
   private readonly edgeWaiters: (EdgeWaiter<T> | undefined)[] = [];
-  private queued = 0;
   /** How many callers on the stack are at the effects, among which callbacks of the user run. */
   private busy = 0;
   /** What must wait until every effect has been told. */
   private readonly afterwards: (() => void)[] = [];
   /** What creations failed with, in the order in which waiters are told. */
   private readonly createErrors: unknown[] = [];
-  private timer: unknown = undefined;
-  private timerAt = Infinity;
-  private resting = false;
+  /** What the last creation failed with, unless one succeeded since. */
+  private lastFailure: unknown = undefined;
+  /** What holders said of the resources that they discarded. */
+  private readonly discardErrors = new Map<number, unknown>();
+  /** Who waits for the end of a creation that nobody else waits for. */
+  private readonly watches = new Map<number, (error: unknown) => void>();
+  /** The pool's timer; on the edge each waiter has its own instead. */
+  private readonly timer: PoolTimer | undefined;
+  /** The shortest time after which an idle or lent resource is looked at, and a lent one. */
+  private readonly shortest: number;
+  private readonly limit: number;
+  private readonly teller: Teller;
+  private readonly tracker: LeaseTracker<T> | undefined;
+  /** Whether leases are watched, or events heard: off the hot path. */
+  private watched: boolean;
+  private paused = false;
   private closing = false;
-  private drained: (() => void) | undefined = undefined;
-  /** Keeps the request going in which a lease has ended, while its resource is closed. */
-  private closer: RequestContext | undefined = undefined;
+  private readonly drained: (() => void)[] = [];
+  /** The request in which the present operation runs. */
+  private scope: RequestScope | undefined = undefined;
+  /** What the keys of leases became, each time that the module was replaced. */
+  private readonly carried: ReadonlyMap<number, number>[] = [];
+  private leaked = 0;
   /** What there is to tell of a pool that has gone from the module. */
   private final: PoolStats | undefined = undefined;
+  private readonly leaveModule: () => void;
 
   constructor(settings: Settings<T>) {
     this.settings = settings;
-    this.core = core.core();
-    this.edge = settings.edge;
     this.clock = settings.clock;
-    const { max, maxWaiting, offerTimeout, leaseTtl, createTimeout, edge } = settings;
-    this.pool = this.core.pool_open(
-      max, maxWaiting, edge ? offerTimeout : Infinity, edge ? leaseTtl : Infinity,
-      leaseTtl, createTimeout, edge ? 1 : 0,
-    );
-    if (this.pool < 0) throw new TypeError("Pool: the ledger refused the options");
+    this.instance = core.instance();
+    this.module = this.instance.guarded;
+    this.pool = open(this.module, settings, settings.max);
+    this.clocked = needsClock(settings);
+    this.timed = this.clocked;
+    const { idleTimeout, maxLifetime, lifetimeJitter, checkInterval, leaseTtl, longHold } = settings;
+    const life = maxLifetime * (1 - lifetimeJitter / 100);
+    this.limit = Math.min(leaseTtl, longHold);
+    this.shortest = Math.min(idleTimeout, life, checkInterval, this.limit);
+    if (!settings.edge) {
+      this.timer = new PoolTimer(this.clock, () => this.tick(), settings.setAlarm);
+    }
+    this.teller = new Teller(settings.observer);
+    this.tracker = settings.trackLeases
+      ? new LeaseTracker((index) => this.tellLeak(index))
+      : undefined;
+    this.watched = this.isWatched();
+    this.leaveModule = core.enrol(this);
   }
+
+  private get epoch(): number {
+    return this.carried.length;
+  }
+
+  private isWatched(): boolean {
+    return this.teller.isHeard || this.tracker !== undefined;
+  }
+
+  /** Reads the clock: not below zero, which says that it was not read. */
+  now(): number {
+    const now = this.clock.now();
+    return now > 0 ? now : 0;
+  }
+
+  // --- Callers ---
 
   /** Gives an idle resource if nobody waits for one; the fast path of every acquire. */
-  tryAcquire(): Lease<T> | undefined {
-    if (this.edge) this.tick();
-    const key = this.core.try_acquire(this.pool);
-    if (key < 0) return undefined;
-    return new OwnLease(this, key, this.resources[key & core.INDEX_MASK] as T, 0);
+  tryAcquire(scope?: RequestScope): Lease<T> | undefined {
+    const now = this.timed ? this.now() : -1;
+    let answer: number;
+    try {
+      answer = this.instance.raw.try_acquire(this.pool, now);
+    } catch (cause) {
+      throw core.replace(this.instance, cause);
+    }
+    if (answer < 0) {
+      if (answer < core.NONE) this.within(scope, () => this.drain());
+      return undefined;
+    }
+    const effects = answer & 1;
+    const key = (answer - effects) / 2;
+    const index = key & core.INDEX_MASK;
+    this.places.leases[index] = key;
+    const resource = this.places.resources[index] as T;
+    const lease = new OwnLease(this, key, this.carried.length, resource, 0);
+    if (scope !== undefined) lease._scope = scope;
+    if (this.watched) this.tellLent(lease, this.capture());
+    if (effects !== 0) this.within(scope, () => this.drain());
+    else if (this.limit < Infinity) this.hasten(now + this.limit);
+    return lease;
   }
 
-  /** Queues a caller, in process mode; `timeout` in ms. */
-  wait(
-    timeout: number, signals?: readonly AbortSignal[], scope?: RequestScope,
-  ): Promise<Lease<T>> {
-    const now = this.clock.now();
-    const key = this.enqueue(now, timeout);
-    if (typeof key !== "number") return Promise.reject(key);
-    if (key >= 0) return Promise.resolve(this.leaseOf(key, 0, scope));
-    const waiter = core.WAITER_BASE - key;
-    const index = waiter & core.INDEX_MASK;
-    this.queued += 1;
-    this.since[index] = now;
-    const promise = new Promise<Lease<T>>((resolve) => {
-      this.settlers[index] = resolve;
-    });
-    if (scope !== undefined) {
-      const extra: Extra = { scope, unlisten: () => undefined };
-      extra.unlisten = listen(signals ?? [], (reason) => this.abort(waiter, extra, reason));
-      this.extras[index] = extra;
+  /** Queues a caller, in process mode. */
+  wait(want: Want, isPlain: boolean): Promise<Served<T>> {
+    const now = this.now();
+    let answer: number;
+    try {
+      answer = this.ask(want, now);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    this.drain();
-    // What this call added is due no earlier than that; the timer may be set well for it.
-    const due = now + Math.min(timeout, this.settings.createTimeout);
-    if (this.timer === undefined || this.resting || this.timerAt > due) this.arm();
+    if (answer >= 0) return Promise.resolve(this.lend(answer, 0, want.scope, want.stack));
+    const key = core.WAITER_BASE - answer;
+    const index = key & core.INDEX_MASK;
+    const promise = new Promise<Served<T>>((resolve) => {
+      const extra = isPlain ? undefined : { want, key, unlisten: () => undefined as void };
+      this.waiters.add(index, now, resolve, extra);
+      if (extra !== undefined && want.signals.length > 0) {
+        extra.unlisten = listen(want.signals, (reason) => {
+          this.whenTold(() => {
+            // It may have been served or ended by now, and its index be another's.
+            if (this.waiters.has(index, extra)) this.cancelWaiter(index, key, reason);
+          });
+        });
+      }
+    });
+    this.within(want.scope, () => this.drain());
     return promise;
   }
 
   /** Queues a caller, in edge mode: its own timer runs from before its first await. */
-  waitOnEdge(
-    timeout: number, signals: readonly AbortSignal[], scope: RequestScope,
-  ): Promise<Lease<T>> {
-    const now = this.clock.now();
-    const key = this.enqueue(now, timeout);
-    if (typeof key !== "number") return Promise.reject(key);
-    if (key >= 0) return Promise.resolve(this.leaseOf(key, 0, scope));
-    const waiter = new EdgeWaiter(this, core.WAITER_BASE - key, now, now + timeout, scope);
+  waitOnEdge(want: Want): Promise<Served<T>> {
+    const now = this.now();
+    let answer: number;
+    try {
+      answer = this.ask(want, now);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (answer >= 0) return Promise.resolve(this.lend(answer, 0, want.scope, want.stack));
+    const waiter = new EdgeWaiter(this, core.WAITER_BASE - answer, now, want);
     this.edgeWaiters[waiter.index] = waiter;
-    this.queued += 1;
-    this.drain();
-    return waiter.start(signals);
+    this.within(want.scope, () => this.drain());
+    return waiter.start();
   }
 
-  private enqueue(now: number, timeout: number): number | PoolError {
-    this.core.advance(this.pool, now);
-    const key = this.core.acquire(this.pool, now + timeout);
+  /** Asks for a lease: its key, or what says that the caller is queued. Throws if it is refused. */
+  private ask(want: Want, now: number): number {
+    const { timeout, priority, need } = want;
+    const answer = this.module.acquire(this.pool, now, now + timeout, priority, need);
+    if (this.tracker !== undefined) want.stack ??= this.capture();
     // A waiter's own effects wait until it is in the tables.
-    if (key <= core.WAITER_BASE) return key;
-    this.drain();
-    if (key >= 0) return key;
-    if (key === core.CLOSED) return new PoolClosedError("the pool is closed");
-    return new QueueFullError(`the queue is full: ${this.settings.maxWaiting} callers wait`);
+    if (answer <= core.WAITER_BASE) {
+      if (this.teller.isHeard) this.teller.tell({ type: "queued" });
+      return answer;
+    }
+    this.within(want.scope, () => this.drain());
+    if (answer >= 0) return answer;
+    const error = this.refusal(answer, need, now);
+    if (this.teller.isHeard) this.teller.tell({ type: "refused", code: error.code });
+    throw error;
   }
 
-  private abort(waiter: number, extra: Extra, reason: unknown): void {
-    this.whenTold(() => {
-      const index = waiter & core.INDEX_MASK;
-      // It may have been served or ended by now, and its index be another's.
-      if (this.extras[index] !== extra) return;
-      this.core.cancel(this.pool, waiter);
-      this.forget(index)?.(Promise.reject(reason));
-      this.drain();
-      this.arm();
-    });
+  private refusal(answer: number, need: number, now: number): PoolError {
+    if (answer === core.CLOSED) return new PoolClosedError();
+    if (answer === core.TOO_MANY) return new TooManyError(need, this.settings.max);
+    if (answer === core.UNAVAILABLE) {
+      const retryIn = Math.max(this.module.retry_at(this.pool) - now, 0);
+      return new UnavailableError(retryIn, this.lastFailure);
+    }
+    return new QueueFullError(this.settings.maxWaiting);
+  }
+
+  /** Tells where the caller stands, if that is kept. */
+  private capture(): string | undefined {
+    return this.tracker === undefined ? undefined : captureStack();
+  }
+
+  private cancelWaiter(index: number, key: number, reason: unknown): void {
+    core.again(() => this.module.cancel(this.pool, this.now(), key));
+    this.waiters.remove(index)?.settle(Promise.reject(reason));
+    if (this.teller.isHeard) this.teller.tell({ type: "cancelled" });
+    this.drain();
   }
 
   /**
@@ -161,359 +232,746 @@ export class Engine<T> {
     else this.afterwards.push(cancel);
   }
 
-  /** Takes a waiter of process mode out of the tables, and its listeners off its signals. */
-  private forget(index: number): Settle<T> | undefined {
-    const settle = this.settlers[index];
-    this.settlers[index] = undefined;
-    this.queued -= 1;
-    const extra = this.extras[index];
-    if (extra !== undefined) {
-      this.extras[index] = undefined;
-      extra.unlisten();
-    }
-    return settle;
-  }
-
   /** Makes the lease for a key that the ledger has leased. */
-  leaseOf(key: number, waited: number, scope?: RequestScope): Lease<T> {
-    const resource = this.resources[key & core.INDEX_MASK] as T;
-    const lease = new OwnLease(this, key, resource, waited);
+  lend(
+    key: number, waited: number, scope: RequestScope | undefined, stack: string | undefined,
+  ): Lease<T> {
+    const index = key & core.INDEX_MASK;
+    this.places.leases[index] = key;
+    const resource = this.places.resources[index] as T;
+    const lease = new OwnLease(this, key, this.epoch, resource, waited);
     lease._scope = scope;
+    if (this.watched) this.tellLent(lease, stack);
     return lease;
   }
 
-  release(key: number, scope?: RequestScope): boolean {
-    if (this.edge) this.advance();
-    return this.done(this.core.release(this.pool, key), scope);
-  }
-
-  discard(key: number, scope?: RequestScope): boolean {
-    this.advance();
-    return this.done(this.core.discard(this.pool, key), scope);
-  }
-
-  take(key: number): void {
-    this.advance();
-    const status = this.core.take(this.pool, key);
-    // It is the caller's from here on, and may be what the next creation gives.
-    if ((status & core.DONE) !== 0) this.resources[key & core.INDEX_MASK] = undefined;
-    if (this.done(status)) return;
-    throw new PoolError("lease_ended", "take: the lease had ended");
-  }
-
-  /** Pushes the end of a lease to `ttl` ms from now. */
-  renew(key: number, ttl: number): boolean {
-    this.advance();
-    return this.done(this.core.renew(this.pool, key, ttl));
+  /** Turns an offer into a lease, in edge mode: the key, or what `claim` says else. */
+  claim(waiter: number): number {
+    return this.module.claim(this.pool, waiter);
   }
 
   /** Gives up a waiter of edge mode; an offer made to it passes on. */
   cancel(waiter: number): void {
     this.whenTold(() => {
-      this.advance();
-      this.core.cancel(this.pool, waiter);
+      core.again(() => this.module.cancel(this.pool, this.now(), waiter));
+      if (this.teller.isHeard) this.teller.tell({ type: "cancelled" });
       this.drain();
     });
   }
 
   /** Takes a waiter of edge mode out of the table, unless its index is another's by now. */
   forgetOnEdge(waiter: EdgeWaiter<T>): void {
-    if (this.edgeWaiters[waiter.index] !== waiter) return;
-    this.edgeWaiters[waiter.index] = undefined;
-    this.queued -= 1;
+    if (this.edgeWaiters[waiter.index] === waiter) this.edgeWaiters[waiter.index] = undefined;
   }
 
-  /** Tells the ledger the time; what is due then is done by the next `drain`. */
-  advance(): void {
-    this.core.advance(this.pool, this.clock.now());
+  // --- Holders ---
+
+  /** Takes a lease back in good order. */
+  release(lease: Lease<T>): boolean {
+    if (this.watched || this.settings.reset !== undefined) return this.giveBack(lease) !== false;
+    const key = this.keyOf(lease);
+    const now = this.timed ? this.now() : -1;
+    let status: number;
+    try {
+      status = this.instance.raw.release(this.pool, now, key);
+    } catch (cause) {
+      core.replace(this.instance, cause);
+      status = this.module.release(this.pool, this.now(), this.keyOf(lease));
+    }
+    if ((status & core.DONE) !== 0) this.places.leases[key & core.INDEX_MASK] = core.NONE;
+    if ((status & core.EFFECTS) !== 0) this.within(lease._scope, () => this.drain());
+    else if (this.shortest < Infinity) this.hasten(now + this.shortest);
+    else if (!this.clocked) this.timed = (status & core.NEEDS_CLOCK) !== 0;
+    return (status & core.DONE) !== 0;
   }
 
-  /** Runs what is due, then does its effects. */
+  /** Takes a lease back in good order: the job of its reset if there is one, else whether it was. */
+  giveBack(lease: Lease<T>): RunningJob<T> | boolean {
+    const { reset } = this.settings;
+    const index = this.keyOf(lease) & core.INDEX_MASK;
+    if (reset === undefined) {
+      return this.end(lease, (key, now) => this.module.release(this.pool, now, key), "released");
+    }
+    let slot = core.NONE;
+    const begun = this.end(lease, (key, now) => {
+      slot = this.module.begin_reset(this.pool, now, key);
+      return slot < 0 ? 0 : core.DONE;
+    }, "released", false);
+    if (!begun) return false;
+    return this.within(lease._scope, () => {
+      const resource = this.places.resources[index] as T;
+      const job = this.begin("reset", slot, resource, (job) => reset(resource, job));
+      this.drain();
+      return job;
+    });
+  }
+
+  /** Has the resource closed, as it is damaged. */
+  discard(lease: Lease<T>, error: unknown): boolean {
+    const index = this.keyOf(lease) & core.INDEX_MASK;
+    return this.end(lease, (key, now) => {
+      const status = this.module.discard(this.pool, now, key);
+      if ((status & core.DONE) !== 0) {
+        this.places.outdated.add(index);
+        if (error !== undefined) this.discardErrors.set(index, error);
+      }
+      return status;
+    });
+  }
+
+  /** Lets the resource leave the pool with its holder. */
+  take(lease: Lease<T>): void {
+    const index = this.keyOf(lease) & core.INDEX_MASK;
+    const done = this.end(lease, (key, now) => {
+      const status = this.module.take(this.pool, now, key);
+      // It is the caller's from here on, and may be what the next creation gives.
+      if ((status & core.DONE) !== 0) this.places.clear(index);
+      return status;
+    }, "taken");
+    if (!done) throw new PoolError("lease_ended", "take: the lease had ended");
+  }
+
+  /** Pushes the end of a lease to `ttl` ms from now. */
+  renew(lease: Lease<T>, ttl: number): boolean {
+    const status = core.again(() =>
+      this.module.renew(this.pool, this.now(), this.keyOf(lease), ttl));
+    this.drain();
+    return (status & core.DONE) !== 0;
+  }
+
+  /** Ends a lease in the way that `operate` says, and does what follows from it. */
+  private end(
+    lease: Lease<T>, operate: (key: number, now: number) => number,
+    told?: "released" | "taken", drains = true,
+  ): boolean {
+    const status = core.again(() => operate(this.keyOf(lease), this.now()));
+    const done = (status & core.DONE) !== 0;
+    if (done) {
+      const slot = this.keyOf(lease) & core.INDEX_MASK;
+      this.places.endLease(slot);
+      this.tracker?.end(lease, slot);
+      if (told !== undefined && this.teller.isHeard) this.teller.tell({ type: told, slot });
+    }
+    if (drains) this.within(lease._scope, () => this.drain());
+    return done;
+  }
+
+  /** The lease's key in the present module. */
+  private keyOf(lease: Lease<T>): number {
+    while (lease._epoch < this.epoch) {
+      lease._key = this.carried[lease._epoch]?.get(lease._key) ?? NO_LEASE;
+      lease._epoch += 1;
+    }
+    return lease._key;
+  }
+
+  // --- Time ---
+
+  /** Does what is due. */
   tick(): void {
-    this.advance();
+    try {
+      this.module.advance(this.pool, this.now());
+    } catch (error) {
+      if (!(error instanceof CoreResetError)) throw error;
+    }
     this.drain();
   }
 
-  private done(status: number, scope?: RequestScope): boolean {
-    if ((status & core.EFFECTS) !== 0) {
-      const before = this.closer;
-      this.closer = scope?.ctx;
-      this.drain();
-      this.closer = before;
-      if (!this.edge) this.rest();
-    } else if (this.closing) {
-      this.checkDrained();
-    }
-    return (status & core.DONE) !== 0;
+  /** Does what is due, and keeps the pool filled: for an alarm. */
+  maintain(): void {
+    this.timer?.alarmed();
+    this.manage(core.FILL);
   }
+
+  /** When there is something to do next, if there is anything. */
+  nextDeadline(): number | undefined {
+    const at = this.module.next_deadline(this.pool);
+    return at === Infinity ? undefined : at;
+  }
+
+  /** Sees to it that the timer fires in time for what a release or a loan has made due. */
+  private hasten(at: number): void {
+    const { timer } = this;
+    if (timer === undefined || timer.at <= at) return;
+    timer.arm(this.module.next_deadline(this.pool), this.waiters.count > 0);
+  }
+
+  /** Looks what is next, after effects were done. */
+  private look(): void {
+    this.timed = this.clocked || (this.module.status(this.pool) & core.NEEDS_CLOCK) !== 0;
+    this.timer?.arm(this.module.next_deadline(this.pool), this.waiters.count > 0);
+  }
+
+  // --- Effects ---
 
   /** Does the effects that the ledger has asked for, in their order. */
   drain(): void {
     this.busy += 1;
     try {
       this.performAll();
+      if (this.busy === 1) this.look();
+    } catch (error) {
+      // The effects went with the module, and what they were about was told to the next.
+      if (!(error instanceof CoreResetError)) throw error;
     } finally {
       this.busy -= 1;
     }
     if (this.busy > 0) return;
     while (this.afterwards.length > 0) this.afterwards.shift()?.();
-    if (this.closing) this.checkDrained();
   }
 
   private performAll(): void {
-    let now = -1;
     for (;;) {
-      const effect = this.core.next_effect(this.pool);
-      if (effect < 0) break;
-      const index = effect & core.INDEX_MASK;
-      const kind = effect >> core.KIND_SHIFT;
-      if (kind === core.LEASED) {
-        const key = this.core.effect_key();
-        if (now < 0) now = this.clock.now();
-        this.serve(index, key, now);
-      } else {
-        this.perform(kind, index);
-      }
+      const effect = this.module.next_effect(this.pool);
+      if (effect < 0) return;
+      this.perform(effect >> core.KIND_SHIFT, effect & core.INDEX_MASK);
     }
-  }
-
-  private serve(index: number, key: number, now: number): void {
-    const waited = waitedFor(now, this.since[index] as number);
-    const lease = this.leaseOf(key, waited, this.extras[index]?.scope);
-    this.forget(index)?.(lease);
   }
 
   private perform(kind: number, index: number): void {
-    if (kind === core.OFFERED) this.edgeWaiters[index]?.ring();
-    else if (kind === core.CREATE) this.create(index, this.core.effect_key());
-    else if (kind === core.CLOSE) this.closeResource(index, this.core.effect_key());
-    else this.end(index, kind);
+    const key = this.module.effect_key();
+    switch (kind) {
+      case core.LEASED: return this.serve(index, key);
+      case core.OFFERED: return this.edgeWaiters[index]?.ring();
+      case core.CREATE: return this.create(key);
+      case core.CHECK: return this.check(key);
+      case core.CLOSE: return this.close(key, core.LEAVING[this.module.effect_detail()] ?? "closed");
+      case core.ABANDON: return this.abandon(key, this.module.effect_detail() === 1);
+      case core.LONG_HOLD: return this.tellLongHold(key);
+      case core.DRAINED: return this.finish();
+      default: return this.endWait(kind, index, this.module.effect_detail());
+    }
   }
 
-  private end(index: number, kind: number): void {
-    if (this.edge) {
-      const waiter = this.edgeWaiters[index];
-      const error = this.endError(kind, waiter?.since ?? 0);
-      if (waiter === undefined) return;
-      this.forgetOnEdge(waiter);
-      waiter.end(error);
-      return;
+  private serve(index: number, key: number): void {
+    const waiter = this.waiters.remove(index);
+    if (waiter === undefined) return void this.module.release(this.pool, this.now(), key);
+    const waited = waitedFor(this.now(), waiter.since);
+    const want = waiter.extra?.want;
+    const first = this.lend(key, waited, want?.scope, want?.stack);
+    if (want === undefined || !want.isMany) return waiter.settle(first);
+    const leases = [first];
+    while (leases.length < want.need) {
+      const next = this.module.claim(this.pool, waiter.extra?.key ?? core.NONE);
+      leases.push(this.lend(next, waited, want.scope, want.stack));
     }
-    const error = this.endError(kind, this.since[index] as number);
-    this.forget(index)?.(Promise.reject(error));
+    waiter.settle(leases);
   }
 
-  private endError(kind: number, since: number): PoolError {
-    if (kind === core.ENDED_CLOSED) return new PoolClosedError("the pool was closed");
-    if (kind === core.CREATE_FAILED) {
-      const cause = this.createErrors.shift();
-      const text = cause instanceof Error ? cause.message : String(cause);
-      return new CreateError(`create failed: ${text}`, cause);
+  private endWait(kind: number, index: number, place: number): void {
+    const onEdge = this.edgeWaiters[index];
+    const waiter = this.settings.edge ? undefined : this.waiters.remove(index);
+    const since = onEdge?.since ?? waiter?.since ?? this.now();
+    const need = onEdge?.want.need ?? waiter?.extra?.want.need ?? 1;
+    const error = this.endError(kind, since, place, need);
+    if (this.teller.isHeard) this.teller.tell({ type: "ended", code: error.code });
+    waiter?.settle(Promise.reject(error));
+    if (onEdge === undefined) return;
+    this.forgetOnEdge(onEdge);
+    onEdge.end(error);
+  }
+
+  private endError(kind: number, since: number, place: number, need: number): PoolError {
+    switch (kind) {
+      case core.ENDED_CLOSED: return new PoolClosedError();
+      case core.NEEDS_TOO_MANY: return new TooManyError(need, this.settings.max);
+      case core.CREATE_FAILED: {
+        const cause = this.createErrors.shift();
+        return new CreateError(`create failed: ${messageOf(cause)}`, cause);
+      }
+      case core.CREATE_TIMED_OUT: {
+        const { message } = overdue("create", this.settings.createTimeout);
+        return new CreateError(message, undefined, "create_timeout");
+      }
+      default: return this.timeoutError(kind, since, place);
     }
-    if (kind === core.CREATE_TIMED_OUT) {
-      const text = `create did not settle in ${this.settings.createTimeout} ms`;
-      return new CreateError(text, undefined);
-    }
-    const waited = waitedFor(this.clock.now(), since);
+  }
+
+  private timeoutError(kind: number, since: number, place: number): AcquireTimeoutError {
+    const waited = waitedFor(this.now(), since);
+    const holders = this.tracker === undefined ? [] : this.holders().slice(0, HOLDERS_TOLD);
+    const phase = this.phase(place);
+    const report = { phase, waited, place, holders, cause: this.lastFailure };
     if (kind === core.MISSED) {
-      const text = "the waiter did not claim what it was offered";
-      return new AcquireTimeoutError(text, waited, "offer_missed");
+      const text = "the waiter did not claim what it was offered, three times: its request stood still";
+      return new AcquireTimeoutError(text, report, "offer_missed");
     }
-    return new AcquireTimeoutError(`no resource came free in ${waited} ms`, waited);
+    const [max, inUse] = [this.gauge("max"), this.gauge("inUse")];
+    const parts = [
+      `no resource came free in ${waited} ms (${phase})`,
+      `${place} callers ahead, ${inUse} of ${max} in use`,
+      ...holders.map(({ id, held }) => `resource ${id} is held for ${Math.round(held)} ms`),
+      ...(this.lastFailure === undefined ? [] : [`create failed: ${messageOf(this.lastFailure)}`]),
+    ];
+    return new AcquireTimeoutError(parts.join("; "), report);
   }
 
-  private create(index: number, slot: number): void {
-    let made: T | PromiseLike<T>;
-    try {
-      made = this.settings.create();
-      if (isThenable(made)) {
-        made.then(
-          (resource) => this.afterCreate(() => this.created(index, slot, resource)),
-          (error: unknown) => this.afterCreate(() => this.createFailed(slot, error)),
-        );
-        return;
-      }
-    } catch (error) {
-      this.createFailed(slot, error);
-      return;
-    }
-    this.created(index, slot, made);
+  private phase(place: number): Phase {
+    const [creating, checking] = [this.gauge("creating"), this.gauge("checking")];
+    if (this.paused) return "paused";
+    if (place < creating) return "connecting";
+    if (place < creating + checking + this.gauge("resetting")) return "checking";
+    const room = this.gauge("size") < this.gauge("max");
+    return room && this.module.retry_at(this.pool) >= 0 ? "backing-off" : "waiting";
   }
 
-  private afterCreate(tell: () => void): void {
-    this.advance();
+  private gauge(name: (typeof core.GAUGES)[number]): number {
+    return this.module.gauge(this.pool, core.GAUGES.indexOf(name));
+  }
+
+  // --- Jobs ---
+
+  /** Runs a job, and takes in how it went. */
+  private begin(
+    kind: JobKind, key: number, resource: T | undefined, call: (job: RunningJob<T>) => unknown,
+  ): RunningJob<T> {
+    const job = new RunningJob<T>(kind, key, resource);
+    this.places.jobs.set(key, job);
+    const settled = run(() => call(job), (outcome) => this.settle(job, outcome));
+    if (settled !== undefined) this.keepAlive(settled);
+    return job;
+  }
+
+  private settle(job: RunningJob<T>, outcome: Outcome<unknown>): void {
+    // What ends in the step in which it began has that step's time: none has passed for a caller
+    // who would wait for nothing longer.
+    const now = this.busy > 0 ? -1 : this.now();
     this.busy += 1;
-    tell();
-    this.busy -= 1;
+    try {
+      core.again(() => {
+        if (this.places.jobs.get(job.key) === job) this.takeIn(job, outcome, now);
+        // It was given up. What it has made nonetheless is closed.
+        else if (job.kind === "create" && outcome.ok) this.closeLate(outcome.value as T);
+      });
+    } finally {
+      this.busy -= 1;
+    }
+    job.end();
+    if (this.busy === 0) this.drain();
+  }
+
+  /** Tells the ledger how a job went, and takes it out of the table after that. */
+  private takeIn(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
+    const { kind, key } = job;
+    if (kind === "create") this.takeInCreation(job, outcome, now);
+    else if (kind === "close") this.takeInClosing(job, outcome, now);
+    else this.takeInVerdict(job, outcome, now);
+    this.places.jobs.delete(key);
+  }
+
+  private takeInCreation(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
+    const { key } = job;
+    const problem = outcome.ok ? unfit(outcome.value, this.places.resources) : undefined;
+    if (!outcome.ok || problem !== undefined) {
+      return this.failCreation(job, problem ?? (outcome as { error: unknown }).error, now);
+    }
+    const resource = outcome.value as T;
+    const { module, pool } = this;
+    const status = job.isLease ? module.release(pool, now, key) : module.created(pool, now, key);
+    if ((status & core.DONE) === 0) return this.closeLate(resource);
+    const slot = key & core.INDEX_MASK;
+    this.places.resources[slot] = resource;
+    this.lastFailure = undefined;
+    if (this.teller.isHeard) this.teller.tell({ type: "created", slot });
+    this.endWatch(key, undefined);
+  }
+
+  private failCreation(job: RunningJob<T>, error: unknown, now: number): void {
+    const { key } = job;
+    const { module, pool } = this;
+    if (job.isLease) {
+      module.take(pool, now, key);
+    } else {
+      const ended = module.create_failed(pool, now, key) >> core.FAILED_SHIFT;
+      for (let told = 0; told < ended; told += 1) this.createErrors.push(error);
+    }
+    this.lastFailure = error;
+    if (this.teller.isHeard) this.teller.tell({ type: "createFailed", error });
+    this.endWatch(key, error);
+  }
+
+  private takeInVerdict(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
+    const { kind, key } = job;
+    const { module, pool } = this;
+    const good = outcome.ok && (kind === "reset" || outcome.value !== false);
+    const verdict = Number(good);
+    if (job.isLease && good) module.release(pool, now, key);
+    else if (job.isLease) module.discard(pool, now, key);
+    else if (kind === "check") module.checked(pool, now, key, verdict);
+    else module.reset(pool, now, key, verdict);
+    if (good || !this.teller.isHeard) return;
+    const type = kind === "check" ? "checkFailed" : "resetFailed";
+    this.teller.tell({ type, error: failed(outcome) });
+  }
+
+  private takeInClosing(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
+    const { module, pool } = this;
+    if (job.isLease) module.take(pool, now, job.key);
+    else module.closed(pool, now, job.key);
+    if (!outcome.ok && this.teller.isHeard) {
+      this.teller.tell({ type: "closeFailed", error: outcome.error });
+    }
+  }
+
+  private create(key: number): void {
+    this.begin("create", key, undefined, (job) => this.settings.create(job));
+  }
+
+  private check(key: number): void {
+    const resource = this.places.resources[key & core.INDEX_MASK] as T;
+    this.begin("check", key, resource, (job) => this.settings.check?.(resource, job));
+  }
+
+  private close(key: number, reason: LeaveReason): void {
+    const slot = key & core.INDEX_MASK;
+    if (reason === "expired") this.tellLeak(slot);
+    const error = this.discardErrors.get(slot);
+    this.discardErrors.delete(slot);
+    const resource: T | undefined = this.places.clear(slot);
+    if (this.teller.isHeard && resource !== undefined) {
+      const why = error === undefined ? {} : { error };
+      this.teller.tell({ type: "leaves", slot, reason, ...why });
+    }
+    // After the module was replaced, the place may be that of a creation that took too long.
+    if (resource === undefined || this.settings.close === undefined) {
+      this.module.closed(this.pool, this.now(), key);
+    } else {
+      this.begin("close", key, resource, (job) => this.settings.close?.(resource, job));
+    }
+  }
+
+  private abandon(key: number, isOverdue: boolean): void {
+    const job = this.places.jobs.get(key);
+    if (job === undefined) return this.endWatch(key, new PoolClosedError());
+    this.places.jobs.delete(key);
+    const error = isOverdue
+      ? overdue(job.kind, this.limitOf(job.kind))
+      : new Error(`${job.kind} was given up, as the pool needs it no more`);
+    job.abort(error);
+    if (job.kind === "create") {
+      if (isOverdue) this.lastFailure = error;
+      this.endWatch(key, error);
+    } else if (job.kind !== "close") {
+      this.closeLate(this.places.clear(key & core.INDEX_MASK));
+    }
+    if (isOverdue && this.teller.isHeard) this.teller.tell({ type: `${job.kind}Failed`, error });
+  }
+
+  private limitOf(kind: JobKind): number {
+    return this.settings[`${kind}Timeout`];
+  }
+
+  /** Has a resource closed that came back from a job after that was given up. */
+  private closeLate(resource: T): void {
+    const index = this.module.close_late(this.pool, this.now());
+    if (index >= 0) {
+      this.places.resources[index] = resource;
+    } else if (this.settings.close !== undefined) {
+      // The pool has gone.
+      const { close } = this.settings;
+      void run(() => close(resource, new RunningJob("close", core.NONE, resource)), () => undefined);
+    }
+  }
+
+  /** Keeps the request going in which a job was begun, until that has settled. */
+  private keepAlive(settled: Promise<unknown>): void {
+    try {
+      this.scope?.ctx?.waitUntil(settled);
+    } catch {
+      // A request that has ended keeps nothing going; the job's time frees its place.
+    }
+  }
+
+  /** Does something in the name of a request. */
+  private within<R>(scope: RequestScope | undefined, act: () => R): R {
+    const before = this.scope;
+    this.scope = scope;
+    try {
+      return act();
+    } finally {
+      this.scope = before;
+    }
+  }
+
+  // --- Operators ---
+
+  /** Starts a creation that nobody waits for, and tells how it ended; returns whether it did. */
+  prepare(onEnd: (error: unknown) => void): boolean {
+    const key = this.module.prepare(this.pool, this.now());
+    if (key >= 0) this.watches.set(key, onEnd);
+    return key >= 0;
+  }
+
+  private endWatch(key: number, error: unknown): void {
+    const watch = this.watches.get(key);
+    this.watches.delete(key);
+    watch?.(error);
+  }
+
+  /** Changes `max`; returns false if `minIdle` is more than that. */
+  resize(max: number): boolean {
+    const status = core.again(() => this.module.resize(this.pool, this.now(), max));
+    const done = (status & core.DONE) !== 0 || this.final !== undefined;
+    if (done) this.settings.max = max;
     this.drain();
-    if (!this.edge) this.arm();
+    return done;
   }
 
-  private created(index: number, slot: number, resource: T): void {
-    const problem = this.unfit(resource);
-    if (problem !== undefined) {
-      this.createFailed(slot, new TypeError(problem));
-      return;
+  /** Changes `minIdle`, which is at most `max`. */
+  setMinIdle(minIdle: number): void {
+    core.again(() => this.module.set_min_idle(this.pool, this.now(), minIdle));
+    this.settings.minIdle = minIdle;
+    this.manage(core.FILL);
+  }
+
+  /** Keeps those of the idle resources that `keep` says yes to; returns how many it closed. */
+  retain(keep: (key: number, resource: T) => boolean): number {
+    const keys: number[] = [];
+    for (let key = this.module.look_at_idle(this.pool); key >= 0;) {
+      keys.push(key);
+      key = this.module.look_at_idle(this.pool);
     }
-    const before = this.resources[index];
-    this.resources[index] = resource;
-    if ((this.core.created(this.pool, slot) & core.DONE) !== 0) return;
-    // The ledger gave this creation up, and its place may have been used again since.
-    this.resources[index] = before;
-    void this.runClose(resource);
-  }
-
-  private unfit(resource: T): string | undefined {
-    if (resource === undefined || resource === null) return "create gave no resource";
-    if (typeof resource !== "object" && typeof resource !== "function") return undefined;
-    return this.resources.includes(resource) ? "create gave a resource twice" : undefined;
-  }
-
-  private createFailed(slot: number, error: unknown): void {
-    const status = this.core.create_failed(this.pool, slot);
-    if ((status & core.FAILED_A_WAITER) !== 0) this.createErrors.push(error);
-  }
-
-  private closeResource(index: number, slot: number): void {
-    const resource = this.resources[index] as T;
-    this.resources[index] = undefined;
-    const closing = this.runClose(resource);
-    if (closing === undefined) {
-      this.core.closed(this.pool, slot);
-      return;
-    }
-    const closed = closing.then(() => {
-      this.advance();
-      this.core.closed(this.pool, slot);
-      this.drain();
-      if (!this.edge) this.arm();
-    });
-    try {
-      this.closer?.waitUntil(closed);
-    } catch {
-      // A request that has ended keeps nothing going; the lease's time to live frees the place.
-    }
-  }
-
-  /** Closes a resource; what its close throws is its own affair, the place is free after it. */
-  private runClose(resource: T): Promise<unknown> | undefined {
-    if (this.settings.close === undefined) return undefined;
-    try {
-      const closing = this.settings.close(resource);
-      if (!isThenable(closing)) return undefined;
-      return Promise.resolve(closing).catch(() => undefined);
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** Sets the pool's one timer (process mode) for what is due next. */
-  private arm(): void {
-    const at = this.core.next_deadline(this.pool);
-    if (at === Infinity || this.queued === 0) {
-      this.rest();
-      return;
-    }
-    if (this.timer !== undefined) {
-      if (this.timerAt <= at) {
-        this.wakeTimer();
-        return;
+    let closed = 0;
+    let thrown: { error: unknown } | undefined;
+    for (const key of keys) {
+      let kept = true;
+      try {
+        const resource = this.places.resources[key & core.INDEX_MASK] as T;
+        kept = thrown !== undefined || keep(key, resource);
+      } catch (error) {
+        thrown = { error };
+        kept = false;
       }
-      this.clock.clearTimer(this.timer);
+      closed += Number(!kept);
+      this.module.looked_at(this.pool, this.now(), key, Number(kept));
     }
-    this.timerAt = at;
-    this.resting = false;
-    const delay = Math.ceil(at - this.clock.now());
-    this.timer = this.clock.setTimer(() => this.fire(), Math.max(delay, 0));
+    this.drain();
+    if (thrown !== undefined) throw thrown.error;
+    return closed;
   }
 
-  private wakeTimer(): void {
-    if (!this.resting) return;
-    this.resting = false;
-    if (isRefTimer(this.timer)) this.timer.ref();
+  /** Lends nothing that there is now to anybody else. */
+  invalidate(): void {
+    this.places.outdateAll();
+    this.manage(core.INVALIDATE);
   }
 
-  private fire(): void {
-    this.timer = undefined;
-    this.tick();
-    this.arm();
+  setPaused(paused: boolean): void {
+    this.paused = paused;
+    this.manage(paused ? core.PAUSE : core.RESUME);
   }
 
-  /**
-   * Stops the timer when nobody waits: a pool must not keep a process alive. Where a timer can be
-   * told so it is left to run, as the next waiter will want it again.
-   */
-  private rest(): void {
-    if (this.timer === undefined || this.queued > 0 || this.resting) return;
-    if (isRefTimer(this.timer)) {
-      this.resting = true;
-      this.timer.unref();
-      return;
-    }
-    this.clock.clearTimer(this.timer);
-    this.timer = undefined;
+  get isPaused(): boolean {
+    return this.paused;
+  }
+
+  get isClosed(): boolean {
+    return this.closing;
+  }
+
+  private manage(what: number): void {
+    core.again(() => this.module.manage(this.pool, this.now(), what));
+    this.drain();
   }
 
   /** Refuses every acquire from now on, ends the waiters, closes what is idle. */
-  close(): void {
-    this.advance();
-    this.core.close(this.pool);
+  shut(): void {
     this.closing = true;
-    this.drain();
-    if (!this.edge) this.arm();
+    this.manage(core.CLOSE_POOL);
   }
 
-  /** Resolves when the pool holds nothing any more, or after `deadline` ms. */
+  /** Has everything closed that is still lent. */
+  revokeAll(): void {
+    for (const key of this.places.keys()) {
+      core.again(() => this.module.discard(this.pool, this.now(), key));
+    }
+    this.drain();
+  }
+
+  /** Resolves when the closed pool holds nothing any more, or after `deadline` ms. */
   whenEmpty(deadline: number): Promise<void> {
-    if (this.size() === 0) return Promise.resolve();
+    if (this.final !== undefined) return Promise.resolve();
     return new Promise((resolve) => {
-      const { clock } = this.settings;
+      const { clock } = this;
       const timer = deadline === Infinity ? undefined : clock.setTimer(resolve, deadline);
-      const before = this.drained;
-      this.drained = () => {
-        before?.();
+      this.drained.push(() => {
         if (timer !== undefined) clock.clearTimer(timer);
         resolve();
-      };
+      });
     });
   }
 
-  /** Drops a closed pool that holds nothing; the module answers for it that it is closed. */
-  private checkDrained(): void {
-    if (this.busy > 0 || this.size() > 0) return;
-    if (this.final === undefined) {
-      this.final = this.read();
-      this.core.pool_drop(this.pool);
-    }
-    const tell = this.drained;
-    this.drained = undefined;
-    tell?.();
+  /** Drops a closed pool that holds nothing. */
+  private finish(): void {
+    this.final = this.read();
+    this.module.pool_drop(this.pool);
+    this.pool = GONE;
+    this.leaveModule();
+    this.timer?.stop();
+    for (const tell of this.drained.splice(0)) tell();
+    this.teller.end();
   }
+
+  // --- What it tells ---
 
   /** Reads every gauge and counter. */
   stats(): PoolStats {
     // On the edge nothing else may have looked for leases that died.
-    if (this.edge) this.tick();
-    return { ...(this.final ?? this.read()) };
+    if (this.settings.edge) this.tick();
+    return this.final === undefined ? this.read() : { ...this.final };
   }
 
   private read(): PoolStats {
-    const stats: Partial<PoolStats> = {};
-    core.GAUGES.forEach((name, which) => (stats[name] = this.core.gauge(this.pool, which)));
-    core.COUNTERS.forEach((name, which) => (stats[name] = this.core.counter(this.pool, which)));
-    stats.pending = (stats.waiting ?? 0) + (stats.offered ?? 0);
-    return stats as PoolStats;
+    return readStats(this.module, this.pool, { leaked: this.leaked, restarts: this.epoch });
   }
 
-  /** Counts the places that are not free: idle, lent, being made, being closed. */
-  size(): number {
-    return this.core.gauge(this.pool, core.GAUGE_SIZE);
+  /** Tells of the leases that are out, the longest held first. */
+  holders(): Holder[] {
+    const now = this.now();
+    const holders = this.places.keys().map((key) => this.holder(key, now));
+    return holders.sort((a, b) => a.since - b.since || a.id - b.id);
   }
-}
 
-function isThenable<V>(value: V | PromiseLike<V>): value is PromiseLike<V> {
-  return (
-    value !== null && (typeof value === "object" || typeof value === "function") &&
-    typeof (value as PromiseLike<V>).then === "function"
-  );
+  private holder(key: number, now: number): Holder {
+    const slot = key & core.INDEX_MASK;
+    const since = this.info(key, core.INFO_SINCE) ?? now;
+    const stack = this.tracker?.stack(slot);
+    const id = this.info(key, core.INFO_ID) ?? 0;
+    const holder = { slot, id, since, held: Math.max(now - since, 0) };
+    return stack === undefined ? holder : { ...holder, stack };
+  }
+
+  /** Tells something of the resource under a key, if that is known. */
+  info(key: number, which: number): number | undefined {
+    const value = this.module.info(this.pool, key, which);
+    return Number.isNaN(value) ? undefined : value;
+  }
+
+  /** As `info`, for the resource of a lease. */
+  infoOf(lease: Lease<T>, which: number): number | undefined {
+    return this.info(this.keyOf(lease), which);
+  }
+
+  /** Gives the events from now on. */
+  events(): AsyncIterableIterator<PoolEvent, undefined> {
+    const reader = this.teller.read(() => {
+      this.watched = this.isWatched();
+    });
+    this.watched = true;
+    if (this.final !== undefined) this.teller.end();
+    return reader;
+  }
+
+  private tellLent(lease: Lease<T>, stack: string | undefined): void {
+    const { slot, waited } = lease;
+    this.tracker?.begin(lease, slot, stack);
+    if (!this.teller.isHeard) return;
+    this.teller.tell({ type: "acquired", slot, waited });
+    if (waited < this.settings.slowAcquire || waited === 0) return;
+    const where = stack === undefined ? {} : { stack };
+    this.teller.tell({ type: "slowAcquire", waited, ...where });
+  }
+
+  private tellLongHold(key: number): void {
+    if (!this.teller.isHeard) return;
+    this.teller.tell({ type: "longHold", holder: this.holder(key, this.now()) });
+  }
+
+  private tellLeak(index: number): void {
+    if (this.tracker?.tellOnce(index) !== true) return;
+    this.leaked += 1;
+    const key = this.places.leases[index] ?? core.NONE;
+    if (this.teller.isHeard) {
+      this.teller.tell({ type: "leaked", holder: this.holder(key, this.now()) });
+    }
+  }
+
+  // --- A new module ---
+
+  /**
+   * Opens the pool again in a new module, and tells it of all that is out: leases stay good under
+   * new keys, and a job that is under way has its place as a lease of its own. Who waited is told.
+   */
+  revive(instance: core.Instance, cause: unknown): void {
+    this.instance = instance;
+    this.module = instance.guarded;
+    if (this.final !== undefined) return;
+    this.adoptAll();
+    const error = new CoreResetError(cause);
+    this.createErrors.length = 0;
+    for (const waiter of this.waiters.removeAll()) waiter.settle(Promise.reject(error));
+    for (const waiter of this.edgeWaiters.splice(0)) waiter?.end(error);
+    for (const watch of this.unbegun()) this.endWatch(watch, error);
+    if (this.teller.isHeard) this.teller.tell({ type: "restarted", cause });
+    // Not from within whatever met the end of the old one.
+    void Promise.resolve().then(() => this.drain());
+  }
+
+  private adoptAll(): void {
+    const { settings, places: old } = this;
+    const leases = old.keys();
+    const [jobs, unused] = [[...old.jobs.values()], old.unused()];
+    const size = leases.length + jobs.length + unused.length;
+    this.pool = open(this.module, settings, Math.max(settings.max, size));
+    this.module.advance(this.pool, this.now());
+    const next = new Places<T>();
+    const carried = new Map<number, number>();
+    // What is outdated comes first, as it leaves all at once.
+    for (const outdated of [true, false]) {
+      for (const key of leases) {
+        const index = key & core.INDEX_MASK;
+        if (old.outdated.has(index) !== outdated) continue;
+        const adopted = this.adopt(next, old.resources[index], outdated);
+        next.leases[adopted & core.INDEX_MASK] = adopted;
+        carried.set(key, adopted);
+      }
+      for (const index of unused) {
+        if (old.outdated.has(index) !== outdated) continue;
+        const adopted = this.adopt(next, old.resources[index], outdated);
+        if (outdated) this.module.discard(this.pool, this.now(), adopted);
+        else this.module.release(this.pool, this.now(), adopted);
+      }
+      if (outdated) this.module.manage(this.pool, this.now(), core.INVALIDATE);
+    }
+    for (const job of jobs) this.adoptJob(next, job);
+    this.carried.push(carried);
+    this.tracker?.move(new Map([...carried].map(([from, to]) =>
+      [from & core.INDEX_MASK, to & core.INDEX_MASK])));
+    this.places = next;
+    this.restore(size);
+  }
+
+  private adopt(places: Places<T>, resource: T | undefined, outdated: boolean): number {
+    const key = this.module.adopt(this.pool);
+    places.resources[key & core.INDEX_MASK] = resource;
+    if (outdated) places.outdated.add(key & core.INDEX_MASK);
+    return key;
+  }
+
+  private adoptJob(places: Places<T>, job: RunningJob<T>): void {
+    const watch = this.watches.get(job.key);
+    this.watches.delete(job.key);
+    const isHeld = job.kind === "check" || job.kind === "reset";
+    job.key = this.adopt(places, isHeld ? job.resource : undefined, false);
+    job.isLease = true;
+    places.jobs.set(job.key, job);
+    if (watch !== undefined) this.watches.set(job.key, watch);
+    // The new one knows no time of a job, but one of leases.
+    this.module.renew(this.pool, this.now(), job.key, this.limitOf(job.kind));
+  }
+
+  /** Brings the new ledger to where the old one was. */
+  private restore(size: number): void {
+    const { max } = this.settings;
+    const now = this.now();
+    if (size > max) this.module.resize(this.pool, now, max);
+    if (this.paused) this.module.manage(this.pool, now, core.PAUSE);
+    if (this.closing) this.module.manage(this.pool, now, core.CLOSE_POOL);
+    this.timed = true;
+  }
+
+  /** The creations that were asked for and never begun. */
+  private unbegun(): number[] {
+    return [...this.watches.keys()].filter((key) => !this.places.jobs.has(key));
+  }
 }

@@ -1,15 +1,38 @@
 /** The stable codes of the errors that the pool itself makes. */
 export type PoolErrorCode =
   | "acquire_timeout"
-  | "queue_full"
-  | "create_failed"
-  | "pool_closed"
   | "offer_missed"
-  | "body_stalled"
+  | "queue_full"
+  | "too_many"
+  | "unavailable"
+  | "create_failed"
+  | "create_timeout"
+  | "pool_closed"
+  | "aborted"
   | "lease_ended"
+  | "warm_up_failed"
+  | "core_reset"
+  | "body_stalled"
   | "unknown_provider"
   | "upstream_timeout"
   | "upstream_unreachable";
+
+/** What a caller waited for; `backing-off` is the wait between creations after a failure. */
+export type Phase = "waiting" | "connecting" | "checking" | "backing-off" | "paused";
+
+/** Who holds a resource; times in ms. */
+export interface Holder {
+  /** The place in the pool. */
+  readonly slot: number;
+  /** The number of the resource, in the order of their creations. */
+  readonly id: number;
+  /** When it was acquired, by the pool's clock. Exact with `trackLeases`. */
+  readonly since: number;
+  /** For how long it has been out. */
+  readonly held: number;
+  /** Where it was acquired, with `trackLeases`. */
+  readonly stack?: string;
+}
 
 /** An error of the pool itself; `code` is stable, the message is not. */
 export class PoolError extends Error {
@@ -23,34 +46,128 @@ export class PoolError extends Error {
   }
 }
 
-/** No resource came before the acquire's timeout. */
+/** How things stood when a wait ended. */
+export interface WaitReport {
+  phase: Phase;
+  waited: number;
+  place: number;
+  holders: Holder[];
+  cause: unknown;
+}
+
+/** No resource came before the acquire's timeout; `cause` is how the last creation failed. */
 export class AcquireTimeoutError extends PoolError {
+  /** What the caller waited for when its time passed. */
+  readonly phase: Phase;
   /** How long the caller waited, in ms. */
   readonly waited: number;
+  /** How many callers were to be served before it, counted up to 1,000. */
+  readonly place: number;
+  /** The leases that were out the longest, up to three, with `trackLeases`. */
+  readonly holders: readonly Holder[];
 
-  constructor(message: string, waited: number, code: PoolErrorCode = "acquire_timeout") {
-    super(code, message);
-    this.waited = waited;
+  constructor(message: string, report: WaitReport, code: PoolErrorCode = "acquire_timeout") {
+    super(code, message, report.cause === undefined ? undefined : { cause: report.cause });
+    this.phase = report.phase;
+    this.waited = report.waited;
+    this.place = report.place;
+    this.holders = report.holders;
   }
 }
 
 /** As many callers wait as `maxWaiting` allows. */
 export class QueueFullError extends PoolError {
-  constructor(message: string) {
-    super("queue_full", message);
+  /** The most callers that may wait. */
+  readonly maxWaiting: number;
+
+  constructor(maxWaiting: number) {
+    const advice = "try again later, or raise maxWaiting";
+    super("queue_full", `the queue is full: ${maxWaiting} callers wait; ${advice}`);
+    this.maxWaiting = maxWaiting;
   }
 }
 
-/** `create` threw, rejected, gave nothing, or did not settle in time; `cause` is its error. */
+/** More resources were asked for at once than there may be, by the caller or after a resize. */
+export class TooManyError extends PoolError {
+  /** The most resources that there may be. */
+  readonly max: number;
+
+  constructor(wanted: number, max: number) {
+    const advice = `ask for at most ${max}, or raise max`;
+    super("too_many", `${wanted} resources cannot be had at once; ${advice}`);
+    this.max = max;
+  }
+}
+
+/**
+ * `create` threw, rejected or gave nothing: code `create_failed`, and `cause` is its error. Or it
+ * did not settle within `createTimeout`: code `create_timeout`.
+ */
 export class CreateError extends PoolError {
-  constructor(message: string, cause: unknown) {
-    super("create_failed", message, { cause });
+  constructor(message: string, cause: unknown, code: PoolErrorCode = "create_failed") {
+    super(code, message, cause === undefined ? undefined : { cause });
+  }
+}
+
+/**
+ * Creations have failed again and again, nothing is there that could come back, and none is tried
+ * for a while; `cause` is how the last one failed.
+ */
+export class UnavailableError extends PoolError {
+  /** How long until the next creation is tried, in ms. */
+  readonly retryIn: number;
+
+  constructor(retryIn: number, cause: unknown) {
+    const text = `no resource can be created; the next attempt is in ${Math.ceil(retryIn)} ms`;
+    super("unavailable", text, cause === undefined ? undefined : { cause });
+    this.retryIn = retryIn;
   }
 }
 
 /** The pool is closed, or was closed while the caller waited. */
 export class PoolClosedError extends PoolError {
-  constructor(message: string) {
-    super("pool_closed", message);
+  constructor() {
+    super("pool_closed", "the pool is closed");
   }
+}
+
+/** The signal aborted and gave no reason; where it has one, that itself is thrown. */
+export class AbortError extends PoolError {
+  constructor() {
+    super("aborted", "the signal aborted");
+  }
+}
+
+/** Some of the creations of a `warmUp` failed, or could not be tried. */
+export class WarmUpError extends PoolError {
+  /** How many resources were made. */
+  readonly made: number;
+  /** What the others failed with. */
+  readonly errors: readonly unknown[];
+  /** How many were not tried, as creations are held back after a failure, or there is no room. */
+  readonly untried: number;
+
+  constructor(made: number, errors: readonly unknown[], untried: number) {
+    const text = `${made} resources were made, ${errors.length} failed, ${untried} were not tried`;
+    super("warm_up_failed", text, errors.length > 0 ? { cause: errors[0] } : undefined);
+    this.made = made;
+    this.errors = errors;
+    this.untried = untried;
+  }
+}
+
+/**
+ * The wasm module failed and was replaced. Callers that waited then get this, and may acquire
+ * again; leases stay good. `cause` is what was thrown; please report it.
+ */
+export class CoreResetError extends PoolError {
+  constructor(cause: unknown) {
+    const text = "the core of the pool failed and was replaced; acquire again";
+    super("core_reset", text, { cause });
+  }
+}
+
+/** @internal */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

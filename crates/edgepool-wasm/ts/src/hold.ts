@@ -1,3 +1,4 @@
+import { setBackgroundTimer } from "./clock.js";
 import { PoolError } from "./errors.js";
 import type { Lease, RequestScope } from "./lease.js";
 import { findAborted, abortReason, listen } from "./signals.js";
@@ -6,7 +7,7 @@ import { findAborted, abortReason, listen } from "./signals.js";
 export type Lost = "abort" | "expired";
 
 /**
- * Keeps a lease alive from its own request: in edge mode it is renewed by a heartbeat, and its
+ * Keeps a lease alive from its own request: if it has a time to live, a heartbeat renews it, and its
  * context is held open so that timers run when the client has gone. Tells once if a signal aborts
  * or the lease has expired, and returns what stops all of that.
  */
@@ -43,11 +44,11 @@ export function afterBreak<T>(lease: Lease<T>, then: () => void): void {
 }
 
 function beat<T>(lease: Lease<T>, onExpired: (reason: unknown) => void): () => void {
-  const { edge, heartbeat, clock } = lease._engine.settings;
-  if (!edge) return () => undefined;
+  const { leaseTtl, heartbeat, clock } = lease._engine.settings;
+  if (leaseTtl === Infinity) return () => undefined;
   let timer: unknown = undefined;
   const next = (): void => {
-    if (lease._engine.renew(lease._key, 3 * heartbeat)) timer = clock.setTimer(next, heartbeat);
+    if (lease._engine.renew(lease, 3 * heartbeat)) timer = setBackgroundTimer(clock, next, heartbeat);
     // Told later, as the first beat comes before its caller has what would stop it.
     else queueMicrotask(() => onExpired(ended()));
   };

@@ -14,4 +14,4 @@ function decode(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 }
 
-provideCore(() => instantiate(decode(wasmBase64)));
+provideCore(() => instantiate(() => decode(wasmBase64)));

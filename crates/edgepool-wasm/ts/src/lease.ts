@@ -1,8 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type BindOptions, type BodyEnd, bindBody } from "./body.js";
-import { INDEX_MASK } from "./core.js";
+import { INDEX_MASK, INFO_BORN, INFO_ID, INFO_LAST_USED, INFO_USES } from "./core.js";
 import type { Engine } from "./engine.js";
+import { PoolError } from "./errors.js";
 import { hold } from "./hold.js";
+import { readDuration } from "./options.js";
 import type { RequestContext } from "./runtime.js";
 
 /** The request that a lease or a waiter belongs to. */
@@ -22,6 +24,26 @@ export const dispose: typeof Symbol.dispose = (Symbol.dispose ??
 export const asyncDispose: typeof Symbol.asyncDispose = (Symbol.asyncDispose ??
   Symbol.for("Symbol.asyncDispose")) as typeof Symbol.asyncDispose;
 
+/** What is known of a resource; times in ms on the pool's clock. */
+export interface ResourceInfo {
+  /** Its number, in the order in which creations began, from 1; never used again. */
+  readonly id: number;
+  /** When it was made. */
+  readonly createdAt: number;
+  /** How often it was lent, this time included. */
+  readonly uses: number;
+  /** When it came back last, if it did. */
+  readonly lastUsed: number | undefined;
+}
+
+/** @internal */
+export function readInfo(read: (which: number) => number | undefined): ResourceInfo | undefined {
+  const id = read(INFO_ID);
+  if (id === undefined) return undefined;
+  const [createdAt = 0, uses = 0] = [read(INFO_BORN), read(INFO_USES)];
+  return { id, createdAt, uses, lastUsed: read(INFO_LAST_USED) };
+}
+
 /**
  * What a caller holds from acquire to release. A lease ends once: to end it again, or after its
  * time to live, does nothing but count in `stats().stale`.
@@ -34,30 +56,51 @@ export class Lease<T> {
   /** @internal */
   readonly _engine: Engine<T>;
   /** @internal */
-  readonly _key: number;
+  _key: number;
+  /** @internal How often the pool's module had been replaced when the key was given. */
+  _epoch: number;
   /** @internal */
   _scope: RequestScope | undefined = undefined;
 
-  private constructor(engine: Engine<T>, key: number, value: T, waited: number) {
+  private constructor(
+    engine: Engine<T>, key: number, epoch: number, value: T, waited: number,
+  ) {
     this.value = value;
     this.waited = waited;
     this._engine = engine;
     this._key = key;
+    this._epoch = epoch;
   }
 
   /** Tells the place in the pool, from 0 up, less than `max`. Places are used again. */
-  get id(): number {
+  get slot(): number {
     return this._key & INDEX_MASK;
   }
 
-  /** Gives the resource back, for the next caller. Returns false if the lease had ended. */
-  release(): boolean {
-    return this._engine.release(this._key, this._scope);
+  /**
+   * Tells what is known of the resource. Throws a PoolError with code `lease_ended` if the lease
+   * has ended.
+   */
+  get info(): ResourceInfo {
+    const info = readInfo((which) => this._engine.infoOf(this, which));
+    if (info === undefined) throw new PoolError("lease_ended", "info: the lease had ended");
+    return info;
   }
 
-  /** Has the resource closed, as it is damaged. Returns false if the lease had ended. */
-  discard(): boolean {
-    return this._engine.discard(this._key, this._scope);
+  /**
+   * Gives the resource back, for the next caller, after its `reset` if the pool has one. Returns
+   * false if the lease had ended.
+   */
+  release(): boolean {
+    return this._engine.release(this);
+  }
+
+  /**
+   * Has the resource closed, as it is damaged; `error` is told with the `leaves` event. Returns
+   * false if the lease had ended.
+   */
+  discard(error?: unknown): boolean {
+    return this._engine.discard(this, error);
   }
 
   /**
@@ -65,8 +108,17 @@ export class Lease<T> {
    * caller. Throws a PoolError with code `lease_ended` if the lease had ended.
    */
   take(): T {
-    this._engine.take(this._key);
+    this._engine.take(this);
     return this.value;
+  }
+
+  /**
+   * Lets the lease live for `ttl` ms from now, by default for the pool's `leaseTtl`; `Infinity` is
+   * for ever. Returns false if the lease had ended.
+   */
+  renew(ttl?: number): boolean {
+    const { leaseTtl } = this._engine.settings;
+    return this._engine.renew(this, readDuration("renew", "ttl", ttl, leaseTtl, 1));
   }
 
   /**
@@ -128,19 +180,24 @@ export class Lease<T> {
 
   /** @internal */
   [asyncDispose](): Promise<void> {
-    this.release();
-    return Promise.resolve();
+    const given = this._engine.giveBack(this);
+    return typeof given === "boolean" ? Promise.resolve() : given.whenOver();
   }
 }
 
 export interface Lease<T> {
   /** Releases the lease, at the end of a block with `using`. */
   [Symbol.dispose](): void;
-  /** Releases the lease, at the end of a block with `await using`. */
+  /**
+   * Releases the lease, at the end of a block with `await using`, and waits for the `reset`. A
+   * reset that fails is not thrown: the resource is closed, and a `resetFailed` event tells why.
+   */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-type MakeLease = new <T>(engine: Engine<T>, key: number, value: T, waited: number) => Lease<T>;
+type MakeLease = new <T>(
+  engine: Engine<T>, key: number, epoch: number, value: T, waited: number,
+) => Lease<T>;
 
 /** @internal Only a pool makes leases. */
 export const OwnLease = Lease as unknown as MakeLease;

@@ -1,38 +1,25 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { type Clock, systemClock } from "./clock.js";
-import { COUNTERS, GAUGES } from "./core.js";
-import { Engine, type Settings } from "./engine.js";
+import { Engine } from "./engine.js";
+import type { Holder } from "./errors.js";
+import type { PoolEvent } from "./events.js";
 import { hold, holdOpen } from "./hold.js";
-import { type Lease, type RequestScope, asyncDispose } from "./lease.js";
-import { checkNames, readCount, readDuration, readFunction, readWord, wrong } from "./options.js";
-import { type Mode, hasDoorbell, inWorkerd } from "./runtime.js";
+import {
+  type Lease, type RequestScope, type ResourceInfo, asyncDispose, readInfo,
+} from "./lease.js";
+import {
+  checkNames, readCount, readDuration, readFlag, readFunction, readWord, wrong,
+} from "./options.js";
+import { MOST_RESOURCES, type PoolOptions, readSettings } from "./settings.js";
 import { abortReason, findAborted } from "./signals.js";
+import type { PoolStats } from "./stats.js";
+import type { Served, Want } from "./waiters.js";
+import { WarmUp, type WarmUpOptions } from "./warm-up.js";
 
-/** The options of a pool. Durations in ms; `Infinity` is no limit. */
-export interface PoolOptions<T> {
-  /** Makes a resource. What it throws or rejects with reaches the caller as a CreateError. */
-  create: () => T | PromiseLike<T>;
-  /** Closes a resource that leaves the pool. A promise is waited for before its place is free. */
-  close?: (resource: T) => unknown;
-  /** The most resources at once, those being made or closed among them. Default 20. */
-  max?: number;
-  /** The most callers that wait, beyond those for whom a resource is being made. Default 1,000. */
-  maxWaiting?: number;
-  /** How long an acquire waits. Default 30,000. */
-  acquireTimeout?: number;
-  /** How long `create` may take. Default 10,000. */
-  createTimeout?: number;
-  /** `edge` where a request may die at any moment; the default is to look at the runtime. */
-  mode?: Mode;
-  /** Edge mode: how long a lease lives that nothing renews. Default 60,000. */
-  leaseTtl?: number;
-  /** Edge mode: how often `use` and `bind` renew; three beats missed end it. Default 5,000. */
-  heartbeat?: number;
-  /** Edge mode: how long an offer stands. Default 100 with a doorbell, else 150. */
-  offerTimeout?: number;
-  /** Tells and waits; give your own in tests. */
-  clock?: Clock;
-}
+/**
+ * The class of a caller in the queue. Within a class callers are served in order; a wait of
+ * `ageing` counts as much as one class.
+ */
+export type Priority = "low" | "normal" | "high" | "urgent";
 
 /** The options of one acquire. */
 export interface AcquireOptions extends RequestScope {
@@ -40,26 +27,21 @@ export interface AcquireOptions extends RequestScope {
   signal?: AbortSignal | undefined;
   /** In place of the pool's `acquireTimeout`, in ms. */
   timeout?: number | undefined;
+  /** The class in the queue. Default `normal`. */
+  priority?: Priority | undefined;
 }
 
-type Gauge = (typeof GAUGES)[number];
-type Counter = (typeof COUNTERS)[number];
+/** The options of `close`. */
+export interface CloseOptions {
+  /** How long to wait for leases to come back, in ms. Default 30,000. */
+  deadline?: number | undefined;
+  /** Whether what is still lent at the deadline is closed all the same. Default false. */
+  force?: boolean | undefined;
+}
 
-/**
- * How a pool stands, and what has happened to it. Always `started` = `direct` + `waited` +
- * `timedOut` + `cancelled` + `failed` + `refused` + `closed` + `missed` + `pending`.
- */
-export type PoolStats = Record<Gauge | Counter | "pending", number>;
-
-const OPTIONS = [
-  "create", "close", "max", "maxWaiting", "acquireTimeout", "createTimeout", "mode", "leaseTtl",
-  "heartbeat", "offerTimeout", "clock",
-] as const;
-const ACQUIRE_OPTIONS = ["signal", "timeout", "ctx", "request"] as const;
-
-/** The most waiters on the edge: each has a timer, and workerd allows 10,000 of those. */
-const MOST_EDGE_WAITERS = 9_000;
-const MOST_WAITERS = 500_000;
+const ACQUIRE_OPTIONS = ["signal", "timeout", "priority", "ctx", "request"] as const;
+const PRIORITIES = ["low", "normal", "high", "urgent"] as const;
+const NORMAL = 1;
 
 /**
  * A pool: at most `max` resources, lent to one caller at a time, first come first served.
@@ -68,42 +50,82 @@ const MOST_WAITERS = 500_000;
  */
 export class Pool<T> {
   private readonly engine: Engine<T>;
+  /** What a caller without options wants. */
+  private readonly plain: Want;
 
   constructor(options: PoolOptions<T>) {
     this.engine = new Engine(readSettings(options));
+    this.plain = this.want({}, this.engine.settings.acquireTimeout, 1, false);
   }
 
   /**
-   * Waits for a resource. Rejects with an AcquireTimeoutError, a QueueFullError, a CreateError, a
-   * PoolClosedError, or the signal's own reason. An abandoned promise cancels nothing: its lease
-   * is lost until its time to live passes, or in a process for ever.
+   * Waits for a resource. Rejects with an AcquireTimeoutError, a QueueFullError, a CreateError, an
+   * UnavailableError, a PoolClosedError, a CoreResetError, or the signal's own reason. An abandoned
+   * promise cancels nothing: its lease is lost until its time to live passes, or, if it has none,
+   * for ever.
    */
   acquire(options?: AcquireOptions): Promise<Lease<T>> {
-    if (options !== undefined) return this.acquireWith(options);
-    const lease = this.engine.tryAcquire();
-    if (lease !== undefined) return Promise.resolve(lease);
-    const { settings } = this.engine;
-    if (settings.edge) return this.engine.waitOnEdge(settings.acquireTimeout, [], {});
-    return this.engine.wait(settings.acquireTimeout);
-  }
-
-  private acquireWith(options: AcquireOptions): Promise<Lease<T>> {
-    let timeout: number;
+    if (options !== undefined) return this.acquireWith(options, 1, false) as Promise<Lease<T>>;
+    let lease: Lease<T> | undefined;
     try {
-      timeout = this.readAcquire(options);
+      lease = this.engine.tryAcquire();
     } catch (error) {
       return Promise.reject(error);
     }
-    const signals = [options.signal, options.request?.signal].filter((signal) => signal != null);
-    const aborted = findAborted(signals);
-    if (aborted !== undefined) return Promise.reject(abortReason(aborted));
-    const lease = this.engine.tryAcquire();
-    if (lease !== undefined) {
-      lease._scope = options;
-      return Promise.resolve(lease);
+    if (lease !== undefined) return Promise.resolve(lease);
+    const { engine } = this;
+    const plain = this.plainWant();
+    const isPlain = plain === this.plain;
+    return (engine.settings.edge ? engine.waitOnEdge(plain) : engine.wait(plain, isPlain)) as
+      Promise<Lease<T>>;
+  }
+
+  /** Waiters share what they want, unless each is to have its own stack. */
+  private plainWant(): Want {
+    return this.engine.settings.trackLeases ? { ...this.plain } : this.plain;
+  }
+
+  /**
+   * Waits for `n` resources, all at once: two callers that need several cannot hold each other up.
+   * Rejects as `acquire` does, and with a TooManyError if `n` is more than `max`.
+   */
+  acquireMany(n: number, options: AcquireOptions = {}): Promise<Lease<T>[]> {
+    try {
+      readCount("acquireMany", "n", n, NaN, 1, MOST_RESOURCES);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    if (this.engine.settings.edge) return this.engine.waitOnEdge(timeout, signals, options);
-    return this.engine.wait(timeout, signals, options);
+    return this.acquireWith(options, n, true) as Promise<Lease<T>[]>;
+  }
+
+  private acquireWith(
+    options: AcquireOptions, need: number, isMany: boolean,
+  ): Promise<Served<T>> {
+    const { engine } = this;
+    try {
+      const want = this.want(options, this.readAcquire(options), need, isMany);
+      const aborted = findAborted(want.signals);
+      if (aborted !== undefined) return Promise.reject(abortReason(aborted));
+      const lease = isMany ? undefined : engine.tryAcquire(options);
+      if (lease !== undefined) return Promise.resolve(lease);
+      return engine.settings.edge ? engine.waitOnEdge(want) : engine.wait(want, false);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  private want(options: AcquireOptions, timeout: number, need: number, isMany: boolean): Want {
+    const signals = [options.signal, options.request?.signal].filter((signal) => signal != null);
+    const { priority } = options;
+    return {
+      timeout,
+      priority: priority === undefined ? NORMAL : PRIORITIES.indexOf(priority),
+      need,
+      isMany,
+      signals,
+      scope: options.ctx === undefined && options.request === undefined ? undefined : options,
+      stack: undefined,
+    };
   }
 
   private readAcquire(options: AcquireOptions): number {
@@ -118,10 +140,14 @@ export class Pool<T> {
     if (request !== undefined && !(request?.signal === null || isSignal(request?.signal))) {
       throw wrong("acquire", "request", "a Request, or what has its signal", request);
     }
+    readWord("acquire", "priority", options.priority, "normal", PRIORITIES);
     return readDuration("acquire", "timeout", options.timeout, this.engine.settings.acquireTimeout);
   }
 
-  /** Takes an idle resource at once, or nothing if there is none or anybody waits. */
+  /**
+   * Takes an idle resource at once, or nothing if there is none or anybody waits; nor is one given
+   * that is to be checked first, which is begun. Throws a CoreResetError.
+   */
   tryAcquire(): Lease<T> | undefined {
     return this.engine.tryAcquire();
   }
@@ -150,7 +176,7 @@ export class Pool<T> {
   ): Promise<R> {
     let stop: (() => void) | undefined;
     try {
-      if (this.engine.settings.edge) stop = hold(lease, undefined, () => undefined);
+      if (this.engine.settings.leaseTtl < Infinity) stop = hold(lease, undefined, () => undefined);
     } catch (error) {
       lease.release();
       return Promise.reject(error);
@@ -171,22 +197,133 @@ export class Pool<T> {
     );
   }
 
+  /**
+   * Makes resources until there are `n`, by default `max`. Resolves to how many it made, or rejects
+   * with a WarmUpError if an attempt failed or could not be made.
+   */
+  warmUp(n?: number, options: WarmUpOptions = {}): Promise<number> {
+    try {
+      const { max } = this.engine.settings;
+      const target = readCount("warmUp", "n", n, max, 0, max);
+      checkNames("warmUp", options, ["parallel", "onProgress", "signal"]);
+      const { parallel, signal } = options;
+      if (parallel !== Infinity) readCount("warmUp", "parallel", parallel, max, 1, MOST_RESOURCES);
+      readFunction("warmUp", "onProgress", options.onProgress, false);
+      if (signal !== undefined && !isSignal(signal)) {
+        throw wrong("warmUp", "signal", "an AbortSignal", signal);
+      }
+      return new WarmUp(this.engine, target, options).run();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Changes `max`. What is idle beyond it is closed at once, and what is lent beyond it as it comes
+   * back. Throws a TypeError if `minIdle` is more than that.
+   */
+  resize(max: number): void {
+    const { minIdle } = this.engine.settings;
+    const low = Math.max(minIdle, 1);
+    this.engine.resize(readCount("resize", "max", max, NaN, low, MOST_RESOURCES));
+  }
+
+  /** Changes `minIdle`, and keeps that many ready from now on. */
+  setMinIdle(minIdle: number): void {
+    const { max } = this.engine.settings;
+    this.engine.setMinIdle(readCount("setMinIdle", "minIdle", minIdle, NaN, 0, max));
+  }
+
+  /**
+   * Keeps those of the idle resources that `keep` says true to, and closes the others; returns how
+   * many it closed. If `keep` throws, that resource is closed, the others are kept, and it is
+   * thrown on.
+   */
+  retain(keep: (resource: T, info: ResourceInfo) => boolean): number {
+    readFunction("retain", "keep", keep, true);
+    return this.engine.retain((key, resource) => {
+      const info = readInfo((which) => this.engine.info(key, which));
+      return keep(resource, info as ResourceInfo);
+    });
+  }
+
+  /**
+   * Sees to it that nothing is lent from now on that was made before, as after a change of
+   * credentials: what is idle is closed, and what is lent as it comes back.
+   */
+  invalidate(): void {
+    this.engine.invalidate();
+  }
+
+  /** Lends nothing and makes nothing until `resume`; callers queue. Leases stay good. */
+  pause(): void {
+    this.engine.setPaused(true);
+  }
+
+  /** Lends and makes again. */
+  resume(): void {
+    this.engine.setPaused(false);
+  }
+
+  /** Whether `pause` was called, and not `resume` after it. */
+  get isPaused(): boolean {
+    return this.engine.isPaused;
+  }
+
+  /** Whether `close` was called. */
+  get isClosed(): boolean {
+    return this.engine.isClosed;
+  }
+
+  /**
+   * Does what is due, and keeps `minIdle` resources ready: for a Durable Object's `alarm`, or where
+   * nothing else calls the pool. A pool in a process does it by its timer.
+   */
+  tick(): void {
+    this.engine.maintain();
+  }
+
+  /** When `tick` has something to do next, in ms on the pool's clock, if it has. It may be early. */
+  nextDeadline(): number | undefined {
+    return this.engine.nextDeadline();
+  }
+
   /** Tells how the pool stands and what has happened so far. */
   stats(): PoolStats {
     return this.engine.stats();
   }
 
+  /** Tells of the leases that are out, the longest held first. */
+  holders(): Holder[] {
+    return this.engine.holders();
+  }
+
+  /**
+   * Gives what happens from now on, until the pool has closed. Up to 1,000 events wait to be taken;
+   * what comes beyond is left out, and counted in a `dropped` event. On the edge a reader belongs
+   * to its request: there an `observer` hears of all.
+   */
+  events(): AsyncIterableIterator<PoolEvent, undefined> {
+    return this.engine.events();
+  }
+
   /**
    * Closes the pool: acquires are refused and waiters end with a PoolClosedError at once, idle
    * resources are closed, lent ones when they come back. Resolves when the pool holds nothing any
-   * more, or after `deadline` ms (default 30,000), to the number of resources that are still out.
+   * more, or after `deadline` ms, to the leases that are still out.
    */
-  async close(options: { deadline?: number } = {}): Promise<number> {
-    checkNames("close", options, ["deadline"]);
+  async close(options: CloseOptions = {}): Promise<Holder[]> {
+    checkNames("close", options, ["deadline", "force"]);
     const deadline = readDuration("close", "deadline", options.deadline, 30_000);
-    this.engine.close();
+    const force = readFlag("close", "force", options.force, false);
+    this.engine.shut();
     await this.engine.whenEmpty(deadline);
-    return this.engine.size();
+    const holders = this.engine.holders();
+    if (force && holders.length > 0) {
+      this.engine.revokeAll();
+      await this.engine.whenEmpty(this.engine.settings.closeTimeout);
+    }
+    return holders;
   }
 
   /** @internal */
@@ -200,48 +337,6 @@ export interface Pool<T> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-function readSettings<T>(options: PoolOptions<T>): Settings<T> {
-  const where = "Pool";
-  checkNames(where, options, OPTIONS);
-  const edge = readWord(where, "mode", options.mode, detectMode(), ["edge", "process"]) === "edge";
-  const doorbell = hasDoorbell();
-  const most = edge ? MOST_EDGE_WAITERS : MOST_WAITERS;
-  const duration = (name: keyof PoolOptions<T>, fallback: number, low = 0): number =>
-    readDuration(where, name, options[name], fallback, low);
-  const settings: Settings<T> = {
-    create: readFunction(where, "create", options.create, true),
-    close: readFunction(where, "close", options.close, false),
-    max: readCount(where, "max", options.max, 20, 1, 65_535),
-    maxWaiting: readCount(where, "maxWaiting", options.maxWaiting, 1_000, 0, most),
-    acquireTimeout: duration("acquireTimeout", 30_000),
-    createTimeout: duration("createTimeout", 10_000, 1),
-    edge,
-    doorbell,
-    leaseTtl: duration("leaseTtl", 60_000, 1),
-    heartbeat: duration("heartbeat", Math.min(5_000, (options.leaseTtl ?? 60_000) / 3), 1),
-    offerTimeout: duration("offerTimeout", doorbell ? 100 : 150, 1),
-    clock: readClock(options.clock),
-  };
-  if (settings.heartbeat * 2 > settings.leaseTtl) {
-    const accepted = `at most half of leaseTtl (${settings.leaseTtl})`;
-    throw wrong(where, "heartbeat", accepted, settings.heartbeat);
-  }
-  return settings;
-}
-
 function isSignal(value: unknown): value is AbortSignal {
   return typeof (value as AbortSignal | undefined)?.addEventListener === "function";
-}
-
-function detectMode(): Mode {
-  return inWorkerd() ? "edge" : "process";
-}
-
-function readClock(clock: Clock | undefined): Clock {
-  if (clock === undefined) return systemClock;
-  checkNames("Pool: clock", clock, Object.keys(clock));
-  for (const name of ["now", "setTimer", "clearTimer"] as const) {
-    readFunction("Pool: clock", name, clock[name], true);
-  }
-  return clock;
 }

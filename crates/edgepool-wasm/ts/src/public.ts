@@ -1,15 +1,25 @@
 export type { BindOptions, BodyEnd } from "./body.js";
 export type { Clock } from "./clock.js";
 export {
+  AbortError,
   AcquireTimeoutError,
+  CoreResetError,
   CreateError,
   PoolClosedError,
   PoolError,
   QueueFullError,
+  TooManyError,
+  UnavailableError,
+  WarmUpError,
 } from "./errors.js";
-export type { PoolErrorCode } from "./errors.js";
+export type { Holder, Phase, PoolErrorCode } from "./errors.js";
+export type { LeaveReason, PoolEvent } from "./events.js";
+export type { Job } from "./jobs.js";
 export { Lease } from "./lease.js";
-export type { RequestScope } from "./lease.js";
+export type { RequestScope, ResourceInfo } from "./lease.js";
 export { Pool } from "./pool.js";
-export type { AcquireOptions, PoolOptions, PoolStats } from "./pool.js";
+export type { AcquireOptions, CloseOptions, Priority } from "./pool.js";
 export type { Mode, RequestContext } from "./runtime.js";
+export type { Backoff, PoolOptions, Reuse } from "./settings.js";
+export type { PoolCounts, PoolStats, TimeStats } from "./stats.js";
+export type { WarmUpOptions, WarmUpProgress } from "./warm-up.js";

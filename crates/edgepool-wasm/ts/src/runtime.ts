@@ -1,5 +1,8 @@
-/** How a pool treats its callers: `edge` where a request may die at any moment (Workers). */
-export type Mode = "edge" | "process";
+/**
+ * How a pool treats its callers: `process` where they live on, `edge` where a request may die at any
+ * moment (Workers), `durable-object` where requests share one life and alarms outlast it.
+ */
+export type Mode = "process" | "edge" | "durable-object";
 
 /** What the pool uses of the `ctx` that a Worker's handler is given. */
 export interface RequestContext {

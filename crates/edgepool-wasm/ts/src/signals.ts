@@ -1,6 +1,8 @@
+import { AbortError } from "./errors.js";
+
 /** Tells the reason of an aborted signal; some runtimes leave it undefined. */
 export function abortReason(signal: AbortSignal): unknown {
-  return signal.reason ?? new DOMException("This operation was aborted", "AbortError");
+  return signal.reason ?? new AbortError();
 }
 
 /** Tells of the first of the signals that aborts, and returns what takes the listeners off. */

@@ -8,5 +8,5 @@ export * from "./public.js";
  * later calls change nothing.
  */
 export function init(module: WebAssembly.Module | BufferSource): void {
-  provideCore(() => instantiate(module));
+  provideCore(() => instantiate(() => module));
 }

@@ -1,0 +1,138 @@
+import type { Holder, PoolErrorCode } from "./errors.js";
+
+/** Why a resource leaves the pool. */
+export type LeaveReason =
+  | "discarded"
+  | "idle"
+  | "aged"
+  | "used"
+  | "invalidated"
+  | "surplus"
+  | "checkFailed"
+  | "resetFailed"
+  | "rejected"
+  | "expired"
+  | "closed"
+  | "late";
+
+/** Something that happened in a pool; `slot` is the place in the pool, times are in ms. */
+export type PoolEvent =
+  | { type: "created"; slot: number }
+  | { type: "createFailed"; error: unknown }
+  /** A caller joined the queue. */
+  | { type: "queued" }
+  | { type: "acquired"; slot: number; waited: number }
+  | { type: "slowAcquire"; waited: number; stack?: string }
+  /** A wait ended without a resource. */
+  | { type: "ended"; code: PoolErrorCode }
+  /** A caller was not even queued. */
+  | { type: "refused"; code: PoolErrorCode }
+  /** A caller gave up its wait. */
+  | { type: "cancelled" }
+  | { type: "released"; slot: number }
+  | { type: "taken"; slot: number }
+  | { type: "longHold"; holder: Holder }
+  /** A resource is about to be closed; `error` is what its holder discarded it with. */
+  | { type: "leaves"; slot: number; reason: LeaveReason; error?: unknown }
+  | { type: "checkFailed"; error: unknown }
+  | { type: "resetFailed"; error: unknown }
+  | { type: "closeFailed"; error: unknown }
+  /** With `trackLeases`: a lease was dropped, or its time to live passed. */
+  | { type: "leaked"; holder: Holder }
+  /** The core failed and was replaced. */
+  | { type: "restarted"; cause: unknown }
+  /** So many events were left out here, as nobody took them in time. */
+  | { type: "dropped"; count: number };
+
+/** How many events wait for a reader that is slow. */
+const MOST_WAITING = 1_000;
+
+type Take = (result: IteratorResult<PoolEvent, undefined>) => void;
+
+/** Tells an observer and any number of readers what happens. */
+export class Teller {
+  private readonly readers = new Set<EventReader>();
+
+  constructor(private readonly observer: ((event: PoolEvent) => void) | undefined) {}
+
+  /** Whether anybody listens: an event that nobody hears is not even made. */
+  get isHeard(): boolean {
+    return this.observer !== undefined || this.readers.size > 0;
+  }
+
+  tell(event: PoolEvent): void {
+    try {
+      this.observer?.(event);
+    } catch {
+      // A pool must not fail because somebody who looks on did.
+    }
+    for (const reader of this.readers) reader.push(event);
+  }
+
+  /** Opens a reader of what happens from now on. */
+  read(onEnd: () => void): EventReader {
+    const reader: EventReader = new EventReader(() => {
+      this.readers.delete(reader);
+      onEnd();
+    });
+    this.readers.add(reader);
+    return reader;
+  }
+
+  /** Ends every reader, once it has taken what waits for it. */
+  end(): void {
+    for (const reader of this.readers) reader.end();
+  }
+}
+
+/** The events of a pool as an async iterator: bounded, and ended with the pool. */
+class EventReader implements AsyncIterableIterator<PoolEvent, undefined> {
+  private readonly waiting: PoolEvent[] = [];
+  private readonly takers: Take[] = [];
+  private dropped = 0;
+  private ended = false;
+
+  constructor(private readonly detach: () => void) {}
+
+  push(event: PoolEvent): void {
+    const take = this.takers.shift();
+    if (take !== undefined) {
+      take({ done: false, value: event });
+      return;
+    }
+    if (this.waiting.length < MOST_WAITING) this.waiting.push(event);
+    else this.dropped += 1;
+  }
+
+  end(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.detach();
+    for (const take of this.takers.splice(0)) take({ done: true, value: undefined });
+  }
+
+  next(): Promise<IteratorResult<PoolEvent, undefined>> {
+    const value = this.waiting.shift() ?? this.toldDropped();
+    if (value !== undefined) return Promise.resolve({ done: false, value });
+    if (this.ended) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve) => this.takers.push(resolve));
+  }
+
+  private toldDropped(): PoolEvent | undefined {
+    if (this.dropped === 0) return undefined;
+    const count = this.dropped;
+    this.dropped = 0;
+    return { type: "dropped", count };
+  }
+
+  return(): Promise<IteratorResult<PoolEvent, undefined>> {
+    this.waiting.length = 0;
+    this.dropped = 0;
+    this.end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}

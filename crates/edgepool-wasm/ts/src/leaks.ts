@@ -1,0 +1,73 @@
+import type { Lease } from "./lease.js";
+
+/** What is known of a lease that is out. */
+interface Track {
+  readonly key: number;
+  readonly stack: string | undefined;
+  /** Whether it was told as leaked. */
+  told: boolean;
+}
+
+/** Names a lease to the garbage collector, without holding it. */
+interface Token {
+  readonly index: number;
+  readonly track: Track;
+}
+
+/**
+ * Knows where each lease was acquired, and hears of leases that were dropped without release. It
+ * only tells: who dropped a lease may have kept the resource, so the place comes back by the
+ * lease's time to live alone.
+ */
+export class LeaseTracker<T> {
+  private readonly tracks: (Track | undefined)[] = [];
+  private readonly registry: FinalizationRegistry<Token> | undefined;
+
+  constructor(onDropped: (index: number) => void) {
+    if (typeof FinalizationRegistry !== "function") return;
+    this.registry = new FinalizationRegistry(({ index, track }) => {
+      if (this.tracks[index] === track && !track.told) onDropped(index);
+    });
+  }
+
+  /** Begins to track a lease. */
+  begin(lease: Lease<T>, index: number, stack: string | undefined): void {
+    const track: Track = { key: lease._key, stack, told: false };
+    this.tracks[index] = track;
+    this.registry?.register(lease, { index, track }, lease);
+  }
+
+  /** Ends that: the lease was given back. */
+  end(lease: Lease<T>, index: number): void {
+    this.tracks[index] = undefined;
+    this.registry?.unregister(lease);
+  }
+
+  /** Tells whether the lease has not been told as leaked; from now on it has. */
+  tellOnce(index: number): boolean {
+    const track = this.tracks[index];
+    if (track === undefined || track.told) return false;
+    track.told = true;
+    return true;
+  }
+
+  /** Tells where the lease was acquired that is out at this place. */
+  stack(index: number): string | undefined {
+    return this.tracks[index]?.stack;
+  }
+
+  /** Follows places that have moved, as they do when the module was replaced. */
+  move(moved: ReadonlyMap<number, number>): void {
+    const before = this.tracks.splice(0);
+    for (const [from, to] of moved) this.tracks[to] = before[from];
+  }
+}
+
+/** Tells where the caller of the pool stands. */
+export function captureStack(): string | undefined {
+  const { stack } = new Error("acquired here");
+  // The first line says what it is, the next two are the pool's own.
+  return stack?.split("\n").slice(1).filter((line) => !OWN.test(line)).join("\n");
+}
+
+const OWN = /captureStack|Engine\.|Pool\.(acquire|tryAcquire|use)|EdgeWaiter\./;

@@ -1,0 +1,55 @@
+import { INDEX_MASK, NONE } from "./core.js";
+import type { RunningJob } from "./jobs.js";
+
+/**
+ * What stands at each place of a pool, by its index. The module decides which place is what; this
+ * is what the shell must know to tell a new module, should that one fail.
+ */
+export class Places<T> {
+  /** The resource; of one that is being made or closed, none. */
+  readonly resources: (T | undefined)[] = [];
+  /** The key of the lease that is out. */
+  readonly leases: number[] = [];
+  /** The jobs under way, by their keys. */
+  readonly jobs = new Map<number, RunningJob<T>>();
+  /** What is not to be lent again: it was invalidated, or its holder has discarded it. */
+  readonly outdated = new Set<number>();
+
+  /** Notes that a lease has ended. */
+  endLease(index: number): void {
+    this.leases[index] = NONE;
+  }
+
+  /** Takes the resource away from a place. */
+  clear(index: number): T {
+    const resource = this.resources[index] as T;
+    this.resources[index] = undefined;
+    this.leases[index] = NONE;
+    this.outdated.delete(index);
+    return resource;
+  }
+
+  /** Notes that nothing that there is now is to be lent again. */
+  outdateAll(): void {
+    this.resources.forEach((resource, index) => {
+      if (resource !== undefined) this.outdated.add(index);
+    });
+  }
+
+  /** The keys of the leases that are out. */
+  keys(): number[] {
+    return this.leases.filter((key) => key !== undefined && key !== NONE);
+  }
+
+  /** The indexes of what nobody holds and no job has. */
+  unused(): number[] {
+    const busy = new Set([...this.jobs.keys()].map((key) => key & INDEX_MASK));
+    const all = this.resources.map((_, index) => index);
+    return all.filter((index) =>
+      this.resources[index] !== undefined && !this.isLent(index) && !busy.has(index));
+  }
+
+  isLent(index: number): boolean {
+    return (this.leases[index] ?? NONE) !== NONE;
+  }
+}

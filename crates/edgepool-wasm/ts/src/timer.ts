@@ -1,0 +1,66 @@
+import { type Clock, holdProcess } from "./clock.js";
+import { run } from "./jobs.js";
+
+/**
+ * The one timer of a pool in a process, set for what is due next. It keeps the process alive only
+ * while somebody waits. In a Durable Object an alarm stands for it while nobody does: a timer ends
+ * with the object's life in memory.
+ */
+export class PoolTimer {
+  /** When it fires; never if it is not set. */
+  at = Infinity;
+  private handle: unknown = undefined;
+  private holds = false;
+  private alarmAt = Infinity;
+
+  constructor(
+    private readonly clock: Clock, private readonly fire: () => void,
+    private readonly setAlarm: ((at: number) => unknown) | undefined,
+  ) {}
+
+  /** Sees to it that it fires at `at` or before. An early one looks and is set anew. */
+  arm(at: number, somebodyWaits: boolean): void {
+    if (this.setAlarm !== undefined && !somebodyWaits) {
+      this.stop();
+      this.askForAlarm(at);
+      return;
+    }
+    if (at < this.at) this.set(at);
+    if (this.handle === undefined || somebodyWaits === this.holds) return;
+    this.holds = somebodyWaits;
+    holdProcess(this.handle, somebodyWaits);
+  }
+
+  stop(): void {
+    if (this.handle !== undefined) this.clock.clearTimer(this.handle);
+    this.handle = undefined;
+    this.at = Infinity;
+  }
+
+  /** Forgets the alarm that was asked for: it has come. */
+  alarmed(): void {
+    this.alarmAt = Infinity;
+  }
+
+  private set(at: number): void {
+    this.stop();
+    this.at = at;
+    this.holds = true;
+    const delay = Math.max(Math.ceil(at - this.clock.now()), 0);
+    this.handle = this.clock.setTimer(() => {
+      this.handle = undefined;
+      this.at = Infinity;
+      this.fire();
+    }, delay);
+  }
+
+  private askForAlarm(at: number): void {
+    if (at >= this.alarmAt) return;
+    this.alarmAt = at;
+    const delay = Math.max(Math.ceil(at - this.clock.now()), 0);
+    // What an alarm was to do is done by the next operation: one that cannot be set is no harm.
+    void run(() => this.setAlarm?.(Date.now() + delay), ({ ok }) => {
+      if (!ok) this.alarmed();
+    });
+  }
+}

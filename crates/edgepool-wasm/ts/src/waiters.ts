@@ -1,0 +1,82 @@
+import type { Lease, RequestScope } from "./lease.js";
+
+/** What a caller waits for. */
+export interface Want {
+  /** In ms from now. */
+  timeout: number;
+  /** 0 for low up to 3 for urgent. */
+  priority: number;
+  /** How many resources it needs, all at once. */
+  need: number;
+  /** Whether it is served with an array of leases. */
+  isMany: boolean;
+  signals: readonly AbortSignal[];
+  scope: RequestScope | undefined;
+  /** Where the caller stands, if that is kept. */
+  stack: string | undefined;
+}
+
+/** What a caller is served with: a lease, or one for each resource that it needs. */
+export type Served<T> = Lease<T> | Lease<T>[];
+
+/** Settles the promise of a waiter. */
+export type Settle<T> = (served: Served<T> | PromiseLike<never>) => void;
+
+/** What a waiter of process mode has beyond its place in the queue. */
+interface Extra {
+  want: Want;
+  /** Its key in the module. */
+  key: number;
+  unlisten: () => void;
+}
+
+/** A waiter as the table has it. */
+export interface Waiter<T> {
+  settle: Settle<T>;
+  since: number;
+  extra: Extra | undefined;
+}
+
+/**
+ * The waiters of process mode by their indexes. Columns in place of objects, as most waiters are a
+ * function and a time.
+ */
+export class Waiters<T> {
+  private readonly settlers: (Settle<T> | undefined)[] = [];
+  private readonly since: number[] = [];
+  private readonly extras: (Extra | undefined)[] = [];
+  /** How many there are. */
+  count = 0;
+
+  add(index: number, since: number, settle: Settle<T>, extra: Extra | undefined): void {
+    this.count += 1;
+    this.settlers[index] = settle;
+    this.since[index] = since;
+    if (extra !== undefined) this.extras[index] = extra;
+  }
+
+  /** Tells whether the index is still that waiter's. */
+  has(index: number, extra: Extra): boolean {
+    return this.extras[index] === extra;
+  }
+
+  /** Takes a waiter out, and its listeners off its signals. */
+  remove(index: number): Waiter<T> | undefined {
+    const settle = this.settlers[index];
+    if (settle === undefined) return undefined;
+    this.count -= 1;
+    this.settlers[index] = undefined;
+    const extra = this.extras[index];
+    if (extra !== undefined) {
+      this.extras[index] = undefined;
+      extra.unlisten();
+    }
+    return { settle, since: this.since[index] as number, extra };
+  }
+
+  /** Takes out every one. */
+  removeAll(): Waiter<T>[] {
+    const all = this.settlers.map((_, index) => this.remove(index));
+    return all.filter((waiter) => waiter !== undefined);
+  }
+}

@@ -1,0 +1,99 @@
+import type { Engine } from "./engine.js";
+import { WarmUpError } from "./errors.js";
+import { abortReason, listen } from "./signals.js";
+
+/** How far a `warmUp` is. */
+export interface WarmUpProgress {
+  /** How many resources are to be made. */
+  readonly wanted: number;
+  /** How many were made. */
+  readonly made: number;
+  /** How many attempts failed. */
+  readonly failed: number;
+}
+
+/** The options of a `warmUp`. */
+export interface WarmUpOptions {
+  /** The most creations at once. Default no limit. */
+  parallel?: number | undefined;
+  /** Is called after each attempt that ends. What it throws, the `warmUp` rejects with. */
+  onProgress?: ((progress: WarmUpProgress) => void) | undefined;
+  /** Begins no further creation and rejects with its reason; creations under way go on. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Makes resources ahead of need, and says how that went. */
+export class WarmUp<T> {
+  private made = 0;
+  private readonly errors: unknown[] = [];
+  private underWay = 0;
+  private beginning = false;
+  private resolve: ((made: number | PromiseLike<never>) => void) | undefined = undefined;
+  private unlisten: () => void = () => undefined;
+  private readonly wanted: number;
+
+  constructor(
+    private readonly engine: Engine<T>, target: number, private readonly options: WarmUpOptions,
+  ) {
+    this.wanted = Math.max(target - engine.stats().size, 0);
+  }
+
+  run(): Promise<number> {
+    const { signal } = this.options;
+    if (signal?.aborted) return Promise.reject(abortReason(signal));
+    return new Promise((resolve) => {
+      this.resolve = resolve;
+      this.unlisten = listen([signal], (reason) => this.end(Promise.reject(reason)));
+      this.step();
+    });
+  }
+
+  /** Begins what may be begun; with nothing under way after that, it is over. */
+  private step(): void {
+    if (this.beginning) return;
+    this.beginning = true;
+    const { parallel = Infinity } = this.options;
+    let begun = true;
+    while (begun && this.resolve !== undefined && this.missing() > 0 && this.underWay < parallel) {
+      begun = this.engine.prepare((error) => this.ended(error));
+      if (!begun) break;
+      this.underWay += 1;
+      // A synchronous creation ends in here.
+      this.engine.drain();
+    }
+    this.beginning = false;
+    if (this.underWay === 0) this.finish();
+  }
+
+  private missing(): number {
+    return this.wanted - this.made - this.errors.length - this.underWay;
+  }
+
+  private ended(error: unknown): void {
+    this.underWay -= 1;
+    if (error === undefined) this.made += 1;
+    else this.errors.push(error);
+    if (this.resolve === undefined) return;
+    const { wanted, made, errors } = this;
+    try {
+      this.options.onProgress?.({ wanted, made, failed: errors.length });
+    } catch (thrown) {
+      this.end(Promise.reject(thrown));
+    }
+    this.step();
+  }
+
+  private finish(): void {
+    const { made, errors } = this;
+    const untried = this.missing();
+    const isDone = errors.length + untried === 0;
+    this.end(isDone ? made : Promise.reject(new WarmUpError(made, errors, untried)));
+  }
+
+  private end(result: number | PromiseLike<never>): void {
+    const { resolve } = this;
+    this.resolve = undefined;
+    this.unlisten();
+    resolve?.(result);
+  }
+}
