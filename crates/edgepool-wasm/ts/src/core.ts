@@ -144,10 +144,19 @@ export interface Occupant {
   revive(instance: Instance, cause: unknown): void;
 }
 
+/** A pool's place in the module. */
+export interface Membership {
+  /** Says where the pool is after the module was replaced. */
+  move(core: Core, pool: number): void;
+  /** Drops the pool. */
+  end(): void;
+}
+
 let instantiate: Instantiate | undefined;
 let current: Instance | undefined;
 const occupants = new Set<Occupant | WeakRef<Occupant>>();
 const holdsWeakly = typeof WeakRef === "function";
+let collected: FinalizationRegistry<() => void> | undefined;
 
 /** Says where the module comes from. Nothing is compiled before the first pool is made. */
 export function provideCore(source: Instantiate): void {
@@ -166,11 +175,30 @@ export function instance(): Instance {
   return next;
 }
 
-/** Has a pool told when the instance is replaced. It is not kept alive for that. */
-export function enrol(occupant: Occupant): () => void {
+/**
+ * Has a pool told when the instance is replaced. It is not kept alive for that: a pool that nobody
+ * has any more is dropped from the module too, where the runtime tells of it.
+ */
+export function enrol(occupant: Occupant, core: Core, pool: number): Membership {
+  const place = { core, pool };
   const entry = holdsWeakly ? new WeakRef(occupant) : occupant;
+  const end = (): void => {
+    occupants.delete(entry);
+    collected?.unregister(place);
+    place.core.pool_drop(place.pool);
+  };
   occupants.add(entry);
-  return () => occupants.delete(entry);
+  collected ??= typeof FinalizationRegistry === "function"
+    ? new FinalizationRegistry((drop) => {
+      try {
+        drop();
+      } catch {
+        // The instance failed and was replaced, and the next one has no such pool.
+      }
+    })
+    : undefined;
+  collected?.register(occupant, end, place);
+  return { move: (core, pool) => void Object.assign(place, { core, pool }), end };
 }
 
 /**

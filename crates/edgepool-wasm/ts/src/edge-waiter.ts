@@ -7,7 +7,7 @@ import { listen } from "./signals.js";
 import type { Served, Settle, Want } from "./waiters.js";
 
 /** How often a waiter looks for itself: for offers where it has no doorbell, and what is due. */
-const TICK = 50;
+export const TICK = 50;
 const TICK_WITH_DOORBELL = 100;
 
 /**
@@ -100,7 +100,8 @@ export class EdgeWaiter<T> {
 
   /** Runs what is due, which may be this waiter's own end, and looks for an offer. */
   private poll(): void {
-    this.engine.tick();
+    this.engine.advance();
+    this.engine.attend(this.want.scope);
     this.look();
   }
 

@@ -1,6 +1,6 @@
 import { type Clock, waitedFor } from "./clock.js";
 import * as core from "./core.js";
-import { EdgeWaiter } from "./edge-waiter.js";
+import { EdgeWaiter, TICK } from "./edge-waiter.js";
 import {
   AcquireTimeoutError, CoreResetError, CreateError, type Holder, type Phase, PoolClosedError,
   PoolError, QueueFullError, TooManyError, UnavailableError, messageOf,
@@ -10,7 +10,7 @@ import { type JobKind, type Outcome, RunningJob, failed, overdue, run, unfit } f
 import { LeaseTracker, captureStack } from "./leaks.js";
 import { type Lease, OwnLease, type RequestScope } from "./lease.js";
 import { Places } from "./places.js";
-import { type Settings, needsClock, open } from "./settings.js";
+import { type Settings, defaultMinIdle, needsClock, open } from "./settings.js";
 import { listen } from "./signals.js";
 import { type PoolStats, readStats } from "./stats.js";
 import { PoolTimer } from "./timer.js";
@@ -22,6 +22,14 @@ const GONE = 0xffff_ffff;
 const NO_LEASE = core.INDEX_MASK;
 /** How many holders an error names. */
 const HOLDERS_TOLD = 3;
+/** What to do about a wait that timed out, by what it waited for. */
+const ADVICE: Record<Phase, string> = {
+  waiting: "hold leases for less, or raise max or acquireTimeout",
+  connecting: "raise acquireTimeout, or keep resources ready with minIdle",
+  checking: "raise acquireTimeout, or checkAfter",
+  "backing-off": "see why create fails, or raise acquireTimeout",
+  paused: "call resume",
+};
 
 /**
  * The shell around one ledger: the resources by the index of their slot, the waiters by theirs,
@@ -52,6 +60,8 @@ export class Engine<T> implements core.Occupant {
   private lastFailure: unknown = undefined;
   /** What holders said of the resources that they discarded. */
   private readonly discardErrors = new Map<number, unknown>();
+  /** Creations to be begun by a waiter, in its own request. */
+  private readonly unbegun: number[] = [];
   /** Who waits for the end of a creation that nobody else waits for. */
   private readonly watches = new Map<number, (error: unknown) => void>();
   /** The pool's timer; on the edge each waiter has its own instead. */
@@ -66,6 +76,8 @@ export class Engine<T> implements core.Occupant {
   private paused = false;
   private closing = false;
   private readonly drained: (() => void)[] = [];
+  /** How many waiters of edge mode are on the stack. */
+  private attending = 0;
   /** The request in which the present operation runs. */
   private scope: RequestScope | undefined = undefined;
   /** What the keys of leases became, each time that the module was replaced. */
@@ -73,7 +85,7 @@ export class Engine<T> implements core.Occupant {
   private leaked = 0;
   /** What there is to tell of a pool that has gone from the module. */
   private final: PoolStats | undefined = undefined;
-  private readonly leaveModule: () => void;
+  private readonly membership: core.Membership;
 
   constructor(settings: Settings<T>) {
     this.settings = settings;
@@ -88,14 +100,14 @@ export class Engine<T> implements core.Occupant {
     this.limit = Math.min(leaseTtl, longHold);
     this.shortest = Math.min(idleTimeout, life, checkInterval, this.limit);
     if (!settings.edge) {
-      this.timer = new PoolTimer(this.clock, () => this.tick(), settings.setAlarm);
+      this.timer = new PoolTimer(this, settings);
     }
     this.teller = new Teller(settings.observer);
     this.tracker = settings.trackLeases
       ? new LeaseTracker((index) => this.tellLeak(index))
       : undefined;
     this.watched = this.isWatched();
-    this.leaveModule = core.enrol(this);
+    this.membership = core.enrol(this, this.module, this.pool);
   }
 
   private get epoch(): number {
@@ -180,7 +192,7 @@ export class Engine<T> implements core.Occupant {
     if (answer >= 0) return Promise.resolve(this.lend(answer, 0, want.scope, want.stack));
     const waiter = new EdgeWaiter(this, core.WAITER_BASE - answer, now, want);
     this.edgeWaiters[waiter.index] = waiter;
-    this.within(want.scope, () => this.drain());
+    this.attend(want.scope);
     return waiter.start();
   }
 
@@ -367,13 +379,18 @@ export class Engine<T> implements core.Occupant {
 
   // --- Time ---
 
-  /** Does what is due. */
-  tick(): void {
+  /** Settles what is due; its effects are left to the next `drain`. */
+  advance(): void {
     try {
       this.module.advance(this.pool, this.now());
     } catch (error) {
       if (!(error instanceof CoreResetError)) throw error;
     }
+  }
+
+  /** Does what is due. */
+  tick(): void {
+    this.advance();
     this.drain();
   }
 
@@ -481,7 +498,8 @@ export class Engine<T> implements core.Occupant {
       }
       case core.CREATE_TIMED_OUT: {
         const { message } = overdue("create", this.settings.createTimeout);
-        return new CreateError(message, undefined, "create_timeout");
+        const text = `${message}; raise createTimeout if it may take so long`;
+        return new CreateError(text, undefined, "create_timeout");
       }
       default: return this.timeoutError(kind, since, place);
     }
@@ -500,8 +518,9 @@ export class Engine<T> implements core.Occupant {
     const parts = [
       `no resource came free in ${waited} ms (${phase})`,
       `${place} callers ahead, ${inUse} of ${max} in use`,
-      ...holders.map(({ id, held }) => `resource ${id} is held for ${Math.round(held)} ms`),
       ...(this.lastFailure === undefined ? [] : [`create failed: ${messageOf(this.lastFailure)}`]),
+      ADVICE[phase],
+      ...holders.map(describe),
     ];
     return new AcquireTimeoutError(parts.join("; "), report);
   }
@@ -613,8 +632,36 @@ export class Engine<T> implements core.Occupant {
     }
   }
 
+  /**
+   * Does the effects in the request of a waiter of edge mode, which begins what creations there
+   * are: one that lives in a request that does not wait would die with it.
+   */
+  attend(scope: RequestScope | undefined): void {
+    this.within(scope, () => {
+      this.attending += 1;
+      try {
+        this.drain();
+        for (const key of this.unbegun.splice(0)) this.create(key);
+        this.drain();
+      } finally {
+        this.attending -= 1;
+      }
+    });
+  }
+
   private create(key: number): void {
+    if (this.settings.edge && this.attending === 0 && this.ringWaiter()) {
+      this.unbegun.push(key);
+      return;
+    }
     this.begin("create", key, undefined, (job) => this.settings.create(job));
+  }
+
+  /** Wakes a waiter of edge mode, if there is one. */
+  private ringWaiter(): boolean {
+    const waiter = this.edgeWaiters.find((waiter) => waiter !== undefined);
+    waiter?.ring();
+    return waiter !== undefined;
   }
 
   private check(key: number): void {
@@ -642,7 +689,7 @@ export class Engine<T> implements core.Occupant {
 
   private abandon(key: number, isOverdue: boolean): void {
     const job = this.places.jobs.get(key);
-    if (job === undefined) return this.endWatch(key, new PoolClosedError());
+    if (job === undefined) return this.forgetUnbegun(key, isOverdue);
     this.places.jobs.delete(key);
     const error = isOverdue
       ? overdue(job.kind, this.limitOf(job.kind))
@@ -655,6 +702,15 @@ export class Engine<T> implements core.Occupant {
       this.closeLate(this.places.clear(key & core.INDEX_MASK));
     }
     if (isOverdue && this.teller.isHeard) this.teller.tell({ type: `${job.kind}Failed`, error });
+  }
+
+  private forgetUnbegun(key: number, isOverdue: boolean): void {
+    const at = this.unbegun.indexOf(key);
+    if (at >= 0) this.unbegun.splice(at, 1);
+    const error = isOverdue
+      ? overdue("create", this.settings.createTimeout)
+      : new Error("create was given up, as the pool needs it no more");
+    this.endWatch(key, error);
   }
 
   private limitOf(kind: JobKind): number {
@@ -708,20 +764,26 @@ export class Engine<T> implements core.Occupant {
     watch?.(error);
   }
 
-  /** Changes `max`; returns false if `minIdle` is more than that. */
-  resize(max: number): boolean {
-    const status = core.again(() => this.module.resize(this.pool, this.now(), max));
-    const done = (status & core.DONE) !== 0 || this.final !== undefined;
-    if (done) this.settings.max = max;
+  /** Changes `max`, which is at least `minIdle`; one that nobody has set follows. */
+  resize(max: number): void {
+    const { settings } = this;
+    if (settings.minIdle > max) this.changeMinIdle(max);
+    core.again(() => this.module.resize(this.pool, this.now(), max));
+    settings.max = max;
+    if (!settings.minIdleIsSet) this.changeMinIdle(defaultMinIdle(settings.edge, max));
     this.drain();
-    return done;
   }
 
   /** Changes `minIdle`, which is at most `max`. */
   setMinIdle(minIdle: number): void {
+    this.settings.minIdleIsSet = true;
+    this.changeMinIdle(minIdle);
+    this.manage(core.FILL);
+  }
+
+  private changeMinIdle(minIdle: number): void {
     core.again(() => this.module.set_min_idle(this.pool, this.now(), minIdle));
     this.settings.minIdle = minIdle;
-    this.manage(core.FILL);
   }
 
   /** Keeps those of the idle resources that `keep` says yes to; returns how many it closed. */
@@ -791,7 +853,7 @@ export class Engine<T> implements core.Occupant {
   /** Resolves when the closed pool holds nothing any more, or after `deadline` ms. */
   whenEmpty(deadline: number): Promise<void> {
     if (this.final !== undefined) return Promise.resolve();
-    return new Promise((resolve) => {
+    return this.ownPromise((resolve) => {
       const { clock } = this;
       const timer = deadline === Infinity ? undefined : clock.setTimer(resolve, deadline);
       this.drained.push(() => {
@@ -801,12 +863,33 @@ export class Engine<T> implements core.Occupant {
     });
   }
 
+  /**
+   * Makes a promise that another request may settle. On the edge without a doorbell what waits for
+   * it would go on in that request: there it is looked for from this one.
+   */
+  ownPromise<R>(begin: (resolve: (value: R | PromiseLike<never>) => void) => void): Promise<R> {
+    const { edge, doorbell } = this.settings;
+    if (!edge || doorbell) return new Promise(begin);
+    return new Promise((resolve) => {
+      let end: (() => void) | undefined;
+      begin((value) => {
+        end ??= () => resolve(value);
+      });
+      const look = (): void => {
+        this.tick();
+        if (end === undefined) this.clock.setTimer(look, TICK);
+        else end();
+      };
+      if (end === undefined) this.clock.setTimer(look, TICK);
+      else (end as () => void)();
+    });
+  }
+
   /** Drops a closed pool that holds nothing. */
   private finish(): void {
     this.final = this.read();
-    this.module.pool_drop(this.pool);
+    this.membership.end();
     this.pool = GONE;
-    this.leaveModule();
     this.timer?.stop();
     for (const tell of this.drained.splice(0)) tell();
     this.teller.end();
@@ -901,7 +984,10 @@ export class Engine<T> implements core.Occupant {
     this.createErrors.length = 0;
     for (const waiter of this.waiters.removeAll()) waiter.settle(Promise.reject(error));
     for (const waiter of this.edgeWaiters.splice(0)) waiter?.end(error);
-    for (const watch of this.unbegun()) this.endWatch(watch, error);
+    this.unbegun.length = 0;
+    for (const key of [...this.watches.keys()]) {
+      if (!this.places.jobs.has(key)) this.endWatch(key, error);
+    }
     if (this.teller.isHeard) this.teller.tell({ type: "restarted", cause });
     // Not from within whatever met the end of the old one.
     void Promise.resolve().then(() => this.drain());
@@ -935,6 +1021,7 @@ export class Engine<T> implements core.Occupant {
     }
     for (const job of jobs) this.adoptJob(next, job);
     this.carried.push(carried);
+    this.membership.move(this.module, this.pool);
     this.tracker?.move(new Map([...carried].map(([from, to]) =>
       [from & core.INDEX_MASK, to & core.INDEX_MASK])));
     this.places = next;
@@ -969,9 +1056,9 @@ export class Engine<T> implements core.Occupant {
     if (this.closing) this.module.manage(this.pool, now, core.CLOSE_POOL);
     this.timed = true;
   }
+}
 
-  /** The creations that were asked for and never begun. */
-  private unbegun(): number[] {
-    return [...this.watches.keys()].filter((key) => !this.places.jobs.has(key));
-  }
+function describe({ id, held, stack }: Holder): string {
+  const text = `resource ${id} is held for ${Math.round(held)} ms`;
+  return stack === undefined ? text : `${text}, acquired at\n${stack}`;
 }

@@ -100,8 +100,11 @@ class EventReader implements AsyncIterableIterator<PoolEvent, undefined> {
       take({ done: false, value: event });
       return;
     }
-    if (this.waiting.length < MOST_WAITING) this.waiting.push(event);
-    else this.dropped += 1;
+    this.waiting.push(event);
+    if (this.waiting.length <= MOST_WAITING) return;
+    // The news is worth more than what led to it.
+    this.waiting.shift();
+    this.dropped += 1;
   }
 
   end(): void {
@@ -112,7 +115,7 @@ class EventReader implements AsyncIterableIterator<PoolEvent, undefined> {
   }
 
   next(): Promise<IteratorResult<PoolEvent, undefined>> {
-    const value = this.waiting.shift() ?? this.toldDropped();
+    const value = this.toldDropped() ?? this.waiting.shift();
     if (value !== undefined) return Promise.resolve({ done: false, value });
     if (this.ended) return Promise.resolve({ done: true, value: undefined });
     return new Promise((resolve) => this.takers.push(resolve));

@@ -54,10 +54,10 @@ export class RunningJob<T> implements Job {
     for (const ending of this.endings.splice(0)) ending();
   }
 
-  /** Resolves when the job has settled or was given up. */
-  whenOver(): Promise<void> {
-    if (this.over) return Promise.resolve();
-    return new Promise((resolve) => this.endings.push(resolve));
+  /** Calls `tell` when the job has settled or was given up. */
+  whenOver(tell: () => void): void {
+    if (this.over) tell();
+    else this.endings.push(tell);
   }
 }
 

@@ -181,7 +181,8 @@ export class Lease<T> {
   /** @internal */
   [asyncDispose](): Promise<void> {
     const given = this._engine.giveBack(this);
-    return typeof given === "boolean" ? Promise.resolve() : given.whenOver();
+    if (typeof given === "boolean") return Promise.resolve();
+    return this._engine.ownPromise((resolve) => given.whenOver(resolve));
   }
 }
 

@@ -91,7 +91,7 @@ export class Pool<T> {
    */
   acquireMany(n: number, options: AcquireOptions = {}): Promise<Lease<T>[]> {
     try {
-      readCount("acquireMany", "n", n, NaN, 1, MOST_RESOURCES);
+      readCount("acquireMany", "n", n, NaN, 0, MOST_RESOURCES);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -198,13 +198,13 @@ export class Pool<T> {
   }
 
   /**
-   * Makes resources until there are `n`, by default `max`. Resolves to how many it made, or rejects
+   * Makes resources until there are `n`, by default `minIdle`. Resolves to how many it made, or rejects
    * with a WarmUpError if an attempt failed or could not be made.
    */
   warmUp(n?: number, options: WarmUpOptions = {}): Promise<number> {
     try {
-      const { max } = this.engine.settings;
-      const target = readCount("warmUp", "n", n, max, 0, max);
+      const { max, minIdle } = this.engine.settings;
+      const target = readCount("warmUp", "n", n, minIdle, 0, max);
       checkNames("warmUp", options, ["parallel", "onProgress", "signal"]);
       const { parallel, signal } = options;
       if (parallel !== Infinity) readCount("warmUp", "parallel", parallel, max, 1, MOST_RESOURCES);
@@ -220,11 +220,11 @@ export class Pool<T> {
 
   /**
    * Changes `max`. What is idle beyond it is closed at once, and what is lent beyond it as it comes
-   * back. Throws a TypeError if `minIdle` is more than that.
+   * back. A `minIdle` that was not set follows it; one that was must not be more.
    */
   resize(max: number): void {
-    const { minIdle } = this.engine.settings;
-    const low = Math.max(minIdle, 1);
+    const { minIdle, minIdleIsSet } = this.engine.settings;
+    const low = Math.max(minIdleIsSet ? minIdle : 1, 1);
     this.engine.resize(readCount("resize", "max", max, NaN, low, MOST_RESOURCES));
   }
 

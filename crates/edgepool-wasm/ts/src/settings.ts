@@ -142,6 +142,7 @@ export interface Settings<T> {
   close: ((resource: T, job: Job) => unknown) | undefined;
   max: number;
   minIdle: number;
+  minIdleIsSet: boolean;
   maxWaiting: number;
   maxUses: number;
   acquireTimeout: number;
@@ -230,16 +231,22 @@ function readFactory<T>({ create, check, reset, close }: PoolOptions<T>): Pick<
 }
 
 function readSizes<T>(options: PoolOptions<T>, edge: boolean): Pick<
-  Settings<T>, "max" | "minIdle" | "maxWaiting" | "maxUses"
+  Settings<T>, "max" | "minIdle" | "minIdleIsSet" | "maxWaiting" | "maxUses"
 > {
   const max = readCount(WHERE, "max", options.max, 20, 1, MOST_RESOURCES);
   const most = edge ? MOST_EDGE_WAITERS : MOST_WAITERS;
   return {
     max,
-    minIdle: readCount(WHERE, "minIdle", options.minIdle, edge ? 0 : Math.min(2, max), 0, max),
+    minIdle: readCount(WHERE, "minIdle", options.minIdle, defaultMinIdle(edge, max), 0, max),
+    minIdleIsSet: options.minIdle !== undefined,
     maxWaiting: readCount(WHERE, "maxWaiting", options.maxWaiting, 1_000, 0, most),
     maxUses: readLimit("maxUses", options.maxUses, Infinity),
   };
+}
+
+/** How many resources are kept ready, of at most `max`, if nobody says. */
+export function defaultMinIdle(edge: boolean, max: number): number {
+  return edge ? 0 : Math.min(2, max);
 }
 
 function readTimes<T>(options: PoolOptions<T>): Pick<

@@ -1,6 +1,16 @@
 import { type Clock, holdProcess } from "./clock.js";
 import { run } from "./jobs.js";
 
+/** Does what is due. */
+interface Ticking {
+  tick(): void;
+}
+
+interface TimerSettings {
+  clock: Clock;
+  setAlarm: ((at: number) => unknown) | undefined;
+}
+
 /**
  * The one timer of a pool in a process, set for what is due next. It keeps the process alive only
  * while somebody waits. In a Durable Object an alarm stands for it while nobody does: a timer ends
@@ -13,13 +23,21 @@ export class PoolTimer {
   private holds = false;
   private alarmAt = Infinity;
 
-  constructor(
-    private readonly clock: Clock, private readonly fire: () => void,
-    private readonly setAlarm: ((at: number) => unknown) | undefined,
-  ) {}
+  private readonly clock: Clock;
+  private readonly setAlarm: ((at: number) => unknown) | undefined;
+  /** The pool, which is not kept alive for what nobody waits for. */
+  private readonly pool: { deref(): Ticking | undefined };
+  private waitedFor: Ticking | undefined = undefined;
+
+  constructor(pool: Ticking, settings: TimerSettings) {
+    this.clock = settings.clock;
+    this.setAlarm = settings.setAlarm;
+    this.pool = typeof WeakRef === "function" ? new WeakRef(pool) : { deref: () => pool };
+  }
 
   /** Sees to it that it fires at `at` or before. An early one looks and is set anew. */
   arm(at: number, somebodyWaits: boolean): void {
+    this.waitedFor = somebodyWaits ? this.pool.deref() : undefined;
     if (this.setAlarm !== undefined && !somebodyWaits) {
       this.stop();
       this.askForAlarm(at);
@@ -50,7 +68,7 @@ export class PoolTimer {
     this.handle = this.clock.setTimer(() => {
       this.handle = undefined;
       this.at = Infinity;
-      this.fire();
+      (this.waitedFor ?? this.pool.deref())?.tick();
     }, delay);
   }
 

@@ -41,7 +41,7 @@ export class WarmUp<T> {
   run(): Promise<number> {
     const { signal } = this.options;
     if (signal?.aborted) return Promise.reject(abortReason(signal));
-    return new Promise((resolve) => {
+    return this.engine.ownPromise((resolve) => {
       this.resolve = resolve;
       this.unlisten = listen([signal], (reason) => this.end(Promise.reject(reason)));
       this.step();
