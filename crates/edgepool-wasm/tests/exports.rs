@@ -5,28 +5,43 @@ use edgepool_wasm::exports::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 const NEVER: f64 = f64::INFINITY;
-const DONE: u32 = 1;
-const EFFECTS: u32 = 2;
-const FAILED_A_WAITER: u32 = 4;
+/// The clock was not read.
+const UNREAD: f64 = -1.0;
+const NORMAL: u32 = 1;
+
+const MAX: u32 = 0;
+const MAX_WAITING: u32 = 2;
+const OFFER_TIMEOUT: u32 = 4;
+const LEASE_TTL: u32 = 5;
+const CHECK_AFTER: u32 = 14;
+const BACKOFF_BASE: u32 = 17;
+const BACKOFF_CAP: u32 = 18;
+const BREAKER: u32 = 19;
+const HOLD_TIMES: u32 = 22;
 
 const LEASED: i32 = 0;
 const OFFERED: i32 = 1;
 const TIMED_OUT: i32 = 2;
 const CREATE_FAILED: i32 = 4;
-const CREATE: i32 = 7;
-const CLOSE: i32 = 8;
+const CREATE: i32 = 8;
+const CHECK: i32 = 9;
+const CLOSE: i32 = 10;
+const DRAINED: i32 = 13;
 
-fn open(max: u32, edge: u32) -> u32 {
-    u32::try_from(pool_open(
-        max,
-        10,
-        100.0,
-        if edge == 1 { 300.0 } else { NEVER },
-        NEVER,
-        NEVER,
-        edge,
-    ))
-    .unwrap()
+fn open_with(edge: u32, options: &[(u32, f64)]) -> u32 {
+    set_option(MAX_WAITING, 10.0);
+    for &(which, value) in options {
+        set_option(which, value);
+    }
+    u32::try_from(pool_open(edge)).unwrap()
+}
+
+fn open(max: u32) -> u32 {
+    open_with(0, &[(MAX, max.into())])
+}
+
+fn ask(pool: u32, deadline: f64) -> f64 {
+    acquire(pool, 0.0, deadline, NORMAL, 1)
 }
 
 /// Takes an effect that must be of this kind, and returns its key.
@@ -38,101 +53,170 @@ fn effect(pool: u32, kind: i32) -> f64 {
 
 /// Acquires on an empty pool of process mode, and makes the resource.
 fn first_lease(pool: u32) -> f64 {
-    assert!(acquire(pool, NEVER) <= -16.0);
+    assert!(ask(pool, NEVER) <= -16.0);
     let slot = effect(pool, CREATE);
-    assert_eq!(created(pool, slot), DONE | EFFECTS);
+    assert_eq!(created(pool, UNREAD, slot), DONE | EFFECTS);
     effect(pool, LEASED)
 }
 
 #[wasm_bindgen_test]
 fn a_lease_goes_round() {
-    let pool = open(2, 0);
+    let pool = open(2);
     let lease = first_lease(pool);
-    assert_eq!(release(pool, lease), DONE);
-    assert_eq!(release(pool, lease), 0, "the second release is stale");
-    let again = try_acquire(pool);
-    assert!(again >= 0.0 && again != lease, "the same place under another key");
+    assert_eq!(release(pool, UNREAD, lease), DONE);
+    assert_eq!(release(pool, UNREAD, lease), 0, "the second release is stale");
+    let again = try_acquire(pool, UNREAD);
+    assert!(again >= 0.0 && again % 2.0 == 0.0, "no effects wait");
+    let again = again / 2.0;
+    assert!(again != lease, "the same place under another key");
     assert_eq!(again as u64 & 0xf_ffff, lease as u64 & 0xf_ffff);
-    assert_eq!(try_acquire(pool), -1.0);
+    assert_eq!(try_acquire(pool, UNREAD), -1.0);
 }
 
 #[wasm_bindgen_test]
 fn process_mode_claims_in_the_same_step() {
-    let pool = open(1, 0);
+    let pool = open(1);
     let lease = first_lease(pool);
-    assert!(acquire(pool, NEVER) <= -16.0);
+    assert!(ask(pool, NEVER) <= -16.0);
     assert_eq!(next_effect(pool), -1);
-    assert_eq!(release(pool, lease), DONE | EFFECTS);
+    assert_eq!(release(pool, UNREAD, lease), DONE | EFFECTS);
     assert!(effect(pool, LEASED) >= 0.0);
     assert_eq!(next_effect(pool), -1);
 }
 
 #[wasm_bindgen_test]
 fn edge_mode_offers() {
-    let pool = open(1, 1);
-    let waiter = -16.0 - acquire(pool, NEVER);
+    let limits = [(MAX, 1.0), (OFFER_TIMEOUT, 100.0), (LEASE_TTL, 300.0)];
+    let pool = open_with(1, &limits);
+    let waiter = -16.0 - ask(pool, NEVER);
     let slot = effect(pool, CREATE);
-    created(pool, slot);
+    created(pool, 0.0, slot);
     assert_eq!(claim(pool, waiter + 1_048_576.0), -4.0, "another waiter's key");
     effect(pool, OFFERED);
     let lease = claim(pool, waiter);
     assert!(lease >= 0.0);
     assert_eq!(claim(pool, waiter), -4.0);
     advance(pool, 299.0);
-    assert_eq!(renew(pool, lease, 50.0), DONE);
+    assert_eq!(renew(pool, UNREAD, lease, 50.0), DONE | NEEDS_CLOCK);
     advance(pool, 348.0);
     assert_eq!(next_effect(pool), -1);
     advance(pool, 349.0);
     let slot = effect(pool, CLOSE);
-    assert_eq!(release(pool, lease), 0, "it is retired");
-    assert_eq!(closed(pool, slot), DONE);
+    assert_eq!(effect_detail(), 9, "it leaves as expired");
+    assert_eq!(release(pool, UNREAD, lease), 0, "it is retired");
+    assert_eq!(closed(pool, UNREAD, slot), DONE);
 }
 
 #[wasm_bindgen_test]
 fn deadlines_are_in_milliseconds() {
-    let pool = open(1, 0);
+    let pool = open(1);
     first_lease(pool);
-    advance(pool, 1_000.5);
-    acquire(pool, 31_000.5);
+    acquire(pool, 1_000.5, 31_000.5, NORMAL, 1);
     assert_eq!(next_deadline(pool), 31_000.5);
-    advance(pool, 31_000.0);
+    assert_eq!(advance(pool, 31_000.0), DONE | NEEDS_CLOCK);
     assert_eq!(next_effect(pool), -1);
-    advance(pool, 31_000.5);
+    assert_eq!(advance(pool, 31_000.5), DONE | EFFECTS);
     effect(pool, TIMED_OUT);
     assert_eq!(next_deadline(pool), NEVER);
 }
 
 #[wasm_bindgen_test]
-fn a_failed_creation_says_whether_a_waiter_hears_of_it() {
-    let pool = open(1, 0);
-    acquire(pool, NEVER);
+fn a_failed_creation_tells_how_many_waiters_hear_of_it() {
+    let pool = open_with(0, &[(MAX, 1.0), (BACKOFF_BASE, 100.0), (BACKOFF_CAP, 1_000.0)]);
+    let [_first, _second] = [ask(pool, NEVER), ask(pool, NEVER)];
     let slot = effect(pool, CREATE);
-    assert_eq!(create_failed(pool, slot), DONE | EFFECTS | FAILED_A_WAITER);
+    let status = create_failed(pool, 0.0, slot);
+    assert_eq!(status & (DONE | EFFECTS), DONE | EFFECTS);
+    assert_eq!(status >> FAILED_SHIFT, 2, "nothing else could serve them");
     effect(pool, CREATE_FAILED);
-    assert_eq!(create_failed(pool, slot), 0);
+    effect(pool, CREATE_FAILED);
+    assert!((0.0..=100.0).contains(&retry_at(pool)), "the first back-off is at most its base");
+    assert_eq!(create_failed(pool, UNREAD, slot) >> FAILED_SHIFT, 0);
+}
+
+#[wasm_bindgen_test]
+fn several_are_claimed_one_by_one() {
+    let pool = open(2);
+    let waiter = -16.0 - acquire(pool, 0.0, NEVER, NORMAL, 2);
+    for slot in [effect(pool, CREATE), effect(pool, CREATE)] {
+        created(pool, UNREAD, slot);
+    }
+    let first = effect(pool, LEASED);
+    let second = claim(pool, waiter);
+    assert!(second >= 0.0 && second != first);
+    assert_eq!(claim(pool, waiter), -4.0);
+}
+
+#[wasm_bindgen_test]
+fn checks_and_resets_are_told() {
+    let pool = open_with(0, &[(MAX, 1.0), (CHECK_AFTER, 0.0)]);
+    let lease = first_lease(pool);
+    let slot = begin_reset(pool, 0.0, lease);
+    assert_eq!(begin_reset(pool, 0.0, lease), -1.0, "it has begun");
+    assert_eq!(reset(pool, 0.0, slot, true), DONE);
+    let lease = try_acquire(pool, 1.0) / 2.0;
+    release(pool, 1.0, lease);
+    assert_eq!(try_acquire(pool, 2.0), -2.0, "it is to be checked first");
+    let slot = effect(pool, CHECK);
+    assert_eq!(checked(pool, 2.0, slot, false), DONE | EFFECTS);
+    effect(pool, CLOSE);
+    assert_eq!(effect_detail(), 6, "it leaves as its check failed");
+}
+
+#[wasm_bindgen_test]
+fn what_is_known_is_told() {
+    let pool = open_with(0, &[(MAX, 1.0), (HOLD_TIMES, 1.0)]);
+    let lease = first_lease(pool);
+    advance(pool, 40.0);
+    let told = [0, 1, 2, 4].map(|which| info(pool, lease, which));
+    assert_eq!(told, [1.0, 0.0, 1.0, 0.0], "number, birth, uses, since when");
+    assert!(info(pool, lease, 3).is_nan(), "it never came back");
+    release(pool, 40.0, lease);
+    assert!(info(pool, lease, 0).is_nan(), "the key is stale");
+    assert_eq!([0, 5].map(|which| times(pool, true, which)), [1.0, 40.0]);
 }
 
 #[wasm_bindgen_test]
 fn refusals_have_numbers() {
-    assert_eq!(pool_open(0, 10, NEVER, NEVER, NEVER, NEVER, 0), -1, "max 0");
-    let pool = u32::try_from(pool_open(1, 0, NEVER, NEVER, NEVER, NEVER, 0)).unwrap();
+    set_option(MAX, 0.0);
+    assert_eq!(pool_open(0), -1, "max 0");
+    let pool = open_with(0, &[(MAX, 1.0), (MAX_WAITING, 0.0)]);
     first_lease(pool);
-    assert_eq!(acquire(pool, NEVER), -1.0, "the queue is full");
-    close(pool);
-    assert_eq!(acquire(pool, NEVER), -2.0, "closed");
+    assert_eq!(ask(pool, NEVER), -1.0, "the queue is full");
+    assert_eq!(acquire(pool, 0.0, NEVER, NORMAL, 2), -5.0, "more than there may be");
+    manage(pool, 0.0, 4);
+    assert_eq!(ask(pool, NEVER), -2.0, "closed");
+    let options = [(MAX, 1.0), (BACKOFF_BASE, 100.0), (BACKOFF_CAP, 100.0), (BREAKER, 1.0)];
+    let pool = open_with(0, &options);
+    ask(pool, NEVER);
+    let slot = effect(pool, CREATE);
+    create_failed(pool, 0.0, slot);
+    assert_eq!(ask(pool, NEVER), -6.0, "the breaker is open");
+}
+
+#[wasm_bindgen_test]
+fn a_closed_pool_tells_when_it_is_empty() {
+    let pool = open(1);
+    let lease = first_lease(pool);
+    manage(pool, 0.0, 4);
+    assert_eq!(next_effect(pool), -1);
+    release(pool, 0.0, lease);
+    let slot = effect(pool, CLOSE);
+    closed(pool, 0.0, slot);
+    effect(pool, DRAINED);
 }
 
 #[wasm_bindgen_test]
 fn an_unknown_pool_does_nothing() {
-    let pool = open(1, 0);
+    let pool = open(1);
     let lease = first_lease(pool);
     pool_drop(pool);
     for unknown in [pool, 1_000_000] {
-        assert_eq!(release(unknown, lease), 0);
-        assert_eq!(try_acquire(unknown), -1.0);
-        assert_eq!(acquire(unknown, NEVER), -2.0);
+        assert_eq!(release(unknown, UNREAD, lease), 0);
+        assert_eq!(try_acquire(unknown, UNREAD), -1.0);
+        assert_eq!(ask(unknown, NEVER), -2.0);
         assert_eq!(next_effect(unknown), -1);
         assert_eq!(gauge(unknown, 0), 0);
     }
-    assert_ne!(open(1, 0), pool, "numbers are not used again");
+    assert_ne!(open(1), pool, "numbers are not used again");
 }
