@@ -73,6 +73,14 @@ export class Engine<T> implements core.Occupant {
   private readonly tracker: LeaseTracker<T> | undefined;
   /** Whether leases are watched, or events heard: off the hot path. */
   private watched: boolean;
+  /**
+   * Leases that came back while nothing was going on, and go to the next caller without a word to
+   * the ledger, for which they are still out. Whatever looks at the pool gives them back first.
+   */
+  private readonly spares: number[] = [];
+  private readonly maySpare: boolean;
+  private sparing = false;
+  private reused = 0;
   private paused = false;
   private closing = false;
   private readonly drained: (() => void)[] = [];
@@ -107,6 +115,8 @@ export class Engine<T> implements core.Occupant {
       ? new LeaseTracker((index) => this.tellLeak(index))
       : undefined;
     this.watched = this.isWatched();
+    // Nothing but the order of returns decides which resource is next, and nobody cares when.
+    this.maySpare = !this.clocked && !settings.fifo;
     this.membership = core.enrol(this, this.module, this.pool);
   }
 
@@ -128,6 +138,8 @@ export class Engine<T> implements core.Occupant {
 
   /** Gives an idle resource if nobody waits for one; the fast path of every acquire. */
   tryAcquire(scope?: RequestScope): Lease<T> | undefined {
+    const spare = this.spares.pop();
+    if (spare !== undefined) return this.lendSpare(spare, scope);
     const now = this.timed ? this.now() : -1;
     let answer: number;
     try {
@@ -150,6 +162,25 @@ export class Engine<T> implements core.Occupant {
     if (effects !== 0) this.within(scope, () => this.drain());
     else if (this.limit < Infinity) this.hasten(now + this.limit);
     return lease;
+  }
+
+  private lendSpare(key: number, scope: RequestScope | undefined): Lease<T> {
+    const index = key & core.INDEX_MASK;
+    this.reused += 1;
+    this.places.reuses[index] = (this.places.reuses[index] as number) + 1;
+    const resource = this.places.resources[index] as T;
+    const lease = new OwnLease(this, key, this.carried.length, resource, 0);
+    if (scope !== undefined) lease._scope = scope;
+    return lease;
+  }
+
+  /** Tells the ledger of the leases that came back without a word. */
+  private settleSpares(): void {
+    for (let key = this.spares.at(-1); key !== undefined; key = this.spares.at(-1)) {
+      this.module.release(this.pool, -1, key);
+      this.places.endLease(key & core.INDEX_MASK);
+      this.spares.pop();
+    }
   }
 
   /** Queues a caller, in process mode. */
@@ -199,6 +230,7 @@ export class Engine<T> implements core.Occupant {
   /** Asks for a lease: its key, or what says that the caller is queued. Throws if it is refused. */
   private ask(want: Want, now: number): number {
     const { timeout, priority, need } = want;
+    this.settleSpares();
     const answer = this.module.acquire(this.pool, now, now + timeout, priority, need);
     if (this.tracker !== undefined) want.stack ??= this.capture();
     // A waiter's own effects wait until it is in the tables.
@@ -282,6 +314,11 @@ export class Engine<T> implements core.Occupant {
   release(lease: Lease<T>): boolean {
     if (this.watched || this.settings.reset !== undefined) return this.giveBack(lease) !== false;
     const key = this.keyOf(lease);
+    if (this.sparing && key !== NO_LEASE) {
+      lease._key = -1 - key;
+      this.spares.push(key);
+      return true;
+    }
     const now = this.timed ? this.now() : -1;
     let status: number;
     try {
@@ -290,7 +327,7 @@ export class Engine<T> implements core.Occupant {
       core.replace(this.instance, cause);
       status = this.module.release(this.pool, this.now(), this.keyOf(lease));
     }
-    if ((status & core.DONE) !== 0) this.places.leases[key & core.INDEX_MASK] = core.NONE;
+    if ((status & core.DONE) !== 0) this.noteEnd(lease);
     if ((status & core.EFFECTS) !== 0) this.within(lease._scope, () => this.drain());
     else if (this.shortest < Infinity) this.hasten(now + this.shortest);
     else if (!this.clocked) this.timed = (status & core.NEEDS_CLOCK) !== 0;
@@ -359,8 +396,8 @@ export class Engine<T> implements core.Occupant {
     const status = core.again(() => operate(this.keyOf(lease), this.now()));
     const done = (status & core.DONE) !== 0;
     if (done) {
-      const slot = this.keyOf(lease) & core.INDEX_MASK;
-      this.places.endLease(slot);
+      const { slot } = lease;
+      this.noteEnd(lease);
       this.tracker?.end(lease, slot);
       if (told !== undefined && this.teller.isHeard) this.teller.tell({ type: told, slot });
     }
@@ -368,8 +405,15 @@ export class Engine<T> implements core.Occupant {
     return done;
   }
 
-  /** The lease's key in the present module. */
+  /** Notes that the lease is over. Its key may be another lease's by now, if that was a spare. */
+  private noteEnd(lease: Lease<T>): void {
+    this.places.endLease(lease.slot);
+    lease._key = -1 - lease._key;
+  }
+
+  /** The lease's key in the present module; none if the lease is over. */
   private keyOf(lease: Lease<T>): number {
+    if (lease._key < 0) return NO_LEASE;
     while (lease._epoch < this.epoch) {
       lease._key = this.carried[lease._epoch]?.get(lease._key) ?? NO_LEASE;
       lease._epoch += 1;
@@ -416,6 +460,9 @@ export class Engine<T> implements core.Occupant {
   /** Looks what is next, after effects were done. */
   private look(): void {
     this.timed = this.clocked || (this.module.status(this.pool) & core.NEEDS_CLOCK) !== 0;
+    const { waiters, paused, closing } = this;
+    // What depends on no time now has no deadline, no failure and nothing that is to leave.
+    this.sparing = this.maySpare && !this.timed && waiters.count === 0 && !paused && !closing;
     this.timer?.arm(this.module.next_deadline(this.pool), this.waiters.count > 0);
   }
 
@@ -589,7 +636,7 @@ export class Engine<T> implements core.Occupant {
     const status = job.isLease ? module.release(pool, now, key) : module.created(pool, now, key);
     if ((status & core.DONE) === 0) return this.closeLate(resource);
     const slot = key & core.INDEX_MASK;
-    this.places.resources[slot] = resource;
+    this.places.put(slot, resource);
     this.lastFailure = undefined;
     if (this.teller.isHeard) this.teller.tell({ type: "created", slot });
     this.endWatch(key, undefined);
@@ -721,7 +768,7 @@ export class Engine<T> implements core.Occupant {
   private closeLate(resource: T): void {
     const index = this.module.close_late(this.pool, this.now());
     if (index >= 0) {
-      this.places.resources[index] = resource;
+      this.places.put(index, resource);
     } else if (this.settings.close !== undefined) {
       // The pool has gone.
       const { close } = this.settings;
@@ -753,6 +800,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Starts a creation that nobody waits for, and tells how it ended; returns whether it did. */
   prepare(onEnd: (error: unknown) => void): boolean {
+    this.settleSpares();
     const key = this.module.prepare(this.pool, this.now());
     if (key >= 0) this.watches.set(key, onEnd);
     return key >= 0;
@@ -766,6 +814,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Changes `max`, which is at least `minIdle`; one that nobody has set follows. */
   resize(max: number): void {
+    this.settleSpares();
     const { settings } = this;
     if (settings.minIdle > max) this.changeMinIdle(max);
     core.again(() => this.module.resize(this.pool, this.now(), max));
@@ -782,12 +831,14 @@ export class Engine<T> implements core.Occupant {
   }
 
   private changeMinIdle(minIdle: number): void {
+    this.settleSpares();
     core.again(() => this.module.set_min_idle(this.pool, this.now(), minIdle));
     this.settings.minIdle = minIdle;
   }
 
   /** Keeps those of the idle resources that `keep` says yes to; returns how many it closed. */
   retain(keep: (key: number, resource: T) => boolean): number {
+    this.settleSpares();
     const keys: number[] = [];
     for (let key = this.module.look_at_idle(this.pool); key >= 0;) {
       keys.push(key);
@@ -832,6 +883,7 @@ export class Engine<T> implements core.Occupant {
   }
 
   private manage(what: number): void {
+    this.settleSpares();
     core.again(() => this.module.manage(this.pool, this.now(), what));
     this.drain();
   }
@@ -844,6 +896,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Has everything closed that is still lent. */
   revokeAll(): void {
+    this.settleSpares();
     for (const key of this.places.keys()) {
       core.again(() => this.module.discard(this.pool, this.now(), key));
     }
@@ -901,17 +954,22 @@ export class Engine<T> implements core.Occupant {
   stats(): PoolStats {
     // On the edge nothing else may have looked for leases that died.
     if (this.settings.edge) this.tick();
-    return this.final === undefined ? this.read() : { ...this.final };
+    return this.final === undefined ? core.again(() => this.read()) : { ...this.final };
   }
 
   private read(): PoolStats {
-    return readStats(this.module, this.pool, { leaked: this.leaked, restarts: this.epoch });
+    this.settleSpares();
+    const told = { leaked: this.leaked, restarts: this.epoch, reused: this.reused };
+    return readStats(this.module, this.pool, told);
   }
 
   /** Tells of the leases that are out, the longest held first. */
   holders(): Holder[] {
     const now = this.now();
-    const holders = this.places.keys().map((key) => this.holder(key, now));
+    const holders = core.again(() => {
+      this.settleSpares();
+      return this.places.keys().map((key) => this.holder(key, now));
+    });
     return holders.sort((a, b) => a.since - b.since || a.id - b.id);
   }
 
@@ -932,7 +990,10 @@ export class Engine<T> implements core.Occupant {
 
   /** As `info`, for the resource of a lease. */
   infoOf(lease: Lease<T>, which: number): number | undefined {
-    return this.info(this.keyOf(lease), which);
+    const key = this.keyOf(lease);
+    const value = this.info(key, which);
+    if (which !== core.INFO_USES || value === undefined) return value;
+    return value + (this.places.reuses[key & core.INDEX_MASK] as number);
   }
 
   /** Gives the events from now on. */
@@ -995,6 +1056,8 @@ export class Engine<T> implements core.Occupant {
 
   private adoptAll(): void {
     const { settings, places: old } = this;
+    for (const key of this.spares.splice(0)) old.endLease(key & core.INDEX_MASK);
+    this.reused = 0;
     const leases = old.keys();
     const [jobs, unused] = [[...old.jobs.values()], old.unused()];
     const size = leases.length + jobs.length + unused.length;
@@ -1030,7 +1093,7 @@ export class Engine<T> implements core.Occupant {
 
   private adopt(places: Places<T>, resource: T | undefined, outdated: boolean): number {
     const key = this.module.adopt(this.pool);
-    places.resources[key & core.INDEX_MASK] = resource;
+    places.put(key & core.INDEX_MASK, resource);
     if (outdated) places.outdated.add(key & core.INDEX_MASK);
     return key;
   }

@@ -55,7 +55,7 @@ export class Lease<T> {
   readonly waited: number;
   /** @internal */
   readonly _engine: Engine<T>;
-  /** @internal */
+  /** @internal Once the lease is over, one less than its negative. */
   _key: number;
   /** @internal How often the pool's module had been replaced when the key was given. */
   _epoch: number;
@@ -74,7 +74,7 @@ export class Lease<T> {
 
   /** Tells the place in the pool, from 0 up, less than `max`. Places are used again. */
   get slot(): number {
-    return this._key & INDEX_MASK;
+    return (this._key < 0 ? -1 - this._key : this._key) & INDEX_MASK;
   }
 
   /**

@@ -10,10 +10,18 @@ export class Places<T> {
   readonly resources: (T | undefined)[] = [];
   /** The key of the lease that is out. */
   readonly leases: number[] = [];
+  /** How often the resource was lent without a word to the ledger. */
+  readonly reuses: number[] = [];
   /** The jobs under way, by their keys. */
   readonly jobs = new Map<number, RunningJob<T>>();
   /** What is not to be lent again: it was invalidated, or its holder has discarded it. */
   readonly outdated = new Set<number>();
+
+  /** Puts a resource in its place. */
+  put(index: number, resource: T | undefined): void {
+    this.resources[index] = resource;
+    this.reuses[index] = 0;
+  }
 
   /** Notes that a lease has ended. */
   endLease(index: number): void {

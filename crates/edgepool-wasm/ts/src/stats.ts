@@ -31,11 +31,14 @@ export interface PoolStats extends PoolCounts {
 
 /** Reads what the module knows of a pool. */
 export function readStats(
-  core: Core, pool: number, told: { leaked: number; restarts: number },
+  core: Core, pool: number, told: { leaked: number; restarts: number; reused: number },
 ): PoolStats {
-  const stats = { ...told } as PoolStats;
+  const { leaked, restarts, reused } = told;
+  const stats = { leaked, restarts } as PoolStats;
   GAUGES.forEach((name, which) => (stats[name] = core.gauge(pool, which)));
   COUNTERS.forEach((name, which) => (stats[name] = core.counter(pool, which)));
+  // Leases that went from one caller to the next without a word to the ledger.
+  for (const name of ["started", "direct", "released"] as const) stats[name] += reused;
   stats.utilisation = stats.inUse / Math.max(stats.max, 1);
   const served = stats.direct + stats.waited;
   stats.hitRate = served > 0 ? stats.direct / served : undefined;
