@@ -8,7 +8,7 @@ function edge(options = {}) {
   const closed = [];
   const settings = {
     create: () => ({ id: made++ }), close: (resource) => void closed.push(resource.id),
-    max: 1, mode: "edge", clock, ...options,
+    max: 1, mode: "edge", backoff: false, clock, ...options,
   };
   return { pool: new Pool(settings), clock, closed };
 }
@@ -190,20 +190,6 @@ export default [
       t.equal([await state(promises[0]), pool.stats().closing], ["pending", 1]);
       closing.resolve();
       t.equal([await state(promises[0]), pool.stats().closing], ["fulfilled", 0]);
-    },
-  },
-  {
-    name: "a_close_that_never_settles_frees_its_place_in_time",
-    async run(t) {
-      const close = () => new Promise(() => undefined);
-      const { pool, clock } = edge({ close, leaseTtl: 300 });
-      (await pool.acquire()).discard();
-      await clock.advance(299);
-      t.equal(pool.stats().size, 1, "a resource that is being closed has its place");
-      await clock.advance(1);
-      t.equal(pool.stats().size, 0);
-      t.equal((await pool.acquire()).value.id, 1);
-      t.adds(pool.stats());
     },
   },
 ];

@@ -1,9 +1,21 @@
-// Every case that runs in every runtime.
+// Every case that runs in every runtime. The one of traps comes first: it looks at each instance of
+// the module from the first on.
+import recovery from "./recovery.mjs";
+import accounting from "./accounting.mjs";
 import clients from "./clients.mjs";
+import close from "./close.mjs";
 import creation from "./creation.mjs";
 import edge from "./edge.mjs";
+import events from "./events.mjs";
+import failures from "./failures.mjs";
+import health from "./health.mjs";
 import leases from "./leases.mjs";
+import operators from "./operators.mjs";
 import options from "./options.mjs";
 import queue from "./queue.mjs";
+import time from "./time.mjs";
 
-export default [...queue, ...creation, ...leases, ...options, ...edge, ...clients];
+export default [
+  ...queue, ...creation, ...failures, ...health, ...accounting, ...leases, ...operators, ...time,
+  ...close, ...events, ...options, ...edge, ...clients, ...recovery,
+];

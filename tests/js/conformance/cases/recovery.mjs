@@ -1,0 +1,236 @@
+// A wasm trap: what becomes of leases, waiters, jobs and places.
+import { CoreResetError, PoolError } from "edgepool";
+import { each, settle, state } from "../lib/harness.mjs";
+import { World } from "../lib/world.mjs";
+
+let memory;
+const { Instance } = WebAssembly;
+// The package makes its first instance with the first pool, which is after this.
+WebAssembly.Instance = class extends Instance {
+  constructor(...args) {
+    super(...args);
+    if (this.exports.memory !== undefined) ({ memory } = this.exports);
+  }
+};
+
+/** Breaks the module's memory, so that its next call traps; returns what tells whether it did. */
+function breakCore() {
+  const broken = memory;
+  new Uint8Array(broken.buffer).fill(0xff);
+  return () => memory !== broken;
+}
+
+/** Breaks the core, and has a call find that out, or else the stats, if it needs no core. */
+async function trap(t, pool, call = () => undefined) {
+  const isReplaced = breakCore();
+  for (const use of [call, () => pool.stats()]) {
+    try {
+      await use();
+    } catch (error) {
+      t.ok(error instanceof CoreResetError, `what traps says so: ${error?.stack}`);
+    }
+  }
+  t.ok(isReplaced(), "there is another instance");
+}
+
+export default [
+  {
+    name: "trap_recovers",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 3 });
+      const { pool } = it;
+      const [first, second] = await it.leases(2);
+      const third = await pool.acquire();
+      third.release();
+      const idle = pool.stats().idle;
+      t.equal([idle, pool.stats().restarts], [1, 0]);
+      const other = new World({ mode });
+      const held = await other.pool.acquire();
+      const waiting = [other.pool.acquire(), other.pool.acquire()];
+      const rejected = waiting.map((promise) => t.rejects(promise, { code: "core_reset" }));
+      await trap(t, pool);
+      for (const error of await Promise.all(rejected)) {
+        t.ok(error instanceof CoreResetError && error instanceof PoolError, "a CoreResetError");
+        t.ok(error.cause !== undefined, "its cause is the trap");
+      }
+      for (const one of [it, other]) t.equal(one.pool.stats().restarts, 1, "restarts");
+      t.adds(pool.stats());
+      t.adds(other.pool.stats());
+      t.equal([pool.stats().inUse, pool.stats().size], [2, pool.stats().idle + 2]);
+
+      // Leases stay good, and what they hold is theirs alone.
+      const next = await pool.acquire();
+      t.equal(new Set([first, second, next].map(({ value }) => value)).size, 3);
+      const more = pool.acquire();
+      t.equal(await state(more), "pending", "max holds");
+      t.equal([first.release(), first.release()], [true, false]);
+      t.ok((await more).value === first.value, "who waits is served again");
+      t.equal([second.info.id, second.info.uses >= 1], [2, true]);
+      t.equal(it.take(second).id, 2);
+      t.equal(held.release(), true);
+      t.ok((await other.pool.acquire()).value === held.value);
+      next.discard();
+      (await pool.acquire()).release();
+      t.ok(it.peak <= 3, `there were ${it.peak} resources at once`);
+      t.adds(pool.stats());
+    }),
+  },
+  {
+    name: "trap_in_each_call_loses_no_place",
+    run: each(async (t, mode) => {
+      const calls = {
+        acquire: async (it) => void (await it.pool.acquire()).release(),
+        tryAcquire: (it) => void it.pool.tryAcquire()?.release(),
+        use: (it) => it.pool.use(() => 1),
+        acquireMany: async (it) => (await it.pool.acquireMany(1)).forEach((one) => one.release()),
+        release: (it, lease) => lease.release(),
+        discard: (it, lease) => lease.discard(),
+        take: (it, lease) => it.take(lease),
+        renew: (it, lease) => lease.renew(1_000),
+        info: (it, lease) => lease.info,
+        stats: (it) => it.pool.stats(),
+        holders: (it) => it.pool.holders(),
+        tick: (it) => it.pool.tick(),
+        nextDeadline: (it) => it.pool.nextDeadline(),
+        resize: (it) => it.pool.resize(3),
+        setMinIdle: (it) => it.pool.setMinIdle(0),
+        pause: (it) => it.pool.pause(),
+        invalidate: (it) => it.pool.invalidate(),
+        retain: (it) => it.pool.retain(() => true),
+        warmUp: (it) => it.pool.warmUp(2),
+      };
+      for (const [name, call] of Object.entries(calls)) {
+        const it = new World({ mode, max: 2, resets: true });
+        const lease = await it.pool.acquire();
+        try {
+          await trap(t, it.pool, () => call(it, lease));
+          it.pool.resume();
+          const ended = ["release", "discard", "take"].includes(name);
+          // Who was told of the trap may try again; in any case the place is not lost.
+          if (ended) lease.release();
+          else t.ok(lease.release(), "the lease has stayed good");
+          await settle();
+          t.equal(it.pool.stats().inUse, 0, "leases that are out");
+          await it.assertUsable();
+          await it.assertCloses();
+          t.ok(it.peak <= it.pool.stats().max, `there were ${it.peak} at once`);
+        } catch (error) {
+          throw new Error(`in ${name}: ${error.message}\n${error.stack}`, { cause: error });
+        }
+      }
+    }),
+  },
+  {
+    name: "trap_counts_what_was_under_way",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 4, resets: true, checks: true, checkAfter: 0 });
+      await it.warm(3);
+      const slow = () => it.after(50);
+      const [one, two, three] = await it.leases(3);
+      it.plans.close.push(slow);
+      one.discard();
+      it.plans.reset.push(slow);
+      two.release();
+      three.release();
+      it.plans.check.push(slow);
+      const checking = t.rejects(it.pool.acquire(), { code: "core_reset" });
+      it.plans.create.push((make) => it.after(50, make));
+      const creating = t.rejects(it.pool.acquire(), { code: "core_reset" });
+      await settle();
+      const before = it.pool.stats();
+      const jobs = ["creating", "checking", "resetting", "closing"];
+      t.equal(jobs.map((name) => before[name]), [1, 1, 1, 1], `${jobs}`);
+      await trap(t, it.pool);
+      await Promise.all([checking, creating]);
+      t.equal(it.pool.stats().size, 4, "all four have their places");
+      const waiting = Array.from({ length: 4 }, () => it.pool.acquire());
+      await settle();
+      t.ok(it.live + it.pool.stats().creating <= 4, "max holds while they go on");
+      await it.clock.advance(50);
+      const leases = await Promise.all(waiting);
+      t.equal(new Set(leases.map(({ value }) => value)).size, 4);
+      t.ok(it.peak <= 4, `there were ${it.peak} resources at once`);
+      leases.forEach((lease) => lease.release());
+      await it.assertUsable();
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "trap_keeps_what_an_operator_has_set",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 5 });
+      it.pool.resize(2);
+      it.pool.setMinIdle(1);
+      it.pool.pause();
+      await trap(t, it.pool);
+      t.equal([it.pool.stats().max, it.pool.isPaused], [2, true]);
+      const waiting = it.pool.acquire();
+      t.equal(await state(waiting), "pending", "it is paused still");
+      it.pool.resume();
+      (await waiting).release();
+      it.pool.tick();
+      t.ok(it.pool.stats().idle >= 1, "min idle is kept");
+      await it.assertUsable();
+      const closing = new World({ mode });
+      const lease = await closing.pool.acquire();
+      const closed = closing.pool.close();
+      await trap(t, closing.pool);
+      t.equal(closing.pool.isClosed, true);
+      await t.rejects(closing.pool.acquire(), { code: "pool_closed" });
+      t.equal(lease.release(), true);
+      t.equal([await closed, closing.closed], [[], [1]]);
+    }),
+  },
+  {
+    name: "trap_leaves_ages_and_times_to_live",
+    async run(t) {
+      const it = new World({ max: 2, maxLifetime: 100_000, lifetimeJitter: 0, maxUses: 3 });
+      await it.warm(1);
+      await it.clock.advance(60_000);
+      await trap(t, it.pool);
+      const lease = await it.pool.acquire();
+      t.equal([lease.value.id, lease.info.createdAt, lease.info.id], [1, 1_000, 1]);
+      lease.release();
+      await it.clock.advance(40_000);
+      t.equal(it.closed, [1], "its life counts from its birth");
+      const edge = new World({ mode: "edge", leaseTtl: 300, heartbeat: 100 });
+      const lost = await edge.pool.acquire();
+      await edge.clock.advance(100);
+      await trap(t, edge.pool);
+      t.equal(lost.renew(200), true);
+      await edge.clock.advance(200);
+      t.equal(edge.pool.stats().expired, 1);
+      t.equal([lost.release(), edge.closed], [false, [1]]);
+    },
+  },
+  {
+    name: "trap_is_told_as_an_event",
+    run: each(async (t, mode) => {
+      const events = [];
+      const it = new World({ mode, observer: (event) => void events.push(event) });
+      const lease = await it.pool.acquire();
+      const waiting = t.rejects(it.pool.acquire(), { code: "core_reset" });
+      await trap(t, it.pool);
+      await waiting;
+      const told = events.filter(({ type }) => type === "restarted");
+      t.equal(told.length, 1, "restarts that were told");
+      t.ok(told[0].cause !== undefined, "with what has trapped");
+      lease.release();
+      await it.assertUsable();
+    }),
+  },
+  {
+    name: "trap_after_trap_recovers",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 2 });
+      const lease = await it.pool.acquire();
+      for (let restarts = 1; restarts <= 20; restarts += 1) {
+        await trap(t, it.pool);
+        t.equal(it.pool.stats().restarts, restarts);
+        (await it.pool.acquire()).release();
+      }
+      t.equal([lease.release(), it.calls.create], [true, 2]);
+      await it.assertUsable();
+    }),
+  },
+];
