@@ -204,7 +204,7 @@ export default [
     run: each(async (t, mode) => {
       const it = new World({
         mode, max: 3, maxUses: 20, maxLifetime: 600_000, idleTimeout: 300_000, checks: true,
-        checkAfter: 1_000, resets: true, createTimeout: 10, leaseTtl: Infinity, heartbeat: undefined,
+        checkAfter: 1_000, resets: true, createTimeout: 10, leaseTtl: Infinity,
       });
       const { pool, clock, plans } = it;
       let gone = 0;

@@ -143,7 +143,7 @@ export default [
   {
     name: "close_hook_is_awaited_and_bounded",
     run: each(async (t, mode) => {
-      const it = new World({ mode, max: 3, closeTimeout: 50 });
+      const it = new World({ mode, max: 3, closeTimeout: 100 });
       const start = it.clock.now();
       await it.warm(3);
       it.plans.close.push(
@@ -154,7 +154,7 @@ export default [
       await it.clock.advance(30);
       t.equal([await state(closing), it.pool.stats().closing], ["pending", 1], "one hangs");
       await it.clock.advance(1_000);
-      t.equal(await closing, [[], start + 50]);
+      t.equal(await closing, [[], start + 100]);
       t.adds(it.pool.stats());
     }),
   },

@@ -18,7 +18,8 @@ async function waits(seed, backoff) {
 
 /** A pool whose breaker is open, after five failures. */
 async function opened(mode, options) {
-  const it = new World({ mode, max: 5, breaker: 5, backoff: { base: 60_000, cap: 60_000 }, ...options });
+  const backoff = { base: 60_000, cap: 60_000 };
+  const it = new World({ mode, max: 5, breaker: 5, backoff, ...options });
   it.plans.create.push(...Array.from({ length: 5 }, (_, n) => fails(`e${n + 1}`)));
   for (let n = 0; n < 5; n += 1) {
     await it.clock.advance(60_000);

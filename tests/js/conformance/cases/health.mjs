@@ -184,29 +184,29 @@ export default [
   {
     name: "reset_that_is_overdue_is_given_up",
     run: each(async (t, mode) => {
-      const it = new World({ mode, resets: true, resetTimeout: 10 });
+      const it = new World({ mode, resets: true, resetTimeout: 100 });
       it.plans.reset.push(hang);
       (await it.pool.acquire()).release();
       const waiting = it.pool.acquire();
-      await it.clock.advance(10);
+      await it.clock.advance(100);
       t.equal([(await waiting).value.id, it.pool.stats().resetFailed, it.closed], [2, 1, [1]]);
     }),
   },
   {
     name: "a_reset_or_check_that_ends_late_changes_nothing",
     run: each(async (t, mode) => {
-      const times = { resetTimeout: 10, checkTimeout: 10, checkAfter: 0 };
+      const times = { resetTimeout: 100, checkTimeout: 100, checkAfter: 0 };
       const it = new World({ mode, resets: true, checks: true, ...times });
-      it.plans.reset.push(() => it.after(25));
+      it.plans.reset.push(() => it.after(250));
       (await it.pool.acquire()).release();
       const waiting = it.pool.acquire();
-      await it.clock.advance(10);
-      (await waiting).release();
-      it.plans.check.push(() => it.after(25));
-      const second = it.pool.acquire();
-      await it.clock.advance(10);
-      t.equal([(await second).value.id, it.closed], [3, [1, 2]]);
       await it.clock.advance(100);
+      (await waiting).release();
+      it.plans.check.push(() => it.after(250));
+      const second = it.pool.acquire();
+      await it.clock.advance(100);
+      t.equal([(await second).value.id, it.closed], [3, [1, 2]]);
+      await it.clock.advance(1_000);
       t.equal([it.pool.stats().inUse, it.pool.stats().size, it.closed], [1, 1, [1, 2]]);
       t.adds(it.pool.stats());
     }),

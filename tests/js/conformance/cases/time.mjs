@@ -45,11 +45,12 @@ export default [
   {
     name: "a_day_idle_creates_nothing",
     async run(t) {
-      const unused = new World({ max: 5, minIdle: 2, idleTimeout: 300_000, maxLifetime: 1_800_000 });
+      const defaults = { idleTimeout: undefined, maxLifetime: undefined };
+      const unused = new World({ max: 5, minIdle: 2, ...defaults });
       await unused.clock.advance(24 * HOUR);
       t.equal(unused.calls.create, 0, "creations of a pool that nobody has used");
 
-      const it = new World({ max: 5, minIdle: 2, idleTimeout: 300_000, maxLifetime: 1_800_000 });
+      const it = new World({ max: 5, minIdle: 2, ...defaults });
       it.pool.tick();
       const timers = countTimers(it.clock);
       await it.clock.advance(24 * HOUR);
@@ -130,7 +131,7 @@ export default [
     name: "lifetime_never_kills_a_lease",
     run: each(async (t, mode) => {
       const it = new World({
-        mode, max: 2, minIdle: 1, maxLifetime: 60_000, leaseTtl: Infinity, heartbeat: undefined,
+        mode, max: 2, minIdle: 1, maxLifetime: 60_000, leaseTtl: Infinity,
       });
       const held = await it.pool.acquire();
       await it.clock.advance(HOUR);

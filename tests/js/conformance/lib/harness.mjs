@@ -141,13 +141,28 @@ export function random(seed) {
   };
 }
 
+/** How long a case may take; one that waits for what never comes must not stop the others. */
+const LIMIT = 30_000;
+
+async function runInTime(run) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Failure(`it did not end in ${LIMIT} ms`)), LIMIT);
+  });
+  try {
+    await Promise.race([run(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Runs the cases one after the other, tells of each, and counts. */
 export async function runAll(cases, say) {
   let passed = 0;
   let failed = 0;
   for (const { name, run } of cases) {
     try {
-      await run(t);
+      await runInTime(async () => run(t));
       passed += 1;
       say(`ok    ${name}`);
     } catch (error) {
