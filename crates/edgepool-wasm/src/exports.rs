@@ -445,8 +445,8 @@ fn figure(times: &Histogram, which: u32) -> f64 {
 }
 
 /// Returns what is known of the resource under this key: 0 is its number, 1 when it was made, 2 how
-/// often it was lent, 3 when it came back last, 4 since when it is lent; times in ms. It is NaN if
-/// that is not known, or the key is stale.
+/// often it was lent, 3 when it came back last, 4 since when it is lent, 5 how long its present or
+/// last holder waited for it; times in ms. It is NaN if that is not known, or the key is stale.
 #[wasm_bindgen]
 pub fn info(pool: u32, slot: f64, which: u32) -> f64 {
     let key = pools::unpack_slot(slot);
@@ -457,6 +457,7 @@ pub fn info(pool: u32, slot: f64, which: u32) -> f64 {
             1 => pools::to_ms(info.born),
             2 => info.uses as f64,
             3 => info.last_used.map_or(f64::NAN, pools::to_ms),
+            5 => pools::to_ms(Time::ZERO.saturating_add(info.waited)),
             _ => {
                 let lease = entry.ledger.leases().find(|(lease, _)| *lease == key);
                 lease.map_or(f64::NAN, |(_, since)| pools::to_ms(since))

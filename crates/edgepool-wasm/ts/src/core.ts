@@ -127,6 +127,7 @@ export const INFO_BORN = 1;
 export const INFO_USES = 2;
 export const INFO_LAST_USED = 3;
 export const INFO_SINCE = 4;
+export const INFO_WAITED = 5;
 
 /** Makes the exports of a fresh instance; after the first time, in place of the one before. */
 export type Instantiate = () => Core;

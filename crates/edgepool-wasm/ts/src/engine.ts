@@ -192,7 +192,7 @@ export class Engine<T> implements core.Occupant {
     } catch (error) {
       return Promise.reject(error);
     }
-    if (answer >= 0) return Promise.resolve(this.lend(answer, 0, want.scope, want.stack));
+    if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want));
     const key = core.WAITER_BASE - answer;
     const index = key & core.INDEX_MASK;
     const promise = new Promise<Served<T>>((resolve) => {
@@ -207,6 +207,7 @@ export class Engine<T> implements core.Occupant {
         });
       }
     });
+    if (this.teller.isHeard) this.teller.tell({ type: "queued" });
     this.within(want.scope, () => this.drain());
     return promise;
   }
@@ -220,9 +221,10 @@ export class Engine<T> implements core.Occupant {
     } catch (error) {
       return Promise.reject(error);
     }
-    if (answer >= 0) return Promise.resolve(this.lend(answer, 0, want.scope, want.stack));
+    if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want));
     const waiter = new EdgeWaiter(this, core.WAITER_BASE - answer, now, want);
     this.edgeWaiters[waiter.index] = waiter;
+    if (this.teller.isHeard) this.teller.tell({ type: "queued" });
     this.attend(want.scope);
     return waiter.start();
   }
@@ -233,11 +235,8 @@ export class Engine<T> implements core.Occupant {
     this.settleSpares();
     const answer = this.module.acquire(this.pool, now, now + timeout, priority, need);
     if (this.tracker !== undefined) want.stack ??= this.capture();
-    // A waiter's own effects wait until it is in the tables.
-    if (answer <= core.WAITER_BASE) {
-      if (this.teller.isHeard) this.teller.tell({ type: "queued" });
-      return answer;
-    }
+    // Nothing is told or done until a waiter is in the tables.
+    if (answer <= core.WAITER_BASE) return answer;
     this.within(want.scope, () => this.drain());
     if (answer >= 0) return answer;
     const error = this.refusal(answer, need, now);
@@ -287,6 +286,11 @@ export class Engine<T> implements core.Occupant {
     lease._scope = scope;
     if (this.watched) this.tellLent(lease, stack);
     return lease;
+  }
+
+  private lendDirectly(key: number, want: Want): Served<T> {
+    const lease = this.lend(key, 0, want.scope, want.stack);
+    return want.isMany ? [lease] : lease;
   }
 
   /** Turns an offer into a lease, in edge mode: the key, or what `claim` says else. */
@@ -348,7 +352,7 @@ export class Engine<T> implements core.Occupant {
     }, "released", false);
     if (!begun) return false;
     return this.within(lease._scope, () => {
-      const resource = this.places.resources[index] as T;
+      const resource = this.places.clear(index);
       const job = this.begin("reset", slot, resource, (job) => reset(resource, job));
       this.drain();
       return job;
@@ -606,14 +610,19 @@ export class Engine<T> implements core.Occupant {
     try {
       core.again(() => {
         if (this.places.jobs.get(job.key) === job) this.takeIn(job, outcome, now);
-        // It was given up. What it has made nonetheless is closed.
-        else if (job.kind === "create" && outcome.ok) this.closeLate(outcome.value as T);
+        else this.takeInLate(job, outcome);
       });
     } finally {
       this.busy -= 1;
     }
     job.end();
     if (this.busy === 0) this.drain();
+  }
+
+  /** What a creation that was given up has made nonetheless is closed. */
+  private takeInLate(job: RunningJob<T>, outcome: Outcome<unknown>): void {
+    if (job.kind !== "create" || !outcome.ok) return;
+    if (unfit(outcome.value, this.places.all()) === undefined) this.closeLate(outcome.value as T);
   }
 
   /** Tells the ledger how a job went, and takes it out of the table after that. */
@@ -627,7 +636,7 @@ export class Engine<T> implements core.Occupant {
 
   private takeInCreation(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
     const { key } = job;
-    const problem = outcome.ok ? unfit(outcome.value, this.places.resources) : undefined;
+    const problem = outcome.ok ? unfit(outcome.value, this.places.all()) : undefined;
     if (!outcome.ok || problem !== undefined) {
       return this.failCreation(job, problem ?? (outcome as { error: unknown }).error, now);
     }
@@ -660,11 +669,11 @@ export class Engine<T> implements core.Occupant {
     const { kind, key } = job;
     const { module, pool } = this;
     const good = outcome.ok && (kind === "reset" || outcome.value !== false);
-    const verdict = Number(good);
-    if (job.isLease && good) module.release(pool, now, key);
-    else if (job.isLease) module.discard(pool, now, key);
-    else if (kind === "check") module.checked(pool, now, key, verdict);
-    else module.reset(pool, now, key, verdict);
+    const giveBack = good ? module.release : module.discard;
+    const answer = kind === "check" ? module.checked : module.reset;
+    const status = job.isLease ? giveBack(pool, now, key) : answer(pool, now, key, Number(good));
+    if ((status & core.DONE) === 0) return this.closeLate(job.resource as T);
+    this.places.put(key & core.INDEX_MASK, job.resource);
     if (good || !this.teller.isHeard) return;
     const type = kind === "check" ? "checkFailed" : "resetFailed";
     this.teller.tell({ type, error: failed(outcome) });
@@ -712,7 +721,7 @@ export class Engine<T> implements core.Occupant {
   }
 
   private check(key: number): void {
-    const resource = this.places.resources[key & core.INDEX_MASK] as T;
+    const resource = this.places.clear(key & core.INDEX_MASK);
     this.begin("check", key, resource, (job) => this.settings.check?.(resource, job));
   }
 
@@ -746,7 +755,7 @@ export class Engine<T> implements core.Occupant {
       if (isOverdue) this.lastFailure = error;
       this.endWatch(key, error);
     } else if (job.kind !== "close") {
-      this.closeLate(this.places.clear(key & core.INDEX_MASK));
+      this.closeLate(job.resource as T);
     }
     if (isOverdue && this.teller.isHeard) this.teller.tell({ type: `${job.kind}Failed`, error });
   }
@@ -1101,8 +1110,7 @@ export class Engine<T> implements core.Occupant {
   private adoptJob(places: Places<T>, job: RunningJob<T>): void {
     const watch = this.watches.get(job.key);
     this.watches.delete(job.key);
-    const isHeld = job.kind === "check" || job.kind === "reset";
-    job.key = this.adopt(places, isHeld ? job.resource : undefined, false);
+    job.key = this.adopt(places, undefined, false);
     job.isLease = true;
     places.jobs.set(job.key, job);
     if (watch !== undefined) this.watches.set(job.key, watch);

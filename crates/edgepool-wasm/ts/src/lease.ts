@@ -1,6 +1,8 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type BindOptions, type BodyEnd, bindBody } from "./body.js";
-import { INDEX_MASK, INFO_BORN, INFO_ID, INFO_LAST_USED, INFO_USES } from "./core.js";
+import {
+  INDEX_MASK, INFO_BORN, INFO_ID, INFO_LAST_USED, INFO_USES, INFO_WAITED,
+} from "./core.js";
 import type { Engine } from "./engine.js";
 import { PoolError } from "./errors.js";
 import { hold } from "./hold.js";
@@ -34,6 +36,8 @@ export interface ResourceInfo {
   readonly uses: number;
   /** When it came back last, if it did. */
   readonly lastUsed: number | undefined;
+  /** How long its present or last holder waited for it. */
+  readonly waited: number;
 }
 
 /** @internal */
@@ -41,7 +45,7 @@ export function readInfo(read: (which: number) => number | undefined): ResourceI
   const id = read(INFO_ID);
   if (id === undefined) return undefined;
   const [createdAt = 0, uses = 0] = [read(INFO_BORN), read(INFO_USES)];
-  return { id, createdAt, uses, lastUsed: read(INFO_LAST_USED) };
+  return { id, createdAt, uses, lastUsed: read(INFO_LAST_USED), waited: read(INFO_WAITED) ?? 0 };
 }
 
 /**
@@ -84,7 +88,7 @@ export class Lease<T> {
   get info(): ResourceInfo {
     const info = readInfo((which) => this._engine.infoOf(this, which));
     if (info === undefined) throw new PoolError("lease_ended", "info: the lease had ended");
-    return info;
+    return { ...info, waited: this.waited };
   }
 
   /**

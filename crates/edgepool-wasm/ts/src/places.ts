@@ -1,4 +1,4 @@
-import { INDEX_MASK, NONE } from "./core.js";
+import { NONE } from "./core.js";
 import type { RunningJob } from "./jobs.js";
 
 /**
@@ -6,7 +6,7 @@ import type { RunningJob } from "./jobs.js";
  * is what the shell must know to tell a new module, should that one fail.
  */
 export class Places<T> {
-  /** The resource; of one that is being made or closed, none. */
+  /** The resource; a job has its own. */
   readonly resources: (T | undefined)[] = [];
   /** The key of the lease that is out. */
   readonly leases: number[] = [];
@@ -49,12 +49,16 @@ export class Places<T> {
     return this.leases.filter((key) => key !== undefined && key !== NONE);
   }
 
+  /** Every resource that there is, those that jobs have among them. */
+  all(): (T | undefined)[] {
+    const inJobs = [...this.jobs.values()].map((job) => job.resource);
+    return [...this.resources, ...inJobs];
+  }
+
   /** The indexes of what nobody holds and no job has. */
   unused(): number[] {
-    const busy = new Set([...this.jobs.keys()].map((key) => key & INDEX_MASK));
     const all = this.resources.map((_, index) => index);
-    return all.filter((index) =>
-      this.resources[index] !== undefined && !this.isLent(index) && !busy.has(index));
+    return all.filter((index) => this.resources[index] !== undefined && !this.isLent(index));
   }
 
   isLent(index: number): boolean {
