@@ -97,7 +97,7 @@ export default [
       t.equal(await state(many), "pending");
       it.pool.resize(2);
       const error = await t.rejects(many, { code: "too_many" });
-      t.ok(/1 to 2/.test(error.message), `it says what can be had: ${error.message}`);
+      t.ok(/at most 2/.test(error.message), `it says what can be had: ${error.message}`);
       [...leases, third].forEach((lease) => lease.release());
       await settle();
       t.equal([it.pool.stats().idle, it.pool.stats().retiredSurplus], [2, 1]);
@@ -130,11 +130,12 @@ export default [
     }),
   },
   {
-    name: "warm_up_without_a_number_makes_min_idle",
+    name: "warm_up_without_a_number_makes_all",
     run: each(async (t, mode) => {
-      const it = new World({ mode, max: 5, minIdle: 3 });
-      t.equal(await it.pool.warmUp(), 3);
-      t.equal(it.pool.stats().idle, 3);
+      const it = new World({ mode, max: 5 });
+      const held = await it.pool.acquire();
+      t.equal(await it.pool.warmUp(), 4, "those that are missing");
+      t.equal([it.pool.stats().idle, held.release()], [4, true]);
     }),
   },
   {
@@ -155,13 +156,19 @@ export default [
     }),
   },
   {
-    name: "warm_up_beyond_max_tells_what_was_not_tried",
+    name: "warm_up_tells_what_was_not_tried",
     run: each(async (t, mode) => {
-      const it = new World({ mode, max: 3 });
-      const error = await t.rejects(it.pool.warmUp(5), { code: "warm_up_failed" });
+      const it = new World({ mode, max: 5 });
+      it.always.create = (make) => it.after(10, make);
+      const failed = t.rejects(it.pool.warmUp(5, { parallel: 3 }), { code: "warm_up_failed" });
+      it.pool.resize(3);
+      await it.clock.advance(10);
+      const error = await failed;
       t.ok(error instanceof WarmUpError, "a WarmUpError");
       t.equal([error.made, error.untried, error.errors], [3, 2, []]);
       t.ok(/3.*2/.test(error.message), `it tells both: ${error.message}`);
+      it.always.create = (make) => make();
+      await it.assertUsable();
     }),
   },
   {

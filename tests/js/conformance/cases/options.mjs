@@ -189,6 +189,8 @@ export default [
           [/"?max"?/, () => pool.resize(n)],
         ]),
         [/acquireMany/, () => pool.acquireMany()],
+        [/acquireMany.*from 1/, () => pool.acquireMany(0)],
+        [/warmUp.*from 0 to 4/, () => pool.warmUp(5)],
         [/"?max"?/, () => pool.resize(0)],
         [/minIdle/, () => pool.resize(1)],
         [/max/, () => pool.setMinIdle(5)],
@@ -260,7 +262,7 @@ export default [
       says("CreateError create_timeout", /50 ms.*createTimeout|createTimeout.*50 ms/s);
       says("AcquireTimeoutError acquire_timeout", /10 ms.*(raise|max|acquireTimeout)/s);
       says("QueueFullError queue_full", /1 .*maxWaiting/s);
-      says("TooManyError too_many", /1 to 1|at most 1|max/);
+      says("TooManyError too_many", /at most 1.*raise max/);
       says("UnavailableError unavailable", /refused/);
       says("PoolClosedError pool_closed", /closed/);
     }),
