@@ -728,6 +728,7 @@ export class Engine<T> implements core.Occupant {
   private close(key: number, reason: LeaveReason): void {
     const slot = key & core.INDEX_MASK;
     if (reason === "expired") this.tellLeak(slot);
+    if (reason === "expired" && this.epoch > 0) this.giveUpAdopted(slot);
     const error = this.discardErrors.get(slot);
     this.discardErrors.delete(slot);
     const resource: T | undefined = this.places.clear(slot);
@@ -767,6 +768,18 @@ export class Engine<T> implements core.Occupant {
       ? overdue("create", this.settings.createTimeout)
       : new Error("create was given up, as the pool needs it no more");
     this.endWatch(key, error);
+  }
+
+  /** Gives up the job whose place was a lease of its own, and whose time has passed. */
+  private giveUpAdopted(slot: number): void {
+    for (const job of [...this.places.jobs.values()]) {
+      if (!job.isLease || (job.key & core.INDEX_MASK) !== slot) continue;
+      const error = overdue(job.kind, this.limitOf(job.kind));
+      this.places.jobs.delete(job.key);
+      job.abort(error);
+      this.endWatch(job.key, error);
+      if (job.kind === "check" || job.kind === "reset") this.closeLate(job.resource as T);
+    }
   }
 
   private limitOf(kind: JobKind): number {
@@ -926,29 +939,35 @@ export class Engine<T> implements core.Occupant {
   }
 
   /**
-   * Makes a promise that another request may settle. On the edge without a doorbell what waits for
-   * it would go on in that request: there it is looked for from this one.
+   * Makes a promise that another request may settle. On the edge it looks for what is due from its
+   * own request meanwhile, as nobody else may; and without a doorbell, for its end: what waits for
+   * it would go on in the other request.
    */
   ownPromise<R>(begin: (resolve: (value: R | PromiseLike<never>) => void) => void): Promise<R> {
-    const { edge, doorbell } = this.settings;
-    if (!edge || doorbell) return new Promise(begin);
+    if (!this.settings.edge) return new Promise(begin);
+    const { clock } = this;
     return new Promise((resolve) => {
       let end: (() => void) | undefined;
-      begin((value) => {
-        end ??= () => resolve(value);
-      });
+      let timer: unknown;
       const look = (): void => {
         this.tick();
-        if (end === undefined) this.clock.setTimer(look, TICK);
+        if (end === undefined) timer = clock.setTimer(look, TICK);
         else end();
       };
-      if (end === undefined) this.clock.setTimer(look, TICK);
-      else (end as () => void)();
+      begin((value) => {
+        if (end !== undefined) return;
+        end = () => resolve(value);
+        if (timer !== undefined && !this.settings.doorbell) return;
+        if (timer !== undefined) clock.clearTimer(timer);
+        end();
+      });
+      if (end === undefined) timer = clock.setTimer(look, TICK);
     });
   }
 
-  /** Drops a closed pool that holds nothing. */
+  /** Drops a closed pool, unless something came late in the meantime: then it is told again. */
   private finish(): void {
+    if (this.gauge("size") > 0) return;
     this.final = this.read();
     this.membership.end();
     this.pool = GONE;
