@@ -221,6 +221,8 @@ export default [
         const lease = await it.pool.acquire();
         const waiting = it.pool.acquire();
         part(it, lease);
+        // On the edge it is begun in the request of who waits, which is rung.
+        if (mode === "edge") await settle();
         t.equal(it.calls.create, 2, `creations, at once after ${part}`);
         (await waiting).release();
         await settle();
@@ -589,7 +591,7 @@ export default [
           }
           await it.assertCloses();
         }
-        t.ok(calls > 15, `there were only ${calls} callbacks`);
+        t.ok(calls > 10, `there were only ${calls} callbacks`);
       }
     }),
   },

@@ -81,7 +81,7 @@ export default [
       it.pool.setMinIdle(1);
       await it.clock.advance(100);
       t.equal(it.pool.stats().idle, 1, "the others age out");
-      t.throws(() => it.pool.setMinIdle(5), /minIdle.*max|max.*minIdle/s);
+      t.throws(() => it.pool.setMinIdle(5), /"minIdle" takes .* to 4/);
       t.equal(it.pool.stats().max, 4, "nothing was changed");
     }),
   },
@@ -97,7 +97,7 @@ export default [
       t.equal(await state(many), "pending");
       it.pool.resize(2);
       const error = await t.rejects(many, { code: "too_many" });
-      t.ok(/at most 2/.test(error.message), `it says what can be had: ${error.message}`);
+      t.ok(/1 to 2/.test(error.message), `it says what can be had: ${error.message}`);
       [...leases, third].forEach((lease) => lease.release());
       await settle();
       t.equal([it.pool.stats().idle, it.pool.stats().retiredSurplus], [2, 1]);
@@ -130,12 +130,11 @@ export default [
     }),
   },
   {
-    name: "warm_up_without_a_number_makes_all",
+    name: "warm_up_without_a_number_makes_min_idle",
     run: each(async (t, mode) => {
-      const it = new World({ mode, max: 5 });
-      const held = await it.pool.acquire();
-      t.equal(await it.pool.warmUp(), 4, "those that are missing");
-      t.equal([it.pool.stats().idle, held.release()], [4, true]);
+      const it = new World({ mode, max: 5, minIdle: 3 });
+      t.equal(await it.pool.warmUp(), 3);
+      t.equal(it.pool.stats().idle, 3);
     }),
   },
   {
@@ -244,7 +243,9 @@ export default [
       const it = new World({ mode, max: 2 });
       await it.warm(2);
       const closed = it.pool.retain((resource) => {
-        t.ok(it.pool.tryAcquire() === undefined, "nobody is lent any of them meanwhile");
+        const other = it.pool.tryAcquire();
+        t.ok(other?.value !== resource, "nobody is lent what it looks at");
+        other?.release();
         return resource.id === 1;
       });
       t.equal([closed, it.pool.stats().idle], [1, 1]);

@@ -242,7 +242,7 @@ export default [
       t.equal(await state(forever), "pending");
       lease.release();
       (await forever).release();
-      t.equal(it.clock.timers.size, 0, "timers that are left");
+      it.assertRests();
       t.adds(it.pool.stats());
 
       const tiny = new World({ mode, acquireTimeout: 1e-6 });

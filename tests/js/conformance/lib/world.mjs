@@ -33,8 +33,10 @@ export class World {
     create: (make) => make(), check: () => true, reset: () => undefined, close: () => undefined,
   };
   #gone = new Set();
+  #mode;
 
   constructor({ checks = false, resets = false, ...options } = {}) {
+    this.#mode = options.mode ?? "process";
     this.clock = options.clock ?? new FakeClock(1_000);
     this.pool = new Pool({
       create: (job) => this.#create(job),
@@ -82,6 +84,12 @@ export class World {
   take(lease) {
     this.taken += 1;
     return lease.take();
+  }
+
+  /** Fails if a timer is left, but for the one that a pool in a process has for itself. */
+  assertRests() {
+    const left = this.clock.timers.size;
+    t.ok(left <= (this.#mode === "edge" ? 0 : 1), `${left} timers are left`);
   }
 
   /** Fails unless each place can be had, and no more than that. */
