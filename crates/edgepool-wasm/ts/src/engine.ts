@@ -147,10 +147,7 @@ export class Engine<T> implements core.Occupant {
     } catch (cause) {
       throw core.replace(this.instance, cause);
     }
-    if (answer < 0) {
-      if (answer < core.NONE) this.within(scope, () => this.drain());
-      return undefined;
-    }
+    if (answer < 0) return answer < core.NONE ? this.tryAfterEffects(scope) : undefined;
     const effects = answer & 1;
     const key = (answer - effects) / 2;
     const index = key & core.INDEX_MASK;
@@ -162,6 +159,12 @@ export class Engine<T> implements core.Occupant {
     if (effects !== 0) this.within(scope, () => this.drain());
     else if (this.limit < Infinity) this.hasten(now + this.limit);
     return lease;
+  }
+
+  /** Tries once more, unless the resource is still being checked: a check may have ended at once. */
+  private tryAfterEffects(scope: RequestScope | undefined): Lease<T> | undefined {
+    this.within(scope, () => this.drain());
+    return this.gauge("checking") > 0 ? undefined : this.tryAcquire(scope);
   }
 
   private lendSpare(key: number, scope: RequestScope | undefined): Lease<T> {
@@ -866,23 +869,20 @@ export class Engine<T> implements core.Occupant {
       keys.push(key);
       key = this.module.look_at_idle(this.pool);
     }
-    let closed = 0;
     let thrown: { error: unknown } | undefined;
-    for (const key of keys) {
-      let kept = true;
+    const verdicts = keys.map((key) => {
       try {
-        const resource = this.places.resources[key & core.INDEX_MASK] as T;
-        kept = thrown !== undefined || keep(key, resource);
+        return thrown !== undefined || keep(key, this.places.resources[key & core.INDEX_MASK] as T);
       } catch (error) {
         thrown = { error };
-        kept = false;
+        return false;
       }
-      closed += Number(!kept);
-      this.module.looked_at(this.pool, this.now(), key, Number(kept));
-    }
+    });
+    keys.forEach((key, at) =>
+      this.module.looked_at(this.pool, this.now(), key, Number(verdicts[at])));
     this.drain();
-    if (thrown !== undefined) throw thrown.error;
-    return closed;
+    if (thrown !== undefined) throw (thrown as { error: unknown }).error;
+    return verdicts.filter((kept) => !kept).length;
   }
 
   /** Lends nothing that there is now to anybody else. */

@@ -93,7 +93,7 @@ export class TooManyError extends PoolError {
   readonly max: number;
 
   constructor(wanted: number, max: number) {
-    const advice = `ask for 1 to ${max}, or raise max`;
+    const advice = `ask for at least 1 and at most ${max}, or raise max`;
     super("too_many", `${wanted} resources cannot be had at once; ${advice}`);
     this.max = max;
   }
@@ -119,7 +119,8 @@ export class UnavailableError extends PoolError {
 
   constructor(retryIn: number, cause: unknown) {
     const text = `no resource can be created; the next attempt is in ${Math.ceil(retryIn)} ms`;
-    super("unavailable", text, cause === undefined ? undefined : { cause });
+    const why = cause === undefined ? "" : `; the last one failed: ${messageOf(cause)}`;
+    super("unavailable", text + why, cause === undefined ? undefined : { cause });
     this.retryIn = retryIn;
   }
 }

@@ -224,13 +224,18 @@ export class Pool<T> {
    */
   resize(max: number): void {
     const { minIdle, minIdleIsSet } = this.engine.settings;
-    const low = Math.max(minIdleIsSet ? minIdle : 1, 1);
-    this.engine.resize(readCount("resize", "max", max, NaN, low, MOST_RESOURCES));
+    if (minIdleIsSet && Number.isInteger(max) && max < minIdle) {
+      throw wrong("resize", "max", `at least minIdle (${minIdle})`, max);
+    }
+    this.engine.resize(readCount("resize", "max", max, NaN, 1, MOST_RESOURCES));
   }
 
   /** Changes `minIdle`, and keeps that many ready from now on. */
   setMinIdle(minIdle: number): void {
     const { max } = this.engine.settings;
+    if (Number.isInteger(minIdle) && minIdle > max) {
+      throw wrong("setMinIdle", "minIdle", `at most max (${max})`, minIdle);
+    }
     this.engine.setMinIdle(readCount("setMinIdle", "minIdle", minIdle, NaN, 0, max));
   }
 

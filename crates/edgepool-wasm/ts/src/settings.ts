@@ -234,11 +234,15 @@ function readSizes<T>(options: PoolOptions<T>, edge: boolean): Pick<
   Settings<T>, "max" | "minIdle" | "minIdleIsSet" | "maxWaiting" | "maxUses"
 > {
   const max = readCount(WHERE, "max", options.max, 20, 1, MOST_RESOURCES);
+  const { minIdle } = options;
+  if (Number.isInteger(minIdle) && (minIdle as number) > max) {
+    throw wrong(WHERE, "minIdle", `at most max (${max})`, minIdle);
+  }
   const most = edge ? MOST_EDGE_WAITERS : MOST_WAITERS;
   return {
     max,
-    minIdle: readCount(WHERE, "minIdle", options.minIdle, defaultMinIdle(edge, max), 0, max),
-    minIdleIsSet: options.minIdle !== undefined,
+    minIdle: readCount(WHERE, "minIdle", minIdle, defaultMinIdle(edge, max), 0, max),
+    minIdleIsSet: minIdle !== undefined,
     maxWaiting: readCount(WHERE, "maxWaiting", options.maxWaiting, 1_000, 0, most),
     maxUses: readLimit("maxUses", options.maxUses, Infinity),
   };
