@@ -177,6 +177,12 @@ export class Engine<T> implements core.Occupant {
     return lease;
   }
 
+  /** Has every lease that comes back told to the ledger, until the next look. */
+  private stopSparing(): void {
+    this.sparing = false;
+    this.settleSpares();
+  }
+
   /** Tells the ledger of the leases that came back without a word. */
   private settleSpares(): void {
     for (let key = this.spares.at(-1); key !== undefined; key = this.spares.at(-1)) {
@@ -235,7 +241,7 @@ export class Engine<T> implements core.Occupant {
   /** Asks for a lease: its key, or what says that the caller is queued. Throws if it is refused. */
   private ask(want: Want, now: number): number {
     const { timeout, priority, need } = want;
-    this.settleSpares();
+    this.stopSparing();
     const answer = this.module.acquire(this.pool, now, now + timeout, priority, need);
     if (this.tracker !== undefined) want.stack ??= this.capture();
     // Nothing is told or done until a waiter is in the tables.
@@ -344,7 +350,6 @@ export class Engine<T> implements core.Occupant {
   /** Takes a lease back in good order: the job of its reset if there is one, else whether it was. */
   giveBack(lease: Lease<T>): RunningJob<T> | boolean {
     const { reset } = this.settings;
-    const index = this.keyOf(lease) & core.INDEX_MASK;
     if (reset === undefined) {
       return this.end(lease, (key, now) => this.module.release(this.pool, now, key), "released");
     }
@@ -355,7 +360,7 @@ export class Engine<T> implements core.Occupant {
     }, "released", false);
     if (!begun) return false;
     return this.within(lease._scope, () => {
-      const resource = this.places.clear(index);
+      const resource = this.places.clear(slot & core.INDEX_MASK);
       const job = this.begin("reset", slot, resource, (job) => reset(resource, job));
       this.drain();
       return job;
@@ -364,10 +369,10 @@ export class Engine<T> implements core.Occupant {
 
   /** Has the resource closed, as it is damaged. */
   discard(lease: Lease<T>, error: unknown): boolean {
-    const index = this.keyOf(lease) & core.INDEX_MASK;
     return this.end(lease, (key, now) => {
       const status = this.module.discard(this.pool, now, key);
       if ((status & core.DONE) !== 0) {
+        const index = key & core.INDEX_MASK;
         this.places.outdated.add(index);
         if (error !== undefined) this.discardErrors.set(index, error);
       }
@@ -377,11 +382,10 @@ export class Engine<T> implements core.Occupant {
 
   /** Lets the resource leave the pool with its holder. */
   take(lease: Lease<T>): void {
-    const index = this.keyOf(lease) & core.INDEX_MASK;
     const done = this.end(lease, (key, now) => {
       const status = this.module.take(this.pool, now, key);
       // It is the caller's from here on, and may be what the next creation gives.
-      if ((status & core.DONE) !== 0) this.places.clear(index);
+      if ((status & core.DONE) !== 0) this.places.clear(key & core.INDEX_MASK);
       return status;
     }, "taken");
     if (!done) throw new PoolError("lease_ended", "take: the lease had ended");
@@ -467,9 +471,9 @@ export class Engine<T> implements core.Occupant {
   /** Looks what is next, after effects were done. */
   private look(): void {
     this.timed = this.clocked || (this.module.status(this.pool) & core.NEEDS_CLOCK) !== 0;
-    const { waiters, paused, closing } = this;
+    const isQuiet = this.waiters.count === 0 && !this.paused && !this.closing && !this.watched;
     // What depends on no time now has no deadline, no failure and nothing that is to leave.
-    this.sparing = this.maySpare && !this.timed && waiters.count === 0 && !paused && !closing;
+    this.sparing = this.maySpare && !this.timed && isQuiet;
     this.timer?.arm(this.module.next_deadline(this.pool), this.waiters.count > 0);
   }
 
@@ -615,6 +619,9 @@ export class Engine<T> implements core.Occupant {
         if (this.places.jobs.get(job.key) === job) this.takeIn(job, outcome, now);
         else this.takeInLate(job, outcome);
       });
+    } catch (error) {
+      // Its place is a lease of its own in a third module, and comes back when its time passes.
+      if (!(error instanceof CoreResetError)) throw error;
     } finally {
       this.busy -= 1;
     }
@@ -825,7 +832,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Starts a creation that nobody waits for, and tells how it ended; returns whether it did. */
   prepare(onEnd: (error: unknown) => void): boolean {
-    this.settleSpares();
+    this.stopSparing();
     const key = this.module.prepare(this.pool, this.now());
     if (key >= 0) this.watches.set(key, onEnd);
     return key >= 0;
@@ -839,7 +846,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Changes `max`, which is at least `minIdle`; one that nobody has set follows. */
   resize(max: number): void {
-    this.settleSpares();
+    this.stopSparing();
     const { settings } = this;
     if (settings.minIdle > max) this.changeMinIdle(max);
     core.again(() => this.module.resize(this.pool, this.now(), max));
@@ -856,14 +863,14 @@ export class Engine<T> implements core.Occupant {
   }
 
   private changeMinIdle(minIdle: number): void {
-    this.settleSpares();
+    this.stopSparing();
     core.again(() => this.module.set_min_idle(this.pool, this.now(), minIdle));
     this.settings.minIdle = minIdle;
   }
 
   /** Keeps those of the idle resources that `keep` says yes to; returns how many it closed. */
   retain(keep: (key: number, resource: T) => boolean): number {
-    this.settleSpares();
+    this.stopSparing();
     const keys: number[] = [];
     for (let key = this.module.look_at_idle(this.pool); key >= 0;) {
       keys.push(key);
@@ -905,7 +912,7 @@ export class Engine<T> implements core.Occupant {
   }
 
   private manage(what: number): void {
-    this.settleSpares();
+    this.stopSparing();
     core.again(() => this.module.manage(this.pool, this.now(), what));
     this.drain();
   }
@@ -918,7 +925,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Has everything closed that is still lent. */
   revokeAll(): void {
-    this.settleSpares();
+    this.stopSparing();
     for (const key of this.places.keys()) {
       core.again(() => this.module.discard(this.pool, this.now(), key));
     }
@@ -1030,6 +1037,7 @@ export class Engine<T> implements core.Occupant {
       this.watched = this.isWatched();
     });
     this.watched = true;
+    this.stopSparing();
     if (this.final !== undefined) this.teller.end();
     return reader;
   }
@@ -1145,6 +1153,7 @@ export class Engine<T> implements core.Occupant {
     if (this.paused) this.module.manage(this.pool, now, core.PAUSE);
     if (this.closing) this.module.manage(this.pool, now, core.CLOSE_POOL);
     this.timed = true;
+    this.sparing = false;
   }
 }
 
