@@ -149,7 +149,10 @@ export interface Occupant {
 export interface Membership {
   /** Says where the pool is after the module was replaced. */
   move(core: Core, pool: number): void;
-  /** Drops the pool. */
+  /**
+   * Drops the pool. As long as somebody has it, it is told of new instances nonetheless: what it is
+   * asked for then is for one that answers.
+   */
   end(): void;
 }
 
@@ -183,10 +186,10 @@ export function instance(): Instance {
 export function enrol(occupant: Occupant, core: Core, pool: number): Membership {
   const place = { core, pool };
   const entry = holdsWeakly ? new WeakRef(occupant) : occupant;
-  const end = (): void => {
+  const drop = (): void => place.core.pool_drop(place.pool);
+  const leave = (): void => {
     occupants.delete(entry);
-    collected?.unregister(place);
-    place.core.pool_drop(place.pool);
+    drop();
   };
   occupants.add(entry);
   collected ??= typeof FinalizationRegistry === "function"
@@ -198,7 +201,8 @@ export function enrol(occupant: Occupant, core: Core, pool: number): Membership 
       }
     })
     : undefined;
-  collected?.register(occupant, end, place);
+  collected?.register(occupant, leave);
+  const end = collected === undefined ? leave : drop;
   return { move: (core, pool) => void Object.assign(place, { core, pool }), end };
 }
 

@@ -358,10 +358,16 @@ export class Engine<T> implements core.Occupant {
       slot = this.module.begin_reset(this.pool, now, key);
       return slot < 0 ? 0 : core.DONE;
     }, "released", false);
-    if (!begun) return false;
+    if (!begun) {
+      // It may have expired at this.
+      this.drain();
+      return false;
+    }
     return this.within(lease._scope, () => {
-      const resource = this.places.clear(slot & core.INDEX_MASK);
-      const job = this.begin("reset", slot, resource, (job) => reset(resource, job));
+      const index = slot & core.INDEX_MASK;
+      const outdated = this.places.outdated.has(index);
+      const resource = this.places.clear(index);
+      const job = this.begin("reset", slot, resource, (job) => reset(resource, job), outdated);
       this.drain();
       return job;
     });
@@ -526,9 +532,16 @@ export class Engine<T> implements core.Occupant {
     const first = this.lend(key, waited, want?.scope, want?.stack);
     if (want === undefined || !want.isMany) return waiter.settle(first);
     const leases = [first];
-    while (leases.length < want.need) {
-      const next = this.module.claim(this.pool, waiter.extra?.key ?? core.NONE);
-      leases.push(this.lend(next, waited, want.scope, want.stack));
+    try {
+      while (leases.length < want.need) {
+        const next = this.module.claim(this.pool, waiter.extra?.key ?? core.NONE);
+        leases.push(this.lend(next, waited, want.scope, want.stack));
+      }
+    } catch (error) {
+      // The module has failed, and the next one knows of these leases, but nobody will have them.
+      waiter.settle(Promise.reject(error));
+      for (const lease of leases) this.release(lease);
+      return;
     }
     waiter.settle(leases);
   }
@@ -538,7 +551,13 @@ export class Engine<T> implements core.Occupant {
     const waiter = this.settings.edge ? undefined : this.waiters.remove(index);
     const since = onEdge?.since ?? waiter?.since ?? this.now();
     const need = onEdge?.want.need ?? waiter?.extra?.want.need ?? 1;
-    const error = this.endError(kind, since, place, need);
+    let error: PoolError;
+    try {
+      error = this.endError(kind, since, place, need);
+    } catch (failed) {
+      // The module has failed, and the waiter is not in the table any more to be told so.
+      error = failed as PoolError;
+    }
     if (this.teller.isHeard) this.teller.tell({ type: "ended", code: error.code });
     waiter?.settle(Promise.reject(error));
     if (onEdge === undefined) return;
@@ -601,8 +620,10 @@ export class Engine<T> implements core.Occupant {
   /** Runs a job, and takes in how it went. */
   private begin(
     kind: JobKind, key: number, resource: T | undefined, call: (job: RunningJob<T>) => unknown,
+    outdated = false,
   ): RunningJob<T> {
     const job = new RunningJob<T>(kind, key, resource);
+    job.outdated = outdated;
     this.places.jobs.set(key, job);
     const settled = run(() => call(job), (outcome) => this.settle(job, outcome));
     if (settled !== undefined) this.keepAlive(settled);
@@ -679,11 +700,13 @@ export class Engine<T> implements core.Occupant {
     const { kind, key } = job;
     const { module, pool } = this;
     const good = outcome.ok && (kind === "reset" || outcome.value !== false);
-    const giveBack = good ? module.release : module.discard;
+    const giveBack = good && !job.outdated ? module.release : module.discard;
     const answer = kind === "check" ? module.checked : module.reset;
     const status = job.isLease ? giveBack(pool, now, key) : answer(pool, now, key, Number(good));
     if ((status & core.DONE) === 0) return this.closeLate(job.resource as T);
     this.places.put(key & core.INDEX_MASK, job.resource);
+    // Its closing is told by an effect, which may be lost with the module.
+    if (!good || job.outdated) this.places.outdated.add(key & core.INDEX_MASK);
     if (good || !this.teller.isHeard) return;
     const type = kind === "check" ? "checkFailed" : "resetFailed";
     this.teller.tell({ type, error: failed(outcome) });

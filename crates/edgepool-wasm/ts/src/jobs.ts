@@ -18,6 +18,8 @@ export class RunningJob<T> implements Job {
    * one knows nothing of jobs that an old one began.
    */
   isLease = false;
+  /** Whether its resource is not to be lent again, which a new module would not know. */
+  outdated = false;
   readonly kind: JobKind;
   /** What is checked, reset or closed. */
   readonly resource: T | undefined;

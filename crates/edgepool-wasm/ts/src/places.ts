@@ -42,6 +42,7 @@ export class Places<T> {
     this.resources.forEach((resource, index) => {
       if (resource !== undefined) this.outdated.add(index);
     });
+    for (const job of this.jobs.values()) job.outdated = true;
   }
 
   /** The keys of the leases that are out. */

@@ -13,16 +13,16 @@ const FLAGS = [
 const LIMIT = 120_000;
 
 /** Serves the project, opens its page, and waits for what the page reports. */
-export async function runChromium({ project, say }) {
+export async function runChromium({ project, say, flags = [], limit = LIMIT }) {
   const { server, report } = await serve(project);
   const page = `http://127.0.0.1:${server.address().port}/page.html`;
   const profile = `--user-data-dir=${join(project, "profile")}`;
   const program = process.env.EDGEPOOL_CHROMIUM ?? "chromium";
-  const child = spawn(program, [...FLAGS, profile, page], { stdio: "ignore" });
+  const child = spawn(program, [...FLAGS, ...flags, profile, page], { stdio: "ignore" });
   const failed = new Promise((_, reject) => {
     child.on("error", reject);
     child.on("exit", (code) => reject(new Error(`the browser ended with ${code}`)));
-    setTimeout(() => reject(new Error("the page reported nothing in time")), LIMIT).unref();
+    setTimeout(() => reject(new Error("the page reported nothing in time")), limit).unref();
   });
   try {
     const text = await Promise.race([report, failed]);

@@ -1,0 +1,140 @@
+// Measures what the package leaves in memory, installed from its tarball as a user would:
+//   node run.mjs node|deno|bun|chromium [--full]
+// It fails if the module's memory grows after the warm-up, or the heap by more than `HEAP_BOUND`.
+// The series go to target/memory/, and with those of the other runtimes into a page of plots.
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runChromium } from "../conformance/lib/chromium.mjs";
+import { binary } from "../conformance/lib/processes.mjs";
+import { writePage } from "./page.mjs";
+
+/** What the heap may differ by, in bytes, however much was done: caches of the runtime's own. */
+const HEAP_BOUND = 1_000_000;
+const LIMIT = 15 * 60_000;
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, "../../..");
+const results = join(root, "target/memory");
+const [runtime, ...flags] = process.argv.slice(2);
+const kind = flags.includes("--full") ? "long" : "short";
+const COMMANDS = {
+  node: () => [process.execPath, "--expose-gc"],
+  deno: () => [binary(root, "DENO", "deno"), "run", "--quiet", "--no-remote", "--v8-flags=--expose-gc"],
+  bun: () => [binary(root, "BUN", "bun"), "run"],
+  chromium: undefined,
+};
+if (!Object.hasOwn(COMMANDS, runtime) || flags.some((flag) => flag !== "--full")) {
+  console.error(`usage: node run.mjs ${Object.keys(COMMANDS).join("|")} [--full]`);
+  process.exit(2);
+}
+
+const project = mkdtempSync(join(tmpdir(), `edgepool-memory-${runtime}-`));
+try {
+  install();
+  const series = await (runtime === "chromium" ? inChromium() : inProcess(COMMANDS[runtime]()));
+  mkdirSync(results, { recursive: true });
+  const text = JSON.stringify({ runtime, kind, series }, null, 1);
+  writeFileSync(join(results, `${runtime}.json`), `${text}\n`);
+  writePage(results);
+  report(series);
+} finally {
+  rmSync(project, { recursive: true, force: true });
+}
+
+function install() {
+  const manifest = { name: "edgepool-user", private: true, type: "module" };
+  writeFileSync(join(project, "package.json"), JSON.stringify(manifest));
+  const quiet = ["--offline", "--no-audit", "--no-fund", "--loglevel=error"];
+  execFileSync("npm", ["install", ...quiet, tarball()], { cwd: project, stdio: "pipe" });
+  for (const name of ["cases.mjs", "measure.mjs"]) cpSync(join(here, name), join(project, name));
+  const imports = { imports: { edgepool: "./node_modules/edgepool/dist/index.js" } };
+  const page = `<!doctype html><meta charset="utf-8"><title>edgepool</title>
+<script type="importmap">${JSON.stringify(imports)}</script>
+<script type="module">
+  globalThis.EDGEPOOL_KIND = "${kind}";
+  const lines = [];
+  try {
+    const { main } = await import("./measure.mjs");
+    await main((line) => lines.push(line));
+  } catch (error) {
+    lines.push(String(error?.stack ?? error));
+  }
+  await fetch("/report", { method: "POST", body: lines.join("\\n") });
+</script>`;
+  writeFileSync(join(project, "page.html"), page);
+}
+
+function tarball() {
+  if (process.env.EDGEPOOL_TARBALL) return process.env.EDGEPOOL_TARBALL;
+  const folder = join(root, "target/npm");
+  const name = readdirSync(folder).find((file) => /^edgepool-.*\.tgz$/.test(file));
+  if (name === undefined) throw new Error("no tarball in target/npm: run `cargo xtask build`");
+  return join(folder, name);
+}
+
+async function inChromium() {
+  const lines = [];
+  const gc = ["--js-flags=--expose-gc", "--enable-precise-memory-info"];
+  await runChromium({ project, say: (line) => lines.push(line), flags: gc, limit: LIMIT });
+  return read(lines);
+}
+
+function inProcess([program, ...args]) {
+  const stdio = ["ignore", "pipe", "inherit"];
+  const child = spawn(program, [...args, "measure.mjs", kind], { cwd: project, stdio });
+  let text = "";
+  child.stdout.on("data", (data) => (text += data));
+  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT);
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      if (code === 0) resolve(read(text.split("\n").filter((line) => !/^(RESULT|$)/.test(line))));
+      else reject(new Error(`${program} ended with ${code ?? signal}: ${text}`));
+    });
+  });
+}
+
+function read(lines) {
+  return lines.map((line) => {
+    if (!line.startsWith("{")) throw new Error(`not a series: ${line}`);
+    return JSON.parse(line);
+  });
+}
+
+/** Says how much each case has grown by, and counts those that have grown too much. */
+function report(series) {
+  let failed = series.length > 0 ? 0 : 1;
+  for (const { name, points } of series) {
+    const { heap, wasm } = growth(points);
+    const flat = heap <= HEAP_BOUND && wasm <= 0;
+    if (!flat) failed += 1;
+    const { at, heap: left, wasm: size } = points.at(-1);
+    const sizes = `heap ${kilo(left)} (${signed(heap)}), wasm ${kilo(size)} (${signed(wasm)})`;
+    console.log(`${flat ? "ok   " : "FAIL "} ${name}, ${at.toLocaleString("en")}: ${sizes}`);
+  }
+  const bound = `at most ${kilo(HEAP_BOUND)} of heap, and nothing of the module's`;
+  if (failed > 0) console.log(`expected after the warm-up: ${bound}`);
+  console.log(`${series.length - failed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+/** What grew from the end of the warm-up, four tenths of the whole, to the end. */
+function growth(points) {
+  const warm = points.slice(0, Math.ceil(points.length * 0.4));
+  const last = points.slice(-3);
+  const most = (list, key) => Math.max(...list.map((point) => point[key]));
+  const middle = (list) => list.map(({ heap }) => heap).sort((a, b) => a - b)[list.length >> 1];
+  return { heap: middle(last) - middle(warm.slice(-3)), wasm: most(last, "wasm") - most(warm, "wasm") };
+}
+
+function kilo(bytes) {
+  return `${Math.round(bytes / 1_000).toLocaleString("en")} kB`;
+}
+
+function signed(bytes) {
+  return `${bytes < 0 ? "" : "+"}${kilo(bytes)}`;
+}
