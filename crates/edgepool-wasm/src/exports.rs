@@ -466,6 +466,14 @@ pub fn info(pool: u32, slot: f64, which: u32) -> f64 {
     })
 }
 
+/// Checks the ledger: 0, or the number of the invariant that does not hold.
+#[cfg(feature = "invariants")]
+#[wasm_bindgen]
+pub fn check(pool: u32) -> u32 {
+    let violation = |entry: &mut Entry| entry.ledger.check().err();
+    pools::with(pool, None, violation).map_or(0, |violation| violation.invariant.into())
+}
+
 const fn verdict(good: bool) -> Verdict {
     if good { Verdict::Good } else { Verdict::Bad }
 }
