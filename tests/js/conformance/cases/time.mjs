@@ -1,6 +1,6 @@
 // Time: ages, idleness, deadlines, and clocks that misbehave.
 import { FakeClock, each, random, settle, state } from "../lib/harness.mjs";
-import { World, hang } from "../lib/world.mjs";
+import { World, fails, hang } from "../lib/world.mjs";
 
 const HOUR = 3_600_000;
 
@@ -217,6 +217,7 @@ export default [
     name: "clock_at_the_end_of_time",
     run: each(async (t, mode) => {
       const it = new World({ mode, clock: new FakeClock(Number.MAX_SAFE_INTEGER - 5) });
+      it.always.create = (make) => (it.calls.create > 100 ? fails("it loops")() : make());
       const held = await it.pool.acquire();
       const waiting = it.pool.acquire();
       await settle();
