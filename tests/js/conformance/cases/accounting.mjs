@@ -94,6 +94,9 @@ export default [
       const { pool, clock } = it;
       it.plans.create.push(fails("no"));
       await t.rejects(pool.acquire());
+      await it.warm(1);
+      const { direct, waited } = pool.stats();
+      t.equal(direct + waited, 1);
       (await pool.acquire()).release();
       const lease = pool.tryAcquire();
       t.equal(pool.tryAcquire(), undefined, "it counts only if it succeeds");
@@ -116,7 +119,8 @@ export default [
       const stats = pool.stats();
       t.adds(stats);
       const told = "direct waited timedOut cancelled failed refused closed".split(" ");
-      t.equal(told.map((name) => stats[name]), [2, 1, 1, 1, 1, 1, 1], `${told}`);
+      const counts = told.map((name) => stats[name]);
+      t.equal(counts, [direct + 2, waited + 1, 1, 1, 1, 1, 1], `${told}`);
       const gauges = "size creating idle checking offered inUse resetting retired closing waiting "
         + "pending";
       t.equal(gauges.split(" ").filter((name) => stats[name] !== 0), [], "gauges that are not 0");
@@ -127,6 +131,7 @@ export default [
     run: each(async (t, mode) => {
       const { pool, clock } = new World({ mode, max: 2, holdTimes: true });
       t.equal([pool.stats().hitRate, pool.stats().utilisation], [undefined, 0], "before any");
+      await pool.warmUp(2);
       const [lease, other] = [await pool.acquire(), await pool.acquire()];
       t.equal(pool.stats().utilisation, 1);
       const waiting = pool.acquire();

@@ -81,7 +81,7 @@ export default [
       it.pool.setMinIdle(1);
       await it.clock.advance(100);
       t.equal(it.pool.stats().idle, 1, "the others age out");
-      t.throws(() => it.pool.setMinIdle(5), /"minIdle" takes .* to 4/);
+      t.throws(() => it.pool.setMinIdle(5), /"minIdle" takes at most max \(4\)/);
       t.equal(it.pool.stats().max, 4, "nothing was changed");
     }),
   },
@@ -97,7 +97,7 @@ export default [
       t.equal(await state(many), "pending");
       it.pool.resize(2);
       const error = await t.rejects(many, { code: "too_many" });
-      t.ok(/1 to 2/.test(error.message), `it says what can be had: ${error.message}`);
+      t.ok(/at most 2, or raise max/.test(error.message), `it says what can be had: ${error.message}`);
       [...leases, third].forEach((lease) => lease.release());
       await settle();
       t.equal([it.pool.stats().idle, it.pool.stats().retiredSurplus], [2, 1]);

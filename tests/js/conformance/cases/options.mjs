@@ -262,7 +262,7 @@ export default [
       says("CreateError create_timeout", /50 ms.*createTimeout|createTimeout.*50 ms/s);
       says("AcquireTimeoutError acquire_timeout", /10 ms.*(raise|max|acquireTimeout)/s);
       says("QueueFullError queue_full", /1 .*maxWaiting/s);
-      says("TooManyError too_many", /1 to 1.*raise max/);
+      says("TooManyError too_many", /at most 1, or raise max/);
       says("UnavailableError unavailable", /refused/);
       says("PoolClosedError pool_closed", /closed/);
     }),

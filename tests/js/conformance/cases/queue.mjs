@@ -385,6 +385,8 @@ export default [
     name: "acquire_many_has_all_or_waits",
     run: each(async (t, mode) => {
       const it = new World({ mode, max: 3 });
+      await it.warm(1);
+      const { waited, batched } = it.pool.stats();
       const lease = await it.pool.acquire();
       const many = it.pool.acquireMany(3);
       const later = it.pool.acquire();
@@ -396,7 +398,7 @@ export default [
       t.equal(await state(later), "pending");
       leases.forEach((one) => one.release());
       (await later).release();
-      t.equal([it.pool.stats().waited, it.pool.stats().batched], [2, 2]);
+      t.equal([it.pool.stats().waited - waited, it.pool.stats().batched - batched], [2, 2]);
       await it.assertCloses();
     }),
   },
@@ -437,7 +439,7 @@ export default [
       const { pool } = new World({ mode, max: 2 });
       for (const n of [3, 65_535]) {
         const error = await t.rejects(pool.acquireMany(n), { code: "too_many", max: 2 });
-        t.ok(/1 to 2/.test(error.message), `it says what can be had: ${error.message}`);
+        t.ok(/at most 2, or raise max/.test(error.message), `it says what can be had: ${error.message}`);
       }
       t.equal(pool.stats().refused, 2);
       t.adds(pool.stats());
