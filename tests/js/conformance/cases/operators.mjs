@@ -97,7 +97,7 @@ export default [
       t.equal(await state(many), "pending");
       it.pool.resize(2);
       const error = await t.rejects(many, { code: "too_many" });
-      t.ok(/at most 2, or raise max/.test(error.message), `it says what can be had: ${error.message}`);
+      t.ok(/at most 2, or raise max/.test(error.message), `what can be had: ${error.message}`);
       [...leases, third].forEach((lease) => lease.release());
       await settle();
       t.equal([it.pool.stats().idle, it.pool.stats().retiredSurplus], [2, 1]);

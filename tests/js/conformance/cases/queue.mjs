@@ -439,7 +439,7 @@ export default [
       const { pool } = new World({ mode, max: 2 });
       for (const n of [3, 65_535]) {
         const error = await t.rejects(pool.acquireMany(n), { code: "too_many", max: 2 });
-        t.ok(/at most 2, or raise max/.test(error.message), `it says what can be had: ${error.message}`);
+        t.ok(/at most 2, or raise max/.test(error.message), `what can be had: ${error.message}`);
       }
       t.equal(pool.stats().refused, 2);
       t.adds(pool.stats());
