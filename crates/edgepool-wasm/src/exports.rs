@@ -5,8 +5,7 @@
 //! caller did not read its clock, as [`NEEDS_CLOCK`] was not set by what it did last. An operation
 //! on a pool number that is unknown does nothing, as one on a stale key does.
 
-use std::cell::{Cell, RefCell};
-use std::time::Duration;
+use core::time::Duration;
 
 use edgepool::ledger::{
     Acquired, Ask, Backoff, Claim, Ledger, Options, Priority, Refused, Reuse, Verdict,
@@ -14,6 +13,7 @@ use edgepool::ledger::{
 use edgepool::{Histogram, Time};
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::global::Global;
 use crate::pools::{self, Entry};
 
 /// Bits of an operation's status: it was carried out; effects wait; the next operation depends on
@@ -37,18 +37,16 @@ const UNAVAILABLE: f64 = -6.0;
 /// A waiter's key `k` is answered as `WAITER_BASE - k`.
 const WAITER_BASE: f64 = -16.0;
 
-thread_local! {
-    static STAGED: RefCell<Options> = const { RefCell::new(Options::new(1)) };
-    static EFFECT_KEY: Cell<f64> = const { Cell::new(0.0) };
-    static EFFECT_DETAIL: Cell<u32> = const { Cell::new(0) };
-}
+static STAGED: Global<Options> = Global::new(Options::new(1));
+/// The key and the detail of the effect that was told last.
+static TOLD: Global<(f64, u32)> = Global::new((0.0, 0));
 
 /// Sets an option of the pool that is opened next, by its place in this function. Times in ms;
 /// infinity is no limit, for a count too. Those that are not set are as [`Options::new`] has them,
 /// as after each [`pool_open`].
 #[wasm_bindgen]
 pub fn set_option(which: u32, value: f64) {
-    STAGED.with_borrow_mut(|options| {
+    STAGED.with(|options| {
         let (count, time) = (value as u32, pools::duration(value));
         match which {
             0 => options.max = count,
@@ -90,7 +88,7 @@ fn with_cap((backoff, cap): (Backoff, Duration)) -> Backoff {
 /// With `edge` other than 0, waiters claim their offers themselves.
 #[wasm_bindgen]
 pub fn pool_open(edge: u32) -> i32 {
-    let options = STAGED.with_borrow_mut(|staged| std::mem::replace(staged, Options::new(1)));
+    let options = STAGED.with(|staged| core::mem::replace(staged, Options::new(1)));
     match Ledger::new(options) {
         Ok(ledger) => pools::insert(Entry::new(ledger, edge != 0)) as i32,
         Err(_) => -1,
@@ -192,9 +190,7 @@ pub fn take(pool: u32, now: f64, lease: f64) -> u32 {
 /// Lets a lease live for `ttl` ms from now; infinity is for ever.
 #[wasm_bindgen]
 pub fn renew(pool: u32, now: f64, lease: f64, ttl: f64) -> u32 {
-    operate(pool, now, |entry| {
-        entry.ledger.renew(pools::unpack_slot(lease), pools::duration(ttl))
-    })
+    operate(pool, now, |entry| entry.ledger.renew(pools::unpack_slot(lease), pools::duration(ttl)))
 }
 
 /// Begins the reset of a resource that comes back in good order: the key of the reset, or -1 if the
@@ -314,8 +310,7 @@ pub fn manage(pool: u32, now: f64, what: u32) -> u32 {
 pub fn next_effect(pool: u32) -> i32 {
     pools::with(pool, -1, |entry| match entry.next_effect() {
         Some(told) => {
-            EFFECT_KEY.set(told.key);
-            EFFECT_DETAIL.set(told.detail);
+            TOLD.with(|last| *last = (told.key, told.detail));
             (told.kind << 20 | told.index) as i32
         }
         None => -1,
@@ -325,14 +320,14 @@ pub fn next_effect(pool: u32) -> i32 {
 /// Returns the key that belongs to the effect taken last.
 #[wasm_bindgen]
 pub fn effect_key() -> f64 {
-    EFFECT_KEY.get()
+    TOLD.with(|told| told.0)
 }
 
 /// Returns what else there is to tell of the effect taken last: why a resource leaves, whether a
 /// job was overdue, how many callers were before one whose time passed.
 #[wasm_bindgen]
 pub fn effect_detail() -> u32 {
-    EFFECT_DETAIL.get()
+    TOLD.with(|told| told.1)
 }
 
 /// Tells whether effects wait, and whether the next operation depends on the time.

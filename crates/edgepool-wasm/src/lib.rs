@@ -8,9 +8,18 @@
 //! caller's clock. Nothing here calls into JavaScript: effects wait until they are asked for, so
 //! no JavaScript runs while a ledger is in use.
 
-#[cfg(feature = "exports")]
+#![cfg_attr(all(feature = "exports", not(feature = "client"), target_family = "wasm"), no_std)]
+
+#[cfg(all(feature = "exports", target_family = "wasm"))]
+extern crate alloc;
+
+#[cfg(all(feature = "exports", not(feature = "client"), target_family = "wasm"))]
+mod bare;
+#[cfg(all(feature = "exports", target_family = "wasm"))]
 pub mod exports;
-#[cfg(feature = "exports")]
+#[cfg(all(feature = "exports", target_family = "wasm"))]
+mod global;
+#[cfg(all(feature = "exports", target_family = "wasm"))]
 mod pools;
 
 #[cfg(feature = "client")]

@@ -1,12 +1,14 @@
 //! The ledgers by pool number, and the numbers that stand for keys and effects.
 
-use std::cell::RefCell;
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use edgepool::Time;
 use edgepool::ledger::{Claim, Effect, End, Ledger, SlotKey, WaiterKey};
 
 use crate::exports::{DONE, EFFECTS, NEEDS_CLOCK};
+use crate::global::Global;
 
 /// How far a key's generation is shifted above its index.
 const INDEX_SPAN: f64 = 1_048_576.0;
@@ -164,14 +166,12 @@ pub(crate) fn to_ms(time: Time) -> f64 {
     if time == Time::NEVER { f64::INFINITY } else { time.as_nanos() as f64 / NANOS_PER_MS }
 }
 
-thread_local! {
-    // Numbers are never used again: a lease that outlived its pool must not meet another's.
-    static POOLS: RefCell<Vec<Option<Box<Entry>>>> = const { RefCell::new(Vec::new()) };
-}
+// Numbers are never used again: a lease that outlived its pool must not meet another's.
+static POOLS: Global<Vec<Option<Box<Entry>>>> = Global::new(Vec::new());
 
 /// Adds a pool and returns its number.
 pub(crate) fn insert(entry: Entry) -> u32 {
-    POOLS.with_borrow_mut(|pools| {
+    POOLS.with(|pools| {
         pools.push(Some(Box::new(entry)));
         pools.len() as u32 - 1
     })
@@ -179,7 +179,7 @@ pub(crate) fn insert(entry: Entry) -> u32 {
 
 /// Forgets a pool; operations on its number do nothing from then on.
 pub(crate) fn remove(pool: u32) {
-    POOLS.with_borrow_mut(|pools| {
+    POOLS.with(|pools| {
         if let Some(entry) = pools.get_mut(pool as usize) {
             *entry = None;
         }
@@ -188,7 +188,7 @@ pub(crate) fn remove(pool: u32) {
 
 /// Runs one operation on a pool, or gives `unknown` if there is none of that number.
 pub(crate) fn with<R>(pool: u32, unknown: R, operate: impl FnOnce(&mut Entry) -> R) -> R {
-    POOLS.with_borrow_mut(|pools| match pools.get_mut(pool as usize) {
+    POOLS.with(|pools| match pools.get_mut(pool as usize) {
         Some(Some(entry)) => operate(entry),
         _ => unknown,
     })

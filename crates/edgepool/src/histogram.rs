@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::clock::whole_nanos;
+
 /// A power of two is divided into `1 << SUB_BITS` buckets.
 const SUB_BITS: u32 = 2;
 const SUBS: usize = 1 << SUB_BITS;
@@ -17,7 +19,6 @@ const LAST: usize = BUCKETS - 1;
 const MOST: u64 = 1 << 63;
 
 const NANOS_PER_MICRO: u64 = 1_000;
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Counts durations in buckets of a fixed relative width, in constant memory.
 ///
@@ -208,18 +209,10 @@ fn rank_of(percent: f64, count: u64) -> u64 {
     rounded.clamp(1, count)
 }
 
-/// The product cannot overflow where it is taken, so that wasm needs no product of 128 bits.
-#[inline]
-const fn whole_nanos(duration: Duration) -> u64 {
-    if duration.as_secs() >= u64::MAX / NANOS_PER_SECOND {
-        return u64::MAX;
-    }
-    duration.as_secs() * NANOS_PER_SECOND + duration.subsec_nanos() as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::NANOS_PER_SECOND;
 
     #[test]
     fn every_bucket_begins_just_above_the_bound_before_it() {

@@ -90,10 +90,9 @@
 //!
 //! # Features
 //!
-//! None is on by default.
-//!
 //! | feature | what it adds |
 //! |---|---|
+//! | `std`, on by default | the pool: without it there is the [`ledger`] alone, for shells of other kinds |
 //! | `openmetrics` | [`Stats`] as text for Prometheus: `edgepool::openmetrics` |
 //! | `tracing` | events for logs: `edgepool::TracingObserver` |
 //!
@@ -104,60 +103,98 @@
 //! factories, clocks and the `Drop` of connections are called after it is released, so any of them
 //! may use the pool.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
 
 #[macro_use]
 mod mutations;
 
+#[cfg(feature = "std")]
 mod acquire;
+#[cfg(feature = "std")]
 mod alarm;
+#[cfg(feature = "std")]
 mod attend;
+#[cfg(feature = "std")]
 mod boxed;
+#[cfg(feature = "std")]
 mod builder;
 mod clock;
+#[cfg(feature = "std")]
 mod effects;
+#[cfg(feature = "std")]
 mod error;
+#[cfg(feature = "std")]
 mod events;
+#[cfg(feature = "std")]
 mod factory;
+#[cfg(feature = "std")]
 mod factory_fn;
+#[cfg(feature = "std")]
 pub mod guide;
 mod histogram;
+#[cfg(feature = "std")]
 mod jobs;
+#[cfg(feature = "std")]
 mod lease;
 pub mod ledger;
+#[cfg(feature = "std")]
 mod observed;
 #[cfg(feature = "openmetrics")]
 pub mod openmetrics;
+#[cfg(feature = "std")]
 mod operate;
+#[cfg(feature = "std")]
 mod pool;
+#[cfg(feature = "std")]
 mod shared;
+#[cfg(feature = "std")]
 mod state;
+#[cfg(feature = "std")]
 mod stats;
+#[cfg(feature = "std")]
 mod sync;
+#[cfg(feature = "std")]
 mod telling;
 #[cfg(feature = "tracing")]
 mod trace;
+#[cfg(feature = "std")]
 mod turn;
 
+#[cfg(feature = "std")]
 pub use acquire::{Acquire, AcquireMany};
+#[cfg(feature = "std")]
 pub use attend::Driver;
+#[cfg(feature = "std")]
 pub use boxed::{BoxFactory, LocalBoxFactory, boxed, boxed_local};
+#[cfg(feature = "std")]
 pub use builder::{Builder, CheckOnAcquire, UNBOUNDED};
 pub use clock::{Clock, Time};
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "std", not(target_family = "wasm")))]
 pub use clock::{StdAlarm, StdClock};
+#[cfg(feature = "std")]
 pub use error::{AcquireError, DrainError, Failure, Holder, Phase, TimedOut, WarmUpError};
+#[cfg(feature = "std")]
 pub use events::{About, Event, Observer};
+#[cfg(feature = "std")]
 pub use factory::{Begun, Factory, NoJob, Tried};
+#[cfg(feature = "std")]
 pub use factory_fn::{Async, FactoryFn, Finish, Nothing, Sync, Try, factory_fn};
 pub use histogram::Histogram;
+#[cfg(feature = "std")]
 pub use lease::{Lease, MappedLease, Release};
 pub use ledger::{Backoff, Info, OptionsError, Priority, Reuse};
 #[cfg(feature = "mutations")]
 #[doc(hidden)]
 pub use mutations::Bug;
+#[cfg(feature = "std")]
 pub use observed::Observed;
+#[cfg(feature = "std")]
 pub use operate::{Drain, WarmUp, WarmUpProgress};
+#[cfg(feature = "std")]
 pub use pool::Pool;
+#[cfg(feature = "std")]
 pub use stats::{PoolState, Stats};
 #[cfg(feature = "tracing")]
 pub use trace::TracingObserver;

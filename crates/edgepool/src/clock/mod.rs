@@ -1,13 +1,15 @@
 //! Time as the pool sees it: whole nanoseconds since an origin that the clock chooses.
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "std", not(target_family = "wasm")))]
 mod native;
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "std", not(target_family = "wasm")))]
 pub use native::{StdAlarm, StdClock};
 
-use std::future::Future;
-use std::time::Duration;
+use core::future::Future;
+use core::time::Duration;
+
+pub(crate) const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A point in time: whole nanoseconds since the origin of the clock that told it.
 ///
@@ -36,8 +38,7 @@ impl Time {
     /// Adds a duration; past the range the result is [`Time::NEVER`].
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(nanos))
+        Self(self.0.saturating_add(whole_nanos(duration)))
     }
 
     /// Returns how long after `earlier` this is; zero if it is not after it.
@@ -45,6 +46,16 @@ impl Time {
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// Returns a duration in whole nanoseconds, at most 584 years. The product cannot overflow where it
+/// is taken, so that wasm needs no product of 128 bits.
+#[inline]
+pub(crate) const fn whole_nanos(duration: Duration) -> u64 {
+    if duration.as_secs() > u64::MAX / NANOS_PER_SECOND {
+        return u64::MAX;
+    }
+    (duration.as_secs() * NANOS_PER_SECOND).saturating_add(duration.subsec_nanos() as u64)
 }
 
 /// Tells the time and waits for it.

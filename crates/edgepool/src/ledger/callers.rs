@@ -1,6 +1,6 @@
 //! What callers do: acquire, claim, cancel, and give back.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::list::{Chain, NIL};
 use super::store::Slot;
@@ -285,7 +285,7 @@ impl Ledger {
         };
         slot.generation = generation;
         slot.fresh = false;
-        let since = std::mem::replace(&mut slot.since, now);
+        let since = core::mem::replace(&mut slot.since, now);
         if self.options.hold_times {
             self.holds.record_nanos(now.as_nanos() - since.as_nanos());
         }
@@ -300,7 +300,7 @@ impl Ledger {
         let slot = self.store.slot_mut(index);
         slot.state = SlotState::Leased;
         slot.uses += 1;
-        slot.unused_since = std::mem::replace(&mut slot.since, self.now);
+        slot.unused_since = core::mem::replace(&mut slot.since, self.now);
         slot.waited = waited;
         let (key, timer) = (SlotKey { index, generation: slot.generation }, slot.timer);
         if slot.renewing | (timer != NIL) | self.way.limits {
@@ -472,7 +472,7 @@ impl Ledger {
             return self.end_pending(waiter, End::TooMany);
         }
         entry.state = WaiterState::Queued;
-        let mut offered = std::mem::replace(&mut entry.offered, Chain::new());
+        let mut offered = core::mem::replace(&mut entry.offered, Chain::new());
         entry.have = 0;
         let was_first = self.queue.front(&self.store.waiters);
         self.queue.push_again(&mut self.store.waiters, waiter);
@@ -496,8 +496,8 @@ impl Ledger {
             return;
         }
         let entry = self.store.waiter_mut(waiter);
-        let have = std::mem::take(&mut entry.have);
-        let mut gathered = std::mem::replace(&mut entry.offered, Chain::new());
+        let have = core::mem::take(&mut entry.have);
+        let mut gathered = core::mem::replace(&mut entry.offered, Chain::new());
         self.queue.lack_again(have);
         while let Some(index) = gathered.pop(&mut self.store.slots) {
             self.take_in(index);
@@ -528,8 +528,8 @@ impl Ledger {
     fn leave(&mut self, index: u32, ended: WaiterState) {
         self.ended += 1;
         let entry = self.store.waiter_mut(index);
-        let state = std::mem::replace(&mut entry.state, ended);
-        let mut offered = std::mem::replace(&mut entry.offered, Chain::new());
+        let state = core::mem::replace(&mut entry.state, ended);
+        let mut offered = core::mem::replace(&mut entry.offered, Chain::new());
         if state == WaiterState::Queued {
             self.queue.remove(&mut self.store.waiters, index);
         }

@@ -1,6 +1,6 @@
 //! What becomes of connections with time: age, idleness, uses, health.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::{Effect, Leaving, Ledger, SlotKey, SlotState, Target};
 use crate::Time;
@@ -229,7 +229,7 @@ impl Ledger {
     /// Notes that a connection is not idle any more, and so not about to be replaced.
     #[inline(always)]
     pub(super) fn forget_renewal(&mut self, index: u32) {
-        if std::mem::take(&mut self.store.slot_mut(index).renewing) {
+        if core::mem::take(&mut self.store.slot_mut(index).renewing) {
             self.renewals -= 1;
             // It is to be replaced again once it is idle, and that is due already.
             self.timers.clear(&mut self.store, Target::Care(index));

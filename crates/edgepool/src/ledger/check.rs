@@ -1,8 +1,11 @@
 //! The invariants, as a predicate that tests and simulations call after every step.
 
-use std::collections::HashSet;
-use std::fmt;
-use std::time::Duration;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
 
 use super::Ledger;
 use super::answers::Effect;
@@ -26,7 +29,7 @@ impl fmt::Display for Violation {
     }
 }
 
-impl std::error::Error for Violation {}
+impl core::error::Error for Violation {}
 
 type Check = Result<(), Violation>;
 
@@ -130,7 +133,7 @@ impl Ledger {
         let promised = !self.failing.is_holding_back()
             || !self.is_short()
             || self.next_deadline().is_some_and(|at| at != Time::NEVER);
-        ensure(4, promised, || "creations wait for nothing".to_owned())
+        ensure(4, promised, || "creations wait for nothing".into())
     }
 
     fn check_offers(&self) -> Check {
@@ -211,7 +214,7 @@ impl Ledger {
             }
             _ => None,
         };
-        let to_begin: HashSet<(u32, u32)> = self.effects.iter().filter_map(to_begin).collect();
+        let to_begin: BTreeSet<(u32, u32)> = self.effects.iter().filter_map(to_begin).collect();
         for (index, slot) in &self.store.slots {
             let (limit, exactly) = match slot.state {
                 SlotState::Creating => (options.create_timeout, true),

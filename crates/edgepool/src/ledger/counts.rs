@@ -1,6 +1,6 @@
 //! What the ledger tells of itself.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use crate::Time;
 

@@ -1,6 +1,6 @@
 //! What the shell answers: how creations, checks, resets and closings went.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::{Effect, End, JobKind, Leaving, Ledger, SlotKey, SlotState, Verdict};
 
@@ -68,7 +68,7 @@ impl Ledger {
     pub fn checked(&mut self, key: SlotKey, verdict: Verdict) -> bool {
         let live = self.is_in(key, SlotState::Checking);
         if live {
-            let swept = std::mem::take(&mut self.store.slot_mut(key.index).swept);
+            let swept = core::mem::take(&mut self.store.slot_mut(key.index).swept);
             self.judge(key.index, verdict, swept, Leaving::CheckFailed);
             if swept {
                 self.end_sweep();
@@ -121,7 +121,7 @@ impl Ledger {
         let live = self.is_in(key, SlotState::Checking);
         if live {
             self.renew_generation(key.index);
-            let swept = std::mem::take(&mut self.store.slot_mut(key.index).swept);
+            let swept = core::mem::take(&mut self.store.slot_mut(key.index).swept);
             if keep {
                 self.take_in(key.index);
             } else {

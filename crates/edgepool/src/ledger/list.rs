@@ -58,7 +58,7 @@ impl List {
     #[inline(always)]
     pub(super) fn push_back<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
         *store[index as usize].links_mut() = Links { prev: self.tail, next: NIL };
-        match std::mem::replace(&mut self.tail, index) {
+        match core::mem::replace(&mut self.tail, index) {
             NIL => self.head = index,
             last => store[last as usize].links_mut().next = index,
         }
@@ -102,7 +102,7 @@ impl List {
 
     pub(super) fn remove<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
         let Links { prev, next } =
-            std::mem::replace(store[index as usize].links_mut(), Links::new());
+            core::mem::replace(store[index as usize].links_mut(), Links::new());
         match prev {
             NIL => self.head = next,
             _ => store[prev as usize].links_mut().next = next,
@@ -115,7 +115,7 @@ impl List {
     }
 
     pub(super) fn iter<'a, T: Linked>(&self, store: &'a Slab<T>) -> impl Iterator<Item = u32> + 'a {
-        std::iter::successors(self.front(), |&index| Self::next(store, index))
+        core::iter::successors(self.front(), |&index| Self::next(store, index))
     }
 
     fn link<T: Linked>(&mut self, store: &mut Slab<T>, prev: u32, index: u32, next: u32) {
@@ -149,16 +149,16 @@ impl Chain {
     }
 
     pub(super) fn push<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
-        store[index as usize].links_mut().next = std::mem::replace(&mut self.head, index);
+        store[index as usize].links_mut().next = core::mem::replace(&mut self.head, index);
     }
 
     pub(super) fn pop<T: Linked>(&mut self, store: &mut Slab<T>) -> Option<u32> {
         let first = self.front()?;
-        self.head = std::mem::replace(store[first as usize].links_mut(), Links::new()).next;
+        self.head = core::mem::replace(store[first as usize].links_mut(), Links::new()).next;
         Some(first)
     }
 
     pub(super) fn iter<'a, T: Linked>(&self, store: &'a Slab<T>) -> impl Iterator<Item = u32> + 'a {
-        std::iter::successors(self.front(), |&index| List::next(store, index))
+        core::iter::successors(self.front(), |&index| List::next(store, index))
     }
 }

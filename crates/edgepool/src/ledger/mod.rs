@@ -84,8 +84,9 @@ mod search;
 mod store;
 mod timers;
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::{Histogram, Time};
 
@@ -521,7 +522,7 @@ impl Ledger {
     #[inline(always)]
     fn set_state(&mut self, index: u32, state: SlotState) {
         let slot = self.store.slot_mut(index);
-        let old = std::mem::replace(&mut slot.state, state);
+        let old = core::mem::replace(&mut slot.state, state);
         if slot.timer != NIL {
             self.timers.clear(&mut self.store, Target::Slot(index));
         }
@@ -584,7 +585,7 @@ impl Ledger {
     /// Frees the place of a connection that is gone.
     fn remove_slot(&mut self, index: u32) {
         self.counters.removed += 1;
-        if std::mem::take(&mut self.store.slot_mut(index).swept) {
+        if core::mem::take(&mut self.store.slot_mut(index).swept) {
             self.end_sweep();
         }
         self.free_slot(index);

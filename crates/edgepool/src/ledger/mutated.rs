@@ -1,6 +1,6 @@
 //! What some of the [bugs](crate::mutations) do instead.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::store::Slot;
 use super::{Effect, End, JobKind, Ledger, SlotKey, SlotState, Target, WaiterKey, WaiterState};

@@ -1,6 +1,6 @@
 //! How many connections are missing, and how creations are held back after failures.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::{Backoff, Effect, End, Ledger, SlotKey, SlotState};
 use crate::Time;

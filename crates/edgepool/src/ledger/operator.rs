@@ -1,5 +1,8 @@
 //! What an operator does to the pool as a whole.
 
+use alloc::collections::BinaryHeap;
+use alloc::vec::Vec;
+
 use super::{Effect, End, Leaving, Ledger, OptionsError, SlotKey, SlotState, Target};
 
 /// The operator. Read the clock and [`advance`](Ledger::advance) before each of these.
@@ -47,12 +50,11 @@ impl Ledger {
         self.shrunk = self.living() > max;
         self.look_out();
         self.end_those_that_need_more();
-        let mut creations = self.indexes_in(SlotState::Creating);
-        creations.sort_unstable_by_key(|&index| std::cmp::Reverse(self.store.slot(index).id));
-        for index in creations {
-            if self.living() > max {
-                self.abandon_creation(index, false);
-            }
+        let mut creations = self.creations();
+        while self.living() > max
+            && let Some((_, index)) = creations.pop()
+        {
+            self.abandon_creation(index, false);
         }
         while self.living() > max
             && let Some(index) = self.idle.front()
@@ -122,7 +124,7 @@ impl Ledger {
     /// what is idle or offered. Leases close as they come back, and what is checked or reset when
     /// that ends; with the last one comes [`Effect::Drained`]. Closing twice is closing once.
     pub fn close(&mut self) {
-        if std::mem::replace(&mut self.closed, true) {
+        if core::mem::replace(&mut self.closed, true) {
             return;
         }
         self.look_out();
@@ -163,6 +165,12 @@ impl Ledger {
         for index in queued.filter(more).collect::<Vec<_>>() {
             self.end_pending(index, End::TooMany);
         }
+    }
+
+    /// The creations under way by their order, the latest first.
+    fn creations(&self) -> BinaryHeap<(u64, u32)> {
+        let indexes = self.indexes_in(SlotState::Creating).into_iter();
+        indexes.map(|index| (self.store.slot(index).id, index)).collect()
     }
 
     fn indexes_in(&self, state: SlotState) -> Vec<u32> {

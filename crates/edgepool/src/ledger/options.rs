@@ -1,7 +1,7 @@
 //! What a ledger keeps to.
 
-use std::fmt;
-use std::time::Duration;
+use core::fmt;
+use core::time::Duration;
 
 /// The order in which idle connections are lent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -308,4 +308,4 @@ fn may_be_none(option: &str) -> bool {
     !matches!(option, "max_checks" | "backoff's base" | "backoff's cap")
 }
 
-impl std::error::Error for OptionsError {}
+impl core::error::Error for OptionsError {}

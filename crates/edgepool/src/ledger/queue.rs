@@ -1,6 +1,6 @@
 //! Who is next: a list for each class of priority, in order of arrival, and the rule between them.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use slab::Slab;
 

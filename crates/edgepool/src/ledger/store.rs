@@ -1,6 +1,6 @@
 //! The entries that the ledger keeps, and where each is reached from.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use slab::Slab;
 

@@ -1,6 +1,8 @@
 //! Deadlines: at most two for each slot and one for each waiter, in a binary heap that knows where each
 //! stands, so that setting and clearing one is O(log n).
 
+use alloc::vec::Vec;
+
 use super::list::NIL;
 use super::store::Store;
 use crate::Time;
@@ -53,7 +55,7 @@ impl Timers {
     /// Takes the target's deadline away, if it has one.
     #[inline(always)]
     pub(super) fn clear(&mut self, store: &mut Store, target: Target) {
-        let position = std::mem::replace(store.timer_mut(target), NIL);
+        let position = core::mem::replace(store.timer_mut(target), NIL);
         if position != NIL {
             self.remove(store, position as usize);
         }

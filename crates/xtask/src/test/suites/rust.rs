@@ -54,6 +54,8 @@ fn clippy() -> Vec<Cmd> {
     vec![
         clippy(&["--workspace", "--all-targets"]),
         clippy(&[&wasm[..], &["--target", WASM_TARGET]].concat()),
+        // The module, and the ledger alone.
+        clippy(&["-p", "edgepool-wasm", "--features", "exports", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool", "--all-targets"]),
         clippy(&one("openmetrics")),
         clippy(&one("tracing")),
