@@ -46,38 +46,38 @@ static TOLD: Global<(f64, u32)> = Global::new((0.0, 0));
 /// as after each [`pool_open`].
 #[wasm_bindgen]
 pub fn set_option(which: u32, value: f64) {
-    STAGED.with(|options| {
-        let (count, time) = (value as u32, pools::duration(value));
-        match which {
-            0 => options.max = count,
-            1 => options.min_idle = count,
-            2 => options.max_waiting = count,
-            3 => options.reuse = if value == 0.0 { Reuse::Lifo } else { Reuse::Fifo },
-            4 => options.offer_timeout = time,
-            5 => options.lease_ttl = time,
-            6 => options.create_timeout = time,
-            7 => options.check_timeout = time,
-            8 => options.reset_timeout = time,
-            9 => options.close_timeout = time,
-            10 => options.idle_timeout = time,
-            11 => options.max_lifetime = time,
-            12 => options.lifetime_jitter = count as u8,
-            13 => options.max_uses = value.is_finite().then_some(value as u64),
-            // Zero, which checks before every loan, is no time that could pass.
-            14 => options.check_after = time,
-            15 => options.check_interval = time,
-            16 => options.max_checks = count,
-            17 => options.backoff = time.map(|base| Backoff { base, cap: base }),
-            18 => options.backoff = options.backoff.zip(time).map(with_cap),
-            19 => options.breaker = value.is_finite().then_some(count),
-            20 => options.ageing = time,
-            21 => options.wait_times = value != 0.0,
-            22 => options.hold_times = value != 0.0,
-            23 => options.long_hold = time,
-            24 => options.seed = value as u64,
-            _ => {}
-        }
-    });
+    let mut options = STAGED.get();
+    let (count, time) = (value as u32, pools::duration(value));
+    match which {
+        0 => options.max = count,
+        1 => options.min_idle = count,
+        2 => options.max_waiting = count,
+        3 => options.reuse = if value == 0.0 { Reuse::Lifo } else { Reuse::Fifo },
+        4 => options.offer_timeout = time,
+        5 => options.lease_ttl = time,
+        6 => options.create_timeout = time,
+        7 => options.check_timeout = time,
+        8 => options.reset_timeout = time,
+        9 => options.close_timeout = time,
+        10 => options.idle_timeout = time,
+        11 => options.max_lifetime = time,
+        12 => options.lifetime_jitter = count as u8,
+        13 => options.max_uses = value.is_finite().then_some(value as u64),
+        // Zero, which checks before every loan, is no time that could pass.
+        14 => options.check_after = time,
+        15 => options.check_interval = time,
+        16 => options.max_checks = count,
+        17 => options.backoff = time.map(|base| Backoff { base, cap: base }),
+        18 => options.backoff = options.backoff.zip(time).map(with_cap),
+        19 => options.breaker = value.is_finite().then_some(count),
+        20 => options.ageing = time,
+        21 => options.wait_times = value != 0.0,
+        22 => options.hold_times = value != 0.0,
+        23 => options.long_hold = time,
+        24 => options.seed = value as u64,
+        _ => {}
+    }
+    STAGED.set(options);
 }
 
 fn with_cap((backoff, cap): (Backoff, Duration)) -> Backoff {
@@ -88,7 +88,8 @@ fn with_cap((backoff, cap): (Backoff, Duration)) -> Backoff {
 /// With `edge` other than 0, waiters claim their offers themselves.
 #[wasm_bindgen]
 pub fn pool_open(edge: u32) -> i32 {
-    let options = STAGED.with(|staged| core::mem::replace(staged, Options::new(1)));
+    let options = STAGED.get();
+    STAGED.set(Options::new(1));
     match Ledger::new(options) {
         Ok(ledger) => pools::insert(Entry::new(ledger, edge != 0)) as i32,
         Err(_) => -1,
@@ -124,8 +125,7 @@ pub fn try_acquire(pool: u32, now: f64) -> f64 {
 /// -6 (creations keep failing; see [`retry_at`]). `priority` is 0 for low up to 3 for urgent.
 #[wasm_bindgen]
 pub fn acquire(pool: u32, now: f64, deadline: f64, priority: u32, need: u32) -> f64 {
-    pools::with(pool, CLOSED, |entry| {
-        entry.tell_time(now);
+    pools::at(pool, now, CLOSED, |entry| {
         let priority = match priority {
             0 => Priority::Low,
             1 => Priority::Normal,
@@ -172,7 +172,11 @@ pub fn place(pool: u32, waiter: f64) -> u32 {
 /// Takes a resource back in good order.
 #[wasm_bindgen]
 pub fn release(pool: u32, now: f64, lease: f64) -> u32 {
-    operate(pool, now, |entry| entry.ledger.release(pools::unpack_slot(lease)))
+    pools::with(pool, 0, |entry| {
+        entry.tell_time(now);
+        let done = entry.ledger.release(pools::unpack_slot(lease));
+        entry.status_inlined(done)
+    })
 }
 
 /// Takes a damaged resource back, to be closed.
@@ -197,8 +201,7 @@ pub fn renew(pool: u32, now: f64, lease: f64, ttl: f64) -> u32 {
 /// lease's key is stale.
 #[wasm_bindgen]
 pub fn begin_reset(pool: u32, now: f64, lease: f64) -> f64 {
-    pools::with(pool, NONE, |entry| {
-        entry.tell_time(now);
+    pools::at(pool, now, NONE, |entry| {
         entry.ledger.begin_reset(pools::unpack_slot(lease)).map_or(NONE, pools::pack_slot)
     })
 }
@@ -224,8 +227,7 @@ pub fn created(pool: u32, now: f64, slot: f64) -> u32 {
 /// Frees the place of a creation that failed. The status tells how many waiters end with its error.
 #[wasm_bindgen]
 pub fn create_failed(pool: u32, now: f64, slot: f64) -> u32 {
-    pools::with(pool, 0, |entry| {
-        entry.tell_time(now);
+    pools::at(pool, now, 0, |entry| {
         let failed = entry.ledger.counters().failed;
         let done = entry.ledger.create_failed(pools::unpack_slot(slot));
         let ended = entry.ledger.counters().failed - failed;
@@ -243,10 +245,7 @@ pub fn closed(pool: u32, now: f64, slot: f64) -> u32 {
 /// index of its place.
 #[wasm_bindgen]
 pub fn close_late(pool: u32, now: f64) -> i32 {
-    pools::with(pool, -1, |entry| {
-        entry.tell_time(now);
-        entry.ledger.close_late() as i32
-    })
+    pools::at(pool, now, -1, |entry| entry.ledger.close_late() as i32)
 }
 
 /// Takes in a resource that the caller holds already: its lease's key, or -1 if there is no room.
@@ -258,10 +257,7 @@ pub fn adopt(pool: u32) -> f64 {
 /// Starts a creation that nobody waits for: its key, or -1 if there is no room or none may begin.
 #[wasm_bindgen]
 pub fn prepare(pool: u32, now: f64) -> f64 {
-    pools::with(pool, NONE, |entry| {
-        entry.tell_time(now);
-        entry.ledger.prepare().map_or(NONE, pools::pack_slot)
-    })
+    pools::at(pool, now, NONE, |entry| entry.ledger.prepare().map_or(NONE, pools::pack_slot))
 }
 
 /// Takes a resource out of the idle ones, to be looked at: its key, or -1 if there is none.
@@ -310,7 +306,7 @@ pub fn manage(pool: u32, now: f64, what: u32) -> u32 {
 pub fn next_effect(pool: u32) -> i32 {
     pools::with(pool, -1, |entry| match entry.next_effect() {
         Some(told) => {
-            TOLD.with(|last| *last = (told.key, told.detail));
+            TOLD.set((told.key, told.detail));
             (told.kind << 20 | told.index) as i32
         }
         None => -1,
@@ -320,14 +316,14 @@ pub fn next_effect(pool: u32) -> i32 {
 /// Returns the key that belongs to the effect taken last.
 #[wasm_bindgen]
 pub fn effect_key() -> f64 {
-    TOLD.with(|told| told.0)
+    TOLD.get().0
 }
 
 /// Returns what else there is to tell of the effect taken last: why a resource leaves, whether a
 /// job was overdue, how many callers were before one whose time passed.
 #[wasm_bindgen]
 pub fn effect_detail() -> u32 {
-    TOLD.with(|told| told.1)
+    TOLD.get().1
 }
 
 /// Tells whether effects wait, and whether the next operation depends on the time.
@@ -473,10 +469,8 @@ const fn verdict(good: bool) -> Verdict {
     if good { Verdict::Good } else { Verdict::Bad }
 }
 
-#[inline(always)]
 fn operate(pool: u32, now: f64, operation: impl FnOnce(&mut Entry) -> bool) -> u32 {
-    pools::with(pool, 0, |entry| {
-        entry.tell_time(now);
+    pools::at(pool, now, 0, |entry| {
         let done = operation(entry);
         entry.status(done)
     })

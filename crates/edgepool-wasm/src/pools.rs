@@ -59,8 +59,14 @@ impl Entry {
     }
 
     /// Makes the status of an operation that was carried out, or was not.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn status(&self, done: bool) -> u32 {
+        self.status_inlined(done)
+    }
+
+    /// As [`status`](Self::status), for what is called most.
+    #[inline(always)]
+    pub(crate) fn status_inlined(&self, done: bool) -> u32 {
         (u32::from(done) * DONE)
             | (u32::from(self.ledger.has_effects()) * EFFECTS)
             | (u32::from(self.ledger.needs_clock_now()) * NEEDS_CLOCK)
@@ -148,7 +154,8 @@ pub(crate) fn unpack_waiter(key: f64) -> WaiterKey {
 }
 
 fn unpack(key: f64) -> (u32, u32) {
-    let key = key as u64;
+    // It is never negative, and signed is what takes fewer instructions.
+    let key = key as i64;
     ((key >> 20) as u32, (key & 0xf_ffff) as u32)
 }
 
@@ -171,25 +178,56 @@ static POOLS: Global<Vec<Option<Box<Entry>>>> = Global::new(Vec::new());
 
 /// Adds a pool and returns its number.
 pub(crate) fn insert(entry: Entry) -> u32 {
-    POOLS.with(|pools| {
-        pools.push(Some(Box::new(entry)));
-        pools.len() as u32 - 1
-    })
+    let entry = Some(Box::new(entry));
+    // SAFETY: a list does not come back here.
+    unsafe {
+        POOLS.with(|pools| {
+            pools.push(entry);
+            pools.len() as u32 - 1
+        })
+    }
 }
 
 /// Forgets a pool; operations on its number do nothing from then on.
 pub(crate) fn remove(pool: u32) {
-    POOLS.with(|pools| {
-        if let Some(entry) = pools.get_mut(pool as usize) {
-            *entry = None;
-        }
-    });
+    // SAFETY: neither a list nor the end of a ledger comes back here.
+    unsafe {
+        POOLS.with(|pools| {
+            if let Some(entry) = pools.get_mut(pool as usize) {
+                *entry = None;
+            }
+        });
+    }
 }
 
 /// Runs one operation on a pool, or gives `unknown` if there is none of that number.
+#[inline(always)]
 pub(crate) fn with<R>(pool: u32, unknown: R, operate: impl FnOnce(&mut Entry) -> R) -> R {
-    POOLS.with(|pools| match pools.get_mut(pool as usize) {
-        Some(Some(entry)) => operate(entry),
-        _ => unknown,
-    })
+    match find(pool) {
+        Some(entry) => operate(entry),
+        None => unknown,
+    }
+}
+
+/// As [`with`], once the ledger was told the time.
+#[inline(always)]
+pub(crate) fn at<R>(pool: u32, now: f64, unknown: R, operate: impl FnOnce(&mut Entry) -> R) -> R {
+    match find_at(pool, now) {
+        Some(entry) => operate(entry),
+        None => unknown,
+    }
+}
+
+// Out of line: nearly every export begins with it.
+#[inline(never)]
+fn find_at(pool: u32, now: f64) -> Option<&'static mut Entry> {
+    let entry = find(pool)?;
+    entry.tell_time(now);
+    Some(entry)
+}
+
+#[inline(always)]
+fn find(pool: u32) -> Option<&'static mut Entry> {
+    // SAFETY: the reference is used for one operation, and none on a ledger begins another.
+    unsafe { POOLS.with(|pools| pools.get_mut(pool as usize)?.as_deref_mut()) }
 }

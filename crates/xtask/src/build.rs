@@ -23,6 +23,10 @@ const GATEWAY: &str = "target/www";
 /// Set by the tests for what they start: all is built, and is not to change while they run.
 pub(crate) const USE_BUILT: &str = "EDGEPOOL_USE_BUILT";
 
+/// What LLVM does at the end, once more: it finds then that the module reads no text of a panic, so
+/// that neither they are in it nor what would have told them.
+const PASSES: &str = "passes=deadargelim,globaldce";
+
 /// The options of wasm-opt. It may use what rustc enables, and every engine since 2022 has: with all
 /// features it makes modules that no engine loads.
 const WASM_OPT: [&str; 9] = [
@@ -119,10 +123,11 @@ async fn package() -> anyhow::Result<()> {
 async fn wasm_module() -> anyhow::Result<PathBuf> {
     tools::wasm_target().await?;
     let cargo = Cmd::new("cargo")
-        .args(["build", "--locked", "--package", "edgepool-wasm", "--features", "exports"])
-        .args(["--profile", "wasm"])
+        .args(["rustc", "--locked", "--package", "edgepool-wasm", "--features", "exports"])
+        .args(["--lib", "--profile", "wasm"])
         .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
-        .arg(path("target"));
+        .arg(path("target"))
+        .args(["--", "-C", PASSES]);
     cargo.step("wasm module").await?;
     Ok(path("target/wasm32-unknown-unknown/wasm/edgepool_wasm.wasm"))
 }

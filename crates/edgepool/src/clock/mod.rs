@@ -36,7 +36,9 @@ impl Time {
     }
 
     /// Adds a duration; past the range the result is [`Time::NEVER`].
+    // A module's size counts, and it has many of these.
     #[must_use]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(whole_nanos(duration)))
     }

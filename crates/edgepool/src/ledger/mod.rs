@@ -464,9 +464,14 @@ impl Ledger {
             self.settle(polled);
         }
         if self.failing.end_hold(self.now) {
-            self.look_out();
-            self.start_creations();
+            self.create_again();
         }
+    }
+
+    #[cold]
+    fn create_again(&mut self) {
+        self.look_out();
+        self.start_creations();
     }
 
     #[cold]

@@ -43,9 +43,8 @@ impl Ledger {
     ///
     /// `max` is 0, or less than `min_idle`; nothing is changed then.
     pub fn resize(&mut self, max: u32) -> Result<(), OptionsError> {
-        let options = super::Options { max, ..self.options };
-        options.validate()?;
-        self.options = options;
+        super::Options { max, ..self.options }.validate_sizes()?;
+        self.options.max = max;
         mutate!(ResizeForgetsTheSurplus, return Ok(()));
         self.shrunk = self.living() > max;
         self.look_out();
@@ -73,9 +72,8 @@ impl Ledger {
     ///
     /// It is more than `max`; nothing is changed then.
     pub fn set_min_idle(&mut self, min_idle: u32) -> Result<(), OptionsError> {
-        let options = super::Options { min_idle, ..self.options };
-        options.validate()?;
-        self.options = options;
+        super::Options { min_idle, ..self.options }.validate_sizes()?;
+        self.options.min_idle = min_idle;
         self.look_out();
         if self.options.care() {
             let idle: Vec<u32> = self.idle.iter(&self.store.slots).collect();

@@ -184,7 +184,8 @@ impl Options {
         }
     }
 
-    const fn validate_sizes(&self) -> Result<(), OptionsError> {
+    /// Of those that can be changed in use, these are all that count.
+    pub(super) const fn validate_sizes(&self) -> Result<(), OptionsError> {
         if self.max == 0 {
             return Err(OptionsError::MaxIsZero);
         }

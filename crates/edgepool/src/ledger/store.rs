@@ -226,10 +226,12 @@ impl Store {
         index_of(self.waiters.insert(waiter))
     }
 
+    #[inline(always)]
     pub(super) fn slot(&self, index: u32) -> &Slot {
         &self.slots[index as usize]
     }
 
+    #[inline(always)]
     pub(super) fn slot_mut(&mut self, index: u32) -> &mut Slot {
         &mut self.slots[index as usize]
     }
