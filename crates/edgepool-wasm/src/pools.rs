@@ -13,6 +13,8 @@ use crate::global::Global;
 /// How far a key's generation is shifted above its index.
 const INDEX_SPAN: f64 = 1_048_576.0;
 const NANOS_PER_MS: f64 = 1e6;
+/// The latest time that a clock may tell.
+const LATEST: Time = Time::from_nanos(u64::MAX - 1);
 
 /// The kinds of effects as numbers; those from [`KIND_TIMED_OUT`] to [`KIND_TOO_MANY`] are ends.
 const KIND_LEASED: u32 = 0;
@@ -54,7 +56,8 @@ impl Entry {
     #[inline(always)]
     pub(crate) fn tell_time(&mut self, now: f64) {
         if now >= 0.0 {
-            self.ledger.advance(time(now));
+            // At the end of time nothing is left to come, and what never comes must not be due.
+            self.ledger.advance(time(now).min(LATEST));
         }
     }
 

@@ -487,17 +487,18 @@ export class Engine<T> implements core.Occupant {
 
   /** Does the effects that the ledger has asked for, in their order. */
   drain(): void {
+    // Whoever is at them does those too that a callback has brought, so that none nests.
+    if (this.busy > 0) return;
     this.busy += 1;
     try {
       this.performAll();
-      if (this.busy === 1) this.look();
+      this.look();
     } catch (error) {
       // The effects went with the module, and what they were about was told to the next.
       if (!(error instanceof CoreResetError)) throw error;
     } finally {
       this.busy -= 1;
     }
-    if (this.busy > 0) return;
     while (this.afterwards.length > 0) this.afterwards.shift()?.();
   }
 
@@ -647,7 +648,7 @@ export class Engine<T> implements core.Occupant {
       this.busy -= 1;
     }
     job.end();
-    if (this.busy === 0) this.drain();
+    this.drain();
   }
 
   /** What a creation that was given up has made nonetheless is closed. */
@@ -1010,8 +1011,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Reads every gauge and counter. */
   stats(): PoolStats {
-    // On the edge nothing else may have looked for leases that died.
-    if (this.settings.edge) this.tick();
+    this.tick();
     return this.final === undefined ? core.again(() => this.read()) : { ...this.final };
   }
 
@@ -1023,6 +1023,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Tells of the leases that are out, the longest held first. */
   holders(): Holder[] {
+    this.tick();
     const now = this.now();
     const holders = core.again(() => {
       this.settleSpares();

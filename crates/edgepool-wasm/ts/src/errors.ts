@@ -87,13 +87,13 @@ export class QueueFullError extends PoolError {
   }
 }
 
-/** No resource was asked for, or more than there may be at once, which may be after a resize. */
+/** More resources were asked for at once than there may be, by the caller or after a resize. */
 export class TooManyError extends PoolError {
   /** The most resources that there may be. */
   readonly max: number;
 
   constructor(wanted: number, max: number) {
-    const advice = `ask for at least 1 and at most ${max}, or raise max`;
+    const advice = `ask for at most ${max}, or raise max`;
     super("too_many", `${wanted} resources cannot be had at once; ${advice}`);
     this.max = max;
   }

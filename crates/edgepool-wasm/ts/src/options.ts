@@ -9,11 +9,12 @@ export function checkNames(where: string, given: unknown, names: readonly string
   }
 }
 
-/** Reads a whole number between `low` and `high`. */
+/** Reads a whole number between `low` and `high`, which must be given unless there is a fallback. */
 export function readCount(
-  where: string, name: string, value: unknown, fallback: number, low: number, high: number,
+  where: string, name: string, value: unknown, fallback: number | undefined, low: number,
+  high: number,
 ): number {
-  if (value === undefined) return fallback;
+  if (value === undefined && fallback !== undefined) return fallback;
   if (Number.isInteger(value) && (value as number) >= low && (value as number) <= high) {
     return value as number;
   }

@@ -91,7 +91,7 @@ export class Pool<T> {
    */
   acquireMany(n: number, options: AcquireOptions = {}): Promise<Lease<T>[]> {
     try {
-      readCount("acquireMany", "n", n, NaN, 0, MOST_RESOURCES);
+      readCount("acquireMany", "n", n, undefined, 1, MOST_RESOURCES);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -227,7 +227,7 @@ export class Pool<T> {
     if (minIdleIsSet && Number.isInteger(max) && max < minIdle) {
       throw wrong("resize", "max", `at least minIdle (${minIdle})`, max);
     }
-    this.engine.resize(readCount("resize", "max", max, NaN, 1, MOST_RESOURCES));
+    this.engine.resize(readCount("resize", "max", max, undefined, 1, MOST_RESOURCES));
   }
 
   /** Changes `minIdle`, and keeps that many ready from now on. */
@@ -236,7 +236,7 @@ export class Pool<T> {
     if (Number.isInteger(minIdle) && minIdle > max) {
       throw wrong("setMinIdle", "minIdle", `at most max (${max})`, minIdle);
     }
-    this.engine.setMinIdle(readCount("setMinIdle", "minIdle", minIdle, NaN, 0, max));
+    this.engine.setMinIdle(readCount("setMinIdle", "minIdle", minIdle, undefined, 0, max));
   }
 
   /**

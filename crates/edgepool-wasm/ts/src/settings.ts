@@ -300,14 +300,14 @@ function readFailures<T>({ backoff, breaker, ageing }: PoolOptions<T>): Pick<
     throw contradiction("breaker", "a backoff, which says how long it stays open");
   }
   return {
-    ...(none ? { backoffBase: Infinity, backoffCap: Infinity } : readBackoff(backoff ?? {})),
+    ...(none ? { backoffBase: Infinity, backoffCap: Infinity } : readBackoff(backoff)),
     breaker: none ? Infinity : readLimit("breaker", breaker, 5),
     ageing: duration("ageing", ageing, 5_000, 1),
   };
 }
 
-function readBackoff(backoff: Backoff): { backoffBase: number; backoffCap: number } {
-  if (typeof backoff !== "object" || backoff === null) {
+function readBackoff(backoff: Backoff = {}): { backoffBase: number; backoffCap: number } {
+  if (typeof backoff !== "object" || backoff === null || Array.isArray(backoff)) {
     throw wrong(WHERE, "backoff", "{ base, cap } in ms, or false for none", backoff);
   }
   const where = "Pool: backoff";

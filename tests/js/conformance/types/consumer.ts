@@ -24,7 +24,7 @@ export async function useLeases(): Promise<string[]> {
   const rows = await first.value.query("select 1");
   const stats: PoolStats = pool.stats();
   const more = await pool.use((connection) => connection.query(`select ${stats.idle}`), { ctx });
-  return [...rows, ...more, String(second.id)];
+  return [...rows, ...more, String(second.slot)];
 }
 
 export async function call(): Promise<Response> {

@@ -24,7 +24,7 @@ export class Core {
     for (const [name, one] of Object.entries(exports)) {
       // Opening is left alone, so that there is always an end to a recovery.
       const plain = typeof one !== "function" || name.startsWith("__") || name === "set_option";
-      wrapped[name] = plain ? one : dbg(this.#guard(exports, one), name);
+      wrapped[name] = plain ? one : this.#guard(exports, one);
     }
     const { open } = this;
     wrapped.pool_open = (...options) => {
@@ -67,5 +67,3 @@ export async function load(packageFolder, wasm) {
   api.init(new WebAssembly.Module(readFileSync(wasm)));
   return { api, core };
 }
-
-function dbg(f, name) { if (!process.env.DEBUG_CORE) return f; return (...a) => { let r; try { r = f(...a); } catch (e) { console.log("   TRAP", name); throw e; } if (!["gauge","counter","times"].includes(name)) console.log("   ", name, a.map(x=>x>1e6?(x>1e9?x.toFixed(3):`${Math.floor(x/2**20)}:${x%2**20}`):x).join(" "), "=>", r>1e6?`${Math.floor(r/2**20)}:${r%2**20}`:r); return r; }; }

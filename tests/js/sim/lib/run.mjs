@@ -50,7 +50,8 @@ class Run {
     this.case = drawn;
     const { workload, choices } = drawn;
     this.rng = choices.fork();
-    this.mode = mode ?? this.rng.pick(MODES);
+    const drawnMode = this.rng.pick(MODES);
+    this.mode = mode ?? drawnMode;
     this.edge = this.mode === "edge";
     this.careless = workload.careless;
     const { faults } = workload;

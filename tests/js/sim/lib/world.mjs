@@ -1,5 +1,4 @@
 // What a pool meets outside of itself: the time, timers, requests that die, and the order of things.
-import { Rng } from "./rng.mjs";
 
 /** Something that must hold and does not. */
 export class Violation extends Error {
@@ -64,7 +63,7 @@ export class World {
     this.faults = faults;
     this.rng = choices.fork();
     this.unrefs = unrefs;
-    if (keepLog) this.log = process.env.DEBUG_CORE ? { push: (l) => console.log(l), join: () => "" } : [];
+    if (keepLog) this.log = [];
   }
 
   /** Adds to what happened, which is the same for the same seed. */
@@ -270,5 +269,3 @@ export function settle() {
   // Ticks come when no microtask is left.
   return new Promise((resolve) => process.nextTick(resolve));
 }
-
-export { Rng };
