@@ -471,7 +471,12 @@ export class Engine<T> implements core.Occupant {
   private hasten(at: number): void {
     const { timer } = this;
     if (timer === undefined || timer.at <= at) return;
-    timer.arm(this.module.next_deadline(this.pool), this.waiters.count > 0);
+    try {
+      timer.arm(this.module.next_deadline(this.pool), this.waiters.count > 0);
+    } catch (error) {
+      // What was lent or came back is so all the same, and the next module arms the timer.
+      if (!(error instanceof CoreResetError)) throw error;
+    }
   }
 
   /** Looks what is next, after effects were done. */
@@ -859,6 +864,8 @@ export class Engine<T> implements core.Occupant {
     this.stopSparing();
     const key = this.module.prepare(this.pool, this.now());
     if (key >= 0) this.watches.set(key, onEnd);
+    // What is overdue by now is told though nothing begins.
+    else this.drain();
     return key >= 0;
   }
 
