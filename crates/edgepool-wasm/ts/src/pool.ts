@@ -160,10 +160,11 @@ export class Pool<T> {
     work: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions,
   ): Promise<R> {
     const run = (): Promise<R> => this.acquire(options).then((lease) => this.run(lease, work));
-    if (options?.ctx === undefined) return run();
+    if (options?.ctx === undefined && typeof work === "function") return run();
     let letGo: () => void;
     try {
-      this.readAcquire(options);
+      readFunction("use", "work", work, true);
+      this.readAcquire(options ?? {});
       letGo = holdOpen(options);
     } catch (error) {
       return Promise.reject(error);

@@ -310,7 +310,7 @@ function readBackoff(backoff: Backoff = {}): { backoffBase: number; backoffCap: 
   if (typeof backoff !== "object" || backoff === null || Array.isArray(backoff)) {
     throw wrong(WHERE, "backoff", "{ base, cap } in ms, or false for none", backoff);
   }
-  const where = "Pool: backoff";
+  const where = 'Pool: "backoff"';
   checkNames(where, backoff, ["base", "cap"]);
   const { base, cap } = backoff;
   const backoffCap = readDuration(where, "cap", cap, Math.max(30_000, base ?? 0), 1);
