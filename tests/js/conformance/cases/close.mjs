@@ -173,6 +173,40 @@ export default [
     }),
   },
   {
+    name: "close_with_force_ends_whatever_is_under_way",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 4, resets: true, checks: true, checkAfter: 0 });
+      const [one, two, three] = await it.leases(3);
+      three.release();
+      it.plans.check.push(hang);
+      it.plans.create.push(hang);
+      it.plans.reset.push(hang);
+      const refused = [1, 2].map(() => t.rejects(it.pool.acquire(), { code: "pool_closed" }));
+      one.release();
+      const closing = it.pool.close({ deadline: 100, force: true });
+      await Promise.all(refused);
+      await it.clock.advance(10_000);
+      t.equal((await closing).map(({ id }) => id), [2], "the only lease that is out");
+      t.equal(two.release(), false);
+      t.equal([it.pool.stats().size, it.live], [0, 0]);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "many_who_close_are_all_told",
+    run: each(async (t, mode) => {
+      const it = new World({ mode });
+      const lease = await it.pool.acquire();
+      const closings = [100, 200, 300].map((deadline) => it.pool.close({ deadline }));
+      await it.clock.advance(100);
+      t.equal((await closings[0]).length, 1, "the first waits no longer");
+      await it.clock.advance(50);
+      lease.release();
+      t.equal(await Promise.all(closings.slice(1)), [[], []]);
+      t.equal([it.closed, it.clock.timers.size], [[1], 0]);
+    }),
+  },
+  {
     name: "a_closed_pool_still_answers",
     run: each(async (t, mode) => {
       const it = new World({ mode, max: 2, trackLeases: true });

@@ -91,6 +91,18 @@ export default [
     },
   },
   {
+    name: "use_renews_a_lease_with_a_time_to_live",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, leaseTtl: 300, heartbeat: 100 });
+      const done = it.pool.use(() => it.after(5_000, () => "done"));
+      await it.clock.advance(5_000);
+      t.equal([await done, it.pool.stats().expired, it.pool.stats().released], ["done", 0, 1]);
+      const ended = it.pool.use((_value, lease) => lease.discard());
+      t.equal([await ended, it.closed], [true, [1]], "what it ends by itself has ended");
+      await it.assertUsable();
+    }),
+  },
+  {
     name: "disposing_releases",
     run: each(async (t, mode) => {
       const { pool } = new World({ mode });

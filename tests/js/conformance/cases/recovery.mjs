@@ -156,6 +156,79 @@ export default [
     }),
   },
   {
+    name: "trap_while_several_are_gathered_or_made_ahead",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 4 });
+      const events = it.pool.events();
+      const held = await it.pool.acquire();
+      const many = t.rejects(it.pool.acquireMany(4), { code: "core_reset" });
+      await settle();
+      await trap(t, it.pool);
+      await many;
+      const again = it.pool.acquireMany(4);
+      t.equal(await state(again), "pending", "one of four is out");
+      t.equal(held.release(), true);
+      const leases = await again;
+      t.equal(new Set(leases.map(({ value }) => value)).size, 4);
+      leases.forEach((lease) => lease.release());
+
+      const ahead = new World({ mode, max: 4 });
+      ahead.always.create = (make) => ahead.after(50, make);
+      const warmed = ahead.pool.warmUp(4, { parallel: 2 }).catch((error) => error);
+      await trap(t, ahead.pool);
+      await ahead.clock.advance(200);
+      t.ok((await state(warmed)) === "fulfilled", "who made them ahead is told how it ended");
+      ahead.always.create = (make) => make();
+      t.ok(ahead.peak <= 4, `there were ${ahead.peak} at once`);
+      for (const one of [it, ahead]) {
+        await one.assertUsable();
+        await one.assertCloses();
+      }
+      const types = [];
+      for await (const { type } of events) types.push(type);
+      t.ok(types.includes("restarted") && types.includes("leaves"), `readers go on: ${types}`);
+    }),
+  },
+  {
+    name: "trap_from_within_a_callback_is_recovered_from",
+    run: each(async (t, mode) => {
+      for (const kind of ["create", "check", "reset", "close", "observer"]) {
+        let armed = false;
+        const strike = () => {
+          if (!armed) return;
+          armed = false;
+          breakCore();
+        };
+        const observer = () => {
+          if (kind === "observer") strike();
+        };
+        const it = new World({ mode, max: 2, checks: true, checkAfter: 0, resets: true, observer });
+        await it.warm(1);
+        for (const [name, act] of Object.entries(it.always)) {
+          if (name !== kind) continue;
+          it.always[name] = (...args) => {
+            strike();
+            return act(...args);
+          };
+        }
+        armed = true;
+        for (let round = 0; round < 3; round += 1) {
+          const lease = await it.pool.acquire().catch((error) => {
+            t.equal(error.code, "core_reset", `${error.stack}`);
+          });
+          if (round > 0) lease?.discard();
+          else lease?.release();
+          await it.clock.advance(10);
+        }
+        t.equal(armed, false, `${kind} was called`);
+        t.ok(it.pool.stats().restarts >= 1, `it was met, after ${kind}`);
+        await it.assertUsable();
+        await it.assertCloses();
+        t.ok(it.peak <= 2, `there were ${it.peak} at once, after ${kind}`);
+      }
+    }),
+  },
+  {
     name: "trap_keeps_what_an_operator_has_set",
     run: each(async (t, mode) => {
       const it = new World({ mode, max: 5 });
