@@ -1,6 +1,6 @@
 // Creation: errors, timeouts, and who is served by it.
 import { CreateError, Pool } from "edgepool";
-import { FakeClock, deferred, each, random, settle, state } from "../lib/harness.mjs";
+import { FakeClock, UNATTENDED, deferred, each, random, settle, state } from "../lib/harness.mjs";
 import { World, fails, hang } from "../lib/world.mjs";
 
 /** Calls `act` until its promise does not reject; tells how often that was. */
@@ -156,8 +156,9 @@ export default [
       for (let seed = 1; seed <= 5; seed += 1) {
         const next = random(seed);
         const below = (n) => Math.floor(next() * n);
-        const it = new World({ mode, max: 6, minIdle: 2, acquireTimeout: 80, checks: true,
-          checkAfter: 5 });
+        const it = new World({
+          mode, max: 6, minIdle: 2, acquireTimeout: 80, checks: true, checkAfter: 5,
+        });
         let looks = 0;
         it.always.create = (make) => {
           const stats = it.pool.stats();
@@ -366,14 +367,14 @@ export default [
   },
   {
     name: "always_failing_check_of_idle_ones_is_bounded",
-    async run(t) {
-      const options = { max: 4, minIdle: 2, checks: true, checkInterval: 30_000 };
+    run: each(async (t, mode) => {
+      const options = { mode, max: 4, minIdle: 2, checks: true, checkInterval: 30_000 };
       const it = new World(options);
       it.always.check = () => false;
       it.pool.tick();
       await it.clock.advance(3_600_000);
       t.equal(it.calls.create, 2 + 2 * 120, "every 30 s for each of two");
-    },
+    }, UNATTENDED),
   },
   {
     name: "each_waiter_gets_the_error_of_its_own_creation",

@@ -1,5 +1,5 @@
 // Checks and resets: whether a resource is still good, and is made clean for the next caller.
-import { each, settle, state } from "../lib/harness.mjs";
+import { UNATTENDED, each, settle, state } from "../lib/harness.mjs";
 import { World, fails, hang } from "../lib/world.mjs";
 
 /** How many of three loans, 500 ms and 1 s apart, were preceded by a check. */
@@ -113,8 +113,8 @@ export default [
   },
   {
     name: "check_interval_keeps_idle_resources_alive",
-    async run(t) {
-      const it = new World({ max: 6, checks: true, checkInterval: 30_000, maxChecks: 2 });
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 6, checks: true, checkInterval: 30_000, maxChecks: 2 });
       it.always.check = () => it.after(1_000);
       await it.warm(6);
       await it.clock.advance(29_000);
@@ -130,7 +130,7 @@ export default [
       it.always.check = () => false;
       await it.clock.advance(60_000);
       t.equal([it.pool.stats().size, it.pool.stats().checkFailed], [0, 6]);
-    },
+    }, UNATTENDED),
   },
   {
     name: "check_interval_on_the_edge_is_kept_by_who_calls",

@@ -1,5 +1,5 @@
 // Time: ages, idleness, deadlines, and clocks that misbehave.
-import { FakeClock, each, random, settle, state } from "../lib/harness.mjs";
+import { FakeClock, UNATTENDED, each, random, settle, state } from "../lib/harness.mjs";
 import { World, fails, hang } from "../lib/world.mjs";
 
 const HOUR = 3_600_000;
@@ -44,13 +44,13 @@ function countTimers(clock) {
 export default [
   {
     name: "a_day_idle_creates_nothing",
-    async run(t) {
+    run: each(async (t, mode) => {
       const defaults = { idleTimeout: undefined, maxLifetime: undefined };
-      const unused = new World({ max: 5, minIdle: 2, ...defaults });
+      const unused = new World({ mode, max: 5, minIdle: 2, ...defaults });
       await unused.clock.advance(24 * HOUR);
       t.equal(unused.calls.create, 0, "creations of a pool that nobody has used");
 
-      const it = new World({ max: 5, minIdle: 2, ...defaults });
+      const it = new World({ mode, max: 5, minIdle: 2, ...defaults });
       it.pool.tick();
       const timers = countTimers(it.clock);
       await it.clock.advance(24 * HOUR);
@@ -60,11 +60,11 @@ export default [
       t.ok(retiredAged >= 94 && retiredAged <= 108, `${retiredAged} were renewed`);
       t.ok(timers.set < 1_000, `${timers.set} timers in a day`);
 
-      const ageless = new World({ max: 5, minIdle: 2, idleTimeout: 300_000 });
+      const ageless = new World({ mode, max: 5, minIdle: 2, idleTimeout: 300_000 });
       ageless.pool.tick();
       await ageless.clock.advance(24 * HOUR);
       t.equal(ageless.calls.create, 2);
-    },
+    }, UNATTENDED),
   },
   {
     name: "a_day_idle_on_the_edge_does_nothing_at_all",
@@ -80,9 +80,9 @@ export default [
   },
   {
     name: "reaper_never_goes_below_min_idle",
-    async run(t) {
+    run: each(async (t, mode) => {
       const next = random(7);
-      const it = new World({ max: 5, minIdle: 3, idleTimeout: 60_000, maxLifetime: 600_000 });
+      const it = new World({ mode, max: 5, minIdle: 3, idleTimeout: 60_000, maxLifetime: 600_000 });
       it.always.create = (make) => it.after(10 + next() * 490, make);
       let least = Infinity;
       it.always.close = () => void (least = Math.min(least, it.pool.stats().idle));
@@ -95,7 +95,7 @@ export default [
       t.ok(retiredAged >= 105 && retiredAged <= 130, `${retiredAged} were renewed`);
       t.ok(least >= 3, `${least} were idle as one left`);
       t.equal([idle, retiredIdle], [3, 2], "those made while three were out go for idleness");
-    },
+    }, UNATTENDED),
   },
   {
     name: "busy_connection_is_retired_on_return",
@@ -323,9 +323,9 @@ export default [
   },
   {
     name: "max_lifetime_renews_ahead",
-    async run(t) {
+    run: each(async (t, mode) => {
       const it = new World({
-        max: 2, minIdle: 1, maxLifetime: 100_000, lifetimeJitter: 0, createTimeout: 5_000,
+        mode, max: 2, minIdle: 1, maxLifetime: 100_000, lifetimeJitter: 0, createTimeout: 5_000,
       });
       it.always.create = (make) => it.after(2_000, make);
       it.pool.tick();
@@ -335,7 +335,7 @@ export default [
       t.equal([it.pool.stats().creating, it.pool.stats().idle], [1, 1], "5 s before its end");
       await it.clock.advance(2_000);
       t.equal([it.pool.stats().idle, it.closed, it.pool.stats().retiredAged], [1, [1], 1]);
-    },
+    }, UNATTENDED),
   },
   {
     name: "lifetimes_differ_between_pools_unless_they_have_one_chance",

@@ -116,6 +116,9 @@ export function deferred() {
 /** The modes in which a pool does the same on a clock of its own. */
 export const MODES = ["process", "edge"];
 
+/** The modes in which a pool looks after itself while nobody calls it: by a timer, or by alarms. */
+export const UNATTENDED = ["process", "durable-object"];
+
 /** Makes what runs a case in each mode; a failure says in which. */
 export function each(run, modes = MODES) {
   return async (t) => {

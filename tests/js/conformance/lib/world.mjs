@@ -34,6 +34,7 @@ export class World {
   };
   #gone = new Set();
   #mode;
+  #alarm;
 
   constructor({ checks = false, resets = false, ...options } = {}) {
     this.#mode = options.mode ?? "process";
@@ -46,6 +47,7 @@ export class World {
       close: (resource, job) => this.#close(resource, job),
       max: 1, minIdle: 0, idleTimeout: Infinity, maxLifetime: Infinity, backoff: false,
       random: random(1), mode: "process", clock: this.clock,
+      ...(this.#mode === "durable-object" && { setAlarm: (at) => this.#setAlarm(at) }),
       ...options,
     });
   }
@@ -117,6 +119,12 @@ export class World {
     t.equal([stats.size, stats.waiting, stats.pending], [0, 0, 0], "what is left");
     t.equal(this.live, 0, "resources that were not closed");
     t.equal(this.closed.length, this.#gone.size, "closings of as many resources");
+  }
+
+  /** Does as a Durable Object does: it has one alarm, which ticks the pool. */
+  #setAlarm(at) {
+    this.clock.clearTimer(this.#alarm);
+    this.#alarm = this.clock.setTimer(() => this.pool.tick(), at - Date.now());
   }
 
   #create(job) {
