@@ -239,6 +239,26 @@ export default [
     }),
   },
   {
+    name: "a_creation_whose_waiter_leaves_at_once_serves_the_next",
+    run: each(async (t, mode) => {
+      const it = new World({ mode });
+      const lease = await it.pool.acquire();
+      const stop = new AbortController();
+      const left = it.pool.acquire({ signal: stop.signal });
+      it.plans.create.push((make) => it.after(10, make));
+      lease.discard();
+      stop.abort(new Error("gone"));
+      await t.rejects(left, { message: "gone" });
+      const waiting = it.pool.acquire();
+      await it.clock.advance(10);
+      const next = await waiting;
+      t.equal([next.value.id, it.pool.stats().size], [2, 1]);
+      next.release();
+      await it.assertUsable();
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "create_error_reaches_the_caller",
     run: each(async (t, mode) => {
       for (const refuse of [fails("refused"), async () => fails("refused")()]) {
