@@ -23,9 +23,15 @@ export interface ProviderConfig {
   keyEnv?: string;
 }
 
+/**
+ * How far the limits reach: over the isolate that a request is in (or the process), or over all
+ * isolates together, as the gateway is in a Durable Object.
+ */
+export type Scope = "isolate" | "object";
+
 /** The gateway's configuration. It has no secrets: keys are in the environment. */
 export interface GatewayConfig {
-  scope: "isolate";
+  scope: Scope;
   providers: Record<string, ProviderConfig>;
   /** The host names that the gateway answers to, beside loopback and the address it listens on. */
   hosts?: string[];
@@ -70,8 +76,9 @@ export function readConfig(text: string | undefined): GatewayConfig {
     );
   }
   const config = fields("EDGEPOOL_CONFIG", parse(text), TOP_FIELDS);
-  if (config["scope"] !== undefined && config["scope"] !== "isolate") {
-    throw wrong("scope", '"isolate"');
+  const scope = config["scope"] ?? "isolate";
+  if (scope !== "isolate" && scope !== "object") {
+    throw wrong("scope", '"isolate" or "object" (one Durable Object, in workerd)');
   }
   checkLease(config["leaseTtl"], config["heartbeat"]);
   checkHosts(config["hosts"]);
@@ -80,7 +87,7 @@ export function readConfig(text: string | undefined): GatewayConfig {
     throw new ConfigError("providers is empty: the gateway needs one provider at least");
   }
   for (const [name, provider] of Object.entries(providers)) checkProvider(name, provider);
-  return { ...config, scope: "isolate" } as unknown as GatewayConfig;
+  return { ...config, scope } as unknown as GatewayConfig;
 }
 
 function checkHosts(hosts: unknown): void {

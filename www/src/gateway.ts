@@ -84,7 +84,7 @@ export function createGateway(config: GatewayConfig, env: GatewayEnv): Gateway {
 }
 
 /** Refuses a name that a page elsewhere may have pointed at this machine. */
-function misdirected(request: Request): Response {
+export function misdirected(request: Request): Response {
   const host = JSON.stringify(request.headers.get("host") ?? "");
   const message = `the gateway is not known as ${host}; use the address that it listens on, or `
     + "add the name to hosts in [gateway] of its configuration file";
@@ -105,6 +105,8 @@ function clientOptions(
   const { leaseTtl, heartbeat } = config;
   return {
     providers,
+    // All requests of an object share one context: none of them takes its place along when it ends.
+    ...(config.scope === "object" ? { mode: "process" as const } : {}),
     ...(leaseTtl === undefined ? {} : { leaseTtl }),
     ...(heartbeat === undefined ? {} : { heartbeat }),
   };

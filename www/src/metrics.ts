@@ -5,7 +5,7 @@ import type { PoolNumbers, Stats } from "./wire.js";
 type Labels = Record<string, string>;
 type Sample = [labels: Labels, value: number, suffix?: string];
 
-const SCOPE = "in this isolate";
+const SCOPE = "in the scope that edgepool_info names";
 
 /**
  * A family that is read from a pool's numbers. Its name, its label and the values of that are those

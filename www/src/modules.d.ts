@@ -6,6 +6,10 @@ declare module "edgepool-page" {
 
 declare module "cloudflare:workers" {
   export const env: unknown;
+
+  export abstract class DurableObject {
+    constructor(ctx: unknown, env: unknown);
+  }
 }
 
 declare module "*.css" {}

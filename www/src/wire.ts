@@ -1,4 +1,4 @@
-import type { Kind } from "./config.js";
+import type { Kind, Scope } from "./config.js";
 import type { Percentiles } from "./histogram.js";
 
 /** How many seconds the history holds. */
@@ -43,7 +43,7 @@ export interface ProviderNumbers extends PoolNumbers {
 
 /** The answer of `/stats`. */
 export interface Stats {
-  scope: "isolate";
+  scope: Scope;
   runtime: string;
   uptime_ms: number;
   providers: Record<string, ProviderNumbers>;

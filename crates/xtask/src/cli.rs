@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use serde::Deserialize;
 
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Scope};
 use crate::simulator::SimulateArgs;
 
 /// The command by which this program starts what stays.
@@ -17,7 +17,7 @@ pub(crate) const GUARD: &str = "guard";
 const CONFIG_HELP: &str = "\
 The configuration file, in TOML; every table and key but a provider's kind and url may be left out:
 
-  [gateway]         runtime, port, bind                  the command line overrides them
+  [gateway]         runtime, scope, port, bind           the command line overrides them
                     hosts, a list                        the host names that the gateway answers
                                                          to, beside loopback and bind
   [pool]            max, max_waiting, acquire_timeout_ms, headers_timeout_ms,
@@ -65,6 +65,10 @@ pub(crate) struct ServeArgs {
     /// What runs the gateway [default: workerd]
     #[arg(long, value_enum)]
     pub(crate) runtime: Option<Runtime>,
+    /// What a limit holds for: each isolate of workerd by itself, or all of them together, through
+    /// one Durable Object [default: isolate]
+    #[arg(long, value_enum)]
+    pub(crate) scope: Option<Scope>,
     /// The port of the gateway; 0 takes a free one [default: 8787]
     #[arg(long)]
     pub(crate) port: Option<u16>,

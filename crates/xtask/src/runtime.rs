@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Gateway, Keys};
 use crate::process::Cmd;
@@ -52,6 +52,17 @@ impl Runtime {
             )
         })
     }
+}
+
+/// What a limit of the gateway holds for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    /// The isolate that a request is in, or the process.
+    #[default]
+    Isolate,
+    /// All isolates of workerd, whose requests go through one Durable Object.
+    Object,
 }
 
 /// Returns the system and the processor as npm's packages name them.
@@ -114,7 +125,7 @@ pub(crate) fn gateway(
     let bundle = |name: &str| build::gateway_folder().join(name);
     let program = Cmd::new(runtime.binary()?);
     let cmd = match runtime {
-        Runtime::Workerd => program.arg("serve").arg(capnp::write(address, keys)?),
+        Runtime::Workerd => program.arg("serve").arg(capnp::write(address, keys, config.scope)?),
         Runtime::Node => program.arg(bundle("node.mjs")),
         Runtime::Bun => program.arg("run").arg(bundle("bun.mjs")),
         Runtime::Deno => program

@@ -10,6 +10,8 @@ import { sleep, within } from "./time.mjs";
 export const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 export const XTASK = process.env.EDGEPOOL_XTASK ?? `${ROOT}target/debug/xtask`;
 export const RUNTIME = process.env.EDGEPOOL_RUNTIME ?? "workerd";
+/** What the gateway's limits hold for; undefined is the default. */
+export const SCOPE = process.env.EDGEPOOL_SCOPE;
 
 const running = new Set();
 process.on("exit", () => {

@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { Child, RUNTIME, XTASK } from "./process.mjs";
+import { Child, RUNTIME, SCOPE, XTASK } from "./process.mjs";
 import { eventually, within } from "./time.mjs";
 
 /** Long enough for a build; a warm start takes a few seconds. */
@@ -66,6 +66,7 @@ export async function startGateway(config, { runtime = RUNTIME, env = {}, args =
   const file = join(folder, "gateway.toml");
   writeFileSync(file, toml(config));
   const options = ["--runtime", runtime, "--port", "0", "--config", file, ...args];
+  if (SCOPE !== undefined) options.push("--scope", SCOPE);
   const child = new Child(XTASK, ["serve", ...options], { env });
   const remove = () => rmSync(folder, { recursive: true, force: true });
   child.ended.then(remove);

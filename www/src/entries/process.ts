@@ -12,6 +12,9 @@ type Variable = (name: string) => string | undefined;
 /** Reads the settings from the environment. Throws a `ConfigError`. */
 export function readSettings(variable: Variable): ProcessSettings {
   const config = readConfig(variable("EDGEPOOL_CONFIG"));
+  if (config.scope === "object") {
+    throw new ConfigError('scope takes "isolate" here: only workerd has Durable Objects');
+  }
   const text = variable("EDGEPOOL_PORT") ?? "8787";
   const port = Number(text);
   if (!/^\d+$/.test(text) || port > 65_535) {

@@ -76,6 +76,18 @@ function exhausted([name, numbers]: [string, ProviderNumbers]) {
   ];
 }
 
+const SCOPES = {
+  isolate: {
+    name: "one isolate",
+    meaning: "This pool limits one isolate. For one limit for all isolates, put the pool in a "
+      + "Durable Object.",
+  },
+  object: {
+    name: "one Durable Object",
+    meaning: "This pool is in a Durable Object, and limits all isolates together.",
+  },
+};
+
 function Pools({ stats, history }: Live & { stats: Stats }) {
   const providers = Object.entries(stats.providers);
   return (
@@ -94,9 +106,8 @@ function Pools({ stats, history }: Live & { stats: Stats }) {
             <Burst providers={stats.providers} />
           </section>
           <section class="card scope" aria-labelledby="scope">
-            <h2 id="scope">Scope: one isolate</h2>
-            <p>This pool limits one isolate. For one limit for all isolates, put the pool in a
-              Durable Object.</p>
+            <h2 id="scope">Scope: {SCOPES[stats.scope].name}</h2>
+            <p>{SCOPES[stats.scope].meaning}</p>
           </section>
         </aside>
       </div>

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::cli::SimArgs;
 use crate::config::provider::{Kind, Name};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Scope};
 
 /// The whole file. Every table may be left out, but not all of them.
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +29,7 @@ pub(crate) struct FileConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct GatewayTable {
     pub(crate) runtime: Option<Runtime>,
+    pub(crate) scope: Option<Scope>,
     pub(crate) port: Option<u16>,
     pub(crate) bind: Option<IpAddr>,
     /// The host names that the gateway answers to, beside loopback and the address that it is on.

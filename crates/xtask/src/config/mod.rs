@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::cli::{ServeArgs, SimArgs};
 use crate::config::file::{FileConfig, Host, PoolOptions, ProviderTable};
 use crate::config::provider::{Kind, Name, ProviderArg, base_url};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Scope};
 
 /// The name of the embedded simulator's provider.
 pub(crate) const SIMULATOR: &str = "sim";
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Keys {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Gateway {
-    scope: &'static str,
+    pub(crate) scope: Scope,
     pub(crate) providers: BTreeMap<Name, Provider>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hosts: Option<Vec<Host>>,
@@ -135,12 +135,17 @@ impl Serve {
             providers.insert(simulator_name(), simulator_provider(settings, defaults))?;
         }
         let gateway = file.gateway;
+        let runtime = args.runtime.or(gateway.runtime).unwrap_or(Runtime::Workerd);
+        let scope = args.scope.or(gateway.scope).unwrap_or_default();
+        if scope == Scope::Object && runtime != Runtime::Workerd {
+            bail!("scope object needs a Durable Object, which {} has not", runtime.name());
+        }
         Ok(Self {
-            runtime: args.runtime.or(gateway.runtime).unwrap_or(Runtime::Workerd),
+            runtime,
             port: args.port.or(gateway.port).unwrap_or(DEFAULT_PORT),
             bind: args.bind.or(gateway.bind).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             gateway: Gateway {
-                scope: "isolate",
+                scope,
                 providers: providers.named,
                 hosts: gateway.hosts,
                 lease_ttl: file.pool.lease_ttl_ms.map(|ms| ms.0),

@@ -62,6 +62,10 @@ fn bad_input_is_named_and_the_accepted_values_with_it() {
         ),
         (&["--sim-max", "0"], "", &["--sim-max", "1..=65535"]),
         (&["--runtime", "perl"], "", &["perl", "workerd, deno, node, bun"]),
+        (&["--scope", "world"], "", &["world", "isolate, object"]),
+        (&["--scope", "object", "--runtime", "bun"], "", &["scope object", "bun has not"]),
+        (&["--runtime", "node"], "[gateway]\nscope = 'object'", &["scope object", "node has not"]),
+        (&[], "[gateway]\nscope = 'all'", &["line 2", "all", "isolate", "object"]),
         (&["--bind", "here"], "", &["here", "IP"]),
         (&["--port", "65536"], "", &["65536", "--port"]),
         (&[], "# nothing\n", &["empty", "[providers.NAME]"]),
@@ -118,6 +122,16 @@ fn with_nothing_said_the_simulator_runs_in_workerd_on_loopback() {
     assert_eq!(sim["baseURL"], "http://127.0.0.1:9");
     assert_eq!(sim["max"], 4);
     assert_eq!(sim["simulator"], true);
+    assert_eq!(json(&serve)["scope"], "isolate");
+}
+
+#[test]
+fn the_scope_comes_from_the_file_or_the_command_line() {
+    let file = "[gateway]\nscope = 'object'\n[simulator]\nmax = 1";
+    assert_eq!(json(&load(&[], file, &[]).unwrap())["scope"], "object");
+    assert_eq!(json(&load(&["--scope", "object"], "", &[]).unwrap())["scope"], "object");
+    let serve = load(&["--scope", "isolate", "--runtime", "deno"], file, &[]).unwrap();
+    assert_eq!(json(&serve)["scope"], "isolate");
 }
 
 #[test]

@@ -11,7 +11,14 @@ use crate::test::needs::{self, Need};
 use crate::{build, tools, workspace};
 
 pub(super) fn suites(tier: Tier) -> Vec<Suite> {
-    let parts = [wasm(tier), package(), vec![rust_worker()], gateway(tier), command_line()];
+    let parts = [
+        wasm(tier),
+        package(),
+        vec![rust_worker()],
+        gateway(tier),
+        durable_object(),
+        command_line(),
+    ];
     parts.into_iter().flatten().collect()
 }
 
@@ -77,6 +84,10 @@ fn gateway(tier: Tier) -> Vec<Suite> {
     let runtimes = [Runtime::Node, Runtime::Deno, Runtime::Bun, Runtime::Workerd];
     let mut suites: Vec<_> = runtimes.map(suite).into();
     if tier.full {
+        suites.push(Suite::new("gateway-object", &needs, Reader::Node, || {
+            let tests = node_tests("tests/js/gateway")?.env("EDGEPOOL_SCOPE", "object");
+            Ok(vec![tests.env("EDGEPOOL_RUNTIME", Runtime::Workerd.name())])
+        }));
         let suite = Suite::new("chaos", &needs, Reader::Node, || {
             let chaos = node_tests("tests/js/gateway/chaos.test.mjs")?;
             let chaos = chaos.env("EDGEPOOL_RUNTIME", Runtime::Workerd.name());
@@ -88,6 +99,13 @@ fn gateway(tier: Tier) -> Vec<Suite> {
     suites
         .push(Suite::new("page", &needs, Reader::Node, || Ok(vec![node_tests("tests/js/page")?])));
     suites
+}
+
+/// Pools in Durable Objects, in workerd.
+fn durable_object() -> Vec<Suite> {
+    vec![Suite::new("durable-object", &[Need::Build, Need::JsTools], Reader::Node, || {
+        Ok(vec![node_tests("tests/js/durable-object")?])
+    })]
 }
 
 fn command_line() -> Vec<Suite> {
