@@ -10,7 +10,7 @@ import {
   resolveUrl,
 } from "./provider.js";
 import { refusalCode, refusalResponse } from "./refusal.js";
-import { type Mode, takesOff } from "./runtime.js";
+import { type Mode, takesOff, usualMode } from "./runtime.js";
 import type { PoolOptions } from "./settings.js";
 import { type PoolCounts, addCounts, countsOf } from "./stats.js";
 
@@ -52,9 +52,12 @@ export interface ClientPoolOptions {
   observer?: (event: ClientEvent) => void;
 }
 
-/** What `ClientPool.stats` tells; `scope` says that the limits hold for this isolate. */
+/**
+ * What `ClientPool.stats` tells; `scope` says what the limits hold for: this isolate (or process),
+ * or this Durable Object, and so all isolates that call it.
+ */
 export interface ClientPoolStats {
-  scope: "isolate";
+  scope: "isolate" | "object";
   providers: Record<string, PoolCounts & { kind: ProviderKind }>;
   total: PoolCounts;
 }
@@ -89,17 +92,21 @@ export class ClientPool {
   }
 
   private open(name: string, settings: ProviderSettings): Provider {
-    const { mode, clock } = this.options;
+    const { clock } = this.options;
+    const mode = this.options.mode ?? usualMode();
     const { max, maxWaiting, acquireTimeout } = settings;
     const leaseTtl = readDuration("ClientPool", "leaseTtl", this.options.leaseTtl, 15_000, 1);
-    const heartbeat = this.options.heartbeat ?? leaseTtl / 3;
+    const beat = this.options.heartbeat;
+    const heartbeat = readDuration("ClientPool", "heartbeat", beat, leaseTtl / 3, 1);
     let places = 0;
     // A place is a number: there is nothing to keep ready, to retire or to check.
     const permits: PoolOptions<number> = {
       create: () => places++, minIdle: 0, idleTimeout: Infinity, maxLifetime: Infinity,
     };
-    const limits = { max, maxWaiting, acquireTimeout, leaseTtl, heartbeat };
-    const pool = new Pool({ ...permits, ...limits, mode, clock });
+    const limits = { max, maxWaiting, acquireTimeout };
+    // Elsewhere no call ends unseen, and one that stands still for long may go on.
+    const life = mode === "edge" ? { leaseTtl, heartbeat } : {};
+    const pool = new Pool({ ...permits, ...limits, ...life, mode, clock });
     return { ...settings, name, pool };
   }
 
@@ -174,7 +181,8 @@ export class ClientPool {
     for (const { name, kind, pool } of this.providers.values()) {
       providers[name] = { kind, ...countsOf(pool.stats()) };
     }
-    return { scope: "isolate", providers, total: addCounts(Object.values(providers)) };
+    const scope = this.options.mode === "durable-object" ? "object" : "isolate";
+    return { scope, providers, total: addCounts(Object.values(providers)) };
   }
 
   /**

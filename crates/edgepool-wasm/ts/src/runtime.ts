@@ -18,6 +18,11 @@ export function inWorkerd(): boolean {
   return globalThis.navigator?.userAgent === "Cloudflare-Workers";
 }
 
+/** The mode of a pool that is told none. A Durable Object is not told apart from a Worker. */
+export function usualMode(): Mode {
+  return inWorkerd() ? "edge" : "process";
+}
+
 /**
  * Tells whether a promise that one request settles goes on in the request that made it. In workerd
  * that is a compatibility flag; elsewhere there are no requests to mix up.

@@ -5,7 +5,7 @@ import type { Job } from "./jobs.js";
 import {
   checkNames, readCount, readDuration, readFlag, readFunction, readWord, wrong,
 } from "./options.js";
-import { type Mode, hasDoorbell, inWorkerd } from "./runtime.js";
+import { type Mode, hasDoorbell, usualMode } from "./runtime.js";
 
 /** In which order idle resources are lent: the one used last first, or the one used longest ago. */
 export type Reuse = "lifo" | "fifo";
@@ -196,7 +196,7 @@ const WHERE = "Pool";
 /** Validates the options of a pool. Throws a TypeError that names what is wrong. */
 export function readSettings<T>(options: PoolOptions<T>): Settings<T> {
   checkNames(WHERE, options, NAMES);
-  const mode = readWord(WHERE, "mode", options.mode, inWorkerd() ? "edge" : "process", MODES);
+  const mode = readWord(WHERE, "mode", options.mode, usualMode(), MODES);
   const edge = mode === "edge";
   const settings: Settings<T> = {
     ...readFactory(options),
