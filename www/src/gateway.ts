@@ -106,7 +106,7 @@ function clientOptions(
   return {
     providers,
     // All requests of an object share one context: none of them takes its place along when it ends.
-    ...(config.scope === "object" ? { mode: "process" as const } : {}),
+    ...(config.scope === "object" ? { mode: "durable-object" as const } : {}),
     ...(leaseTtl === undefined ? {} : { leaseTtl }),
     ...(heartbeat === undefined ? {} : { heartbeat }),
   };
