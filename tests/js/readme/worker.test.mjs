@@ -1,4 +1,4 @@
-// The README's Worker, word for word: installed from the tarball, bundled, and run in workerd.
+// The README's Workers, word for word: installed from the tarball, bundled, and run in workerd.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -36,12 +36,20 @@ async function bundle(folder, code) {
     bundle: true,
     format: "esm",
     conditions: ["workerd"],
+    external: ["cloudflare:*"],
     loader: { ".wasm": "copy" },
     assetNames: "[name]",
   });
 }
 
-function configuration(port, backend) {
+/** What the Worker with an object has beside the other. */
+const OBJECT = {
+  binding: '(name = "CALLS", durableObjectNamespace = "Calls"),',
+  more: `durableObjectNamespaces = [(className = "Calls", uniqueKey = "calls")],
+  durableObjectStorage = (inMemory = void),`,
+};
+
+function configuration(port, backend, { binding = "", more = "" }) {
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -55,7 +63,8 @@ const main :Workerd.Worker = (
     (name = "worker.js", esModule = embed "worker.js"),
     (name = "edgepool.wasm", wasm = embed "edgepool.wasm"),
   ],
-  bindings = [(name = "BACKEND", text = "${backend}")],
+  bindings = [${binding} (name = "BACKEND", text = "${backend}")],
+  ${more}
   compatibilityDate = "2026-11-01",
 );
 `;
@@ -81,12 +90,12 @@ async function freePort() {
   return port;
 }
 
-test("the README's Worker lets four requests through at a time", { timeout: 60_000 }, async () => {
+async function checkFourAtATime(heading, more) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-readme-"));
   const { seen, server } = await slowBackend();
   const port = await freePort();
-  await bundle(folder, example("In a Worker", "js"));
-  writeFileSync(join(folder, "config.capnp"), configuration(port, server.url));
+  await bundle(folder, example(heading, "js"));
+  writeFileSync(join(folder, "config.capnp"), configuration(port, server.url, more));
   const child = new Child(workerd, ["serve", join(folder, "config.capnp")]);
   const url = `http://127.0.0.1:${port}/`;
   try {
@@ -104,4 +113,10 @@ test("the README's Worker lets four requests through at a time", { timeout: 60_0
     await server.stop();
     rmSync(folder, { recursive: true, force: true });
   }
-});
+}
+
+test("the README's Worker lets four requests through at a time", { timeout: 60_000 }, () =>
+  checkFourAtATime("In a Worker", {}));
+
+test("the README's Durable Object does so as well", { timeout: 60_000 }, () =>
+  checkFourAtATime("In a Durable Object", OBJECT));
