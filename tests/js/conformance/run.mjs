@@ -1,11 +1,11 @@
 // Runs the cases against the packed tarball, installed as a user would install it:
 //   node run.mjs node|deno|bun|workerd|chromium
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runChromium } from "./lib/chromium.mjs";
-import { install } from "./lib/install.mjs";
+import { install, tarball } from "./lib/install.mjs";
 import { runProcess } from "./lib/processes.mjs";
 import { runWorkerd } from "./lib/workerd.mjs";
 
@@ -23,19 +23,11 @@ if (run === undefined) {
 
 const project = mkdtempSync(join(tmpdir(), `edgepool-${runtime}-`));
 try {
-  install(project, here, tarball());
+  install(project, here, tarball(root));
   const say = (line) => console.log(line);
   const { passed, failed } = await run({ runtime, project, root, say });
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 } finally {
   rmSync(project, { recursive: true, force: true });
-}
-
-function tarball() {
-  if (process.env.EDGEPOOL_TARBALL) return process.env.EDGEPOOL_TARBALL;
-  const folder = join(root, "target/npm");
-  const name = readdirSync(folder).find((file) => /^edgepool-.*\.tgz$/.test(file));
-  if (name === undefined) throw new Error("no tarball in target/npm: run `cargo xtask build`");
-  return join(folder, name);
 }

@@ -1,6 +1,6 @@
 // Makes a project with the package in it.
 import { execFileSync } from "node:child_process";
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** Installs the tarball into an empty project, and puts the cases beside it. */
@@ -13,6 +13,15 @@ export function install(project, cases, tarball) {
   for (const name of ["cases", "lib", "types", "workerd", ...files]) {
     cpSync(join(cases, name), join(project, name), { recursive: true });
   }
+}
+
+/** Finds the packed package: named by the environment, or what was built last. */
+export function tarball(root) {
+  if (process.env.EDGEPOOL_TARBALL) return process.env.EDGEPOOL_TARBALL;
+  const folder = join(root, "target/npm");
+  const name = readdirSync(folder).find((file) => /^edgepool-.*\.tgz$/.test(file));
+  if (name === undefined) throw new Error("no tarball in target/npm: run `cargo xtask build`");
+  return join(folder, name);
 }
 
 /** Reads the lines that the cases printed, and the counts of the last one. */

@@ -1,55 +1,106 @@
-// workerd: the cases inside a request, and then the ones that need several requests, with the
-// flag by which a promise may be settled from another request, and without it.
-import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+// workerd: the cases inside a request, and then those of several requests in every configuration.
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
+import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { requestCases } from "../workerd/requests.mjs";
-import { also, readReport } from "./install.mjs";
+import { within } from "../../lib/time.mjs";
+import { configurations, newestDate } from "../workerd/configurations.mjs";
+import { chaosCases } from "../workerd/chaos.mjs";
+import { heavy, last, patient } from "../workerd/requests.mjs";
+import { readReport } from "./install.mjs";
 import { startOrigin } from "./origin.mjs";
 import { binary } from "./processes.mjs";
+import { Table } from "./table.mjs";
+import { serve } from "./workerd-server.mjs";
 
-const DATE = "2026-11-01";
-const FLAG = "handle_cross_request_promise_resolution";
+/** No case takes nearly as long. */
+const HANGS = 120_000;
+/** The gate's seed of chaos. */
+const SEED = 1;
+/** workerd says the same of each Worker. */
+const MOST_LOG = 2_000;
 
-/** Bundles the Worker as a user would, and runs everything against it, twice. */
-export async function runWorkerd({ project, root, say }) {
-  await bundle(project, root);
-  const counts = { passed: 0, failed: 0 };
-  for (const doorbell of [true, false]) {
-    const origin = await startOrigin();
-    // It is on by default at this date.
-    const flags = doorbell ? [] : [`no_${FLAG}`];
-    const worker = await start(project, binary(root, "WORKERD", "workerd"), origin.address, flags);
-    const label = doorbell ? "doorbell" : "polling";
-    try {
-      await runAgainst({ worker, origin, doorbell, label }, counts, say);
-    } finally {
-      worker.stop();
-      origin.stop();
+/** Bundles the Worker as a user would, and runs everything against it. */
+export async function runWorkerd({ project, root, say, full = false }) {
+  return withWorkers({ project, root }, async ({ workers, log }) => {
+    const run = new Run(workers, log, say);
+    await run.inside(workers.at(-4));
+    await Promise.all(workers.map((worker) => run.cases(worker, patient)));
+    for (const worker of full ? workers : oneOfEachKind(workers)) await run.cases(worker, heavy);
+    await Promise.all(workers.map((worker) => run.cases(worker, last)));
+    for (const worker of full ? workers : oneOfEachKind(workers)) {
+      await run.cases(worker, chaosCases(SEED));
     }
-  }
-  return counts;
+    run.table.print(say);
+    return run.counts;
+  });
 }
 
-async function runAgainst({ worker, origin, doorbell, label }, counts, say) {
-  const tell = (line) => say(line.replace(/^(ok {4}|FAIL {2})/, `$1${label}: `));
-  await also(counts, "the_flag_is_what_it_should_be", tell, async () => {
-    const told = await (await fetch(`${worker.address}/doorbell`)).text();
-    if (told !== String(doorbell)) throw new Error(`the Worker sees ${told}`);
-  });
-  if (doorbell) {
-    const report = await (await fetch(`${worker.address}/cases`)).text();
-    const inside = readReport(report, tell) ?? { passed: 0, failed: 1 };
-    counts.passed += inside.passed;
-    counts.failed += inside.failed;
+/** Starts one workerd that serves the Worker in every configuration, for as long as `work` runs. */
+export async function withWorkers({ project, root }, work) {
+  await bundle(project, root);
+  const program = binary(root, "WORKERD", "workerd");
+  const origin = await startOrigin();
+  try {
+    const all = configurations(newestDate(program));
+    const server = await serve({ project, program, origin, configurations: all });
+    try {
+      return await work(server);
+    } finally {
+      await server.stop();
+    }
+  } finally {
+    origin.stop();
   }
-  for (const { name, run } of requestCases) {
-    const before = counts.failed;
-    await also(counts, name, tell, () => run({ at: worker.address, origin: origin.seen }));
-    if (counts.failed > before) say(`workerd has said:\n${worker.log()}`);
+}
+
+/** With a doorbell and without one, at the newest date: what costs much is run on those alone. */
+function oneOfEachKind(workers) {
+  return workers.slice(-4).filter(({ configuration }) => configuration.signal);
+}
+
+/** What has been run so far, and what came of it. */
+export class Run {
+  counts = { passed: 0, failed: 0 };
+  table;
+  #log;
+  #say;
+
+  constructor(workers, log, say) {
+    this.table = new Table(workers.map(({ configuration }) => configuration));
+    this.#log = log;
+    this.#say = say;
+  }
+
+  /** Runs the cases that need no second request inside one request. */
+  async inside({ at, configuration: { label } }) {
+    const report = await (await fetch(`${at}/cases`)).text();
+    const say = (line) => this.#say(line.replace(/^(ok {4}|FAIL {2})/, `$1${label}: `));
+    const { passed, failed } = readReport(report, say) ?? { passed: 0, failed: 1 };
+    this.counts.passed += passed;
+    this.counts.failed += failed;
+  }
+
+  /** Runs cases of several requests against one Worker, one after the other. */
+  async cases(worker, cases) {
+    for (const one of cases) await this.#case(worker, one);
+  }
+
+  async #case(worker, { name, run }) {
+    const { label } = worker.configuration;
+    const started = performance.now();
+    const from = this.#log().length;
+    try {
+      const said = await within(HANGS, name, run(worker));
+      this.counts.passed += 1;
+      this.table.put(name, label, `${Math.round(performance.now() - started)}`);
+      this.#say(`ok    ${label}: ${name}${said === undefined ? "" : ` (${said})`}`);
+    } catch (error) {
+      this.counts.failed += 1;
+      this.table.put(name, label, "FAIL");
+      this.#say(`FAIL  ${label}: ${name}: ${error.message}`);
+      const log = this.#log().slice(from).trim();
+      if (log !== "") this.#say(`workerd has said meanwhile:\n${log.slice(0, MOST_LOG)}`);
+    }
   }
 }
 
@@ -82,53 +133,4 @@ async function bundle(project, root) {
   // The main module comes first.
   modules.sort((a, b) => Number(a.includes("wasm =")) - Number(b.includes("wasm =")));
   writeFileSync(join(project, "modules.txt"), modules.join(", "));
-}
-
-async function start(project, program, origin, flags) {
-  const port = await freePort();
-  writeFileSync(join(project, "config.capnp"), config(project, port, origin, flags));
-  const child = spawn(program, ["serve", "config.capnp"], { cwd: project, stdio: "pipe" });
-  let log = "";
-  child.stderr.on("data", (data) => (log += data));
-  child.stdout.on("data", (data) => (log += data));
-  const address = `http://127.0.0.1:${port}`;
-  for (let tries = 0; ; tries += 1) {
-    try {
-      await fetch(`${address}/stats`);
-      break;
-    } catch (error) {
-      if (tries > 200 || child.exitCode !== null) {
-        throw new Error(`workerd: ${log}`, { cause: error });
-      }
-      await sleep(50);
-    }
-  }
-  return { address, log: () => log, stop: () => child.kill() };
-}
-
-function config(project, port, origin, flags) {
-  const list = ["nodejs_als", "enable_request_signal", ...flags].map((f) => `"${f}"`).join(", ");
-  const modules = readFileSync(join(project, "modules.txt"), "utf8");
-  return `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = (
-      modules = [${modules}],
-      compatibilityDate = "${DATE}",
-      compatibilityFlags = [${list}],
-      bindings = [(name = "ORIGIN", text = "${origin}")],
-    )),
-    (name = "internet", network = (allow = ["private"])),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
-);
-`;
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,62 +1,193 @@
 // The Worker of the cases that need real requests. Everything above the handlers runs at module
-// scope, where timers, random values and fetch throw.
+// scope, where timers, random values and the like throw.
+import { called, endWatch, memories, refused, ruin } from "./guard.mjs";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Pool } from "edgepool";
 import { ClientPool } from "edgepool/clients";
 import cases from "../cases/index.mjs";
 import { runAll } from "../lib/harness.mjs";
 
+const instancesAtImport = memories.length;
 let made = 0;
-const pool = new Pool({ create: () => ({ id: made++ }), max: 2, leaseTtl: 300, heartbeat: 100 });
+const early = new Pool({ create: () => ({ id: made++ }), max: 2, close: () => undefined });
 const storage = new AsyncLocalStorage();
+endWatch();
+
+const pools = new Map([["early", early]]);
+const kept = new Map();
+const letGo = new Map();
 let clients;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const query = (url, name, fallback = 0) => Number(url.searchParams.get(name) ?? fallback);
 
-/** Keeps both places for some time. */
-async function hold(url) {
-  const ms = Number(url.searchParams.get("ms"));
-  await Promise.all([1, 2].map(() => pool.use(() => sleep(ms))));
-  return "held";
+/** Finds the pool that a request names; the first one to name it says how it is made. */
+function poolOf(url) {
+  const name = url.searchParams.get("pool");
+  if (!pools.has(name)) pools.set(name, makePool(url));
+  return pools.get(name);
 }
 
-/** Waits for a place, with nothing of its own that would keep its request alive. */
-async function wait() {
-  const lease = await pool.acquire();
-  const { waited } = lease;
-  lease.release();
-  return waited;
-}
-
-/** Waits for a place, and then does I/O, which works only in a request's own context. */
-async function waitThenFetch(url, env) {
-  return pool.use(async () => (await fetch(`${env.ORIGIN}/plain`)).text());
-}
-
-/** Ends with a lease that is never released. */
-async function leak() {
-  await Promise.all([pool.acquire(), pool.acquire()]);
-  return "leaked";
-}
-
-/** Works in a place until the client has gone. */
-async function work(url, env, ctx, request) {
-  const ms = Number(url.searchParams.get("ms"));
-  await pool.use(() => sleep(ms), { ctx, request });
-  return "worked";
-}
-
-async function context() {
-  return storage.run("mine", async () => {
-    const lease = await pool.acquire();
-    const seen = storage.getStore();
-    lease.release();
-    return seen;
+function makePool(url) {
+  const createMs = query(url, "createMs");
+  const closeMs = query(url, "closeMs");
+  const later = async () => {
+    await sleep(createMs);
+    return { id: made++ };
+  };
+  return new Pool({
+    create: createMs > 0 ? later : () => ({ id: made++ }),
+    close: closeMs > 0 ? () => sleep(closeMs) : undefined,
+    max: query(url, "max", 2),
+    maxWaiting: query(url, "maxWaiting", 1_000),
+    acquireTimeout: query(url, "acquireTimeout", 30_000),
+    createTimeout: query(url, "createTimeout", 10_000),
+    leaseTtl: query(url, "ttl", 600),
+    heartbeat: query(url, "ttl", 600) / 3,
   });
 }
 
+/** What an acquire is told of its request, which is nothing if the client says so. */
+function scopeOf({ url, ctx, request }) {
+  return query(url, "bare") === 1 ? undefined : { ctx, request };
+}
+
+/** Works in `n` places for some time, or until another request says so. */
+async function hold({ url, pool, scope }) {
+  const ms = query(url, "ms", Infinity);
+  const work = () => (ms < Infinity ? sleep(ms) : untilLetGo(pool));
+  await Promise.all(Array.from({ length: query(url, "n", 1) }, () => pool.use(work, scope)));
+  return "held";
+}
+
+async function untilLetGo(pool) {
+  const before = letGo.get(pool) ?? 0;
+  while ((letGo.get(pool) ?? 0) === before) await sleep(10);
+}
+
+/** Ends what is held in a pool. */
+function endHold({ pool }) {
+  return letGo.set(pool, (letGo.get(pool) ?? 0) + 1).get(pool);
+}
+
+/** Waits for a place, with nothing of its own that would keep its request alive. */
+async function wait({ pool, scope }) {
+  const lease = await pool.acquire(scope);
+  const { waited } = lease;
+  const { id } = lease.value;
+  lease.release();
+  return JSON.stringify({ waited, id });
+}
+
+/** Waits for a place, and then does I/O, which works only in a request's own context. */
+async function waitThenWork({ url, env, pool, request, scope }) {
+  const store = url.searchParams.get("store");
+  return storage.run(store, async () => {
+    const lease = await pool.acquire(scope);
+    const seen = [storage.getStore()];
+    const fetched = await (await fetch(`${env.ORIGIN}/plain`)).text();
+    await sleep(1);
+    const body = await request.text();
+    lease.release();
+    seen.push(storage.getStore());
+    seen.push(await pool.use(() => storage.getStore()));
+    return JSON.stringify({ waited: lease.waited, fetched, body, seen });
+  });
+}
+
+/** Ends with leases that are never released. */
+async function leak({ url, pool }) {
+  await Promise.all(Array.from({ length: query(url, "n", 1) }, () => pool.acquire()));
+  return "leaked";
+}
+
+/** Keeps `n` leases for another request. */
+async function keep({ url, pool }) {
+  const all = Array.from({ length: query(url, "n", 1) }, () => pool.acquire());
+  const leases = await Promise.all(all);
+  kept.set(url.searchParams.get("pool"), leases);
+  return leases.map(({ value }) => value.id).join();
+}
+
+/** Ends the leases that another request has acquired. */
+function endKept({ url }) {
+  const leases = kept.get(url.searchParams.get("pool"));
+  const discard = url.searchParams.get("how") === "discard";
+  return leases.map((lease) => (discard ? lease.discard() : lease.release())).join();
+}
+
+/** Discards what it holds and ends at once. */
+async function spoil({ pool, url }) {
+  const lease = await pool.acquire();
+  await sleep(query(url, "ms"));
+  lease.discard();
+  return "discarded";
+}
+
+/** Answers with a body of the origin, which holds a place to its end. */
+async function stream({ url, env, pool, scope, request }) {
+  const clock = query(url, "clock", 700);
+  let lease;
+  try {
+    lease = await pool.acquire(scope);
+  } catch (error) {
+    return new Response(error.code, { status: 503 });
+  }
+  const init = scope === undefined ? {} : { signal: request.signal };
+  const answer = fetch(`${env.ORIGIN}${url.searchParams.get("path")}`, init);
+  return lease.bind(answer, { firstContentTimeout: clock, stallTimeout: clock });
+}
+
+/** Waits many times at once. */
+async function flood({ url, pool }) {
+  const counts = {};
+  const one = async () => {
+    try {
+      const lease = await pool.acquire();
+      lease.release();
+      return "served";
+    } catch (error) {
+      return error.code ?? String(error);
+    }
+  };
+  const all = await Promise.all(Array.from({ length: query(url, "n") }, one));
+  for (const end of all) counts[end] = (counts[end] ?? 0) + 1;
+  return JSON.stringify(counts);
+}
+
+/** Acquires and releases, one after the other. */
+async function cycle({ url, pool }) {
+  for (let left = query(url, "n"); left > 0; left -= 1) (await pool.acquire()).release();
+  return memory();
+}
+
+async function close({ url, pool }) {
+  const left = await pool.close({ deadline: query(url, "deadline") });
+  return JSON.stringify(left);
+}
+
+/** Says how an acquire ends. */
+async function end({ pool }) {
+  try {
+    (await pool.acquire()).release();
+    return "served";
+  } catch (error) {
+    return `${error.name} ${error.code}`;
+  }
+}
+
+/** Says what a pool with these options makes of them. */
+function options({ url }) {
+  try {
+    makePool(url);
+    return "accepted";
+  } catch (error) {
+    return `${error.name}: ${error.message}`;
+  }
+}
+
 /** Forwards to the origin through a client pool. */
-function forward(url, env, ctx, request) {
+function forward({ url, env, ctx, request }) {
   clients ??= new ClientPool({
     providers: {
       origin: {
@@ -77,29 +208,61 @@ async function everyCase() {
   return [...lines, `RESULT ${passed} ${failed}`].join("\n");
 }
 
-function flags() {
-  return globalThis.Cloudflare?.compatibilityFlags ?? {};
+function memory() {
+  return JSON.stringify(memories.map(({ buffer }) => buffer.byteLength));
+}
+
+function trap() {
+  ruin();
+  return "ruined";
+}
+
+/** What this runtime is, and what happened at module scope. */
+function facts({ request }) {
+  const flags = globalThis.Cloudflare?.compatibilityFlags ?? {};
+  return JSON.stringify({
+    doorbell: flags.handle_cross_request_promise_resolution === true,
+    requestSignal: flags.enable_request_signal === true,
+    signal: request.signal instanceof AbortSignal,
+    registry: typeof FinalizationRegistry === "function",
+    node: flags.nodejs_compat === true,
+    called, refused, instancesAtImport,
+  });
 }
 
 const ROUTES = {
   "/cases": everyCase,
   "/hold": hold,
+  "/let-go": endHold,
   "/wait": wait,
-  "/wait-then-fetch": waitThenFetch,
+  "/wait-then-work": waitThenWork,
   "/leak": leak,
-  "/work": work,
-  "/context": context,
-  "/stats": () => JSON.stringify(pool.stats()),
+  "/keep": keep,
+  "/end-kept": endKept,
+  "/spoil": spoil,
+  "/stream": stream,
+  "/flood": flood,
+  "/cycle": cycle,
+  "/close": close,
+  "/end": end,
+  "/options": options,
+  "/memory": memory,
+  "/trap": trap,
+  "/facts": facts,
+  "/stats": ({ pool }) => JSON.stringify(pool.stats()),
   "/client-stats": () => JSON.stringify(clients.stats().total),
-  "/doorbell": () => flags().handle_cross_request_promise_resolution === true,
 };
 
 export default {
   async fetch(request, env, ctx) {
     const url = new URL(request.url);
-    if (url.pathname.startsWith("/forward/")) return forward(url, env, ctx, request);
+    const call = { url, env, ctx, request };
+    if (url.pathname.startsWith("/forward/")) return forward(call);
     const run = ROUTES[url.pathname];
     if (run === undefined) return new Response("no such route", { status: 404 });
-    return new Response(String(await run(url, env, ctx, request)));
+    if (url.searchParams.has("pool")) call.pool = poolOf(url);
+    call.scope = scopeOf(call);
+    const answer = await run(call);
+    return answer instanceof Response ? answer : new Response(String(answer));
   },
 };

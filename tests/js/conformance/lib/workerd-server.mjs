@@ -1,0 +1,82 @@
+// One workerd process that serves one Worker in several configurations, each in an isolate of its
+// own and at an address of its own.
+import { spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { within } from "../../lib/time.mjs";
+
+/** Starts the process, and waits until each of its Workers answers. */
+export async function serve({ project, program, origin, configurations, args = [] }) {
+  const workers = [];
+  for (const [i, configuration] of configurations.entries()) {
+    const at = `http://127.0.0.1:${await freePort()}`;
+    workers.push({ at, configuration, origin: origin.seen(`w${i}`), key: `w${i}` });
+  }
+  writeFileSync(join(project, "config.capnp"), config(project, workers, origin.address));
+  const flags = ["serve", "config.capnp", ...args];
+  const child = spawn(program, flags, { cwd: project, stdio: "pipe" });
+  let log = "";
+  for (const pipe of [child.stderr, child.stdout]) pipe.on("data", (data) => (log += data));
+  const ended = new Promise((resolve) => child.on("close", resolve));
+  const ready = Promise.all(workers.map(({ at }) => answers(at)));
+  try {
+    const gone = ended.then(() => Promise.reject(new Error("it has ended")));
+    await within(30_000, "workerd to answer", Promise.race([ready, gone]));
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw new Error(`workerd did not start: ${log}`, { cause: error });
+  }
+  const stop = () => {
+    // A signal that it may heed would wait for requests that never end.
+    child.kill("SIGKILL");
+    return within(10_000, "the end of workerd", ended);
+  };
+  return { workers, log: () => log, pid: child.pid, stop };
+}
+
+async function answers(at) {
+  for (;;) {
+    try {
+      await (await fetch(`${at}/facts`)).text();
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+function config(project, workers, origin) {
+  const modules = readFileSync(join(project, "modules.txt"), "utf8");
+  const services = workers.map(({ key, configuration: { date, flags } }) => `(
+      name = "${key}",
+      worker = (
+        modules = .modules,
+        compatibilityDate = "${date}",
+        compatibilityFlags = [${flags.map((flag) => `"${flag}"`).join(", ")}],
+        bindings = [(name = "ORIGIN", text = "${origin}/${key}")],
+      ),
+    )`);
+  const sockets = workers.map(({ key, at }) =>
+    `(name = "${key}", address = "${at.slice("http://".length)}", http = (), service = "${key}")`);
+  return `using Workerd = import "/workerd/workerd.capnp";
+const modules :List(Workerd.Worker.Module) = [${modules}];
+const config :Workerd.Config = (
+  services = [
+    ${services.join(",\n    ")},
+    (name = "internet", network = (allow = ["private"])),
+  ],
+  sockets = [
+    ${sockets.join(",\n    ")},
+  ],
+);
+`;
+}
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
