@@ -13,9 +13,15 @@ interface CloudflareGlobal {
   Cloudflare?: { compatibilityFlags?: Record<string, boolean> };
 }
 
-/** Tells whether this is workerd. */
+/** Returns workerd's compatibility flags: elsewhere there are none. */
+function compatibilityFlags(): Record<string, boolean> | undefined {
+  return (globalThis as CloudflareGlobal).Cloudflare?.compatibilityFlags;
+}
+
+/** Tells whether this is workerd, which has a navigator only at compatibility dates from 2022. */
 export function inWorkerd(): boolean {
-  return globalThis.navigator?.userAgent === "Cloudflare-Workers";
+  const named = globalThis.navigator?.userAgent === "Cloudflare-Workers";
+  return named || compatibilityFlags() !== undefined;
 }
 
 /** The mode of a pool that is told none. A Durable Object is not told apart from a Worker. */
@@ -29,8 +35,7 @@ export function usualMode(): Mode {
  */
 export function hasDoorbell(): boolean {
   if (!inWorkerd()) return true;
-  const flags = (globalThis as CloudflareGlobal).Cloudflare?.compatibilityFlags;
-  return flags?.["handle_cross_request_promise_resolution"] === true;
+  return compatibilityFlags()?.["handle_cross_request_promise_resolution"] === true;
 }
 
 /**
