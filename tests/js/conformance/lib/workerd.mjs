@@ -1,11 +1,9 @@
 // workerd: the cases inside a request, and then those of several requests in every configuration.
-import { createRequire } from "node:module";
-import { writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
 import { within } from "../../lib/time.mjs";
 import { configurations, newestDate } from "../workerd/configurations.mjs";
 import { chaosCases } from "../workerd/chaos.mjs";
 import { heavy, last, patient } from "../workerd/requests.mjs";
+import { bundle } from "./bundle.mjs";
 import { readReport } from "./install.mjs";
 import { startOrigin } from "./origin.mjs";
 import { binary } from "./processes.mjs";
@@ -20,8 +18,8 @@ const SEED = 1;
 const MOST_LOG = 2_000;
 
 /** Bundles the Worker as a user would, and runs everything against it. */
-export async function runWorkerd({ project, root, say, full = false }) {
-  return withWorkers({ project, root }, async ({ workers, log }) => {
+export async function runWorkerd({ project, root, say, bundler, full = false }) {
+  return withWorkers({ project, root, bundler }, async ({ workers, log }) => {
     const run = new Run(workers, log, say);
     await run.inside(workers.at(-4));
     await Promise.all(workers.map((worker) => run.cases(worker, patient)));
@@ -36,8 +34,8 @@ export async function runWorkerd({ project, root, say, full = false }) {
 }
 
 /** Starts one workerd that serves the Worker in every configuration, for as long as `work` runs. */
-export async function withWorkers({ project, root }, work) {
-  await bundle(project, root);
+export async function withWorkers({ project, root, bundler }, work) {
+  await bundle(project, root, bundler);
   const program = binary(root, "WORKERD", "workerd");
   const origin = await startOrigin();
   try {
@@ -102,35 +100,4 @@ export class Run {
       if (log !== "") this.#say(`workerd has said meanwhile:\n${log.slice(0, MOST_LOG)}`);
     }
   }
-}
-
-async function bundle(project, root) {
-  const { build } = createRequire(join(root, "www/package.json"))("esbuild");
-  const { outputFiles, metafile } = await build({
-    absWorkingDir: project,
-    entryPoints: ["workerd/worker.mjs"],
-    outdir: "bundle",
-    bundle: true,
-    write: false,
-    metafile: true,
-    format: "esm",
-    target: "es2022",
-    conditions: ["workerd", "worker"],
-    external: ["node:*"],
-    loader: { ".wasm": "copy" },
-    logLevel: "error",
-  });
-  if (Object.keys(metafile.inputs).some((name) => name.endsWith("wasm-base64.js"))) {
-    throw new Error("the Worker's bundle has the module as text");
-  }
-  const named = outputFiles.map((file) => ({ name: basename(file.path), bytes: file.contents }));
-  for (const { name, bytes } of named) writeFileSync(join(project, name), bytes);
-  const modules = named.map(({ name }) =>
-    name.endsWith(".wasm")
-      ? `(name = "${name}", wasm = embed "${name}")`
-      : `(name = "${name}", esModule = embed "${name}")`,
-  );
-  // The main module comes first.
-  modules.sort((a, b) => Number(a.includes("wasm =")) - Number(b.includes("wasm =")));
-  writeFileSync(join(project, "modules.txt"), modules.join(", "));
 }
