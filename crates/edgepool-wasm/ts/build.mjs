@@ -100,7 +100,7 @@ function manifest() {
       const both = [`./dist/${name}.js`, `./dist/cjs/${name}.js`];
       return WORKERD_ONLY.includes(name) ? both.slice(0, 1) : both;
     }),
-    files: ["dist"],
+    files: ["dist", "LICENSE-*"],
   };
 }
 
