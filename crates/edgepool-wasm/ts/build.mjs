@@ -69,6 +69,9 @@ function emitTypes() {
     if (WORKERD_ONLY.includes(name.slice(0, -5))) continue;
     cpSync(join(dist, name), join(dist, "cjs", name));
   }
+  // What Workers see of a module that they import.
+  const module = "declare const module: WebAssembly.Module;\nexport default module;\n";
+  writeFileSync(join(dist, "edgepool.wasm.d.ts"), module);
 }
 
 function manifest() {
@@ -81,7 +84,9 @@ function manifest() {
       default: condition(node),
     };
   }
-  exported["./edgepool.wasm"] = "./dist/edgepool.wasm";
+  exported["./edgepool.wasm"] = {
+    types: "./dist/edgepool.wasm.d.ts", default: "./dist/edgepool.wasm",
+  };
   exported["./package.json"] = "./package.json";
   return {
     name: "edgepool",
