@@ -1,33 +1,48 @@
 // Runs the cases against the packed tarball, installed as a user would install it:
-//   node run.mjs node|deno|bun|workerd|chromium
+//   node run.mjs RUNTIME        (one of those in lib/runtimes.mjs; `node` is the Node of this run)
+// What became of each case is also written to target/conformance, for the table of all runs.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runChromium } from "./lib/chromium.mjs";
-import { install, tarball } from "./lib/install.mjs";
-import { runProcess } from "./lib/processes.mjs";
-import { runWorkerd } from "./lib/workerd.mjs";
+import { copyCases, tarball } from "./lib/install.mjs";
+import { Record } from "./lib/record.mjs";
+import { RUNTIMES } from "./lib/runtimes.mjs";
 
-const RUNTIMES = {
-  node: runProcess, deno: runProcess, bun: runProcess, workerd: runWorkerd, chromium: runChromium,
-};
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../../..");
-const runtime = process.argv[2];
-const run = RUNTIMES[runtime];
-if (run === undefined) {
+const [major] = process.versions.node.split(".");
+const name = process.argv[2] === "node" ? `node${major}` : process.argv[2];
+const runtime = RUNTIMES[name];
+if (runtime === undefined) {
   console.error(`usage: node run.mjs ${Object.keys(RUNTIMES).join("|")}`);
   process.exit(2);
 }
 
-const project = mkdtempSync(join(tmpdir(), `edgepool-${runtime}-`));
+const project = mkdtempSync(join(tmpdir(), `edgepool-${name}-`));
 try {
-  install(project, here, tarball(root));
-  const say = (line) => console.log(line);
-  const { passed, failed } = await run({ runtime, project, root, say });
-  console.log(`${passed} passed, ${failed} failed`);
-  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+  const at = { ...runtime, name, project, root, tarball: tarball(root) };
+  const reason = runtime.skip?.(at);
+  if (reason === undefined) await runHere(at);
+  else skip(reason);
 } finally {
   rmSync(project, { recursive: true, force: true });
+}
+
+async function runHere(at) {
+  copyCases(project, here);
+  const record = new Record(at);
+  const say = (line) => {
+    record.note(line);
+    console.log(line);
+  };
+  const { passed, failed } = await runtime.run({ ...at, say });
+  record.write(await runtime.version(at));
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+}
+
+function skip(reason) {
+  console.log(`skipped: ${reason}`);
+  console.log("0 passed, 0 failed, 1 skipped");
 }

@@ -1,6 +1,5 @@
-// What only processes have: node:async_hooks, and the package as `require` sees it.
+// What only processes have: node:async_hooks.
 import { AsyncLocalStorage } from "node:async_hooks";
-import { createRequire } from "node:module";
 import { Pool } from "edgepool";
 
 export default [
@@ -20,18 +19,6 @@ export default [
         storage.run("releaser", () => held.release());
         t.equal(await waiting, "waiter");
       }
-    },
-  },
-  {
-    name: "require_works",
-    async run(t) {
-      const require = createRequire(import.meta.url);
-      const { Pool: Required } = require("edgepool");
-      const { ClientPool } = require("edgepool/clients");
-      t.equal(await new Required({ create: () => "r" }).use((value) => value), "r");
-      const providers = { p: { kind: "http", baseURL: "http://127.0.0.1:9" } };
-      t.equal(new ClientPool({ providers }).names(), ["p"]);
-      t.equal(require("edgepool/package.json").name, "edgepool");
     },
   },
 ];

@@ -2,7 +2,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, join } from "node:path";
-import { pathToFileURL } from "node:url";
 
 /** The conditions of the package's exports under which a Worker is bundled. */
 const CONDITIONS = ["workerd", "worker", "module"];
@@ -14,7 +13,7 @@ const BUNDLERS = { esbuild, rolldown, vite };
  */
 export async function bundle(project, root, bundler = "esbuild") {
   const entry = join(project, "workerd/worker.mjs");
-  const { files, inputs } = await BUNDLERS[bundler](project, root, entry);
+  const { files, inputs } = await BUNDLERS[bundler](project, entry, root);
   if (inputs.some((name) => name.endsWith("wasm-base64.js"))) {
     throw new Error("the Worker's bundle has the module as text");
   }
@@ -29,7 +28,7 @@ export async function bundle(project, root, bundler = "esbuild") {
   writeFileSync(join(project, "modules.txt"), modules.join(", "));
 }
 
-async function esbuild(project, root, entry) {
+async function esbuild(project, entry, root) {
   const { build } = createRequire(join(root, "www/package.json"))("esbuild");
   const { outputFiles, metafile } = await build({
     absWorkingDir: project,
@@ -49,8 +48,8 @@ async function esbuild(project, root, entry) {
   return { files, inputs: Object.keys(metafile.inputs) };
 }
 
-async function rolldown(project, root, entry) {
-  const { rolldown: open } = await tool(root, "rolldown");
+async function rolldown(project, entry) {
+  const { rolldown: open } = await import("rolldown");
   const made = await open({
     cwd: project, input: entry, platform: "neutral", external: [/^node:/],
     plugins: [wasmModules()], resolve: { conditionNames: [...CONDITIONS, "import"] },
@@ -58,8 +57,8 @@ async function rolldown(project, root, entry) {
   return written(await made.generate({ format: "esm", codeSplitting: false }));
 }
 
-async function vite(project, root, entry) {
-  const { build } = await tool(root, "vite");
+async function vite(project, entry) {
+  const { build } = await import("vite");
   const made = await build({
     root: project, configFile: false, logLevel: "error", plugins: [wasmModules()],
     ssr: { target: "webworker", noExternal: true, resolve: { conditions: CONDITIONS } },
@@ -69,6 +68,18 @@ async function vite(project, root, entry) {
     },
   });
   return written(made);
+}
+
+/** Builds the page with Vite, without its import map, and gives the folder to serve. */
+export async function bundlePage(project) {
+  const { build } = await import("vite");
+  const page = readFileSync(join(project, "page.html"), "utf8");
+  writeFileSync(join(project, "page.html"), page.replace(/<script type="importmap">[^]*?<\/script>/, ""));
+  await build({
+    root: project, configFile: false, logLevel: "error",
+    build: { outDir: "built", target: "es2022", rolldownOptions: { input: join(project, "page.html") } },
+  });
+  return join(project, "built");
 }
 
 /**
@@ -92,10 +103,4 @@ function wasmModules() {
 function written({ output }) {
   const files = output.map((file) => ({ name: file.fileName, bytes: file.source ?? file.code }));
   return { files, inputs: output.flatMap((file) => file.moduleIds ?? []) };
-}
-
-/** Imports a bundler that is among the tools of these tests. */
-export function tool(root, name) {
-  const require = createRequire(join(root, "tests/js/conformance/package.json"));
-  return import(pathToFileURL(require.resolve(name)).href);
 }

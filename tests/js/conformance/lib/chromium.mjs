@@ -1,4 +1,4 @@
-// A browser, with the package as plain modules: no bundler between them.
+// A browser, with the package as plain modules, no bundler between them, or bundled.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -12,9 +12,9 @@ const FLAGS = [
 ];
 const LIMIT = 120_000;
 
-/** Serves the project, opens its page, and waits for what the page reports. */
-export async function runChromium({ project, say, flags = [], limit = LIMIT }) {
-  const { server, report } = await serve(project);
+/** Serves a folder, opens its page, and waits for what the page reports. */
+export async function runChromium({ project, say, flags = [], limit = LIMIT, folder = project }) {
+  const { server, report } = await serve(folder);
   const page = `http://127.0.0.1:${server.address().port}/page.html`;
   const profile = `--user-data-dir=${join(project, "profile")}`;
   const program = process.env.EDGEPOOL_CHROMIUM ?? "chromium";

@@ -171,7 +171,7 @@ export async function runAll(cases, say) {
     } catch (error) {
       failed += 1;
       const where = error instanceof Failure ? "" : `\n${error?.stack}`;
-      say(`FAIL  ${name}: ${error?.message ?? error}${where}`);
+      say(`FAIL  ${name}\n      ${error?.message ?? error}${where}`);
     }
   }
   return { passed, failed };

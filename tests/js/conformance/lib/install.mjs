@@ -1,18 +1,29 @@
-// Makes a project with the package in it.
+// Makes a project with the package in it, and reads what the cases print there.
 import { execFileSync } from "node:child_process";
 import { cpSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Installs the tarball into an empty project, and puts the cases beside it. */
-export function install(project, cases, tarball) {
+const SCRIPTS = ["main.mjs", "exits.mjs", "import.mjs", "require.mjs", "page.html", "page.mjs"];
+
+/** Copies the cases into an empty project. */
+export function copyCases(project, cases) {
+  for (const name of ["cases", "lib", "workerd", ...SCRIPTS]) {
+    cpSync(join(cases, name), join(project, name), { recursive: true });
+  }
+}
+
+/** Installs the tarball as a user does it with npm. */
+export function installByNpm(project, tarball) {
   const manifest = { name: "edgepool-user", private: true, type: "module" };
   writeFileSync(join(project, "package.json"), JSON.stringify(manifest));
   const flags = ["--offline", "--no-audit", "--no-fund", "--loglevel=error"];
   execFileSync("npm", ["install", ...flags, tarball], { cwd: project, stdio: "pipe" });
-  const files = ["main.mjs", "exits.mjs", "import.mjs", "page.html"];
-  for (const name of ["cases", "lib", "types", "workerd", ...files]) {
-    cpSync(join(cases, name), join(project, name), { recursive: true });
-  }
+}
+
+/** Makes a project with the package and the cases in it. */
+export function install(project, cases, tarball) {
+  installByNpm(project, tarball);
+  copyCases(project, cases);
 }
 
 /** Finds the packed package: named by the environment, or what was built last. */
@@ -43,6 +54,6 @@ export async function also(counts, name, say, run) {
     say(`ok    ${name}`);
   } catch (error) {
     counts.failed += 1;
-    say(`FAIL  ${name}: ${error.message}`);
+    say(`FAIL  ${name}\n      ${error.message}`);
   }
 }

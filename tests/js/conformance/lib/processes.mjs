@@ -1,66 +1,64 @@
 // Node, Deno and Bun: a process each, with no permission beyond its default.
 import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { also, readReport } from "./install.mjs";
-
-const COMMANDS = {
-  node: () => [process.execPath],
-  deno: (root) => [binary(root, "DENO", "deno"), "run", "--quiet", "--no-remote"],
-  bun: (root) => [binary(root, "BUN", "bun"), "run"],
-};
 
 /** Finds a runtime: named by the environment, or among the gateway's tools. */
 export function binary(root, variable, name) {
   const named = process.env[`EDGEPOOL_${variable}`];
   if (named) return named;
-  // In `.bin` stands a script in front of this one, which would live on after it.
+  // In `.bin` stand scripts in front of some, which would live on after them, and for Bun one that
+  // only says how to install it.
   if (name === "workerd") return createRequire(join(root, "www/package.json"))("workerd").default;
-  return join(root, "www/node_modules/.bin", name);
+  const modules = join(root, "www/node_modules");
+  if (name !== "bun") return join(modules, ".bin", name);
+  const packages = readdirSync(join(modules, "@oven")).filter((each) => each.startsWith("bun-"));
+  const [best] = packages.sort((a, b) => a.length - b.length);
+  return join(modules, "@oven", best, "bin/bun");
 }
 
 /** Runs the cases in a process of the runtime, and then what needs a process of its own. */
-export async function runProcess({ runtime, project, root, say }) {
-  const command = COMMANDS[runtime](root);
-  const main = await run([...command, "main.mjs"], project, 120_000);
+export async function runProcess(at) {
+  const { prepare, files, project, say } = at;
+  const script = await prepare(at);
+  const run = (name, limit) => start(script(name), project, limit, at.env);
+  const main = await run("main", 120_000);
   const counts = readReport(main.out, say) ?? { passed: 0, failed: 1 };
   if (main.code !== 0) {
     counts.failed += 1;
     say(`FAIL  the process ended with ${main.code}\n${main.err}`);
   }
   await also(counts, "script_exits", say, async () => {
-    const { code, out, ms, err } = await run([...command, "exits.mjs"], project, 10_000);
+    const { code, out, ms, err } = await run("exits", 10_000);
     if (code !== 0 || out.trim() !== "idle") throw new Error(`ended with ${code}: ${out}${err}`);
     if (ms > 8_000) throw new Error(`took ${ms} ms`);
   });
-  await also(counts, "import_has_no_side_effects", say, async () => {
-    const { out, err } = await run([...command, "import.mjs"], project, 10_000);
-    if (out.trim() !== "function function") throw new Error(out + err);
-  });
-  if (runtime === "node") {
-    for (const resolution of ["bundler", "nodenext"]) {
-      const name = `the_types_compile_for_a_user_of_${resolution}`;
-      await also(counts, name, say, () => compile(project, root, resolution));
-    }
-  }
+  await prints(counts, "import_has_no_side_effects", say, () => run("import", 10_000), "quiet");
+  if (files) await prints(counts, "require_works", say, () => run("require", 10_000), "required");
   return counts;
 }
 
-/** Compiles a user's file with the types as they are published, and checks those too. */
-async function compile(project, root, resolution) {
-  const tsc = join(root, "crates/edgepool-wasm/ts/node_modules/.bin/tsc");
-  const options = [
-    "--noEmit", "--strict", "--skipLibCheck", "false", "--target", "es2022",
-    "--lib", "esnext,esnext.disposable,dom,dom.iterable", "--types", "",
-    "--module", resolution === "bundler" ? "esnext" : "nodenext", "--moduleResolution", resolution,
-  ];
-  const { code, out, err } = await run([tsc, ...options, "types/consumer.ts"], project, 60_000);
-  if (code !== 0) throw new Error(`tsc ended with ${code}:\n${out}${err}`);
+/** Runs a script that prints a word if all is well. */
+function prints(counts, name, say, run, word) {
+  return also(counts, name, say, async () => {
+    const { code, out, err } = await run();
+    if (code !== 0 || out.trim() !== word) throw new Error(`ended with ${code}: ${out}${err}`);
+  });
 }
 
-function run([program, ...args], cwd, limit) {
+/** Runs a command to its end, and gives what it printed. */
+export async function execute(words, cwd, env = {}) {
+  const { code, out, err } = await start(words, cwd, 60_000, env);
+  if (code !== 0) throw new Error(`${words.join(" ")} ended with ${code}:\n${out}${err}`);
+  return out.trim();
+}
+
+function start([program, ...args], cwd, limit, env = {}) {
   const started = performance.now();
-  const child = spawn(program, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const options = { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] };
+  const child = spawn(program, args, options);
   const texts = { out: "", err: "" };
   child.stdout.on("data", (data) => (texts.out += data));
   child.stderr.on("data", (data) => (texts.err += data));

@@ -4,7 +4,7 @@ import { configurations, newestDate } from "../workerd/configurations.mjs";
 import { chaosCases } from "../workerd/chaos.mjs";
 import { heavy, last, patient } from "../workerd/requests.mjs";
 import { bundle } from "./bundle.mjs";
-import { readReport } from "./install.mjs";
+import { installByNpm, readReport } from "./install.mjs";
 import { startOrigin } from "./origin.mjs";
 import { binary } from "./processes.mjs";
 import { Table } from "./table.mjs";
@@ -17,11 +17,17 @@ const SEED = 1;
 /** workerd says the same of each Worker. */
 const MOST_LOG = 2_000;
 
-/** Bundles the Worker as a user would, and runs everything against it. */
-export async function runWorkerd({ project, root, say, bundler, full = false }) {
-  return withWorkers({ project, root, bundler }, async ({ workers, log }) => {
+/**
+ * Bundles the Worker as a user would, and runs everything against it: with its own bundler in every
+ * configuration, with others, `briefly`, at the newest date.
+ */
+export async function runWorkerd(at) {
+  const { project, root, tarball, say, bundler, briefly = false, full = false } = at;
+  installByNpm(project, tarball);
+  return withWorkers({ project, root, bundler }, async ({ workers: all, log }) => {
+    const workers = briefly ? oneOfEachKind(all) : all;
     const run = new Run(workers, log, say);
-    await run.inside(workers.at(-4));
+    await run.inside(all.at(-4));
     await Promise.all(workers.map((worker) => run.cases(worker, patient)));
     for (const worker of full ? workers : oneOfEachKind(workers)) await run.cases(worker, heavy);
     await Promise.all(workers.map((worker) => run.cases(worker, last)));
@@ -95,7 +101,7 @@ export class Run {
     } catch (error) {
       this.counts.failed += 1;
       this.table.put(name, label, "FAIL");
-      this.#say(`FAIL  ${label}: ${name}: ${error.message}`);
+      this.#say(`FAIL  ${label}: ${name}\n      ${error.message}`);
       const log = this.#log().slice(from).trim();
       if (log !== "") this.#say(`workerd has said meanwhile:\n${log.slice(0, MOST_LOG)}`);
     }

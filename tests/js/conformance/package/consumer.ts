@@ -2,6 +2,7 @@
 import { Lease as LeaseClass, type Lease, Pool, type PoolOptions, type PoolStats } from "edgepool";
 import { ClientPool, type ClientEvent } from "edgepool/clients";
 import { init } from "edgepool/slim";
+import { ClientPool as SlimClientPool } from "edgepool/slim/clients";
 
 interface Connection {
   query(text: string): Promise<string[]>;
@@ -37,6 +38,8 @@ export async function call(): Promise<Response> {
 }
 
 export const start: (module: WebAssembly.Module) => void = init;
+export const imported: Promise<{ default: WebAssembly.Module }> = import("edgepool/edgepool.wasm");
+export const slimClients: typeof ClientPool = SlimClientPool;
 
 // @ts-expect-error Only a pool makes leases.
 export const forged = new LeaseClass();

@@ -1,0 +1,115 @@
+// What is in the package, and what each resolver finds there.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+
+import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+
+import { ROOT, TARBALL, userProject } from "./lib.mjs";
+
+const project = userProject();
+const { installed, manifest } = project;
+after(project.remove);
+
+/** Runs code in the project, as a module or for `require`, and gives what it prints. */
+function run(extension, code) {
+  const file = join(project.folder, `script.${extension}`);
+  writeFileSync(file, code);
+  const options = { cwd: project.folder, encoding: "utf8" };
+  return execFileSync(process.execPath, [file], options).trim();
+}
+
+test("publint finds nothing", async () => {
+  const { messages } = await publint({ pkgDir: installed, strict: true, pack: false });
+  assert.deepEqual(messages.map((message) => formatMessage(message, manifest)), []);
+});
+
+test("the types are right for every resolver of TypeScript", async () => {
+  const data = new Uint8Array(readFileSync(TARBALL));
+  const { problems, entrypoints } = await checkPackage(createPackageFromTarballData(data));
+  const tell = (problem) => [problem.kind, problem.entrypoint, problem.resolutionKind].join(" ");
+  // The oldest resolver knows no `exports`; TypeScript has dropped it.
+  const found = problems.filter(({ resolutionKind }) => resolutionKind !== "node10").map(tell);
+  // A wasm module is imported, and never required.
+  assert.deepEqual(found, ["CJSResolvesToESM ./edgepool.wasm node16-cjs"]);
+  assert.deepEqual(Object.keys(entrypoints).sort(), Object.keys(manifest.exports).sort());
+});
+
+test("every file that the manifest names is there, with its types first", () => {
+  const conditions = (path, value) => {
+    if (typeof value === "string") {
+      assert.ok(existsSync(join(installed, value)), `${path}: there is no ${value}`);
+      return;
+    }
+    const keys = Object.keys(value);
+    if (keys.includes("types")) assert.equal(keys[0], "types", `${path}: types come first`);
+    else if (keys.length > 0) assert.equal(keys.at(-1), "default", `${path}: default comes last`);
+    for (const key of keys) conditions(`${path} ${key}`, value[key]);
+  };
+  conditions("exports", { ...manifest.exports, default: manifest.exports["."] });
+  for (const file of [manifest.main, manifest.module, manifest.types, ...manifest.sideEffects]) {
+    assert.ok(existsSync(join(installed, file)), `there is no ${file}`);
+  }
+  for (const [path, value] of Object.entries(manifest.exports)) {
+    if (path === "./package.json") continue;
+    assert.match(JSON.stringify(value), /"types"/, `${path} has no types`);
+  }
+});
+
+test("nothing is installed with it, and nothing runs when it is", () => {
+  for (const field of ["dependencies", "peerDependencies", "optionalDependencies", "scripts", "bin"]) {
+    assert.equal(manifest[field], undefined, `the manifest has ${field}`);
+  }
+  const modules = readdirSync(join(project.folder, "node_modules"));
+  assert.deepEqual(modules.filter((name) => !name.startsWith(".")), ["edgepool"]);
+});
+
+test("only what is used is in it", () => {
+  const top = readdirSync(installed).sort();
+  const expected = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "dist", "package.json"];
+  assert.deepEqual(top, expected);
+  const files = readdirSync(join(installed, "dist"), { recursive: true, withFileTypes: true });
+  const strange = files.filter((entry) => entry.isFile() && !/\.(js|d\.ts|wasm)$/.test(entry.name));
+  assert.deepEqual(strange.map(({ name }) => name), ["package.json"]);
+});
+
+test("the package says which it is to whoever asks", () => {
+  const asked = 'console.log(require("edgepool/package.json").version)';
+  assert.equal(run("cjs", asked), manifest.version);
+  const workspace = readFileSync(join(ROOT, "Cargo.toml"), "utf8");
+  assert.match(workspace, new RegExp(`^version = "${manifest.version}"$`, "m"));
+});
+
+const USE = `const pool = new Pool({ create: () => "it works" });
+  pool.use((value) => console.log(value));`;
+
+test("slim takes the module that its caller has, in both kinds of modules", () => {
+  const bytes = 'readFileSync("node_modules/edgepool/dist/edgepool.wasm")';
+  for (const module of [bytes, `new WebAssembly.Module(${bytes})`]) {
+    const esm = `import { readFileSync } from "node:fs"; import { init, Pool } from "edgepool/slim";
+      init(${module}); ${USE}`;
+    assert.equal(run("mjs", esm), "it works");
+    const cjs = `const { readFileSync } = require("node:fs"); const { init, Pool } = require("edgepool/slim");
+      init(${module}); ${USE}`;
+    assert.equal(run("cjs", cjs), "it works");
+  }
+});
+
+test("slim without its module says what to call", () => {
+  const code = `import { Pool } from "edgepool/slim";
+    try { new Pool({ create: () => 1 }); } catch (error) { console.log(error.message); }`;
+  assert.match(run("mjs", code), /init/);
+});
+
+test("required and imported in one program, both work", () => {
+  const code = `import { createRequire } from "node:module"; import { Pool } from "edgepool";
+    const required = createRequire(import.meta.url)("edgepool");
+    const use = (Pool) => new Pool({ create: () => 2, max: 1 }).use((value) => value);
+    console.log(await use(Pool) + await use(required.Pool));`;
+  assert.equal(run("mjs", code), "4");
+});

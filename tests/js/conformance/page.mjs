@@ -1,0 +1,14 @@
+// Runs the cases in a page, and reports their lines to the server that it came from.
+import { runAll } from "./lib/harness.mjs";
+import { importQuietly } from "./lib/quiet.mjs";
+
+const called = await importQuietly(() => Promise.all([import("edgepool"), import("edgepool/clients")]));
+const quiet = {
+  name: "import_has_no_side_effects",
+  run: (t) => t.equal(called, []),
+};
+const { default: cases } = await import("./cases/index.mjs");
+const lines = [];
+const { passed, failed } = await runAll([quiet, ...cases], (line) => lines.push(line));
+lines.push(`RESULT ${passed} ${failed}`);
+await fetch("/report", { method: "POST", body: lines.join("\n") });

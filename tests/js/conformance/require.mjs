@@ -1,0 +1,14 @@
+// The package as `require` sees it, with each of its parts.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+const { Pool } = require("edgepool");
+const { ClientPool } = require("edgepool/clients");
+assert.equal(await new Pool({ create: () => "r" }).use((value) => value), "r");
+const providers = { p: { kind: "http", baseURL: "http://127.0.0.1:9" } };
+assert.deepEqual(new ClientPool({ providers }).names(), ["p"]);
+assert.equal(require("edgepool/package.json").name, "edgepool");
+assert.equal(typeof require("edgepool/slim").init, "function");
+assert.match(require.resolve("edgepool/edgepool.wasm"), /\.wasm$/);
+console.log("required");
