@@ -6,7 +6,8 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
+
+import { weigh } from "./lib/weights.mjs";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const www = createRequire(join(root, "www/package.json"));
@@ -39,29 +40,10 @@ function folderSize(folder) {
   return files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
 }
 
-async function bundled(project, code) {
-  writeFileSync(join(project, "entry.js"), code);
-  const { outputFiles } = await build({
-    entryPoints: [join(project, "entry.js")],
-    outdir: project,
-    bundle: true,
-    minify: true,
-    write: false,
-    format: "esm",
-    conditions: ["workerd"],
-    loader: { ".wasm": "copy" },
-  });
-  return outputFiles.find(({ path }) => path.endsWith("entry.js")).contents;
-}
-
 async function printSizes(project, tarball) {
-  const wasm = readFileSync(join(project, "node_modules/edgepool/dist/edgepool.wasm"));
-  const pool = await bundled(project, 'export { Pool } from "edgepool";');
-  const clients = await bundled(project, 'export { ClientPool } from "edgepool/clients";');
-  row("what", "raw", "gzip");
-  for (const [name, bytes] of [["the .wasm", wasm], ["JS of a Worker with Pool", pool],
-    ["JS of a Worker with ClientPool", clients]]) {
-    row(name, kb(bytes.length), kb(gzipSync(bytes, { level: 9 }).length));
+  row("what", "raw", "gzip", "at most");
+  for (const { what, raw, gzip, limit } of await weigh(project, { build })) {
+    row(what, kb(raw), kb(gzip), limit ? kb(limit) : "");
   }
   row("the package", kb(folderSize(join(project, "node_modules/edgepool"))), kb(statSync(tarball).size));
 }

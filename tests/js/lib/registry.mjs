@@ -16,7 +16,8 @@ export async function startRegistry(tarball) {
       response.end(bytes);
     } else if (path === `/${manifest.name}`) {
       response.setHeader("content-type", "application/json");
-      response.end(JSON.stringify(describe(manifest, bytes, `http://${request.headers.host}${file}`)));
+      const address = `http://${request.headers.host}${file}`;
+      response.end(JSON.stringify(describe(manifest, bytes, address)));
     } else {
       response.writeHead(404).end("{}");
     }

@@ -73,11 +73,12 @@ async function vite(project, entry) {
 /** Builds the page with Vite, without its import map, and gives the folder to serve. */
 export async function bundlePage(project) {
   const { build } = await import("vite");
-  const page = readFileSync(join(project, "page.html"), "utf8");
-  writeFileSync(join(project, "page.html"), page.replace(/<script type="importmap">[^]*?<\/script>/, ""));
+  const input = join(project, "page.html");
+  const page = readFileSync(input, "utf8");
+  writeFileSync(input, page.replace(/<script type="importmap">[^]*?<\/script>/, ""));
   await build({
     root: project, configFile: false, logLevel: "error",
-    build: { outDir: "built", target: "es2022", rolldownOptions: { input: join(project, "page.html") } },
+    build: { outDir: "built", target: "es2022", rolldownOptions: { input } },
   });
   return join(project, "built");
 }

@@ -62,7 +62,8 @@ test("every file that the manifest names is there, with its types first", () => 
 });
 
 test("nothing is installed with it, and nothing runs when it is", () => {
-  for (const field of ["dependencies", "peerDependencies", "optionalDependencies", "scripts", "bin"]) {
+  const fields = ["dependencies", "peerDependencies", "optionalDependencies", "scripts", "bin"];
+  for (const field of fields) {
     assert.equal(manifest[field], undefined, `the manifest has ${field}`);
   }
   const modules = readdirSync(join(project.folder, "node_modules"));
@@ -94,8 +95,8 @@ test("slim takes the module that its caller has, in both kinds of modules", () =
     const esm = `import { readFileSync } from "node:fs"; import { init, Pool } from "edgepool/slim";
       init(${module}); ${USE}`;
     assert.equal(run("mjs", esm), "it works");
-    const cjs = `const { readFileSync } = require("node:fs"); const { init, Pool } = require("edgepool/slim");
-      init(${module}); ${USE}`;
+    const cjs = `const { readFileSync } = require("node:fs");
+      const { init, Pool } = require("edgepool/slim"); init(${module}); ${USE}`;
     assert.equal(run("cjs", cjs), "it works");
   }
 });

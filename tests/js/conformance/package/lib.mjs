@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { installByNpm } from "../lib/install.mjs";
-import { tarballOf } from "../lib/record.mjs";
+import { installByNpm, tarball } from "../lib/install.mjs";
+
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../../../..");
-export const TARBALL = tarballOf(ROOT);
+export const TARBALL = tarball(ROOT);
 export const esbuild = createRequire(join(ROOT, "www/package.json"))("esbuild");
 
 /** Installs the tarball into an empty folder; `remove` takes it away again. */

@@ -1,0 +1,42 @@
+// What the package weighs, as it is shipped, and how much it may.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+
+/** The most that each may weigh compressed, in bytes. */
+const LIMITS = { module: 20_000, worker: 32_000 };
+
+/** Weighs the package that is installed in a project: `{ what, raw, gzip, limit }` of each part. */
+export async function weigh(project, esbuild) {
+  const wasm = weight(readFileSync(join(project, "node_modules/edgepool/dist/edgepool.wasm")));
+  const pool = await bundled(project, esbuild, 'export { Pool } from "edgepool";');
+  const code = 'export { ClientPool } from "edgepool/clients";';
+  const clients = await bundled(project, esbuild, code);
+  const worker = { raw: wasm.raw + pool.raw, gzip: wasm.gzip + pool.gzip };
+  return [
+    { what: "the .wasm", ...wasm, limit: LIMITS.module },
+    { what: "JS of a Worker with Pool", ...pool },
+    { what: "that Worker with the .wasm", ...worker, limit: LIMITS.worker },
+    { what: "JS of a Worker with ClientPool", ...clients },
+  ];
+}
+
+function weight(bytes) {
+  return { raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length };
+}
+
+/** Weighs what a Worker ships of some code, beside the module. */
+async function bundled(project, esbuild, code) {
+  writeFileSync(join(project, "entry.js"), code);
+  const { outputFiles } = await esbuild.build({
+    entryPoints: [join(project, "entry.js")],
+    outdir: project,
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    conditions: ["workerd"],
+    loader: { ".wasm": "copy" },
+  });
+  return weight(outputFiles.find(({ path }) => path.endsWith("entry.js")).contents);
+}
