@@ -44,6 +44,12 @@ pub(super) fn fuzzed(output: &str) -> Option<String> {
     Some(runs.to_owned())
 }
 
+/// Why the suite cannot run here, if it says so: `skipped: REASON`.
+pub(super) fn skipped(output: &str) -> Option<String> {
+    let line = output.lines().find(|line| line.starts_with("skipped: "))?;
+    Some(line.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +69,9 @@ mod tests {
         let table = "\n| bug | by |\n|---|---|\n| A | x |\n|  | y |\n| B | x |\n\n2 passed";
         assert_eq!(bugs(table).unwrap(), "2 bugs, each put back for 3 tests in all");
         assert_eq!(bugs("error"), None);
+        assert_eq!(skipped("ok    a\n1 passed, 0 failed"), None);
+        let reason = "skipped: no program for it";
+        assert_eq!(skipped(&format!("{reason}\n0 passed")).as_deref(), Some(reason));
         assert_eq!(fuzzed("x\nDone 7 runs in 3 second(s)\n").unwrap(), "7 runs in 3 second(s)");
     }
 }

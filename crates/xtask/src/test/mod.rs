@@ -92,9 +92,14 @@ async fn run_commands(suite: &Suite, outcome: &mut Outcome) -> anyhow::Result<()
     outcome.figures = suite.figures.and_then(|figures| figures(&output));
     match problem {
         Some(problem) => bail!(problem),
-        None if outcome.counts.ran_nothing() => bail!("no test ran"),
+        None if outcome.counts.ran_nothing() && !says_why(outcome) => bail!("no test ran"),
         None => Ok(()),
     }
+}
+
+/// Tells whether a suite was skipped, and said why.
+fn says_why(outcome: &Outcome) -> bool {
+    outcome.counts.skipped > 0 && outcome.figures.is_some()
 }
 
 /// Returns where the output of a suite is kept.
@@ -109,6 +114,25 @@ mod tests {
     use super::*;
     use crate::process::Cmd;
     use crate::test::counts::{Counts, Reader};
+
+    #[tokio::test]
+    async fn only_a_suite_that_says_why_may_run_nothing() {
+        let reads = |name: &'static str, text: &'static str| async move {
+            let echo = move || Ok(vec![Cmd::new("echo").arg(text)]);
+            let suite = Suite::new(name, &[], Reader::Plain, echo).figures(figures::skipped);
+            let outcome = run_suite(&suite, Ok(())).await;
+            fs::remove_file(log_path(name)).unwrap();
+            outcome
+        };
+        let skipped = "skipped: no program\n0 passed, 0 failed, 1 skipped";
+        let outcome = reads("skipped-echo", skipped).await;
+        assert_eq!((outcome.verdict(), outcome.problem.as_deref()), ("skipped", None));
+        assert_eq!(outcome.figures.as_deref(), Some("skipped: no program"));
+        for silent in ["0 passed, 0 failed, 1 skipped", "skipped: no program\n0 passed, 0 failed"] {
+            let outcome = reads("silent-echo", silent).await;
+            assert_eq!(outcome.problem.as_deref(), Some("no test ran"), "{silent}");
+        }
+    }
 
     async fn run_sleeps(name: &str, limit: Duration) -> Outcome {
         let sleeps = || Ok(vec![Cmd::new("sleep").arg("0.5"); 3]);

@@ -22,6 +22,8 @@ pub(crate) enum Need {
     Build,
     /// The npm packages of the JavaScript suites.
     JsTools,
+    /// The runtimes, bundlers and linters that the npm package is tried with.
+    PackageTools,
     /// A Chromium to drive.
     Chromium,
     /// wasm-pack.
@@ -64,6 +66,7 @@ impl Need {
             Self::WasmBindgen => tools::wasm_bindgen().await.map(drop),
             Self::Build => build::everything().await,
             Self::JsTools => tools::npm_packages("tests/js").await,
+            Self::PackageTools => tools::npm_packages("tests/js/conformance").await,
             Self::Chromium => chromium().map(drop),
             Self::Miri => miri().await,
             Self::OldestRust => oldest_rust().await,

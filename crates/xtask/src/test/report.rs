@@ -46,7 +46,11 @@ impl Outcome {
     }
 
     pub(crate) fn verdict(&self) -> &'static str {
-        if self.failed() { "FAILED" } else { "passed" }
+        match self.failed() {
+            true => "FAILED",
+            false if self.counts.ran_nothing() => "skipped",
+            false => "passed",
+        }
     }
 }
 

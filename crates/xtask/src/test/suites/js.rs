@@ -7,6 +7,7 @@ use super::{MINUTE, Suite, Tier, WASM_TARGET, cargo};
 use crate::process::Cmd;
 use crate::runtime::Runtime;
 use crate::test::counts::Reader;
+use crate::test::figures;
 use crate::test::needs::{self, Need};
 use crate::{build, tools, workspace};
 
@@ -43,18 +44,48 @@ fn wasm(tier: Tier) -> Vec<Suite> {
     suites
 }
 
+/// The runtimes, and ways into them, that the package is tried in: by their names in
+/// `tests/js/conformance/lib/runtimes.mjs`.
+const RUNTIMES: [&str; 14] = [
+    "node20",
+    "node22",
+    "node24",
+    "node26",
+    "deno",
+    "deno-npm",
+    "bun",
+    "bun-build",
+    "bun-compile",
+    "workerd",
+    "workerd-vite",
+    "workerd-rolldown",
+    "chromium",
+    "chromium-vite",
+];
+
 fn package() -> Vec<Suite> {
-    let suite = |runtime: &'static str| {
-        let mut needs = vec![Need::Build, Need::JsTools];
-        if runtime == "chromium" {
+    let needs = [Need::Build, Need::JsTools, Need::PackageTools];
+    let conformance =
+        |file: &str| Cmd::new("node").arg(workspace::path("tests/js/conformance").join(file));
+    let runtime = move |name: &'static str| {
+        let mut needs = needs.to_vec();
+        if name.starts_with("chromium") {
             needs.push(Need::Chromium);
         }
-        Suite::new(format!("package-{runtime}"), &needs, Reader::Plain, move || {
-            let run = Cmd::new("node").arg(workspace::path("tests/js/conformance/run.mjs"));
-            Ok(vec![with_tools(run.arg(runtime))?])
+        Suite::new(format!("package-{name}"), &needs, Reader::Plain, move || {
+            Ok(vec![with_tools(conformance("run.mjs").arg(name))?])
         })
+        .figures(figures::skipped)
     };
-    ["node", "deno", "bun", "workerd", "chromium"].map(suite).into()
+    let mut suites = vec![Suite::new("package-layout", &needs, Reader::Node, || {
+        Ok(vec![node_tests("tests/js/conformance/package")?])
+    })];
+    suites.extend(RUNTIMES.map(runtime));
+    // Last, as it reads what the others found.
+    suites.push(Suite::new("package-table", &needs, Reader::Plain, move || {
+        Ok(vec![with_tools(conformance("table.mjs"))?])
+    }));
+    suites
 }
 
 /// A Worker in Rust, in workerd.

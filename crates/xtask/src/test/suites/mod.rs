@@ -53,7 +53,7 @@ impl Suite {
     }
 
     /// Reads more out of what was printed than how many tests passed.
-    fn figures(self, figures: Figures) -> Self {
+    pub(super) fn figures(self, figures: Figures) -> Self {
         Self { figures: Some(figures), ..self }
     }
 
