@@ -165,11 +165,14 @@ pub(crate) struct TestArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// Measure the Rust pool: tables, the marks, target/bench/native.json and native.html
-    Native(NativeArgs),
+    Native(BenchArgs),
+    /// Measure the npm package in Node, Deno, Bun and workerd: tables, the marks, target/bench/js.json
+    /// and js.html
+    Js(JsBenchArgs),
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct NativeArgs {
+pub(crate) struct BenchArgs {
     /// Measure less: fewer rounds, and shorter ones
     #[arg(long)]
     pub(crate) quick: bool,
@@ -179,6 +182,22 @@ pub(crate) struct NativeArgs {
     /// Measure only the cases whose names begin so; repeat for more
     #[arg(long = "case", value_name = "CASE")]
     pub(crate) cases: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct JsBenchArgs {
+    /// Measure less: fewer rounds, and shorter ones
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// How often each contender is measured in a case [default: 5, with --quick 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: Option<u32>,
+    /// Measure only the cases whose names begin so; repeat for more
+    #[arg(long = "case", value_name = "CASE")]
+    pub(crate) cases: Vec<String>,
+    /// Measure in this runtime only; repeat for more
+    #[arg(long = "runtime", value_name = "RUNTIME", value_enum)]
+    pub(crate) runtimes: Vec<Runtime>,
 }
 
 /// Prints the commands, as `cargo xtask` alone does.

@@ -114,6 +114,13 @@ fn has_avx2() -> bool {
     true
 }
 
+/// Tells a program of the JavaScript suites and benches where the runtimes are.
+pub(crate) fn name_binaries(cmd: Cmd) -> anyhow::Result<Cmd> {
+    let cmd = cmd.env("EDGEPOOL_WORKERD", Runtime::Workerd.binary()?);
+    let cmd = cmd.env("EDGEPOOL_DENO", Runtime::Deno.binary()?);
+    Ok(cmd.env("EDGEPOOL_BUN", Runtime::Bun.binary()?))
+}
+
 /// Returns the command that serves the gateway on an address. The configuration and the keys are
 /// in its environment, and nowhere else.
 pub(crate) fn gateway(

@@ -1,5 +1,7 @@
 //! What a run of the benches measured.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bench::machine::Machine;
@@ -20,6 +22,9 @@ pub(super) struct Run {
     /// How often each contender was measured in a case that measures time.
     pub(super) rounds: u32,
     pub(super) quick: bool,
+    /// The runtimes of JavaScript that were measured, with their versions.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) runtimes: BTreeMap<String, String>,
     pub(super) cases: Vec<Case>,
 }
 
@@ -31,6 +36,9 @@ pub(super) struct Case {
     /// What one of it is: `ns`, `bytes`, or what is counted.
     pub(super) unit: String,
     pub(super) about: String,
+    /// Where it was measured, if that is a runtime of JavaScript.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) runtime: Option<String>,
     pub(super) series: Vec<Series>,
 }
 
@@ -39,6 +47,9 @@ pub(super) struct Case {
 pub(super) struct Series {
     pub(super) contender: Contender,
     pub(super) samples: Vec<f64>,
+    /// What became of it where it could not be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) failed: Option<String>,
 }
 
 /// Who is measured, and how it is set up.
@@ -73,6 +84,29 @@ impl Run {
     /// Returns the median of a contender in a case, if it was measured.
     pub(super) fn median(&self, case: &str, contender: &str) -> Option<f64> {
         self.case(case)?.median(contender)
+    }
+
+    /// Returns a case as it was in one runtime.
+    pub(super) fn case_in(&self, runtime: &str, id: &str) -> Option<&Case> {
+        let all = self.cases.iter().filter(|case| case.id == id);
+        all.into_iter().find(|case| case.runtime.as_deref() == Some(runtime))
+    }
+
+    /// Returns the median of a contender in a case in one runtime, if it was measured.
+    pub(super) fn median_in(&self, runtime: &str, case: &str, contender: &str) -> Option<f64> {
+        self.case_in(runtime, case)?.median(contender)
+    }
+
+    /// Returns the cases that are the same in several runtimes together, in their order.
+    pub(super) fn grouped(&self) -> Vec<Vec<&Case>> {
+        let mut groups: Vec<Vec<&Case>> = Vec::new();
+        for case in &self.cases {
+            match groups.iter_mut().find(|group| group[0].id == case.id) {
+                Some(group) => group.push(case),
+                None => groups.push(vec![case]),
+            }
+        }
+        groups
     }
 
     /// Returns every contender once, in the order in which they appear.
@@ -174,15 +208,25 @@ pub(super) mod tests {
                 version: None,
             },
             samples: samples.to_vec(),
+            failed: None,
         };
         let cases = cases.iter().map(|(id, all)| Case {
             id: (*id).to_owned(),
             title: (*id).to_owned(),
             unit: "ns".to_owned(),
             about: String::new(),
+            runtime: None,
             series: all.iter().map(series).collect(),
         });
-        Run { machine: Machine::default(), rounds: 1, quick: false, cases: cases.collect() }
+        let runtimes = BTreeMap::new();
+        Run { machine: Machine::default(), rounds: 1, quick: false, runtimes, cases: cases.collect() }
+    }
+
+    /// Says that the cases of a run were measured in a runtime.
+    pub(in crate::bench) fn all_in(runtime: &str, mut run: Run) -> Run {
+        run.runtimes.insert(runtime.to_owned(), "1.0".to_owned());
+        run.cases.iter_mut().for_each(|case| case.runtime = Some(runtime.to_owned()));
+        run
     }
 
     #[test]

@@ -26,15 +26,15 @@ impl Mark {
         Self { text: text.into(), measured: None, limit: None, unit, at_least, met: None }
     }
 
-    fn at_most(text: impl Into<String>, unit: &'static str) -> Self {
+    pub(super) fn at_most(text: impl Into<String>, unit: &'static str) -> Self {
         Self::new(text, unit, false)
     }
 
-    fn at_least(text: impl Into<String>, unit: &'static str) -> Self {
+    pub(super) fn at_least(text: impl Into<String>, unit: &'static str) -> Self {
         Self::new(text, unit, true)
     }
 
-    fn judge(mut self, measured: Option<f64>, limit: Option<f64>) -> Self {
+    pub(super) fn judge(mut self, measured: Option<f64>, limit: Option<f64>) -> Self {
         (self.measured, self.limit) = (measured, limit);
         self.met = measured.zip(limit).map(|(measured, limit)| match self.at_least {
             true => measured >= limit,
@@ -164,7 +164,8 @@ fn worse(run: &Run, case: &str) -> Option<f64> {
     Some(run.median(case, OURS)?.max(run.median(case, OURS_TIMED)?))
 }
 
-fn ratio(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+/// Returns how many times the other figure the one is.
+pub(super) fn ratio(one: Option<f64>, other: Option<f64>) -> Option<f64> {
     Some(one? / other?)
 }
 

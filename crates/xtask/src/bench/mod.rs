@@ -1,11 +1,15 @@
 //! `cargo xtask bench`: measures the pool beside its peers, and shows what came of it.
 
 mod data;
+mod js;
+mod js_marks;
+mod js_table;
 mod machine;
 mod marks;
 mod native;
 mod page;
 mod plot;
+mod program;
 mod table;
 
 use std::fs;
@@ -13,17 +17,33 @@ use std::fs;
 use anyhow::Context as _;
 
 use crate::bench::data::Run;
+use crate::bench::marks::Mark;
+use crate::bench::page::Words;
 use crate::cli::BenchCommand;
 use crate::workspace;
 
 /// Runs the benches of one kind. Missing a mark is a result, and no error.
 pub(crate) async fn run(command: BenchCommand) -> anyhow::Result<()> {
-    let BenchCommand::Native(args) = command;
-    let run = native::measure(&args).await?;
-    let marks = marks::native(&run);
-    println!("{}", table::text(&run, &marks));
-    write("native.json", &(serde_json::to_string_pretty(&Report { run: &run, marks: &marks })?))?;
-    write("native.html", &page::html(&run, &marks)?)
+    match command {
+        BenchCommand::Native(args) => {
+            let run = native::measure(&args).await?;
+            let marks = marks::native(&run);
+            show("native", &run, &marks, &table::text(&run, &marks), &page::NATIVE)
+        }
+        BenchCommand::Js(args) => {
+            let run = js::measure(&args).await?;
+            let marks = js_marks::of(&run);
+            show("js", &run, &marks, &js_table::text(&run, &marks), &page::JS)
+        }
+    }
+}
+
+/// Prints the tables, and writes the file and the page of this name.
+fn show(name: &str, run: &Run, marks: &[Mark], text: &str, words: &Words) -> anyhow::Result<()> {
+    println!("{text}");
+    let report = serde_json::to_string_pretty(&Report { run, marks })?;
+    write(&format!("{name}.json"), &report)?;
+    write(&format!("{name}.html"), &page::html(run, marks, words)?)
 }
 
 /// What the JSON file holds.
@@ -31,7 +51,7 @@ pub(crate) async fn run(command: BenchCommand) -> anyhow::Result<()> {
 struct Report<'a> {
     #[serde(flatten)]
     run: &'a Run,
-    marks: &'a [marks::Mark],
+    marks: &'a [Mark],
 }
 
 fn write(name: &str, text: &str) -> anyhow::Result<()> {

@@ -1,18 +1,16 @@
-//! Builds the benches of the Rust pool, runs them, and reads what they print.
+//! Builds the benches of the Rust pool, and runs them.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use anyhow::bail;
 
 use crate::bench::data::{Case, Run};
 use crate::bench::machine::Machine;
-use crate::cli::NativeArgs;
+use crate::bench::program;
+use crate::cli::BenchArgs;
 use crate::process::Cmd;
 use crate::workspace;
 
@@ -22,16 +20,8 @@ const BUILD: &str = "target/bench/build";
 /// How long all of it may take: a pool that loses a wake-up would wait for ever.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// A line that a program prints.
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Line {
-    Progress { done: u64, of: u64, next: String },
-    Case(Case),
-}
-
 /// Builds and runs the benches.
-pub(super) async fn measure(args: &NativeArgs) -> anyhow::Result<Run> {
+pub(super) async fn measure(args: &BenchArgs) -> anyhow::Result<Run> {
     let build = Cmd::new("cargo")
         .args(["build", "--locked", "--release", "--manifest-path"])
         .arg(workspace::path(PROJECT).join("Cargo.toml"))
@@ -42,11 +32,13 @@ pub(super) async fn measure(args: &NativeArgs) -> anyhow::Result<Run> {
     build.step("benches").await?;
     let (rounds, millis) = if args.quick { (3, 15) } else { (9, 60) };
     let rounds = args.rounds.unwrap_or(rounds);
-    let mut run = Run { machine, rounds, quick: args.quick, cases: vec![] };
-    let times = program("times").args([rounds, millis].map(|n| n.to_string())).args(&args.cases);
+    let runtimes = BTreeMap::new();
+    let mut run = Run { machine, rounds, quick: args.quick, runtimes, cases: vec![] };
+    let times = built("times").args([rounds, millis].map(|n| n.to_string())).args(&args.cases);
     let programs = async {
-        run.cases.extend(output(times).await?);
-        run.cases.extend(output(program("memory").args(&args.cases)).await?);
+        run.cases.extend(program::run(times).await?.cases);
+        let memory = built("memory").args(&args.cases);
+        run.cases.extend(program::run(memory).await?.cases);
         anyhow::Ok(())
     };
     match tokio::time::timeout(LIMIT, programs).await {
@@ -60,65 +52,9 @@ pub(super) async fn measure(args: &NativeArgs) -> anyhow::Result<Run> {
     Ok(run)
 }
 
-fn program(name: &str) -> Cmd {
-    let built: PathBuf = workspace::path(BUILD).join("release").join(name);
-    Cmd::new(built)
-}
-
-/// Runs a program to its end, with its progress on standard error, and returns its cases.
-async fn output(program: Cmd) -> anyhow::Result<Vec<Case>> {
-    let (mut group, stdout) = program.start_piped()?;
-    let mut lines = BufReader::new(stdout).lines();
-    let mut cases = Vec::new();
-    let mut progress = Progress::default();
-    while let Some(line) = lines.next_line().await? {
-        match serde_json::from_str(&line).with_context(|| line.clone())? {
-            Line::Progress { done, of, next } => progress.show(done, of, &next),
-            Line::Case(case) => cases.push(case),
-        }
-    }
-    let status = group.wait().await?;
-    if !status.success() {
-        bail!("the benches failed ({status})\nto repeat: {}", program.shell_line());
-    }
-    Ok(cases)
-}
-
-/// A bar on a terminal, a line for each case elsewhere. Nothing is drawn while something is
-/// measured: the bar moves only when a program says that it goes on.
-#[derive(Default)]
-struct Progress {
-    bar: Option<ProgressBar>,
-    case: String,
-}
-
-impl Progress {
-    fn show(&mut self, done: u64, of: u64, next: &str) {
-        if std::io::stderr().is_terminal() {
-            let bar = self.bar.get_or_insert_with(|| bar(of));
-            bar.set_position(done);
-            bar.set_message(next.to_owned());
-            return;
-        }
-        let case = next.split(':').next().unwrap_or_default();
-        if self.case != case {
-            eprintln!("{case} ...");
-            case.clone_into(&mut self.case);
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn bar(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} {msg}");
-    ProgressBar::new(length).with_style(style.expect("a valid template"))
+fn built(name: &str) -> Cmd {
+    let program: PathBuf = workspace::path(BUILD).join("release").join(name);
+    Cmd::new(program)
 }
 
 /// Names the versions of the packages that were measured.

@@ -38,7 +38,7 @@ pub(super) fn svg(case: &Case) -> anyhow::Result<Option<String>> {
         .filter_map(|series| Some((&series.contender, series.spread()?)))
         .collect();
     let drawable = rows.len() > 1 && rows.iter().all(|(_, spread)| spread.min > 0.0);
-    if !drawable || !["ns", "bytes"].contains(&case.unit.as_str()) {
+    if !drawable || !["ns", "ms", "bytes"].contains(&case.unit.as_str()) {
         return Ok(None);
     }
     let mut text = String::new();

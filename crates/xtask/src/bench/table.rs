@@ -12,20 +12,40 @@ pub(super) fn text(run: &Run, marks: &[Mark]) -> String {
     for case in &run.cases {
         text += &format!("\n{} ({})\n{}\n", case.title, case.unit, table(case));
     }
+    text + &closing(run, marks)
+}
+
+/// Writes what comes after the cases: the marks, and what all was measured on.
+pub(super) fn closing(run: &Run, marks: &[Mark]) -> String {
     let rounds = if run.quick { "rounds, quick" } else { "rounds" };
-    text += &format!("\nmarks\n{}\n", marks_table(marks));
+    let mut text = format!("\nmarks\n{}\n", marks_table(marks));
     text += &format!("\n{} {rounds}; {}\n", run.rounds, run.machine.line());
+    if !run.runtimes.is_empty() {
+        text += &format!("{}\n", runtimes(run));
+    }
     if run.machine.was_busy() {
         text += "The machine was busy before the run: its figures are worth less.\n";
     }
     text
 }
 
-fn table(case: &Case) -> Table {
-    let grid = Grid::of(case);
+/// Names the runtimes of a run with their versions.
+pub(super) fn runtimes(run: &Run) -> String {
+    let all = run.runtimes.iter().map(|(name, version)| format!("{name} {version}"));
+    all.collect::<Vec<_>>().join(", ")
+}
+
+/// Makes a table with these columns.
+pub(super) fn new<T: ToString>(head: &[T]) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(grid.head);
+    table.set_header(head.iter().map(T::to_string));
+    table
+}
+
+fn table(case: &Case) -> Table {
+    let grid = Grid::of(case);
+    let mut table = new(&grid.head);
     for (_, cells) in grid.rows {
         table.add_row(cells);
     }
@@ -34,9 +54,7 @@ fn table(case: &Case) -> Table {
 }
 
 fn marks_table(marks: &[Mark]) -> Table {
-    let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN);
-    table.set_header(["", "measured", "mark", "result"]);
+    let mut table = new(&["", "measured", "mark", "result"]);
     for mark in marks {
         let measured = mark.written(mark.measured);
         table.add_row([mark.text.clone(), measured, mark.limit_written(), mark.verdict()]);
@@ -45,7 +63,8 @@ fn marks_table(marks: &[Mark]) -> Table {
     table
 }
 
-fn align_right(table: &mut Table, from: usize) {
+/// Aligns the columns from this one on to the right.
+pub(super) fn align_right(table: &mut Table, from: usize) {
     for column in table.column_iter_mut().skip(from) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -85,13 +104,13 @@ impl<'a> Grid<'a> {
 }
 
 /// Writes from where to where; nothing if both are one figure.
-fn reach(from: f64, to: f64) -> String {
+pub(super) fn reach(from: f64, to: f64) -> String {
     let (from, to) = (figure(from), figure(to));
     if from == to { String::new() } else { format!("{from}..{to}") }
 }
 
 /// Writes how many times another figure this one is; nothing if there is none to compare with.
-fn times(value: f64, other: Option<f64>) -> String {
+pub(super) fn times(value: f64, other: Option<f64>) -> String {
     let ratio = other.filter(|&other| other != 0.0).map(|other| value / other);
     ratio.map_or_else(String::new, |ratio| match ratio {
         ratio if ratio >= 100.0 => format!("{} ×", figure(ratio)),

@@ -24,6 +24,8 @@ pub(crate) enum Need {
     JsTools,
     /// The runtimes, bundlers and linters that the npm package is tried with.
     PackageTools,
+    /// The npm packages that the benches measure the package beside.
+    JsBench,
     /// A Chromium to drive.
     Chromium,
     /// wasm-pack.
@@ -67,6 +69,7 @@ impl Need {
             Self::Build => build::everything().await,
             Self::JsTools => tools::npm_packages("tests/js").await,
             Self::PackageTools => tools::npm_packages("tests/js/conformance").await,
+            Self::JsBench => tools::npm_packages("tests/js/bench").await,
             Self::Chromium => chromium().map(drop),
             Self::Miri => miri().await,
             Self::OldestRust => oldest_rust().await,

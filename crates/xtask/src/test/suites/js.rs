@@ -9,7 +9,7 @@ use crate::runtime::Runtime;
 use crate::test::counts::Reader;
 use crate::test::figures;
 use crate::test::needs::{self, Need};
-use crate::{build, tools, workspace};
+use crate::{build, runtime, tools, workspace};
 
 pub(super) fn suites(tier: Tier) -> Vec<Suite> {
     let parts = [
@@ -19,6 +19,7 @@ pub(super) fn suites(tier: Tier) -> Vec<Suite> {
         gateway(tier),
         durable_object(),
         command_line(),
+        vec![bench()],
     ];
     parts.into_iter().flatten().collect()
 }
@@ -148,6 +149,12 @@ fn command_line() -> Vec<Suite> {
     vec![suite("inputs", "tests/js/inputs"), suite("readme", "tests/js/readme")]
 }
 
+/// What measures the package beside its peers, for a moment: that it runs, and not how fast.
+fn bench() -> Suite {
+    let needs = [Need::Build, Need::JsBench];
+    Suite::new("bench-js", &needs, Reader::Node, || Ok(vec![node_tests("tests/js/bench/check")?]))
+}
+
 /// Returns the command that runs a file, or every `*.test.mjs` below a folder, in Node's test
 /// runner, one file at a time: most of them measure time, and start servers.
 fn node_tests(place: &str) -> anyhow::Result<Cmd> {
@@ -167,15 +174,11 @@ fn node_tests(place: &str) -> anyhow::Result<Cmd> {
 
 /// Tells a JavaScript suite where things are.
 fn with_tools(cmd: Cmd) -> anyhow::Result<Cmd> {
-    let binary = |runtime: Runtime| runtime.binary();
-    let mut cmd = cmd
+    let mut cmd = runtime::name_binaries(cmd)?
         .env("EDGEPOOL_XTASK", workspace::program())
         .env(build::USE_BUILT, "1")
         .env("EDGEPOOL_PACKAGE", build::package_folder())
-        .env("EDGEPOOL_TARBALL", build::tarball())
-        .env("EDGEPOOL_WORKERD", binary(Runtime::Workerd)?)
-        .env("EDGEPOOL_DENO", binary(Runtime::Deno)?)
-        .env("EDGEPOOL_BUN", binary(Runtime::Bun)?);
+        .env("EDGEPOOL_TARBALL", build::tarball());
     if let Ok(chromium) = needs::chromium() {
         cmd = cmd.env("EDGEPOOL_CHROMIUM", chromium);
     }

@@ -1,0 +1,30 @@
+import { Pool } from "edgepool";
+
+/** Every time that the pool may have to is none: nothing asks what time it is. */
+const UNTIMED = {
+  minIdle: 0, acquireTimeout: Infinity, createTimeout: Infinity, closeTimeout: Infinity,
+  idleTimeout: Infinity, maxLifetime: Infinity, backoff: false, breaker: Infinity,
+  ageing: Infinity, waitTimes: false, slowAcquire: Infinity, leaseTtl: Infinity,
+};
+
+export class Contender {
+  constructor(max, maxWaiting) {
+    this.pool = new Pool({ ...UNTIMED, create: () => ({}), max, maxWaiting });
+  }
+
+  acquire() {
+    return this.pool.acquire();
+  }
+
+  tryAcquire() {
+    return this.pool.tryAcquire();
+  }
+
+  release(lease) {
+    lease.release();
+  }
+
+  close() {
+    return this.pool.close();
+  }
+}

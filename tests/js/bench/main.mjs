@@ -1,0 +1,66 @@
+// Measures one contender in this process, and prints a JSON line for each figure:
+//   main.mjs CONTENDER PLAN      (run.mjs starts it in Node, Deno and Bun)
+
+import { firstPool, measureCase, measureClock } from "./measure.mjs";
+
+const { performance } = globalThis;
+const [module, text] = process.argv.slice(2);
+const plan = JSON.parse(text);
+const say = (id, value) => console.log(JSON.stringify({ id, value }));
+const fail = (id, error) => console.log(JSON.stringify({ id, failed: String(error) }));
+const wasm = watchMemories();
+
+const start = performance.now();
+const { Contender } = await import(`./contenders/${module}.mjs`);
+const imported = performance.now();
+await firstPool(Contender);
+const made = performance.now();
+if (plan.cases.includes("cold")) say("cold", made - start);
+if (plan.cases.includes("first-pool")) say("first-pool", made - imported);
+for (const id of plan.measured) await attempt(id, () => measureCase(id, Contender, plan));
+for (const name of plan.clocks) await attempt(name, () => measureClock(name, plan));
+if (plan.cases.includes("bytes")) await attempt("bytes", () => waiterBytes(plan.small ? 100 : 100_000));
+process.exit(0);
+
+async function attempt(id, measure) {
+  try {
+    const value = await measure();
+    if (value !== undefined) say(id, value);
+  } catch (error) {
+    fail(id, error);
+  }
+}
+
+/** Counts the bytes that each of many waiters takes, in the heap and in the memory of wasm. */
+async function waiterBytes(count) {
+  const pool = new Contender(1, count);
+  const wait = pool.run ? () => pool.run(() => undefined) : () => pool.acquire();
+  let letGo;
+  if (pool.run) void pool.run(() => new Promise((resolve) => (letGo = resolve)));
+  else await pool.acquire();
+  const waits = new Array(count).fill(undefined);
+  const before = bytes();
+  for (let i = 0; i < count; i += 1) waits[i] = wait();
+  const after = bytes();
+  if (waits.length !== count || letGo === null) throw new Error("the waits are gone");
+  return (after - before) / count;
+}
+
+function bytes() {
+  globalThis.gc();
+  globalThis.gc();
+  const inWasm = wasm.reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
+  return process.memoryUsage().heapUsed + inWasm;
+}
+
+/** Gathers the memories of the modules that are made from now on, which no heap counts. */
+function watchMemories() {
+  const memories = [];
+  const { Instance } = WebAssembly;
+  WebAssembly.Instance = function (...args) {
+    const instance = new Instance(...args);
+    memories.push(...Object.values(instance.exports).filter((each) => each instanceof WebAssembly.Memory));
+    return instance;
+  };
+  return memories;
+}

@@ -1,0 +1,31 @@
+// Measures one contender in workerd: what the URL names, in the request that asks for it, so that
+// its timers end with it.
+
+import { firstPool, measureCase, measureClock } from "./measure.mjs";
+
+const steps = {
+  nothing: () => undefined,
+  import: async () => {
+    await import("contender.js");
+  },
+  pool: async () => {
+    const { Contender } = await import("contender.js");
+    await firstPool(Contender);
+  },
+  clock: ({ id, plan }) => measureClock(id, plan),
+  measure: async ({ id, plan }) => {
+    const { Contender } = await import("contender.js");
+    return measureCase(id, Contender, plan);
+  },
+};
+
+export default {
+  async fetch(request) {
+    try {
+      const { step, ...rest } = await request.json();
+      return Response.json({ value: await steps[step](rest) });
+    } catch (error) {
+      return Response.json({ failed: String(error) });
+    }
+  },
+};
