@@ -5,6 +5,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
+import { startClock } from "./clock.mjs";
 import { ROOT, bundleWorker } from "./project.mjs";
 
 export const RUNTIMES = ["node", "deno", "bun", "workerd"];
@@ -82,17 +83,19 @@ function finish(child) {
 async function measureInWorkerd(module, plan, project) {
   const modules = await bundleWorker(project, module);
   const folder = join(project, `worker-${module}`);
-  writeFileSync(join(folder, "config.capnp"), config(modules));
+  const clock = await startClock();
+  writeFileSync(join(folder, "config.capnp"), config(modules, clock.address));
   const stdio = ["ignore", "inherit", "pipe", "pipe"];
   const child = start([binary("WORKERD", "workerd"), "serve", "config.capnp", "--control-fd=3"], folder, stdio);
   const results = [];
   try {
     const ask = await listening(child);
-    for await (const result of steps(ask, plan)) results.push(result);
+    for await (const result of steps(ask, { ...plan, pid: child.pid })) results.push(result);
     return { results };
   } catch (error) {
     return { results, problem: String(error) };
   } finally {
+    clock.stop();
     child.kill();
     await new Promise((ended) => (child.exitCode === null ? child.on("close", ended) : ended()));
   }
@@ -121,8 +124,7 @@ async function listening(child) {
 }
 
 async function* steps(ask, given) {
-  // The clock of a request goes in whole ms there.
-  const plan = { ...given, runtime: "workerd", slice: 4 * given.slice, budget: 4 * given.slice };
+  const plan = { ...given, runtime: "workerd" };
   for (let i = 0; i < 5; i += 1) await ask("nothing");
   const empty = await ask("nothing");
   const loaded = await ask("import");
@@ -141,7 +143,7 @@ async function* steps(ask, given) {
   for (const id of plan.clocks) yield { id, ...(await ask("clock", { id, plan })) };
 }
 
-function config(modules) {
+function config(modules, clock) {
   const list = modules.map((name) =>
     name.endsWith(".wasm")
       ? `(name = "${name}", wasm = embed "${name}")`
@@ -149,11 +151,15 @@ function config(modules) {
   );
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = (
+  services = [
+  (name = "main", worker = (
     modules = [${list.join(", ")}],
     compatibilityDate = "2026-11-01",
     compatibilityFlags = ["nodejs_compat"],
-  ))],
+    bindings = [(name = "CLOCK", service = "clock")],
+  )),
+  (name = "clock", external = (address = "${clock}", http = ())),
+  ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
 `;

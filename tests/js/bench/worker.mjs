@@ -20,10 +20,11 @@ const steps = {
 };
 
 export default {
-  async fetch(request) {
+  async fetch(request, { CLOCK }) {
     try {
-      const { step, ...rest } = await request.json();
-      return Response.json({ value: await steps[step](rest) });
+      const { step, id, plan } = await request.json();
+      const now = async () => Number(await (await CLOCK.fetch(`http://clock/${plan.pid}`)).text());
+      return Response.json({ value: await steps[step]({ id, plan: { ...plan, now } }) });
     } catch (error) {
       return Response.json({ failed: String(error) });
     }

@@ -2,9 +2,9 @@ import { Pool } from "edgepool";
 
 /** Every time that the pool may have to is none: nothing asks what time it is. */
 const UNTIMED = {
-  minIdle: 0, acquireTimeout: Infinity, createTimeout: Infinity, closeTimeout: Infinity,
-  idleTimeout: Infinity, maxLifetime: Infinity, backoff: false, breaker: Infinity,
-  ageing: Infinity, waitTimes: false, slowAcquire: Infinity, leaseTtl: Infinity,
+  minIdle: 0, acquireTimeout: Infinity, createTimeout: Infinity, idleTimeout: Infinity,
+  maxLifetime: Infinity, backoff: false, ageing: Infinity, waitTimes: false,
+  slowAcquire: Infinity, leaseTtl: Infinity,
 };
 
 export class Contender {
