@@ -1,3 +1,8 @@
+/**
+ * The pool without its module, for who compiles that elsewhere: give it to {@link init}.
+ *
+ * @module edgepool/slim
+ */
 import { provideCore } from "./core.js";
 import { instantiate } from "./instantiate.js";
 

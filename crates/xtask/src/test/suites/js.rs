@@ -15,6 +15,7 @@ pub(super) fn suites(tier: Tier) -> Vec<Suite> {
     let parts = [
         wasm(tier),
         package(),
+        guides(),
         vec![rust_worker()],
         gateway(tier),
         durable_object(),
@@ -87,6 +88,27 @@ fn package() -> Vec<Suite> {
         Ok(vec![with_tools(conformance("table.mjs"))?])
     }));
     suites
+}
+
+/// The documentation of the package: the reference is generated, with warnings as errors, and every
+/// snippet of the guides is compiled and run.
+fn guides() -> Vec<Suite> {
+    let reference = Suite::new("docs-npm", &[Need::Node, Need::JsTools], Reader::Exit, || {
+        let typedoc = Cmd::new("node").arg(workspace::path("tests/js/node_modules/typedoc/bin/typedoc"));
+        let options = workspace::path("crates/edgepool-wasm/ts/typedoc.json");
+        Ok(vec![typedoc.arg("--options").arg(options)])
+    });
+    let snippets = |name: &'static str, needs: &[Need], ways: &'static str| {
+        Suite::new(name, needs, Reader::Node, move || {
+            Ok(vec![node_tests("tests/js/guides")?.env("EDGEPOOL_GUIDES", ways)])
+        })
+    };
+    let needs = [Need::Build, Need::JsTools, Need::Chromium];
+    vec![
+        reference,
+        snippets("guides", &needs[..2], "processes"),
+        snippets("guides-chromium", &needs, "chromium"),
+    ]
 }
 
 /// A Worker in Rust, in workerd.

@@ -1,0 +1,60 @@
+// Providers that stand in for the real ones: what the SDKs send to their addresses is answered here.
+
+declare global {
+  var apiKey: string;
+  /** What the stand-in saw: the most calls at a time, and with which key. */
+  var seen: { now: number; peak: number; keys: Set<string> };
+}
+
+globalThis.apiKey = "sk-yours";
+globalThis.seen = { now: 0, peak: 0, keys: new Set() };
+
+const HOSTS = ["api.openai.com", "api.anthropic.com", "api.example.com"];
+const real = globalThis.fetch;
+globalThis.fetch = (async (input: string | URL | Request, init?: RequestInit) => {
+  const request = new Request(input, init);
+  const { hostname, pathname } = new URL(request.url);
+  if (!HOSTS.includes(hostname)) return real(request);
+  const { seen } = globalThis;
+  seen.keys.add(request.headers.get("authorization") ?? request.headers.get("x-api-key") ?? "none");
+  seen.now += 1;
+  seen.peak = Math.max(seen.peak, seen.now);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const asked = await request.text();
+  const streams = asked.includes('"stream":true');
+  const end = () => {
+    seen.now -= 1;
+  };
+  if (hostname === "api.example.com") return answer("application/json", ['{"ok":true}'], end);
+  if (streams) return answer("text/event-stream", events(), end);
+  return answer("application/json", [JSON.stringify(whole(pathname))], end);
+}) as typeof fetch;
+
+function events(): string[] {
+  const parts = ["Hel", "lo"].map((content) => ({ choices: [{ index: 0, delta: { content } }] }));
+  return [...parts.map((part) => `data: ${JSON.stringify(part)}\n\n`), "data: [DONE]\n\n"];
+}
+
+function whole(pathname: string): unknown {
+  if (pathname.endsWith("/messages")) {
+    return { id: "1", type: "message", role: "assistant", content: [{ type: "text", text: "Hello" }] };
+  }
+  const message = { role: "assistant", content: "Hello" };
+  return { id: "1", object: "chat.completion", choices: [{ index: 0, message }] };
+}
+
+function answer(type: string, parts: string[], end: () => void): Response {
+  const left = [...parts];
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const part = left.shift();
+      if (part !== undefined) return controller.enqueue(new TextEncoder().encode(part));
+      end();
+      controller.close();
+    },
+    cancel: end,
+  }, { highWaterMark: 0 });
+  return new Response(body, { headers: { "content-type": type } });
+}
+
+export {};
