@@ -94,7 +94,8 @@ fn package() -> Vec<Suite> {
 /// snippet of the guides is compiled and run.
 fn guides() -> Vec<Suite> {
     let reference = Suite::new("docs-npm", &[Need::Node, Need::JsTools], Reader::Exit, || {
-        let typedoc = Cmd::new("node").arg(workspace::path("tests/js/node_modules/typedoc/bin/typedoc"));
+        let typedoc =
+            Cmd::new("node").arg(workspace::path("tests/js/node_modules/typedoc/bin/typedoc"));
         let options = workspace::path("crates/edgepool-wasm/ts/typedoc.json");
         Ok(vec![typedoc.arg("--options").arg(options)])
     });
