@@ -16,21 +16,30 @@ import { type PoolCounts, addCounts, countsOf } from "./stats.js";
 
 /** What happened to a call, for an observer; durations in ms. */
 export type ClientEvent =
+  /** A call has a place, and is sent. */
   | { type: "acquired"; provider: string; waitMs: number }
+  /** A call was refused, or failed before an answer came. */
   | { type: "refused"; provider: string; code: PoolErrorCode }
+  /** A call has given its place back. */
   | {
       type: "ended";
       provider: string;
       how: BodyEnd;
       waitMs: number;
+      /** How long the place was held. */
       heldMs: number;
-      /** Missing if no headers came. */
+      /** The status of the answer; missing if no headers came. */
       status?: number;
+      /** From sending to the headers. */
       headersMs?: number;
+      /** From sending to the first content of the body. */
       firstByteMs?: number;
     };
 
-/** A `fetch` that sends through the pool. */
+/**
+ * A `fetch` that sends through the pool. A relative URL is taken below the provider's base. Settles
+ * as `fetch` does, and rejects with a PoolError where the provider's refusals are thrown.
+ */
 export type PooledFetch = (
   input: RequestInfo | URL, init?: RequestInit & RequestScope,
 ) => Promise<Response>;
@@ -41,8 +50,9 @@ export interface ClientPoolOptions {
   providers: Record<string, ProviderOptions>;
   /** What sends; the default is the runtime's `fetch`. */
   fetch?: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
-  /** As in `PoolOptions`. */
+  /** As in {@link PoolOptions}. */
   mode?: Mode;
+  /** As in {@link PoolOptions}. */
   clock?: Clock;
   /** Edge mode: how long a call keeps its place when its request has died. Default 15,000. */
   leaseTtl?: number;
@@ -52,13 +62,22 @@ export interface ClientPoolOptions {
   observer?: (event: ClientEvent) => void;
 }
 
-/**
- * What `ClientPool.stats` tells; `scope` says what the limits hold for: this isolate (or process),
- * or this Durable Object, and so all isolates that call it.
- */
+/** The counts of one provider. */
+export interface ProviderStats extends PoolCounts {
+  /** What the provider speaks. */
+  kind: ProviderKind;
+}
+
+/** What `ClientPool.stats` tells. */
 export interface ClientPoolStats {
+  /**
+   * What the limits hold for: the isolate, or the process, that this pool lives in; or a Durable
+   * Object, and so all isolates that call it.
+   */
   scope: "isolate" | "object";
-  providers: Record<string, PoolCounts & { kind: ProviderKind }>;
+  /** The providers by name. */
+  providers: Record<string, ProviderStats>;
+  /** All of them together. */
   total: PoolCounts;
 }
 
@@ -71,7 +90,17 @@ const OPTIONS = [
   "providers", "fetch", "mode", "clock", "leaseTtl", "heartbeat", "observer",
 ] as const;
 
-/** Limits the calls to providers of HTTP services, each to its own number at once. */
+/**
+ * Limits the calls to providers of HTTP services, each to its own number at once.
+ *
+ * @example
+ * ```ts
+ * const clients = new ClientPool({
+ *   providers: { openai: { kind: "openai", baseURL: "https://api.openai.com/v1", max: 10 } },
+ * });
+ * const openai = new OpenAI({ apiKey, fetch: clients.fetch("openai"), maxRetries: 0 });
+ * ```
+ */
 export class ClientPool {
   private readonly providers = new Map<string, Provider>();
   private readonly options: ClientPoolOptions;

@@ -34,7 +34,10 @@ export interface Holder {
   readonly stack?: string;
 }
 
-/** An error of the pool itself; `code` is stable, the message is not. */
+/**
+ * An error of the pool itself; `code` is stable, the message is not. `cause` is what it was caused
+ * by, if that is known.
+ */
 export class PoolError extends Error {
   /** What happened, as a stable word. */
   readonly code: PoolErrorCode;
@@ -46,12 +49,17 @@ export class PoolError extends Error {
   }
 }
 
-/** How things stood when a wait ended. */
+/** How things stood when a wait ended; see {@link AcquireTimeoutError}. */
 export interface WaitReport {
+  /** What the caller waited for. */
   phase: Phase;
+  /** How long, in ms. */
   waited: number;
+  /** How many callers were to be served before it. */
   place: number;
+  /** Who held what, with `trackLeases`. */
   holders: Holder[];
+  /** How the last creation failed, unless one succeeded since. */
   cause: unknown;
 }
 

@@ -1,6 +1,10 @@
 import type { Holder, PoolErrorCode } from "./errors.js";
 
-/** Why a resource leaves the pool. */
+/**
+ * Why a resource leaves the pool: its holder discarded it, or its lease expired; it was idle for too
+ * long, too old, or lent often enough; `invalidate`, `retain` or a smaller `max` had no more use for
+ * it; a check or a reset failed; it came when nobody wanted it any more; or the pool closed.
+ */
 export type LeaveReason =
   | "discarded"
   | "idle"
@@ -17,11 +21,15 @@ export type LeaveReason =
 
 /** Something that happened in a pool; `slot` is the place in the pool, times are in ms. */
 export type PoolEvent =
+  /** A resource was made. */
   | { type: "created"; slot: number }
+  /** `create` failed, or took too long. */
   | { type: "createFailed"; error: unknown }
   /** A caller joined the queue. */
   | { type: "queued" }
+  /** A caller has a lease, after a wait of `waited`. */
   | { type: "acquired"; slot: number; waited: number }
+  /** Told beside `acquired`: the wait was as long as `slowAcquire` says; `stack` by `trackLeases`. */
   | { type: "slowAcquire"; waited: number; stack?: string }
   /** A wait ended without a resource. */
   | { type: "ended"; code: PoolErrorCode }
@@ -29,13 +37,19 @@ export type PoolEvent =
   | { type: "refused"; code: PoolErrorCode }
   /** A caller gave up its wait. */
   | { type: "cancelled" }
+  /** A lease ended in good order. */
   | { type: "released"; slot: number }
+  /** A holder took its resource out of the pool. */
   | { type: "taken"; slot: number }
+  /** A lease is out for longer than `longHold` says. */
   | { type: "longHold"; holder: Holder }
   /** A resource is about to be closed; `error` is what its holder discarded it with. */
   | { type: "leaves"; slot: number; reason: LeaveReason; error?: unknown }
+  /** `check` gave `false`, failed, or took too long. */
   | { type: "checkFailed"; error: unknown }
+  /** `reset` failed, or took too long. */
   | { type: "resetFailed"; error: unknown }
+  /** `close` failed, or took too long; the resource's place is free all the same. */
   | { type: "closeFailed"; error: unknown }
   /** With `trackLeases`: a lease was dropped, or its time to live passed. */
   | { type: "leaked"; holder: Holder }

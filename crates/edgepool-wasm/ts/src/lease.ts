@@ -9,12 +9,18 @@ import { hold } from "./hold.js";
 import { readDuration } from "./options.js";
 import type { RequestContext } from "./runtime.js";
 
+/** What the pool uses of a Request. */
+export interface RequestLike {
+  /** Aborts when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
 /** The request that a lease or a waiter belongs to. */
 export interface RequestScope {
   /** Kept alive with `waitUntil`, so that clean-up runs when the client has gone. */
   ctx?: RequestContext | undefined;
-  /** Its `signal` ends the wait, and a bound body, when the client has gone. */
-  request?: { readonly signal: AbortSignal } | undefined;
+  /** The request, of which the pool uses its `signal`: it ends the wait, and a bound body. */
+  request?: RequestLike | undefined;
 }
 
 // Some runtimes that run this package do not know the symbols yet, so that the classes have their
@@ -51,6 +57,12 @@ export function readInfo(read: (which: number) => number | undefined): ResourceI
 /**
  * What a caller holds from acquire to release. A lease ends once: to end it again, or after its
  * time to live, does nothing but count in `stats().stale`.
+ *
+ * @example
+ * ```ts
+ * using lease = await pool.acquire();
+ * await lease.value.query("select 1");
+ * ```
  */
 export class Lease<T> {
   /** The pool's resource. Leave it alone after the lease has ended. */

@@ -46,23 +46,51 @@ const NORMAL = 1;
 /**
  * A pool: at most `max` resources, lent to one caller at a time, first come first served.
  *
- * Throws a TypeError that names the option if one is unknown, of a wrong type or out of range.
+ * It makes nothing before its first acquire, `warmUp` or `tick`. In a process its timer keeps
+ * nothing alive unless somebody waits; `close` it all the same, so that its resources are closed.
+ *
+ * @example
+ * ```ts
+ * const pool = new Pool({
+ *   create: () => connect(),
+ *   close: (connection) => connection.end(),
+ *   max: 10,
+ * });
+ * const rows = await pool.use((connection) => connection.query("select 1"));
+ * ```
  */
 export class Pool<T> {
   private readonly engine: Engine<T>;
   /** What a caller without options wants. */
   private readonly plain: Want;
 
+  /**
+   * Makes a pool, which is empty. Throws a TypeError that names the option if one is unknown, of a
+   * wrong type, out of range, or contradicts another.
+   */
   constructor(options: PoolOptions<T>) {
     this.engine = new Engine(readSettings(options));
     this.plain = this.want({}, this.engine.settings.acquireTimeout, 1, false);
   }
 
   /**
-   * Waits for a resource. Rejects with an AcquireTimeoutError, a QueueFullError, a CreateError, an
-   * UnavailableError, a PoolClosedError, a CoreResetError, or the signal's own reason. An abandoned
-   * promise cancels nothing: its lease is lost until its time to live passes, or, if it has none,
-   * for ever.
+   * Waits for a resource. Rejects with an {@link AcquireTimeoutError}, a {@link QueueFullError}, a
+   * {@link CreateError}, an {@link UnavailableError}, a {@link PoolClosedError}, a
+   * {@link CoreResetError}, or the signal's own reason; with a TypeError if an option is wrong.
+   *
+   * A signal ends the wait; a creation or a check that was begun for it goes on, for the next
+   * caller. An abandoned promise cancels nothing: its lease is lost until its time to live passes,
+   * or, if it has none, for ever.
+   *
+   * @example
+   * ```ts
+   * const lease = await pool.acquire({ timeout: 2_000, signal });
+   * try {
+   *   await lease.value.query("select 1");
+   * } finally {
+   *   lease.release();
+   * }
+   * ```
    */
   acquire(options?: AcquireOptions): Promise<Lease<T>> {
     if (options !== undefined) return this.acquireWith(options, 1, false) as Promise<Lease<T>>;
@@ -153,8 +181,24 @@ export class Pool<T> {
   }
 
   /**
-   * Runs `work` with a resource and gives it back when `work` has settled. Settles as `work` does,
-   * or rejects as `acquire` does.
+   * Runs `work` with a resource and gives it back when `work` has settled, in whichever way: what
+   * damaged the resource, `work` says with `lease.discard(error)`. Settles as `work` does, or
+   * rejects as `acquire` does.
+   *
+   * A lease that has a time to live is renewed meanwhile. With `ctx` the request is kept going until
+   * `work` has settled.
+   *
+   * @example
+   * ```ts
+   * const rows = await pool.use(async (connection, lease) => {
+   *   try {
+   *     return await connection.query("select 1");
+   *   } catch (error) {
+   *     if (!connection.isOpen) lease.discard(error);
+   *     throw error;
+   *   }
+   * });
+   * ```
    */
   use<R>(
     work: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions,
@@ -305,7 +349,7 @@ export class Pool<T> {
   }
 
   /**
-   * Gives what happens from now on, until the pool has closed. Up to 1,000 events wait to be taken;
+   * Gives what happens from now on, until the pool has closed or the loop is left. Up to 1,000 events wait to be taken;
    * what comes beyond is left out, and counted in a `dropped` event. On the edge a reader belongs
    * to its request: there an `observer` hears of all.
    */
@@ -316,7 +360,8 @@ export class Pool<T> {
   /**
    * Closes the pool: acquires are refused and waiters end with a PoolClosedError at once, idle
    * resources are closed, lent ones when they come back. Resolves when the pool holds nothing any
-   * more, or after `deadline` ms, to the leases that are still out.
+   * more, or after `deadline` ms, to the leases that are still out: none if all came back. With
+   * `force` those are discarded then. It may be called again, and waits anew.
    */
   async close(options: CloseOptions = {}): Promise<Holder[]> {
     checkNames("close", options, ["deadline", "force"]);

@@ -8,6 +8,7 @@ export type OnRefusal = "respond" | "throw";
 
 /** The options of one provider. Durations in ms; `Infinity` is no limit. */
 export interface ProviderOptions {
+  /** What it speaks. */
   kind: ProviderKind;
   /** Where it is: a relative URL is resolved below it, with one `/v1` where both have it. */
   baseURL: string;

@@ -12,11 +12,11 @@ export {
   UnavailableError,
   WarmUpError,
 } from "./errors.js";
-export type { Holder, Phase, PoolErrorCode } from "./errors.js";
+export type { Holder, Phase, PoolErrorCode, WaitReport } from "./errors.js";
 export type { LeaveReason, PoolEvent } from "./events.js";
 export type { Job } from "./jobs.js";
 export { Lease } from "./lease.js";
-export type { RequestScope, ResourceInfo } from "./lease.js";
+export type { RequestLike, RequestScope, ResourceInfo } from "./lease.js";
 export { Pool } from "./pool.js";
 export type { AcquireOptions, CloseOptions, Priority } from "./pool.js";
 export type { Mode, RequestContext } from "./runtime.js";

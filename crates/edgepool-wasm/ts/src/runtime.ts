@@ -6,6 +6,7 @@ export type Mode = "process" | "edge" | "durable-object";
 
 /** What the pool uses of the `ctx` that a Worker's handler is given. */
 export interface RequestContext {
+  /** Keeps the request going until a promise has settled, though its client has gone. */
   waitUntil(promise: Promise<unknown>): void;
 }
 

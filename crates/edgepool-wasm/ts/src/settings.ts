@@ -23,7 +23,10 @@ export interface Backoff {
 
 /** The options of a pool. Durations in ms; `Infinity` is no limit, or never. */
 export interface PoolOptions<T> {
-  /** Makes a resource. What it throws or rejects with reaches the caller as a CreateError. */
+  /**
+   * Makes a resource, another one each time. What it throws or rejects with reaches the caller as
+   * the `cause` of a CreateError.
+   */
   create: (job: Job) => T | PromiseLike<T>;
   /**
    * Finds out whether a resource is still good. It is not if this gives `false`, throws or
@@ -49,7 +52,10 @@ export interface PoolOptions<T> {
 
   /** How long an acquire waits. Default 30,000. */
   acquireTimeout?: number | undefined;
-  /** How long `create` may take. Default 10,000. */
+  /**
+   * How long `create` may take: then its signal aborts, and a resource that it gives after all is
+   * closed. Default 10,000.
+   */
   createTimeout?: number | undefined;
   /** How long `check` may take before it counts as failed. Default 5,000. */
   checkTimeout?: number | undefined;
@@ -79,7 +85,10 @@ export interface PoolOptions<T> {
   checkInterval?: number | undefined;
   /** The most checks that `checkInterval` has under way at once. Default 1. */
   maxChecks?: number | undefined;
-  /** How long creations wait after a failure; `false` tries again at once for the next caller. */
+  /**
+   * How long creations wait after a failure; `false` tries again at once for the next caller.
+   * Default `{ base: 100, cap: 30_000 }`.
+   */
   backoff?: Backoff | false | undefined;
   /**
    * After so many failed creations in a row only one at a time is tried, and callers for whom
@@ -97,7 +106,10 @@ export interface PoolOptions<T> {
 
   /** Whether `stats().waits` is kept. Default true. */
   waitTimes?: boolean | undefined;
-  /** Whether `stats().holds` is kept, which reads the clock at each acquire and release. */
+  /**
+   * Whether `stats().holds` is kept, which reads the clock at each acquire and release. Default
+   * false.
+   */
   holdTimes?: boolean | undefined;
   /** After which wait an acquire is told as a `slowAcquire` event. Default 1,000. */
   slowAcquire?: number | undefined;
