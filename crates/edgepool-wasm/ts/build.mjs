@@ -93,7 +93,12 @@ function manifest() {
     version,
     description: "One pool for Workers, Deno, Node, Bun and browsers: bounded, fair, never lost",
     license: "MIT OR Apache-2.0",
-    repository: { type: "git", url: "git+https://github.com/edgepool/edgepool.git" },
+    repository: {
+      type: "git",
+      url: "git+https://github.com/edgepool/edgepool.git",
+      // The links of the front page are relative to this.
+      directory: "crates/edgepool-wasm/ts",
+    },
     keywords: ["pool", "workers", "workerd", "deno", "bun", "wasm", "llm", "concurrency"],
     type: "module",
     engines: { node: ">=20" },

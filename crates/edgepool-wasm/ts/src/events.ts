@@ -1,9 +1,9 @@
 import type { Holder, PoolErrorCode } from "./errors.js";
 
 /**
- * Why a resource leaves the pool: its holder discarded it, or its lease expired; it was idle for too
- * long, too old, or lent often enough; `invalidate`, `retain` or a smaller `max` had no more use for
- * it; a check or a reset failed; it came when nobody wanted it any more; or the pool closed.
+ * Why a resource leaves the pool: its holder discarded it, or its lease expired; it was idle for
+ * too long, too old, or lent often enough; `invalidate`, `retain` or a smaller `max` had no more
+ * use for it; a check or a reset failed; it came when nobody wanted it any more; or the pool closed.
  */
 export type LeaveReason =
   | "discarded"
@@ -29,7 +29,7 @@ export type PoolEvent =
   | { type: "queued" }
   /** A caller has a lease, after a wait of `waited`. */
   | { type: "acquired"; slot: number; waited: number }
-  /** Told beside `acquired`: the wait was as long as `slowAcquire` says; `stack` by `trackLeases`. */
+  /** Beside `acquired`: the wait was as long as `slowAcquire` says; `stack` by `trackLeases`. */
   | { type: "slowAcquire"; waited: number; stack?: string }
   /** A wait ended without a resource. */
   | { type: "ended"; code: PoolErrorCode }

@@ -185,8 +185,8 @@ export class Pool<T> {
    * damaged the resource, `work` says with `lease.discard(error)`. Settles as `work` does, or
    * rejects as `acquire` does.
    *
-   * A lease that has a time to live is renewed meanwhile. With `ctx` the request is kept going until
-   * `work` has settled.
+   * A lease that has a time to live is renewed meanwhile. With `ctx` the request is kept going
+   * until `work` has settled.
    *
    * @example
    * ```ts
@@ -243,8 +243,9 @@ export class Pool<T> {
   }
 
   /**
-   * Makes resources until there are `n`, by default `minIdle`. Resolves to how many it made, or rejects
-   * with a WarmUpError if an attempt failed or could not be made.
+   * Makes resources until there are `n`, by default `minIdle`. Resolves to how many it made, or
+   * rejects with a {@link WarmUpError} if an attempt failed or could not be made: what was made
+   * stays.
    */
   warmUp(n?: number, options: WarmUpOptions = {}): Promise<number> {
     try {
@@ -349,9 +350,9 @@ export class Pool<T> {
   }
 
   /**
-   * Gives what happens from now on, until the pool has closed or the loop is left. Up to 1,000 events wait to be taken;
-   * what comes beyond is left out, and counted in a `dropped` event. On the edge a reader belongs
-   * to its request: there an `observer` hears of all.
+   * Gives what happens from now on, until the pool has closed or the loop is left. Up to 1,000
+   * events wait to be taken; of more the oldest are left out, and a `dropped` event counts them. On
+   * the edge a reader belongs to its request: there an `observer` hears of all.
    */
   events(): AsyncIterableIterator<PoolEvent, undefined> {
     return this.engine.events();
