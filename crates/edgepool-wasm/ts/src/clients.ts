@@ -41,7 +41,7 @@ export type ClientEvent =
  * as `fetch` does, and rejects with a PoolError where the provider's refusals are thrown.
  */
 export type PooledFetch = (
-  input: RequestInfo | URL, init?: RequestInit & RequestScope,
+  input: string | URL | Request, init?: RequestInit & RequestScope,
 ) => Promise<Response>;
 
 /** The options of a client pool. */
@@ -49,7 +49,7 @@ export interface ClientPoolOptions {
   /** The providers by name. */
   providers: Record<string, ProviderOptions>;
   /** What sends; the default is the runtime's `fetch`. */
-  fetch?: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
+  fetch?: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
   /** As in {@link PoolOptions}. */
   mode?: Mode;
   /** As in {@link PoolOptions}. */
@@ -95,6 +95,8 @@ const OPTIONS = [
  *
  * @example
  * ```ts
+ * import { ClientPool } from "edgepool/clients";
+ *
  * const clients = new ClientPool({
  *   providers: { openai: { kind: "openai", baseURL: "https://api.openai.com/v1", max: 10 } },
  * });
@@ -167,7 +169,7 @@ export class ClientPool {
   }
 
   private async send(
-    provider: Provider, input: RequestInfo | URL, init: RequestInit & RequestScope,
+    provider: Provider, input: string | URL | Request, init: RequestInit & RequestScope,
   ): Promise<Response> {
     const { ctx, request, ...rest } = init;
     const signal = rest.signal ?? (input instanceof Request ? input.signal : undefined);
@@ -228,11 +230,11 @@ const defaultFetch: typeof fetch = (input, init) => globalThis.fetch(input, init
 
 /** What is sent, made before anything waits so that a wrong call fails at once. */
 interface Prepared {
-  input: RequestInfo | URL;
+  input: string | URL | Request;
   init: RequestInit;
 }
 
-function prepare(provider: Provider, input: RequestInfo | URL, init: RequestInit): Prepared {
+function prepare(provider: Provider, input: string | URL | Request, init: RequestInit): Prepared {
   const isRequest = input instanceof Request;
   const url = resolveUrl(provider.name, provider.base, isRequest ? input.url : String(input));
   const headers = new Headers(init.headers ?? (isRequest ? input.headers : undefined));

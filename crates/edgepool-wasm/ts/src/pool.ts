@@ -51,6 +51,8 @@ const NORMAL = 1;
  *
  * @example
  * ```ts
+ * import { Pool } from "edgepool";
+ *
  * const pool = new Pool({
  *   create: () => connect(),
  *   close: (connection) => connection.end(),

@@ -8,10 +8,15 @@ import { instantiate } from "./instantiate.js";
 
 export * from "./public.js";
 
+/** A `WebAssembly.Module`, where the types of the runtime know of it: those of Node may not. */
+export type CompiledModule = typeof globalThis extends {
+  WebAssembly: { Module: { prototype: infer M } };
+} ? M : object;
+
 /**
  * Says which compiled module to use, or its bytes. Call it once before the first pool is made;
  * later calls change nothing.
  */
-export function init(module: WebAssembly.Module | BufferSource): void {
-  provideCore(() => instantiate(() => module));
+export function init(module: CompiledModule | ArrayBuffer | ArrayBufferView): void {
+  provideCore(() => instantiate(() => module as WebAssembly.Module | BufferSource));
 }

@@ -45,6 +45,8 @@ function page(name) {
 async function serve(folder) {
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url, "http://page").pathname);
+    // A browser asks for it by itself, and complains if it is not there.
+    if (path === "/favicon.ico") return void response.writeHead(204).end();
     try {
       const body = readFileSync(join(folder, path));
       response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");

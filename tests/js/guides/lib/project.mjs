@@ -60,5 +60,5 @@ export function write(folder, snippet) {
 /** Compiles for the oldest runtime there is, Node 20. */
 function toJs(code) {
   const js = transformSync(code, { loader: "ts", format: "esm", target: "es2022" }).code;
-  return js.replace(/from "(\.\/[\w-]+)\.ts"/g, 'from "$1.js"');
+  return js.replace(/(from|import) "(\.\/[\w-]+)\.ts"/g, '$1 "$2.js"');
 }

@@ -28,6 +28,21 @@ export function pages() {
   return ["README.md", ...guides.sort().map((name) => join("docs", name))];
 }
 
+/** Reads the examples that stand in the comments of the sources. */
+export function examples() {
+  const folder = `${PACKAGE}/src`;
+  const files = readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".ts")).sort();
+  return files.flatMap((name) => {
+    const lines = readFileSync(join(ROOT, folder, name), "utf8").split("\n");
+    // Other lines stay as empty ones, so that a block's line is that of the source.
+    const text = lines.map((line) => /^\s*\* ?(.*)$/.exec(line)?.[1] ?? "").join("\n");
+    return blocksOf(text).filter(({ language }) => language === "ts").map((block) => ({
+      ...block, runs: ["node"], flags: [], prelude: "reference", page: name,
+      place: `src/${name}:${block.line}`,
+    }));
+  });
+}
+
 /** Reads the snippets of a page, in their order. What is not marked as it should be is thrown. */
 export function snippetsOf(page, text = readFileSync(join(ROOT, PACKAGE, page), "utf8")) {
   const found = [];

@@ -9,6 +9,10 @@ class FakeConnection {
     this.number = number;
   }
 
+  get isOpen(): boolean {
+    return this.open;
+  }
+
   async query(text: string): Promise<string[]> {
     await later(1);
     if (!this.open) throw new Error("the connection is closed");
