@@ -99,16 +99,17 @@ fn guides() -> Vec<Suite> {
         let options = workspace::path("crates/edgepool-wasm/ts/typedoc.json");
         Ok(vec![typedoc.arg("--options").arg(options)])
     });
-    let snippets = |name: &'static str, needs: &[Need], ways: &'static str| {
+    let snippets = |name: &'static str, needs: &[Need], place, ways| {
         Suite::new(name, needs, Reader::Node, move || {
-            Ok(vec![node_tests("tests/js/guides")?.env("EDGEPOOL_GUIDES", ways)])
+            Ok(vec![node_tests(place)?.env("EDGEPOOL_GUIDES", ways)])
         })
     };
     let needs = [Need::Build, Need::JsTools, Need::Chromium];
+    let in_pages = "tests/js/guides/guides.test.mjs";
     vec![
         reference,
-        snippets("guides", &needs[..2], "processes"),
-        snippets("guides-chromium", &needs, "chromium"),
+        snippets("guides", &needs[..2], "tests/js/guides", "processes"),
+        snippets("guides-chromium", &needs, in_pages, "chromium"),
     ]
 }
 
