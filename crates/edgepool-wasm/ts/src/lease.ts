@@ -143,7 +143,8 @@ export class Lease<T> {
    * Response it holds the lease from now on, and discards it if the promise rejects.
    *
    * Discards the lease and throws (or rejects with) a PoolError with code `upstream_unreachable`
-   * if the Response cannot be passed on, as its body is locked or was read.
+   * if the Response cannot be passed on, as its body is locked or was read; and with code
+   * `lease_ended`, the body cancelled, if the lease has ended.
    */
   bind(response: Response, options?: BindOptions): Response;
   bind(response: PromiseLike<Response>, options?: BindOptions): Promise<Response>;
@@ -151,11 +152,22 @@ export class Lease<T> {
     response: Response | PromiseLike<Response>, options?: BindOptions,
   ): Response | Promise<Response> {
     if (isThenable(response)) return this.bindLater(response, options);
+    const ended = this.whetherEnded();
+    if (ended !== undefined) {
+      void response.body?.cancel().catch(() => undefined);
+      throw ended;
+    }
     const finish = (how: BodyEnd): void => {
       if (how === "eof") this.release();
       else this.discard();
     };
     return bindBody(this, response, { finish }, options);
+  }
+
+  /** The error of a lease that has ended, with which a body would be bound to nothing. */
+  private whetherEnded(): PoolError | undefined {
+    if (this._engine.infoOf(this, INFO_ID) !== undefined) return undefined;
+    return new PoolError("lease_ended", "bind: the lease had ended");
   }
 
   private bindLater(coming: PromiseLike<Response>, options?: BindOptions): Promise<Response> {
@@ -170,6 +182,8 @@ export class Lease<T> {
       };
       let stop: () => void = () => undefined;
       try {
+        const ended = this.whetherEnded();
+        if (ended !== undefined) throw ended;
         stop = hold(this, options?.signal, (_why, reason) => fail(reason));
       } catch (error) {
         fail(error);

@@ -14,6 +14,23 @@ function odd(more) {
 
 export default [
   {
+    name: "a_lease_that_was_released_binds_nothing",
+    run: each(async (t, mode) => {
+      const { pool } = new World({ mode });
+      const lease = await pool.acquire();
+      lease.release();
+      const told = [];
+      const response = () =>
+        new Response(new ReadableStream({ cancel: (reason) => void told.push(reason) }));
+      await t.rejects((async () => lease.bind(response()))(), { code: "lease_ended" });
+      await t.rejects(lease.bind(Promise.resolve(response())), { code: "lease_ended" });
+      await settle();
+      t.equal(told.length, 2, "what nobody will read is cancelled");
+      const next = await pool.acquire();
+      t.equal([next.value === lease.value, next.release()], [true, true]);
+    }),
+  },
+  {
     name: "a_lease_tells_of_its_resource",
     run: each(async (t, mode) => {
       const it = new World({ mode, max: 2, idleTimeout: 60_000 });
