@@ -28,6 +28,7 @@ pub const FAILED_SHIFT: u32 = 3;
 
 /// Answers that are not a key, which is never negative.
 const NONE: f64 = -1.0;
+const NONE_AND_EFFECTS: f64 = -2.0;
 const QUEUE_FULL: f64 = -1.0;
 const CLOSED: f64 = -2.0;
 const STILL_WAITING: f64 = -3.0;
@@ -46,7 +47,11 @@ static TOLD: Global<(f64, u32)> = Global::new((0.0, 0));
 /// as after each [`pool_open`].
 #[wasm_bindgen]
 pub fn set_option(which: u32, value: f64) {
-    let mut options = STAGED.get();
+    // SAFETY: to set an option does not come back to them.
+    unsafe { STAGED.with(|options| set(options, which, value)) }
+}
+
+fn set(options: &mut Options, which: u32, value: f64) {
     let (count, time) = (value as u32, pools::duration(value));
     match which {
         0 => options.max = count,
@@ -77,7 +82,6 @@ pub fn set_option(which: u32, value: f64) {
         24 => options.seed = value as u64,
         _ => {}
     }
-    STAGED.set(options);
 }
 
 fn with_cap((backoff, cap): (Backoff, Duration)) -> Backoff {
@@ -88,8 +92,8 @@ fn with_cap((backoff, cap): (Backoff, Duration)) -> Backoff {
 /// With `edge` other than 0, waiters claim their offers themselves.
 #[wasm_bindgen]
 pub fn pool_open(edge: u32) -> i32 {
-    let options = STAGED.get();
-    STAGED.set(Options::new(1));
+    // SAFETY: to replace the options does not come back to them.
+    let options = unsafe { STAGED.with(|staged| core::mem::replace(staged, Options::new(1))) };
     match Ledger::new(options) {
         Ok(ledger) => pools::insert(Entry::new(ledger, edge != 0)) as i32,
         Err(_) => -1,
@@ -115,8 +119,11 @@ pub fn try_acquire(pool: u32, now: f64) -> f64 {
     pools::with(pool, NONE, |entry| {
         entry.tell_time(now);
         let slot = entry.ledger.try_acquire();
-        let effects = f64::from(u8::from(entry.ledger.has_effects()));
-        slot.map_or(NONE - effects, |slot| 2.0 * pools::pack_slot(slot) + effects)
+        match (slot, entry.ledger.has_effects()) {
+            (Some(slot), effects) => pools::pack_lease(slot, effects),
+            (None, false) => NONE,
+            (None, true) => NONE_AND_EFFECTS,
+        }
     })
 }
 
@@ -329,7 +336,7 @@ pub fn effect_detail() -> u32 {
 /// Tells whether effects wait, and whether the next operation depends on the time.
 #[wasm_bindgen]
 pub fn status(pool: u32) -> u32 {
-    pools::with(pool, 0, |entry| entry.status(false))
+    pools::with(pool, 0, |entry| entry.status_inlined(false))
 }
 
 /// Returns when something expires next, in ms; infinity if nothing does.

@@ -11,7 +11,7 @@ use crate::exports::{DONE, EFFECTS, NEEDS_CLOCK};
 use crate::global::Global;
 
 /// How far a key's generation is shifted above its index.
-const INDEX_SPAN: f64 = 1_048_576.0;
+const INDEX_BITS: u32 = 20;
 const NANOS_PER_MS: f64 = 1e6;
 /// The latest time that a clock may tell.
 const LATEST: Time = Time::from_nanos(u64::MAX - 1);
@@ -138,12 +138,18 @@ pub(crate) fn pack_slot(key: SlotKey) -> f64 {
     pack(key.generation, key.index)
 }
 
+/// Twice the key, and 1 more if effects wait.
+pub(crate) fn pack_lease(key: SlotKey, effects: bool) -> f64 {
+    let key = (i64::from(key.generation) << INDEX_BITS) + i64::from(key.index);
+    (2 * key + i64::from(effects)) as f64
+}
+
 pub(crate) fn pack_waiter(key: WaiterKey) -> f64 {
     pack(key.generation, key.index)
 }
 
 fn pack(generation: u32, index: u32) -> f64 {
-    f64::from(generation) * INDEX_SPAN + f64::from(index)
+    ((i64::from(generation) << INDEX_BITS) + i64::from(index)) as f64
 }
 
 pub(crate) fn unpack_slot(key: f64) -> SlotKey {
@@ -159,7 +165,7 @@ pub(crate) fn unpack_waiter(key: f64) -> WaiterKey {
 fn unpack(key: f64) -> (u32, u32) {
     // It is never negative, and signed is what takes fewer instructions.
     let key = key as i64;
-    ((key >> 20) as u32, (key & 0xf_ffff) as u32)
+    ((key >> INDEX_BITS) as u32, (key & ((1 << INDEX_BITS) - 1)) as u32)
 }
 
 pub(crate) fn time(ms: f64) -> Time {

@@ -157,10 +157,12 @@ impl Ledger {
 
     fn end_those_that_need_more(&mut self) {
         let max = self.options.max;
-        let lists = self.queue.classes().iter();
-        let queued = lists.flat_map(|list| list.iter(&self.store.waiters));
         let more = |&index: &u32| u32::from(self.store.waiter(index).need) > max;
-        for index in queued.filter(more).collect::<Vec<_>>() {
+        let mut found = Vec::new();
+        for list in self.queue.classes() {
+            found.extend(list.iter(&self.store.waiters).filter(more));
+        }
+        for index in found {
             self.end_pending(index, End::TooMany);
         }
     }

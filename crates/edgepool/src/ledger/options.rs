@@ -102,6 +102,24 @@ pub struct Options {
     pub seed: u64,
 }
 
+/// The times that must not be zero.
+const TIMES: [&str; 13] = [
+    "offer_timeout",
+    "lease_ttl",
+    "create_timeout",
+    "check_timeout",
+    "reset_timeout",
+    "close_timeout",
+    // Before those whose default follows it.
+    "max_lifetime",
+    "idle_timeout",
+    "check_interval",
+    "ageing",
+    "long_hold",
+    "backoff's base",
+    "backoff's cap",
+];
+
 impl Options {
     /// The options of a pool of at most `max` places in which nothing expires, with 1,000 waiters.
     #[must_use]
@@ -162,26 +180,29 @@ impl Options {
     /// Checks that a ledger can keep to them.
     pub(super) fn validate(&self) -> Result<(), OptionsError> {
         self.validate_sizes()?;
-        let times = [
-            ("offer_timeout", self.offer_timeout),
-            ("lease_ttl", self.lease_ttl),
-            ("create_timeout", self.create_timeout),
-            ("check_timeout", self.check_timeout),
-            ("reset_timeout", self.reset_timeout),
-            ("close_timeout", self.close_timeout),
-            // Before those whose default follows it.
-            ("max_lifetime", self.max_lifetime),
-            ("idle_timeout", self.idle_timeout),
-            ("check_interval", self.check_interval),
-            ("ageing", self.ageing),
-            ("long_hold", self.long_hold),
-            ("backoff's base", self.backoff.map(|backoff| backoff.base)),
-            ("backoff's cap", self.backoff.map(|backoff| backoff.cap)),
-        ];
-        match times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
-            Some((name, _)) => Err(OptionsError::TimeIsZero(name)),
+        match self.times().iter().position(|time| *time == Some(Duration::ZERO)) {
+            Some(zero) => Err(OptionsError::TimeIsZero(TIMES[zero])),
             None => self.validate_pairs(),
         }
+    }
+
+    /// In the order of [`TIMES`].
+    fn times(&self) -> [Option<Duration>; TIMES.len()] {
+        [
+            self.offer_timeout,
+            self.lease_ttl,
+            self.create_timeout,
+            self.check_timeout,
+            self.reset_timeout,
+            self.close_timeout,
+            self.max_lifetime,
+            self.idle_timeout,
+            self.check_interval,
+            self.ageing,
+            self.long_hold,
+            self.backoff.map(|backoff| backoff.base),
+            self.backoff.map(|backoff| backoff.cap),
+        ]
     }
 
     /// Of those that can be changed in use, these are all that count.

@@ -97,8 +97,10 @@ export class Checks {
     const open = factory.open().length;
     const known = stats.size - stats.creating - stats.closing;
     ensure(open <= known || !factory.closes, () => `${open} are open: ${tell()}`);
-    // What came too late has lost its place, and is closed beside those that have one.
-    const used = stats.size - Math.min(stats.late ?? 0, stats.closing);
+    // What came too late has lost its place, and is closed beside those that have one; a new module
+    // does not know which those are.
+    const late = Math.min(stats.late, stats.closing);
+    const used = this.run.traps > 0 ? Math.min(open, stats.size) : stats.size - late;
     const before = Math.max(this.#bound, this.#greatestMax);
     this.#greatestMax = 0;
     this.#bound = Math.max(Math.min(before, used), stats.max);
