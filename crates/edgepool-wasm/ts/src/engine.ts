@@ -246,8 +246,10 @@ export class Engine<T> implements core.Occupant {
     if (this.tracker !== undefined) want.stack ??= this.capture();
     // Nothing is told or done until a waiter is in the tables.
     if (answer <= core.WAITER_BASE) return answer;
+    const { epoch } = this;
     this.within(want.scope, () => this.drain());
-    if (answer >= 0) return answer;
+    // The module may have failed at the effects, and the next one knows of no such lease.
+    if (answer >= 0) return epoch === this.epoch ? answer : this.ask(want, this.now());
     const error = this.refusal(answer, need, now);
     if (this.teller.isHeard) this.teller.tell({ type: "refused", code: error.code });
     throw error;
