@@ -77,7 +77,7 @@ export default [
   {
     name: "stats_add_up",
     run: each(async (t, mode) => {
-      for (let seed = 1; seed <= 150; seed += 1) {
+      for (let seed = 1; seed <= 100; seed += 1) {
         try {
           await schedule(t, seed, mode);
         } catch (error) {

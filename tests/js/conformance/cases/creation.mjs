@@ -316,7 +316,7 @@ export default [
     name: "timeout_names_phase_and_cause_of_a_failure",
     run: each(async (t, mode) => {
       const backoff = { base: 60_000, cap: 60_000 };
-      const it = new World({ mode, max: 2, acquireTimeout: 10, backoff });
+      const it = new World({ mode, max: 2, acquireTimeout: 10, backoff, leaseTtl: Infinity });
       await it.pool.acquire();
       it.plans.create.push(fails("refused"));
       await t.rejects(it.pool.acquire(), { code: "create_failed" });
@@ -325,6 +325,11 @@ export default [
       const error = await t.rejects(waiting, { phase: "backing-off", place: 0 });
       t.equal(error.cause?.message, "refused", "the cause is how the last creation failed");
       t.ok(error.message.includes("refused"), `and the message says it: ${error.message}`);
+      await it.clock.advance(60_000);
+      await it.pool.acquire();
+      const late = t.rejects(it.pool.acquire(), { phase: "waiting" });
+      await it.clock.advance(10);
+      t.equal((await late).cause, undefined, "after a success there is no failure to tell");
     }),
   },
   {

