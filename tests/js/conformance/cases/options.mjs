@@ -191,6 +191,7 @@ export default [
           [/"?max"?/, () => pool.resize(n)],
         ]),
         [/acquireMany/, () => pool.acquireMany()],
+        [/acquireMany.*from 1/, () => pool.acquireMany(0)],
         [/warmUp.*from 0 to 4/, () => pool.warmUp(5)],
         [/"?max"?/, () => pool.resize(0)],
         [/minIdle/, () => pool.resize(1)],

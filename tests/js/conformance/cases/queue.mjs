@@ -418,14 +418,14 @@ export default [
     }),
   },
   {
-    name: "acquire_many_of_none_or_more_than_max_is_refused",
+    name: "acquire_many_of_more_than_max_is_refused",
     run: each(async (t, mode) => {
       const { pool } = new World({ mode, max: 2 });
-      for (const n of [0, 3, 65_535]) {
+      for (const n of [3, 65_535]) {
         const error = await t.rejects(pool.acquireMany(n), { code: "too_many", max: 2 });
         t.ok(/at most 2, or raise max/.test(error.message), `what can be had: ${error.message}`);
       }
-      t.equal(pool.stats().refused, 3);
+      t.equal(pool.stats().refused, 2);
       t.adds(pool.stats());
     }),
   },
