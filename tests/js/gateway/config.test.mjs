@@ -25,6 +25,7 @@ const FINE = [
   config({}, { leaseTtl: 2, heartbeat: 1 }),
   config({}, { leaseTtl: 10_000, heartbeat: 5_000 }),
   config({}, { heartbeat: 7_500 }),
+  config({}, { scope: "object" }),
   config({}, { hosts: [] }),
   config({}, { hosts: ["pool.example", "10.0.0.1", "::1", "[fd00::1]"] }),
 ];
@@ -42,6 +43,7 @@ const WRONG = [
   [config({}, { heartbeat: 7_501 }), /heartbeat .* to 7500, half of leaseTtl/],
   [config({}, { leaseTtl: 2 }), /leaseTtl .* from 3/],
   [config({}, { leaseTtl: 1, heartbeat: 1 }), /leaseTtl .* from 2/],
+  [config({}, { scope: "world" }), /^scope takes "isolate" or "object"/],
   [config({}, { hosts: "h" }), /^hosts takes a list/],
   [config({}, { hosts: ["http://h"] }), /^hosts takes .* without a scheme or port/],
   [config({}, { hosts: ["h:80"] }), /^hosts takes/],
@@ -94,7 +96,13 @@ test("no error shows a value that may be a secret", () => {
 });
 
 test("a wrong configuration ends the process at the start, by one plain line", async () => {
-  for (const [text, message] of [WRONG[0], [SECRETS[3], /^providers\.a\.baseURL takes/]]) {
+  const object = config({}, { scope: "object" });
+  const rows = [
+    WRONG[0],
+    [SECRETS[3], /^providers\.a\.baseURL takes/],
+    [object, /^scope takes "isolate" here: only workerd has Durable Objects$/],
+  ];
+  for (const [text, message] of rows) {
     const env = { EDGEPOOL_CONFIG: text, EDGEPOOL_PORT: "0" };
     const child = new Child("node", [`${ROOT}target/www/node.mjs`], { env });
     try {

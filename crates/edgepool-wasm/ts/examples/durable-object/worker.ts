@@ -13,7 +13,7 @@ interface Env {
   REDIS: string;
 }
 
-/** Holds the connections. Each object has its own: the name chosen below says how many there are. */
+/** Holds the connections: one set for each name that an object is asked for by. */
 export class Connections extends DurableObject<Env> {
   readonly #pool = new Pool<Connection>({
     mode: "durable-object",
