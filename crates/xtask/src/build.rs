@@ -124,7 +124,8 @@ async fn wasm_module() -> anyhow::Result<PathBuf> {
     tools::wasm_target().await?;
     let cargo = Cmd::new("cargo")
         .args(["rustc", "--locked", "--package", "edgepool-wasm", "--features", "exports"])
-        .args(["--lib", "--profile", "wasm"])
+        // As a library for Rust too it would be linked without optimising across crates.
+        .args(["--lib", "--crate-type", "cdylib", "--profile", "wasm"])
         .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(path("target"))
         .args(["--", "-C", PASSES]);
