@@ -163,6 +163,8 @@ export class Engine<T> implements core.Occupant {
 
   /** Tries once more, unless the resource is still being checked: a check may have ended at once. */
   private tryAfterEffects(scope: RequestScope | undefined): Lease<T> | undefined {
+    // A callback of these very effects has to do without.
+    if (this.busy > 0) return undefined;
     this.within(scope, () => this.drain());
     return this.gauge("checking") > 0 ? undefined : this.tryAcquire(scope);
   }
