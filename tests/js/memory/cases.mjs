@@ -31,7 +31,7 @@ class HandClock {
 /** Lets all that is ready run, and the runtime look after its own things. */
 export const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
-const made = { create: () => ({}) };
+const made = { create: () => ({}), minIdle: 0 };
 
 /** Lends what there is, again and again, a few to callers who wait. */
 function cycles() {

@@ -12,7 +12,7 @@ import { binary } from "../conformance/lib/processes.mjs";
 import { writePage } from "./page.mjs";
 
 /** What the heap may differ by, in bytes, however much was done: caches of the runtime's own. */
-const HEAP_BOUND = 1_000_000;
+const HEAP_BOUND = 500_000;
 const LIMIT = 15 * 60_000;
 
 const here = dirname(fileURLToPath(import.meta.url));

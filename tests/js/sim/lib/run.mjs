@@ -211,6 +211,9 @@ class Run {
   }
 
   async #look() {
+    // To ask is an operation, which settles what is overdue; whom that concerns hears of it after.
+    this.world.as(this.operator, () => this.ask((pool) => pool.stats()));
+    await this.#settled();
     this.world.as(this.operator, () => this.checks.look());
     await this.#settled();
   }
