@@ -44,6 +44,12 @@ pub(super) fn fuzzed(output: &str) -> Option<String> {
     Some(runs.to_owned())
 }
 
+/// The schedules that were simulated in JavaScript, and what was done in them.
+pub(super) fn simulated(output: &str) -> Option<String> {
+    let line = output.lines().rev().find(|line| line.contains(" schedules, "))?;
+    Some(line.to_owned())
+}
+
 /// Why the suite cannot run here, if it says so: `skipped: REASON`.
 pub(super) fn skipped(output: &str) -> Option<String> {
     let line = output.lines().find(|line| line.starts_with("skipped: "))?;
@@ -73,5 +79,7 @@ mod tests {
         let reason = "skipped: no program for it";
         assert_eq!(skipped(&format!("{reason}\n0 passed")).as_deref(), Some(reason));
         assert_eq!(fuzzed("x\nDone 7 runs in 3 second(s)\n").unwrap(), "7 runs in 3 second(s)");
+        let simulated = simulated("x\n7 schedules, 90 steps in 2 s\n7 passed, 0 failed\n");
+        assert_eq!(simulated.unwrap(), "7 schedules, 90 steps in 2 s");
     }
 }

@@ -14,7 +14,9 @@ use crate::{build, runtime, tools, workspace};
 pub(super) fn suites(tier: Tier) -> Vec<Suite> {
     let parts = [
         wasm(tier),
+        vec![seeds(tier)],
         package(),
+        memory(tier),
         guides(),
         vec![rust_worker()],
         gateway(tier),
@@ -111,6 +113,47 @@ fn guides() -> Vec<Suite> {
         snippets("guides", &needs[..2], "tests/js/guides", "processes"),
         snippets("guides-chromium", &needs, in_pages, "chromium"),
     ]
+}
+
+/// Random schedules of the package on a fake clock. Its module has the ledger's invariants among its
+/// exports, and every assertion.
+fn seeds(tier: Tier) -> Suite {
+    let number = if tier.full { "50000" } else { "10000" };
+    let needs = [Need::WasmTarget, Need::WasmBindgen, Need::Build, Need::JsTools];
+    let suite = Suite::new("seeds-js", &needs, Reader::Plain, move || {
+        let target = workspace::path("target");
+        let build = cargo().args(["rustc", "--locked", "--quiet", "-p", "edgepool-wasm", "--lib"]);
+        let build = build.args(["--features", "invariants", "--profile", "thorough"]);
+        let build = build.args(["--target", WASM_TARGET, "--target-dir"]).arg(&target);
+        let glue = target.join("sim");
+        let bindgen = Cmd::new(tools::wasm_bindgen_folder()?.join("wasm-bindgen"))
+            .args(["--target", "web", "--omit-default-module-path"])
+            .args(["--experimental-reset-state-function", "--out-dir"])
+            .arg(&glue)
+            .arg(target.join(format!("{WASM_TARGET}/thorough/edgepool_wasm.wasm")));
+        let run = Cmd::new("node").arg(workspace::path("tests/js/sim/main.mjs"));
+        let run = with_tools(run.args(["--seeds", number]))?;
+        let run = run.env("EDGEPOOL_CHECKED_WASM", glue.join("edgepool_wasm_bg.wasm"));
+        Ok(vec![build, bindgen, run])
+    });
+    suite.figures(figures::simulated).limit(30 * MINUTE)
+}
+
+/// What the package leaves in memory; `target/memory/memory.html` shows it.
+fn memory(tier: Tier) -> Vec<Suite> {
+    let suite = |runtime: &'static str| {
+        let mut needs = vec![Need::Build, Need::JsTools];
+        if runtime == "chromium" {
+            needs.push(Need::Chromium);
+        }
+        let suite = Suite::new(format!("memory-{runtime}"), &needs, Reader::Plain, move || {
+            let run = Cmd::new("node").arg(workspace::path("tests/js/memory/run.mjs")).arg(runtime);
+            let run = if tier.full { run.arg("--full") } else { run };
+            Ok(vec![with_tools(run)?])
+        });
+        suite.limit(20 * MINUTE)
+    };
+    ["node", "deno", "bun", "chromium"].map(suite).into()
 }
 
 /// A Worker in Rust, in workerd.
