@@ -587,7 +587,9 @@ impl Model {
     pub(crate) fn claim(&mut self, waiter: u64) -> Result<u64, WaiterState> {
         let state = self.waiters[&waiter].state;
         if state != WaiterState::Offered {
-            if state != WaiterState::Queued {
+            if state == WaiterState::Queued {
+                self.waiter(waiter).missed = 0;
+            } else {
                 self.waiters.remove(&waiter);
             }
             return Err(state);

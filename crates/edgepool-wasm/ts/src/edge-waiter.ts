@@ -98,8 +98,13 @@ export class EdgeWaiter<T> {
     this.engine.cancel(this.key);
   }
 
-  /** Runs what is due, which may be this waiter's own end, and looks for an offer. */
+  /**
+   * Looks for an offer, and runs what is due, which may be this waiter's own end. An offer is taken
+   * however late it is, if only nobody has passed it on: in a busy isolate every timer is late.
+   */
   private poll(): void {
+    this.look();
+    if (this.resolve === undefined) return;
     this.engine.advance();
     this.engine.attend(this.want.scope);
     this.look();
@@ -112,7 +117,16 @@ export class EdgeWaiter<T> {
     } catch (error) {
       this.outcome ??= error as Error;
     }
-    if (this.outcome !== undefined) this.settle(Promise.reject(this.outcome));
+    if (this.outcome === undefined) return;
+    this.settle(this.askAgain() ?? Promise.reject(this.outcome));
+  }
+
+  /** One that hears that it has missed its offers is late, not dead, and has some time left. */
+  private askAgain(): Promise<Served<T>> | undefined {
+    const { code } = this.outcome as Partial<PoolError>;
+    const timeout = this.deadline - this.engine.now();
+    if (code !== "offer_missed" || timeout <= 0 || this.leases.length > 0) return undefined;
+    return this.engine.waitOnEdge({ ...this.want, timeout });
   }
 
   private claim(): void {
@@ -131,7 +145,7 @@ export class EdgeWaiter<T> {
     this.settle(isMany ? this.leases : (this.leases[0] as Lease<T>));
   }
 
-  private settle(result: Served<T> | Promise<never>): void {
+  private settle(result: Served<T> | Promise<Served<T>>): void {
     const resolve = this.resolve;
     this.resolve = undefined;
     if (this.timer !== undefined) this.engine.settings.clock.clearTimer(this.timer);

@@ -20,7 +20,7 @@ export interface Want {
 export type Served<T> = Lease<T> | Lease<T>[];
 
 /** Settles the promise of a waiter. */
-export type Settle<T> = (served: Served<T> | PromiseLike<never>) => void;
+export type Settle<T> = (served: Served<T> | PromiseLike<Served<T>>) => void;
 
 /** What a waiter of process mode has beyond its place in the queue. */
 interface Extra {

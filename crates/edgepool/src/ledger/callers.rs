@@ -125,7 +125,11 @@ impl Ledger {
             return Claim::Unknown;
         };
         match waiter.state {
-            WaiterState::Queued => Claim::Waiting,
+            WaiterState::Queued => {
+                // It looks for itself, so that what it missed was for lack of time, not of life.
+                self.store.waiter_mut(key.index).missed = 0;
+                Claim::Waiting
+            }
             WaiterState::Offered => Claim::Leased(self.claim_one(key.index)),
             WaiterState::Ended(end, _) => {
                 self.free_waiter(key.index);

@@ -128,6 +128,24 @@ fn a_missed_offer_of_more_than_there_may_be_ends_the_wait() {
 }
 
 #[test]
+fn a_waiter_that_looks_for_itself_is_not_ended_for_offers_that_it_missed() {
+    let mut ledger = with(Options { offer_timeout: Some(nanos(2)), ..Options::new(1) });
+    let mut lease = lend(&mut ledger, 1)[0];
+    let late = ask(&mut ledger, Priority::Normal, 1);
+    for turn in 1..=5 {
+        let prompt = ask(&mut ledger, Priority::Normal, 1);
+        assert!(ledger.release(lease));
+        ledger.advance(Time::from_nanos(2 * turn));
+        assert_eq!(ledger.claim(late), Claim::Waiting);
+        lease = claim(&mut ledger, prompt);
+    }
+    assert_eq!((ledger.counters().offers_missed, ledger.counters().missed), (5, 0));
+    assert!(ledger.release(lease));
+    claim(&mut ledger, late);
+    assert_sound(&ledger);
+}
+
+#[test]
 fn what_a_holder_takes_along_is_surplus_no_more() {
     let mut ledger = with(Options::new(2));
     let leases = lend(&mut ledger, 2);

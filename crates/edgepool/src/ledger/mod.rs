@@ -23,7 +23,7 @@
 //! | state | leaves it by |
 //! |---|---|
 //! | queued | an offer; its deadline; cancel; close; a failed creation that it depended on |
-//! | offered | [`claim`](Ledger::claim) makes it a lease; cancel or its deadline passes the offer on; when the offer's own time passes, the offer goes to the next and the waiter keeps its place; the third time it ends as missed |
+//! | offered | [`claim`](Ledger::claim) makes it a lease; cancel or its deadline passes the offer on; when the offer's own time passes, the offer goes to the next and the waiter keeps its place; the third time without a `claim` in between it ends as missed |
 //! | ended | its owner's `claim` or `cancel`, which frees the entry |
 //!
 //! A waiter that needs several connections gathers them at the head of the queue, and nobody else
