@@ -7,13 +7,16 @@ import { join } from "node:path";
 import { within } from "../../lib/time.mjs";
 
 /** Starts the process, and waits until each of its Workers answers. */
-export async function serve({ project, program, origin, configurations, args = [] }) {
+export async function serve({
+  project, program, origin, configurations, args = [], v8Flags = [],
+}) {
   const workers = [];
   for (const [i, configuration] of configurations.entries()) {
     const at = `http://127.0.0.1:${await freePort()}`;
     workers.push({ at, configuration, origin: origin.seen(`w${i}`), key: `w${i}` });
   }
-  writeFileSync(join(project, "config.capnp"), config(project, workers, origin.address));
+  const text = config(project, { workers, origin: origin.address, v8Flags });
+  writeFileSync(join(project, "config.capnp"), text);
   const flags = ["serve", "config.capnp", ...args];
   const child = spawn(program, flags, { cwd: project, stdio: "pipe" });
   let log = "";
@@ -46,14 +49,14 @@ async function answers(at) {
   }
 }
 
-function config(project, workers, origin) {
+function config(project, { workers, origin, v8Flags }) {
   const modules = readFileSync(join(project, "modules.txt"), "utf8");
   const services = workers.map(({ key, configuration: { date, flags } }) => `(
       name = "${key}",
       worker = (
         modules = .modules,
         compatibilityDate = "${date}",
-        compatibilityFlags = [${flags.map((flag) => `"${flag}"`).join(", ")}],
+        compatibilityFlags = ${list(flags)},
         bindings = [(name = "ORIGIN", text = "${origin}/${key}")],
       ),
     )`);
@@ -62,6 +65,7 @@ function config(project, workers, origin) {
   return `using Workerd = import "/workerd/workerd.capnp";
 const modules :List(Workerd.Worker.Module) = [${modules}];
 const config :Workerd.Config = (
+  v8Flags = ${list(v8Flags)},
   services = [
     ${services.join(",\n    ")},
     (name = "internet", network = (allow = ["private"])),
@@ -73,7 +77,10 @@ const config :Workerd.Config = (
 `;
 }
 
-async function freePort() {
+const list = (words) => `[${words.map((word) => `"${word}"`).join(", ")}]`;
+
+/** Finds a port that nobody listens at. */
+export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address();

@@ -31,22 +31,26 @@ export async function runWorkerd(at) {
     await Promise.all(workers.map((worker) => run.cases(worker, patient)));
     for (const worker of full ? workers : oneOfEachKind(workers)) await run.cases(worker, heavy);
     await Promise.all(workers.map((worker) => run.cases(worker, last)));
-    for (const worker of full ? workers : oneOfEachKind(workers)) {
-      await run.cases(worker, chaosCases(SEED));
-    }
+    const some = full ? workers : oneOfEachKind(workers);
+    await Promise.all(some.map((worker) => run.cases(worker, chaosCases(SEED))));
     run.table.print(say);
     return run.counts;
   });
 }
 
-/** Starts one workerd that serves the Worker in every configuration, for as long as `work` runs. */
-export async function withWorkers({ project, root, bundler }, work) {
+/**
+ * Starts one workerd that serves the Worker in every configuration, or in those that `choose` makes
+ * of them, for as long as `work` runs. `more` are arguments and flags for workerd.
+ */
+export async function withWorkers(
+  { project, root, bundler, choose = (all) => all, ...more }, work,
+) {
   await bundle(project, root, bundler);
   const program = binary(root, "WORKERD", "workerd");
   const origin = await startOrigin();
   try {
-    const all = configurations(newestDate(program));
-    const server = await serve({ project, program, origin, configurations: all });
+    const chosen = choose(configurations(newestDate(program)));
+    const server = await serve({ project, program, origin, configurations: chosen, ...more });
     try {
       return await work(server);
     } finally {

@@ -73,19 +73,23 @@ class Chaos {
     }
   }
 
-  async dead(id, { point, how }, roll) {
+  async dead(id, plan, roll) {
+    const { point, how } = plan;
     const raw = open(this.#address(id, 400));
     const arrival = this.#arrival(id);
     await within(60_000, `${point} of request ${id}`, this.#moment(raw, arrival, point, roll));
+    if (raw.received.endsWith("core_reset")) {
+      this.counts.retried += 1;
+      return this.dead(id, plan, roll);
+    }
     if (raw.over || raw.received.includes("plain")) {
       this.counts.tooLate += 1;
-      raw.reset();
-      return;
+      return raw.reset();
     }
     const at = raw.received.includes("chunk") ? POINTS[2] : POINTS[Number(arrival.done)];
     this.counts.cut += 1;
     this.points[`${at} ${how}`] = (this.points[`${at} ${how}`] ?? 0) + 1;
-    await cut(raw, how);
+    return cut(raw, how);
   }
 
   #moment(raw, arrival, point, roll) {

@@ -4,37 +4,42 @@ import { poolAt, text } from "../client.mjs";
 
 /** workerd allows 10,000 timers, and each waiter has one. */
 const MOST = 9_000;
+/** Many, as each is handed on at its waiter's next look where there is no doorbell. */
+const PLACES = 1_000;
+
+/** Fills the queue in so many requests, has it refuse, serves it, and says what became of it. */
+async function fill(pool, requests) {
+  await pool.text("/keep", { n: PLACES });
+  const n = MOST / requests;
+  const crowd = Array.from({ length: requests }, () => pool.json("/flood", { n }));
+  await pool.until({ waiting: MOST }, 30_000);
+  const refused = await pool.json("/flood", { n: 1_000 });
+  assert.deepEqual(refused, { queue_full: 1_000 }, "the queue is bounded and says so");
+  assert.equal((await pool.stats()).waiting, MOST, "and stands as it did");
+  await pool.text("/end-kept");
+  const ends = await Promise.all(crowd);
+  const sum = (name) => ends.reduce((total, counts) => total + (counts[name] ?? 0), 0);
+  // workerd 2026-11-17 fires some 33,000 timers a second; 9,000 of 50 ms want five times as many.
+  assert.equal(sum("served"), MOST, `however late its timers are: ${JSON.stringify(ends)}`);
+  const { missed } = await pool.until({ inUse: 0, pending: 0 });
+  return `${missed} times one was late for three offers, and asked again`;
+}
 
 export default [
   {
     name: "ten_thousand_waiters",
     async run({ at }) {
-      const pool = poolAt(at, "flood", { max: 8, maxWaiting: MOST, ttl: 60_000 });
       const over = await text(`${at}/options?maxWaiting=${MOST + 1}`);
       assert.match(over, /^TypeError: .*maxWaiting.* 9000/, "more is refused at once");
-      await pool.text("/keep", { n: 8 });
-      const full = pool.json("/flood", { n: MOST });
-      await pool.until({ waiting: MOST }, 20_000);
-      const refused = await pool.json("/flood", { n: 1_000 });
-      assert.deepEqual(refused, { queue_full: 1_000 }, "the queue is bounded and says so");
-      assert.equal((await pool.stats()).waiting, MOST, "and stands as it did");
-      await pool.text("/end-kept");
-      assert.deepEqual(await full, { served: MOST });
-      await pool.until({ inUse: 0, waiting: 0, offered: 0 });
+      const pool = poolAt(at, "flood", { max: PLACES, maxWaiting: MOST, ttl: 60_000 });
+      return fill(pool, 1);
     },
   },
   {
     name: "ten_thousand_waiters_of_many_requests",
     async run({ at }) {
-      const pool = poolAt(at, "crowd", { max: 8, maxWaiting: MOST, ttl: 60_000 });
-      await pool.text("/keep", { n: 8 });
-      const crowd = Array.from({ length: 90 }, () => pool.json("/flood", { n: MOST / 90 }));
-      await pool.until({ waiting: MOST }, 20_000);
-      assert.deepEqual(await pool.json("/flood", { n: 1 }), { queue_full: 1 });
-      await pool.text("/end-kept");
-      const ends = await Promise.all(crowd);
-      for (const end of ends) assert.deepEqual(end, { served: MOST / 90 });
-      await pool.until({ inUse: 0, waiting: 0, offered: 0 });
+      const pool = poolAt(at, "crowd", { max: PLACES, maxWaiting: MOST, ttl: 60_000 });
+      return fill(pool, 90);
     },
   },
 ];

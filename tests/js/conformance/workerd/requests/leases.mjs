@@ -33,6 +33,19 @@ export default [
     },
   },
   {
+    name: "the_dead_leave_nothing_to_whoever_comes_later",
+    async run({ at }) {
+      const pool = poolAt(at, "all-dead", { max: 8, ttl: 150, createTimeout: 400 });
+      const dead = Array.from({ length: 16 }, () => pool.open("/hold", { bare: 1 }));
+      await pool.until({ inUse: 8, waiting: 8 });
+      await Promise.all(dead.map((raw) => cut(raw, "RST")));
+      // Longer than a creation may take, which nobody alive has begun.
+      await pool.until({ inUse: 0, creating: 0, offered: 0 }, 10_000);
+      assert.equal(await pool.text("/end"), "served", "no create has failed: none may be told of");
+      await pool.until({ inUse: 0, pending: 0 });
+    },
+  },
+  {
     name: "a_heartbeat_keeps_the_lease_of_a_living_request",
     async run({ at }) {
       const pool = poolAt(at, "beat", { max: 1, ttl: 300 });
