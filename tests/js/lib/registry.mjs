@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { gunzipSync } from "node:zlib";
 
-/** Starts it. `env` is what npm, Deno and Bun read its address from. */
+/** Starts it. npm, Deno and Bun read its address from `env`. */
 export async function startRegistry(tarball) {
   const bytes = readFileSync(tarball);
   const manifest = JSON.parse(readEntry(gunzipSync(bytes), "package/package.json"));

@@ -5,7 +5,7 @@ import { startRegistry } from "../../lib/registry.mjs";
 import { bundlePage } from "./bundle.mjs";
 import { runChromium } from "./chromium.mjs";
 import { installByNpm } from "./install.mjs";
-import { binary, execute, runProcess } from "./processes.mjs";
+import { LIMIT, binary, execute, runProcess } from "./processes.mjs";
 import { runWorkerd } from "./workerd.mjs";
 
 const script = (prepare, name, files) => ({
@@ -99,7 +99,7 @@ async function bunCompile({ project, root, tarball }) {
 /** The package as plain modules, no bundler between them, or what a bundler made of them. */
 async function runPage({ project, tarball, bundle, say }) {
   installByNpm(project, tarball);
-  return runChromium({ project, folder: await bundle(project), say });
+  return runChromium({ project, folder: await bundle(project), say, limit: LIMIT });
 }
 
 function versionOf(name) {
