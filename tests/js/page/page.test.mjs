@@ -77,6 +77,17 @@ test("it says what it shows: runtime, simulator, scope, base URL", async () => {
   assert.equal(copied, `${gateway.url}/sim/v1`);
 });
 
+test("it says that a pool in a Durable Object limits all isolates", async () => {
+  const other = await startGateway({ simulator: SIMULATOR }, { args: ["--scope", "object"] });
+  try {
+    const page = await show({}, other.url);
+    await page.getByRole("heading", { name: "Scope: one Durable Object" }).waitFor();
+    await page.getByText("limits all isolates together.").waitFor();
+  } finally {
+    await other.stop();
+  }
+});
+
 test("a burst of 40 on 4 places fills them, queues the rest, and completes", async () => {
   const page = await show();
   const before = await gateway.stats("sim");
