@@ -886,7 +886,7 @@ export class Engine<T> implements core.Occupant {
     if (settings.minIdle > max) this.changeMinIdle(max);
     core.again(() => this.module.resize(this.pool, this.now(), max));
     settings.max = max;
-    if (!settings.minIdleIsSet) this.changeMinIdle(defaultMinIdle(settings.edge, max));
+    if (!settings.minIdleIsSet) this.changeMinIdle(defaultMinIdle(settings.mode, max));
     this.drain();
   }
 

@@ -42,7 +42,7 @@ export interface PoolOptions<T> {
   max?: number | undefined;
   /**
    * How many resources are kept ready beyond those that callers wait for, from the first acquire
-   * on; at most `max`. Default 2, or `max` if that is less; on the edge 0.
+   * on; at most `max`. Default 2, or `max` if that is less; in Workers and Durable Objects 0.
    */
   minIdle?: number | undefined;
   /** The most callers that wait, beyond those for whom a resource is being made. Default 1,000. */
@@ -212,7 +212,7 @@ export function readSettings<T>(options: PoolOptions<T>): Settings<T> {
   const edge = mode === "edge";
   const settings: Settings<T> = {
     ...readFactory(options),
-    ...readSizes(options, edge),
+    ...readSizes(options, mode),
     ...readTimes(options),
     ...readFailures(options),
     ...readChecks(options),
@@ -242,7 +242,7 @@ function readFactory<T>({ create, check, reset, close }: PoolOptions<T>): Pick<
   };
 }
 
-function readSizes<T>(options: PoolOptions<T>, edge: boolean): Pick<
+function readSizes<T>(options: PoolOptions<T>, mode: Mode): Pick<
   Settings<T>, "max" | "minIdle" | "minIdleIsSet" | "maxWaiting" | "maxUses"
 > {
   const max = readCount(WHERE, "max", options.max, 20, 1, MOST_RESOURCES);
@@ -250,10 +250,10 @@ function readSizes<T>(options: PoolOptions<T>, edge: boolean): Pick<
   if (Number.isInteger(minIdle) && (minIdle as number) > max) {
     throw wrong(WHERE, "minIdle", `at most max (${max})`, minIdle);
   }
-  const most = edge ? MOST_EDGE_WAITERS : MOST_WAITERS;
+  const most = mode === "edge" ? MOST_EDGE_WAITERS : MOST_WAITERS;
   return {
     max,
-    minIdle: readCount(WHERE, "minIdle", minIdle, defaultMinIdle(edge, max), 0, max),
+    minIdle: readCount(WHERE, "minIdle", minIdle, defaultMinIdle(mode, max), 0, max),
     minIdleIsSet: minIdle !== undefined,
     maxWaiting: readCount(WHERE, "maxWaiting", options.maxWaiting, 1_000, 0, most),
     maxUses: readLimit("maxUses", options.maxUses, Infinity),
@@ -261,8 +261,9 @@ function readSizes<T>(options: PoolOptions<T>, edge: boolean): Pick<
 }
 
 /** How many resources are kept ready, of at most `max`, if nobody says. */
-export function defaultMinIdle(edge: boolean, max: number): number {
-  return edge ? 0 : Math.min(2, max);
+export function defaultMinIdle(mode: Mode, max: number): number {
+  // Elsewhere what is ready belongs to a request, or keeps its object in memory.
+  return mode === "process" ? Math.min(2, max) : 0;
 }
 
 function readTimes<T>(options: PoolOptions<T>): Pick<
