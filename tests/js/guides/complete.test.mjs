@@ -64,7 +64,8 @@ test("the pages have every code of an error", () => {
   const codes = [...list.matchAll(/"(\w+)"/g)].map(([, code]) => code);
   const there = new Map([...tableRows(page("docs/errors.md")), ...tableRows(page("docs/sdks.md"))]);
   assert.deepEqual(missing(codes, there), []);
-  const ofPools = [...tableRows(page("docs/errors.md")).keys()].filter((name) => codes.includes(name));
+  const names = [...tableRows(page("docs/errors.md")).keys()];
+  const ofPools = names.filter((name) => codes.includes(name));
   assert.deepEqual(missing(ofPools, tableRows(page("README.md"))), [], "on the front page too");
 });
 

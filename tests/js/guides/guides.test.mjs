@@ -51,7 +51,7 @@ async function run(snippet, way) {
   const { name, flags, code } = snippet;
   if (way === "json") return void JSON.parse(code);
   if (way === "chromium") return runInBrowser(folder, name, snippet);
-  if (way === "sh") return runShell(snippet, join(folder, "node_modules/edgepool"));
+  if (way === "sh") return runShell(snippet);
   if (way !== "workerd" && !way.endsWith("-serve")) return runToEnd(way, folder, name, flags);
   assert.ok(snippet.drive, "the comment before it names the drive that calls it");
   const drive = await import(`./drives/${snippet.drive}.mjs`);

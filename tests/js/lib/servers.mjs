@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { Child, RUNTIME, SCOPE, XTASK } from "./process.mjs";
-import { eventually, within } from "./time.mjs";
+import { eventually, sleep, within } from "./time.mjs";
 
 /** Long enough for a build; a warm start takes a few seconds. */
 const START_MS = Number(process.env.EDGEPOOL_START_MS ?? 300_000);
@@ -110,4 +110,18 @@ export async function startBackend(handler, options = {}) {
       return within(5_000, "the end of a backend", closed);
     },
   };
+}
+
+/** A backend that answers slowly in two parts, and counts how many it serves at once. */
+export async function slowBackend() {
+  const seen = { now: 0, peak: 0 };
+  const server = await startBackend(async (request, response) => {
+    seen.now += 1;
+    seen.peak = Math.max(seen.peak, seen.now);
+    response.on("close", () => (seen.now -= 1));
+    response.write(`${request.method} `);
+    await sleep(20);
+    response.end("answered");
+  });
+  return { seen, server };
 }

@@ -9,8 +9,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 import { Child, ROOT } from "../lib/process.mjs";
-import { startBackend } from "../lib/servers.mjs";
-import { eventually, sleep } from "../lib/time.mjs";
+import { slowBackend, startBackend } from "../lib/servers.mjs";
+import { eventually } from "../lib/time.mjs";
 
 const tarball = process.env.EDGEPOOL_TARBALL;
 const workerd = process.env.EDGEPOOL_WORKERD;
@@ -68,20 +68,6 @@ const main :Workerd.Worker = (
   compatibilityDate = "2026-11-01",
 );
 `;
-}
-
-/** A backend that answers slowly in two parts, and counts how many it serves at once. */
-async function slowBackend() {
-  const seen = { now: 0, peak: 0 };
-  const server = await startBackend(async (request, response) => {
-    seen.now += 1;
-    seen.peak = Math.max(seen.peak, seen.now);
-    response.on("close", () => (seen.now -= 1));
-    response.write(`${request.method} `);
-    await sleep(20);
-    response.end("answered");
-  });
-  return { seen, server };
 }
 
 async function freePort() {

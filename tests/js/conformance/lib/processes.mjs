@@ -12,11 +12,11 @@ export function binary(root, variable, name) {
   // In `.bin` stand scripts in front of some, which would live on after them, and for Bun one that
   // only says how to install it.
   if (name === "workerd") return createRequire(join(root, "www/package.json"))("workerd").default;
-  const modules = join(root, "www/node_modules");
-  if (name !== "bun") return join(modules, ".bin", name);
-  const packages = readdirSync(join(modules, "@oven")).filter((each) => each.startsWith("bun-"));
+  const [scope, path] = { bun: ["@oven", "bin/bun"], deno: ["@deno", "deno"] }[name];
+  const folder = join(root, "www/node_modules", scope);
+  const packages = readdirSync(folder).filter((each) => !each.startsWith("."));
   const [best] = packages.sort((a, b) => a.length - b.length);
-  return join(modules, "@oven", best, "bin/bun");
+  return join(folder, best, path);
 }
 
 /** All cases take some seconds, on a machine that has nothing else to do. */

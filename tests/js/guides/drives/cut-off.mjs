@@ -26,5 +26,6 @@ export async function start() {
     assert.deepEqual(new Set(texts), new Set(["answered"]), "those who live are served");
     say(`${texts.length} served after 4 were cut off`);
   };
-  return { env: { BACKEND: backend.url }, flags: ["enable_request_signal"], run, stop: () => backend.stop() };
+  const env = { BACKEND: backend.url };
+  return { env, flags: ["enable_request_signal"], run, stop: () => backend.stop() };
 }

@@ -49,6 +49,8 @@ function told(program, args, cwd) {
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (text += data));
   return new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code) => resolve(code === 0 ? "" : `${program} ended with ${code}:\n${text}`));
+    child.on("close", (code) => {
+      resolve(code === 0 ? "" : `${program} ended with ${code}:\n${text}`);
+    });
   });
 }

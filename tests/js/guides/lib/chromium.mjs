@@ -10,7 +10,8 @@ const TYPES = { ".html": "text/html", ".js": "text/javascript" };
 
 /** Opens a snippet, a page or a module, and gives what it wrote to the console. */
 export async function runInBrowser(folder, name, snippet) {
-  writeFileSync(join(folder, `${name}.html`), snippet.language === "html" ? snippet.code : page(name));
+  const html = snippet.language === "html" ? snippet.code : page(name);
+  writeFileSync(join(folder, `${name}.html`), html);
   const server = await serve(folder);
   const executablePath = process.env.EDGEPOOL_CHROMIUM ?? "/usr/bin/chromium";
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });

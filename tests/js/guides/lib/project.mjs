@@ -1,10 +1,10 @@
 // A project with the packed package in it, and a file of each snippet.
-import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { installByNpm, tarball } from "../../conformance/lib/install.mjs";
 import { ROOT } from "../../lib/process.mjs";
 
 const here = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -14,21 +14,9 @@ const { transformSync } = createRequire(join(ROOT, "www/package.json"))("esbuild
 const BESIDE = ["generic-pool", "tarn", "openai", "@anthropic-ai", "@types", "@cloudflare",
   "undici-types"];
 
-/** The tarball that is tested. */
-export function tarball() {
-  if (process.env.EDGEPOOL_TARBALL) return process.env.EDGEPOOL_TARBALL;
-  const folder = join(ROOT, "target/npm");
-  const name = readdirSync(folder).find((file) => /^edgepool-.*\.tgz$/.test(file));
-  if (name === undefined) throw new Error("no tarball in target/npm: run `cargo xtask build`");
-  return join(folder, name);
-}
-
 /** Installs the tarball as a user would, and puts preludes and types beside it. */
 export function install(folder) {
-  const manifest = { name: "reader", private: true, type: "module" };
-  writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
-  const flags = ["--offline", "--no-audit", "--no-fund", "--loglevel=error"];
-  execFileSync("npm", ["install", ...flags, tarball()], { cwd: folder, stdio: "pipe" });
+  installByNpm(folder, tarball(ROOT));
   for (const name of BESIDE) {
     symlinkSync(join(dirname(here), "node_modules", name), join(folder, "node_modules", name));
   }
@@ -47,7 +35,8 @@ export function write(folder, snippet) {
   const name = snippet.place.replace(/\W+/g, "-");
   const prelude = snippet.prelude;
   // In the line of the snippet's own first, so that lines of an error are those of the page.
-  const before = (kind) => (prelude === undefined ? "" : `import "./preludes/${prelude}.${kind}"; `);
+  const before = (kind) =>
+    prelude === undefined ? "" : `import "./preludes/${prelude}.${kind}"; `;
   const code = `${snippet.code}\nexport {};\n`;
   // A file of its own has the name that other snippets import it by.
   for (const base of [name, ...(snippet.file === undefined ? [] : [snippet.file])]) {

@@ -1,8 +1,7 @@
 // Runs a snippet in a runtime, and gives what it printed.
-import { existsSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
 
+import { binary } from "../../conformance/lib/processes.mjs";
 import { Child, ROOT } from "../../lib/process.mjs";
 import { eventually, within } from "../../lib/time.mjs";
 
@@ -10,18 +9,7 @@ const LIMIT = 20_000;
 
 /** Finds the program of a runtime: the one that is named, or that of the gateway's tools. */
 export function program(name) {
-  if (name === "node") return process.execPath;
-  const named = process.env[`EDGEPOOL_${name.toUpperCase()}`];
-  if (named) return named;
-  const modules = join(ROOT, "www/node_modules");
-  const places = {
-    deno: ["@deno/linux-x64-glibc/deno", "@deno/linux-arm64-glibc/deno"],
-    bun: ["@oven/bun-linux-x64/bin/bun", "@oven/bun-linux-aarch64/bin/bun"],
-    workerd: ["@cloudflare/workerd-linux-64/bin/workerd"],
-  };
-  const found = places[name].map((place) => join(modules, place)).find((path) => existsSync(path));
-  if (found === undefined) throw new Error(`no ${name}: name one in EDGEPOOL_${name.toUpperCase()}`);
-  return found;
+  return name === "node" ? process.execPath : binary(ROOT, name.toUpperCase(), name);
 }
 
 const COMMANDS = {
@@ -66,8 +54,10 @@ export async function serve(runtime, folder, name, flags, drive) {
 export async function driven(child, url, run, stop) {
   try {
     const answers = async () => {
-      if (child.code !== undefined) throw new Error(`it ended with ${child.code}:\n${child.output}`);
-      return fetch(`${url}/ready`).then((response) => response.text().then(() => true), () => false);
+      if (child.code !== undefined) throw new Error(`it ended with ${child.code}`);
+      const answer = await fetch(`${url}/ready`).catch(() => undefined);
+      await answer?.text();
+      return answer !== undefined;
     };
     await eventually(LIMIT, `${url} answers`, answers);
     const lines = [];

@@ -1,4 +1,4 @@
-// Providers that stand in for the real ones: what the SDKs send to their addresses is answered here.
+// Providers that stand in for the real ones: what the SDKs send to them is answered here.
 
 declare global {
   var apiKey: string;
@@ -37,7 +37,8 @@ function events(): string[] {
 
 function whole(pathname: string): unknown {
   if (pathname.endsWith("/messages")) {
-    return { id: "1", type: "message", role: "assistant", content: [{ type: "text", text: "Hello" }] };
+    const content = [{ type: "text", text: "Hello" }];
+    return { id: "1", type: "message", role: "assistant", content };
   }
   const message = { role: "assistant", content: "Hello" };
   return { id: "1", object: "chat.completion", choices: [{ index: 0, message }] };
