@@ -227,9 +227,10 @@ function guard(raw: Core, onTrap: (cause: unknown) => CoreResetError): Core {
   const guarded: Record<string, unknown> = {};
   for (const [name, call] of Object.entries(raw)) {
     if (typeof call !== "function") continue;
-    guarded[name] = (...args: number[]): number => {
+    // As many as any of them takes: to spread a list costs more than the call itself.
+    guarded[name] = (a: number, b: number, c: number, d: number, e: number): number => {
       try {
-        return (call as (...args: number[]) => number)(...args);
+        return (call as (...args: number[]) => number)(a, b, c, d, e);
       } catch (cause) {
         throw onTrap(cause);
       }

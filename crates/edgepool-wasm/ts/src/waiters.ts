@@ -51,7 +51,8 @@ export class Waiters<T> {
   add(index: number, since: number, settle: Settle<T>, extra: Extra | undefined): void {
     this.count += 1;
     this.settlers[index] = settle;
-    this.since[index] = since;
+    // A whole number needs no box of its own.
+    this.since[index] = Math.round(since);
     if (extra !== undefined) this.extras[index] = extra;
   }
 
