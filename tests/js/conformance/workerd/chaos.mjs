@@ -60,7 +60,7 @@ class Chaos {
   async live(id) {
     for (;;) {
       const address = this.#address(id, 30_000);
-      const response = await fetch(address, { signal: AbortSignal.timeout(60_000) });
+      const response = await fetch(address, { signal: AbortSignal.timeout(200_000) });
       const body = await response.text();
       if (response.status === 503 && body === "core_reset") {
         this.counts.retried += 1;
@@ -77,7 +77,7 @@ class Chaos {
     const { point, how } = plan;
     const raw = open(this.#address(id, 400));
     const arrival = this.#arrival(id);
-    await within(60_000, `${point} of request ${id}`, this.#moment(raw, arrival, point, roll));
+    await within(200_000, `${point} of request ${id}`, this.#moment(raw, arrival, point, roll));
     if (raw.received.endsWith("core_reset")) {
       this.counts.retried += 1;
       return this.dead(id, plan, roll);
@@ -94,7 +94,7 @@ class Chaos {
 
   #moment(raw, arrival, point, roll) {
     if (point === "queued") return sleep(roll * 600);
-    if (point === "mid-stream") return raw.until(() => raw.received.includes("chunk 0"), 60_000);
+    if (point === "mid-stream") return raw.until(() => raw.received.includes("chunk 0"), 200_000);
     // A waiter that a trap ends never reaches the origin.
     return Promise.race([arrival.seen.then(() => sleep((roll * THINKS) / 2)), raw.closed]);
   }
@@ -104,8 +104,8 @@ class Chaos {
 export async function chaos({ at, origin }, { seed, trap = false }) {
   const random = seeded(seed);
   const name = `chaos-${seed}-${trap}`;
-  const pool = poolAt(at, name, { max: PLACES, ttl: TTL, acquireTimeout: 60_000 });
-  await eventually(5_000, "the origin is at rest", () => origin.now === 0);
+  const pool = poolAt(at, name, { max: PLACES, ttl: TTL, acquireTimeout: 200_000 });
+  await eventually(30_000, "the origin is at rest", () => origin.now === 0);
   origin.peak = 0;
   const run = new Chaos(pool, origin);
   const started = performance.now();
@@ -118,7 +118,7 @@ export async function chaos({ at, origin }, { seed, trap = false }) {
   await Promise.all([...plans(random).map(one), trapped]);
   const took = Math.round(performance.now() - started);
   const rested = performance.now();
-  const stats = await pool.until({ inUse: 0, waiting: 0, offered: 0 }, 10_000);
+  const stats = await pool.until({ inUse: 0, waiting: 0, offered: 0 }, 30_000);
   const rest = Math.round(performance.now() - rested);
   const { peak } = origin;
   await pool.text("/end");
@@ -129,12 +129,12 @@ export async function chaos({ at, origin }, { seed, trap = false }) {
 /** Ruins the wasm memory when a third of the requests have been served. */
 async function trapAmidst(at, run) {
   const third = () => run.counts.served >= (REQUESTS - CUTS) / 3;
-  await eventually(60_000, "a third of the requests is served", third);
+  await eventually(200_000, "a third of the requests is served", third);
   await text(`${at}/trap`);
 }
 
 async function everyPlaceIsThere(pool, origin) {
-  await eventually(5_000, "the origin is at rest", () => origin.now === 0);
+  await eventually(30_000, "the origin is at rest", () => origin.now === 0);
   origin.peak = 0;
   const path = "/stream?chunks=2&ms=20";
   await Promise.all(Array.from({ length: 20 }, () => pool.text("/stream", { path })));

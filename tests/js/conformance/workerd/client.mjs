@@ -4,7 +4,7 @@ import { RawRequest } from "../../lib/client.mjs";
 import { eventually, within } from "../../lib/time.mjs";
 
 /** Nothing here takes this long; a request that does hangs. */
-const HANGS = 30_000;
+const HANGS = 60_000;
 
 /** Asks, and gives the text of an answer that must be a 200. */
 export function text(url, init = {}) {
@@ -41,14 +41,14 @@ export function poolAt(at, name, options = {}) {
     /** Has another request hold `n` places, and gives what ends that. */
     async occupy(n = 1, query = {}) {
       const held = text(address("/hold", { n, ...query }));
-      await untilStats(stats, { inUse: n }, 5_000);
+      await untilStats(stats, { inUse: n }, 20_000);
       return async () => {
         await text(address("/let-go"));
         assert.equal(await held, "held", "it holds to its end");
       };
     },
     /** Waits until the pool's gauges and counters are as `wanted`. */
-    until: (wanted, ms = 5_000) => untilStats(stats, wanted, ms),
+    until: (wanted, ms = 20_000) => untilStats(stats, wanted, ms),
   };
 }
 
@@ -78,5 +78,5 @@ export async function cut(raw, how) {
   assert.ok(!raw.over, `to be cut, and over by itself: ${raw.received.slice(0, 200)}`);
   if (how === "RST") raw.reset();
   else raw.leave();
-  await within(5_000, "the end of a socket that was cut", raw.closed);
+  await within(30_000, "the end of a socket that was cut", raw.closed);
 }

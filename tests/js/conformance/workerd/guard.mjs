@@ -8,7 +8,7 @@ const watched = [
 ];
 const restore = [];
 
-/** What was called while the module was evaluated. */
+/** What was called since this was asked last. */
 export const called = [];
 /** What the runtime itself refuses there. */
 export const refused = [];
@@ -44,9 +44,10 @@ for (const [owner, name] of watched) {
   restore.push(() => (owner[name] = real));
 }
 
-/** Ends the watch, as the last thing of the module. */
+/** Ends the watch, as the last thing of the module, and tells what was called until then. */
 export function endWatch() {
   for (const one of restore) one();
+  return called.splice(0);
 }
 
 /** Ruins the memory of the instance at work, so that its next call traps. */

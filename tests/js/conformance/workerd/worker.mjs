@@ -8,14 +8,16 @@ import cases from "../cases/index.mjs";
 import { runAll } from "../lib/harness.mjs";
 
 const instancesAtImport = memories.length;
+const calledAtImport = called.splice(0);
 let made = 0;
 const early = new Pool({ create: () => ({ id: made++ }), max: 2, close: () => undefined });
 const storage = new AsyncLocalStorage();
-endWatch();
+const calledAtNew = endWatch();
 
 const pools = new Map([["early", early]]);
 const kept = new Map();
 const letGo = new Map();
+let turn = 0;
 let clients;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -75,8 +77,10 @@ async function wait({ pool, scope }) {
   const lease = await pool.acquire(scope);
   const { waited } = lease;
   const { id } = lease.value;
+  turn += 1;
+  const served = turn;
   lease.release();
-  return JSON.stringify({ waited, id });
+  return JSON.stringify({ waited, id, served });
 }
 
 /** Waits for a place, and then does I/O, which works only in a request's own context. */
@@ -228,7 +232,7 @@ function facts({ request }) {
     signal: request.signal instanceof AbortSignal,
     registry: typeof FinalizationRegistry === "function",
     node: flags.nodejs_compat === true,
-    called, refused, instancesAtImport,
+    calledAtImport, calledAtNew, refused, instancesAtImport,
   });
 }
 

@@ -14,7 +14,7 @@ const POINTS = {
   before_headers: {
     path: "/stream?chunks=1&ms=1&headersMs=500",
     atPoint: async (_pool, _raw, origin) =>
-      eventually(5_000, "the origin has the request", () => origin.now === 1),
+      eventually(30_000, "the origin has the request", () => origin.now === 1),
   },
   /** The client has read some of the body. */
   mid_stream: {
@@ -31,7 +31,7 @@ function cutOff(point, how) {
     name: `cut_off_${point}_by_${how.toLowerCase()}`,
     async run({ at, origin }) {
       const pool = poolAt(at, `${point}-${how}`, { max: 1, ttl: TTL });
-      await eventually(5_000, "the origin is at rest", () => origin.now === 0);
+      await eventually(30_000, "the origin is at rest", () => origin.now === 0);
       origin.peak = 0;
       const letGo = point === "queued" ? await pool.occupy() : undefined;
       const raw = pool.open("/stream", { path });
@@ -42,7 +42,7 @@ function cutOff(point, how) {
       for (const body of await Promise.all(live)) assert.equal(body, chunks);
       await pool.until({ inUse: 0, waiting: 0, offered: 0 });
       assert.ok(origin.peak <= 1, `the origin saw ${origin.peak} at once, max is 1`);
-      await eventually(5_000, "the origin is at rest", () => origin.now === 0);
+      await eventually(30_000, "the origin is at rest", () => origin.now === 0);
     },
   };
 }
@@ -67,12 +67,12 @@ export default [
       for (const how of HOWS) {
         const pool = poolAt(at, `silent-${how}`, { max: 1, ttl: TTL });
         const raw = pool.open("/stream", { path: "/silent" });
-        await eventually(5_000, "the origin has the request", () => origin.now === 1);
+        await eventually(30_000, "the origin has the request", () => origin.now === 1);
         await cut(raw, how);
         const { waited } = await pool.json("/wait");
         assert.ok(waited < 700 + 1_500, `${how}: waited ${waited} ms, the clocks are of 700`);
         await pool.until({ inUse: 0, waiting: 0 });
-        await eventually(5_000, "the origin is at rest", () => origin.now === 0);
+        await eventually(30_000, "the origin is at rest", () => origin.now === 0);
       }
     },
   },

@@ -35,7 +35,7 @@ export default [
   {
     name: "the_dead_leave_nothing_to_whoever_comes_later",
     async run({ at }) {
-      const pool = poolAt(at, "all-dead", { max: 8, ttl: 150, createTimeout: 400 });
+      const pool = poolAt(at, "all-dead", { max: 8, ttl: 1_500, createTimeout: 400 });
       const dead = Array.from({ length: 16 }, () => pool.open("/hold", { bare: 1 }));
       await pool.until({ inUse: 8, waiting: 8 });
       await Promise.all(dead.map((raw) => cut(raw, "RST")));

@@ -16,9 +16,12 @@ export default [
   {
     name: "import_has_no_side_effects",
     async run({ at }) {
-      const { called, refused, instancesAtImport } = await json(`${at}/facts`);
+      const { calledAtImport, calledAtNew, refused, instancesAtImport } = await json(`${at}/facts`);
       assert.deepEqual(refused, ["setTimeout", "crypto.randomUUID"], "what workerd refuses there");
-      assert.deepEqual(called, [], "called at module scope by the import and `new Pool`");
+      assert.deepEqual(calledAtImport, [], "called by the import");
+      // Math.random works at module scope in workerd 2026-11-17, beside what draws from crypto.
+      const others = calledAtNew.filter((name) => name !== "random");
+      assert.deepEqual(others, [], "called by `new Pool`");
       assert.equal(instancesAtImport, 0, "wasm instances made by the import alone");
       const early = poolAt(at, "early");
       const letGo = await early.occupy(2);
