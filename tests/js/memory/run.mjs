@@ -1,6 +1,6 @@
 // Measures what the package leaves in memory, installed from its tarball as a user would:
 //   node run.mjs node|deno|bun|chromium [--full]
-// It fails if the module's memory grows after the warm-up, or the heap by more than `HEAP_BOUND`.
+// It fails if the module's memory grows after the warm-up, or the heap by more than a bound.
 // The series go to target/memory/, and with those of the other runtimes into a page of plots.
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -10,9 +10,8 @@ import { fileURLToPath } from "node:url";
 import { runChromium } from "../conformance/lib/chromium.mjs";
 import { binary } from "../conformance/lib/processes.mjs";
 import { writePage } from "./page.mjs";
+import { report } from "./report.mjs";
 
-/** What the heap may differ by, in bytes, however much was done: caches of the runtime's own. */
-const HEAP_BOUND = 500_000;
 const LIMIT = 15 * 60_000;
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -103,38 +102,4 @@ function read(lines) {
     if (!line.startsWith("{")) throw new Error(`not a series: ${line}`);
     return JSON.parse(line);
   });
-}
-
-/** Says how much each case has grown by, and counts those that have grown too much. */
-function report(series) {
-  let failed = series.length > 0 ? 0 : 1;
-  for (const { name, points } of series) {
-    const { heap, wasm } = growth(points);
-    const flat = heap <= HEAP_BOUND && wasm <= 0;
-    if (!flat) failed += 1;
-    const { at, heap: left, wasm: size } = points.at(-1);
-    const sizes = `heap ${kilo(left)} (${signed(heap)}), wasm ${kilo(size)} (${signed(wasm)})`;
-    console.log(`${flat ? "ok   " : "FAIL "} ${name}, ${at.toLocaleString("en")}: ${sizes}`);
-  }
-  const bound = `at most ${kilo(HEAP_BOUND)} of heap, and nothing of the module's`;
-  if (failed > 0) console.log(`expected after the warm-up: ${bound}`);
-  console.log(`${series.length - failed} passed, ${failed} failed`);
-  process.exitCode = failed === 0 ? 0 : 1;
-}
-
-/** What grew from the end of the warm-up, four tenths of the whole, to the end. */
-function growth(points) {
-  const warm = points.slice(0, Math.ceil(points.length * 0.4));
-  const last = points.slice(-3);
-  const most = (list, key) => Math.max(...list.map((point) => point[key]));
-  const middle = (list) => list.map(({ heap }) => heap).sort((a, b) => a - b)[list.length >> 1];
-  return { heap: middle(last) - middle(warm.slice(-3)), wasm: most(last, "wasm") - most(warm, "wasm") };
-}
-
-function kilo(bytes) {
-  return `${Math.round(bytes / 1_000).toLocaleString("en")} kB`;
-}
-
-function signed(bytes) {
-  return `${bytes < 0 ? "" : "+"}${kilo(bytes)}`;
 }
