@@ -550,10 +550,18 @@ export default [
       const it = new World({
         mode, max: 2, checks: true, checkAfter: 0, resets: true, observer: () => use("observer"),
       });
+      const thrown = [];
       const use = (who) => {
         seen.add(who);
         if (left === 0) return;
         left -= 1;
+        try {
+          useEverything();
+        } catch (error) {
+          thrown.push(error.message);
+        }
+      };
+      const useEverything = () => {
         const { pool } = it;
         t.adds(pool.stats());
         pool.tryAcquire()?.release();
@@ -582,6 +590,7 @@ export default [
         await it.clock.advance(3);
       }
       t.equal([...seen].sort(), ["check", "close", "create", "observer", "reset"]);
+      t.equal(thrown, [], "what was thrown by calls from within callbacks");
       it.always = { create: (make) => make(), check() {}, reset() {}, close() {} };
       left = 0;
       await it.clock.advance(1_000);

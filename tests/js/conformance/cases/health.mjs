@@ -100,6 +100,18 @@ export default [
     }),
   },
   {
+    name: "try_acquire_looks_at_each_resource_once",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 2, checks: true, checkAfter: 1e-3 });
+      await it.warm(2);
+      // A clock that no two looks find at the same time.
+      it.clock.now = () => (it.clock.time += 1);
+      it.always.check = () => it.calls.check < 1_000;
+      it.pool.tryAcquire();
+      t.ok(it.calls.check >= 1 && it.calls.check <= 4, `${it.calls.check} checks of two`);
+    }),
+  },
+  {
     name: "try_acquire_does_not_wait_for_a_check",
     run: each(async (t, mode) => {
       const it = new World({ mode, checks: true, checkAfter: 1_000 });
