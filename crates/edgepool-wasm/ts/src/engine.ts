@@ -52,6 +52,8 @@ export class Engine<T> implements core.Occupant {
   private readonly edgeWaiters: (EdgeWaiter<T> | undefined)[] = [];
   /** How many callers on the stack are at the effects, among which callbacks of the user run. */
   private busy = 0;
+  /** Whether a try for an idle resource goes on, past those that checks show to be bad. */
+  private trying = false;
   /** What must wait until every effect has been told. */
   private readonly afterwards: (() => void)[] = [];
   /** What creations failed with, in the order in which waiters are told. */
@@ -161,12 +163,25 @@ export class Engine<T> implements core.Occupant {
     return lease;
   }
 
-  /** Tries once more, unless the resource is still being checked: a check may have ended at once. */
+  /**
+   * Does what a try has begun, and tries again as long as that shows idle resources to be bad or
+   * good: each is looked at once, as what a check says may count for less time than the next look
+   * takes. What an operation on the stack has begun is done when that is over.
+   */
   private tryAfterEffects(scope: RequestScope | undefined): Lease<T> | undefined {
-    // A callback of these very effects has to do without.
-    if (this.busy > 0) return undefined;
-    this.within(scope, () => this.drain());
-    return this.gauge("checking") > 0 ? undefined : this.tryAcquire(scope);
+    if (this.busy > 0 || this.trying) return undefined;
+    this.trying = true;
+    try {
+      for (let left = this.gauge("idle"); left >= 0; left -= 1) {
+        this.within(scope, () => this.drain());
+        if (this.gauge("checking") > 0 || this.gauge("idle") === 0) return undefined;
+        const lease = this.tryAcquire(scope);
+        if (lease !== undefined) return lease;
+      }
+      return undefined;
+    } finally {
+      this.trying = false;
+    }
   }
 
   private lendSpare(key: number, scope: RequestScope | undefined): Lease<T> {
