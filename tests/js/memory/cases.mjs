@@ -1,5 +1,5 @@
-// What must leave no trace in memory, however often it is done. Each case is run in portions, between
-// which the heap and the module's memory are measured.
+// What must leave no trace in memory, however often it is done. Each case is run in portions,
+// between which the heap and the module's memory are measured.
 import { Pool } from "edgepool";
 
 /** A clock that stands still until it is told to go on. */
@@ -139,7 +139,7 @@ function droppedPools() {
  * needs most memory at once comes last, as the module keeps it.
  */
 export const CASES = [
-  { name: "acquire and release", make: cycles, long: [1_000_000, 50_000], short: [200_000, 20_000] },
+  { name: "leases", make: cycles, long: [1_000_000, 50_000], short: [200_000, 20_000] },
   { name: "resources discarded", make: discarded, long: [500_000, 50_000], short: [50_000, 5_000] },
   { name: "requests cut off", make: abandoned, long: [20_000, 2_000], short: [4_000, 400] },
   { name: "pools closed", make: closedPools, long: [50_000, 5_000], short: [5_000, 500] },

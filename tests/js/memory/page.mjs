@@ -1,4 +1,4 @@
-// Draws the series in a folder of results as one page: a row for each case, a column for each runtime.
+// Draws the series in a folder of results as one page: a row for a case, a column for a runtime.
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -16,7 +16,8 @@ export function writePage(folder) {
   const names = readdirSync(folder).filter((name) => name.endsWith(".json")).sort();
   const all = names.map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")));
   const cases = [...new Set(all.flatMap(({ series }) => series.map(({ name }) => name)))];
-  const rows = cases.map((name) => `<tr><th>${name}</th>${all.map((one) => cell(one, name)).join("")}</tr>`);
+  const cells = (name) => all.map((one) => cell(one, name)).join("");
+  const rows = cases.map((name) => `<tr><th>${name}</th>${cells(name)}</tr>`);
   const heads = all.map(({ runtime }) => `<th>${runtime}</th>`).join("");
   writeFileSync(join(folder, "memory.html"), `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>edgepool: memory</title><style>${STYLE}</style>

@@ -21,7 +21,8 @@ const [runtime, ...flags] = process.argv.slice(2);
 const kind = flags.includes("--full") ? "long" : "short";
 const COMMANDS = {
   node: () => [process.execPath, "--expose-gc"],
-  deno: () => [binary(root, "DENO", "deno"), "run", "--quiet", "--no-remote", "--v8-flags=--expose-gc"],
+  deno: () =>
+    [binary(root, "DENO", "deno"), "run", "--quiet", "--no-remote", "--v8-flags=--expose-gc"],
   bun: () => [binary(root, "BUN", "bun"), "run"],
   chromium: undefined,
 };

@@ -47,8 +47,8 @@ async function main() {
   for (const failure of failures) console.log(failure);
   const failed = failures.length + sum("untold");
   console.log(`${sum("runs")} schedules, ${sum("steps")} steps, ${sum("checks")} checks, ` +
-    `${sum("served")} leases, ${sum("traps")} traps, ${(sum("time") / 3.6e6).toFixed(1)} hours of ` +
-    `simulated time in ${seconds.toFixed(1)} s`);
+    `${sum("served")} leases, ${sum("traps")} traps, ` +
+    `${(sum("time") / 3.6e6).toFixed(1)} hours of simulated time in ${seconds.toFixed(1)} s`);
   console.log(`${sum("runs") - failed} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
 }
@@ -67,7 +67,8 @@ function inThreads(from, seeds) {
 async function runAll({ from, seeds, part, threads }) {
   Error.stackTraceLimit = 0;
   const loaded = await load(packageFolder, wasm);
-  const result = { failures: [], untold: 0, runs: 0, steps: 0, checks: 0, served: 0, traps: 0, time: 0 };
+  const counts = { untold: 0, runs: 0, steps: 0, checks: 0, served: 0, traps: 0, time: 0 };
+  const result = { failures: [], ...counts };
   const cases = REGRESSIONS.map(({ seed, mode }) => ({ seed, mode }));
   for (let seed = from; seed < from + seeds; seed += 1) cases.push({ seed, mode: undefined });
   for (const { seed, mode } of cases.filter((_, at) => at % threads === part)) {

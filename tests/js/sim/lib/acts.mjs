@@ -56,8 +56,9 @@ function retain(run, { of }) {
   let seen = 0;
   let left = 0;
   const keep = (resource, info) => {
-    ensure(resource.state === "open", () => `retain was shown ${resource}, which is ${resource.state}`);
-    ensure(resource.lease?.over !== false, () => `retain was shown ${resource}, which is lent`);
+    const shown = () => `retain was shown ${resource}`;
+    ensure(resource.state === "open", () => `${shown()}, which is ${resource.state}`);
+    ensure(resource.lease?.over !== false, () => `${shown()}, which is lent`);
     ensure(info.id >= 0, () => `retain was told ${JSON.stringify(info)}`);
     seen += 1;
     if (seen % of !== 0) return true;

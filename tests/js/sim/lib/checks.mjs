@@ -78,7 +78,8 @@ export class Checks {
     const holders = this.run.ask((pool) => pool.holders());
     // After a trap the jobs that were under way count as leases too.
     const others = this.run.traps > 0 ? Math.max(stats.inUse - holders.length, 0) : 0;
-    ensure(holders.length + others === stats.inUse, () => `${JSON.stringify(holders)} hold: ${tell()}`);
+    const all = holders.length + others === stats.inUse;
+    ensure(all, () => `${JSON.stringify(holders)} hold: ${tell()}`);
     const slots = new Set(holders.map(({ slot }) => slot));
     ensure(slots.size === holders.length, () => `two have one place: ${JSON.stringify(holders)}`);
     ensure(holders.every(({ held }) => held >= 0), () => `since when? ${JSON.stringify(holders)}`);
@@ -119,7 +120,8 @@ export class Checks {
     if (run.edge || run.limits.leaseTtl < Infinity) return;
     const timers = run.world.timers();
     const others = run.pendingCloses;
-    ensure(timers.length <= 1 + others, () => `${timers.length} timers are set for one pool, for ${timers.map(({ at }) => at)}`);
+    const times = () => timers.map(({ at }) => at).join(", ");
+    ensure(timers.length <= 1 + others, () => `timers are set for one pool at ${times()}`);
     const waits = run.callers.waits.size + run.warmUps + others;
     const keeps = timers.filter(({ timer }) => timer.keeps);
     const told = () => "a timer keeps the process alive though nobody waits";
@@ -135,7 +137,7 @@ export class Checks {
       const timeout = wait.round.timeout ?? run.limits.acquireTimeout;
       const waited = run.world.time - wait.since;
       if (waited <= timeout + late) continue;
-      if (wait.request !== undefined && wait.request.stalledUntil + late >= run.world.time) continue;
+      if (wait.request?.stalledUntil + late >= run.world.time) continue;
       ensure(false, `${wait.name} waits for ${waited} ms, with a timeout of ${timeout}`);
     }
   }
@@ -169,7 +171,8 @@ export class Checks {
     ensure(lease.waited >= 0 && lease.waited < Infinity, () => `${what()}, waited ${lease.waited}`);
     // A new module does not know how often, and how long ago.
     const isKnown = run.traps === 0;
-    ensure(!isKnown || resource.uses < run.limits.maxUses, () => `${what()} for use ${resource.uses + 1}`);
+    const isFresh = !isKnown || resource.uses < run.limits.maxUses;
+    ensure(isFresh, () => `${what()} for use ${resource.uses + 1}`);
     const invalid = resource.invalidAt < wait.since;
     ensure(!invalid, () => `${what()}, which was made before invalidate()`);
     if (run.edge || run.wrongClock || !isKnown) return;

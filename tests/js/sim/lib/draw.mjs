@@ -1,6 +1,6 @@
 // Draws the cases that the Rust simulator runs for the same seeds: the pool's options, the callers
-// and their rounds, what operators and the clock do, and how the factory's jobs go. The order of the
-// draws is that of `crates/edgepool-sim/src/workload/draw.rs`. Durations are in ms, per mille as there.
+// and their rounds, what operators and the clock do, and how the factory's jobs go. The order of
+// the draws is that of `crates/edgepool-sim/src/workload/draw.rs`. Durations are in ms.
 import { Rng } from "./rng.mjs";
 
 /** Draws a value, and gives it in so many of 1,000 cases. */

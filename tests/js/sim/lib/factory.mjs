@@ -49,7 +49,8 @@ export class Factory {
   /** The callbacks that a pool is given. */
   options(with_) {
     const { rng } = this;
-    const options = { create: (job) => this.#create(job), close: (resource) => this.#close(resource) };
+    const create = (job) => this.#create(job);
+    const options = { create, close: (resource) => this.#close(resource) };
     if (with_.check) options.check = (resource, job) => this.#look("checks", resource, job);
     if (with_.reset) options.reset = (resource, job) => this.#look("resets", resource, job);
     if (rng.chance(50)) delete options.close;
@@ -141,7 +142,8 @@ export class Factory {
       const { current } = this.world;
       const late = () => current?.alive !== false && resolve(this.#make());
       if (event === undefined && kind === "creations") this.hung.push(late);
-      if (event !== undefined && job !== undefined && this.looksAtSignals) this.#obey(job, event, end);
+      const obeys = event !== undefined && job !== undefined && this.looksAtSignals;
+      if (obeys) this.#obey(job, event, end);
     });
   }
 

@@ -6,6 +6,10 @@ import { drawCase, drawWorkload } from "./draw.mjs";
 import { Factory } from "./factory.mjs";
 import { Request, World, bindPromises, ensure, settle, violations } from "./world.mjs";
 
+/** Why an acquire may fail that is tried again, once nothing goes wrong any more. */
+const PASSING = [
+  "create_failed", "create_timeout", "unavailable", "acquire_timeout", "queue_full", "offer_missed",
+];
 const FAULTY_STEPS = 2_000;
 const MOST_STEPS = 20_000;
 const MODES = ["process", "process", "process", "edge", "edge", "durable-object"];
@@ -117,7 +121,8 @@ class Run {
     this.closing = true;
     this.forced ||= this.force;
     this.pendingCloses += 1;
-    return this.pool.close(options).finally(() => (this.pendingCloses -= 1)).catch((error) => this.world.problems.push(error));
+    const closed = this.pool.close(options).finally(() => (this.pendingCloses -= 1));
+    return closed.catch((error) => this.world.problems.push(error));
   }
 
   get traps() {
@@ -235,7 +240,7 @@ class Run {
       const signal = this.operator?.controller.signal;
       const got = (lease) => leases.push(lease);
       const again = (error) => {
-        ensure(["create_failed", "unavailable", "acquire_timeout", "queue_full", "create_timeout", "offer_missed"].includes(error.code), () => error.stack);
+        ensure(PASSING.includes(error.code), () => error.stack);
         this.world.after(50, more, this.operator);
       };
       this.pool.acquire({ timeout: 5_000, signal }).then(got, again)

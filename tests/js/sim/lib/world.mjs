@@ -1,4 +1,4 @@
-// What a pool meets outside of itself: the time, timers, requests that die, and the order of things.
+// What a pool meets outside of itself: the time, timers, requests that die, the order of things.
 
 /** Something that must hold and does not. */
 export class Violation extends Error {
@@ -77,7 +77,8 @@ export class World {
 
   /** Has something happen `delay` ms from now, in the request whose code runs. */
   after(delay, run, owner = this.current) {
-    const event = { at: this.time + delay, order: (this.#order += 1), run, owner, timer: undefined };
+    this.#order += 1;
+    const event = { at: this.time + delay, order: this.#order, run, owner, timer: undefined };
     this.#push(event);
     return event;
   }
@@ -181,7 +182,8 @@ export class World {
   }
 
   #clearTimer(handle) {
-    this.forget((event) => event.timer !== undefined && (event.timer === handle || event.order === handle));
+    const isIt = (event) => event.timer === handle || event.order === handle;
+    this.forget((event) => event.timer !== undefined && isIt(event));
   }
 
   /** The timers that the pool has set and that have not fired. */
