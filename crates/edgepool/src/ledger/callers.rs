@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::list::{Chain, NIL};
+use super::list::{Chain, Linked, NIL};
 use super::store::Slot;
 use super::{
     Acquired, Ask, Claim, Effect, End, Leaving, Ledger, MAX_MISSED_OFFERS, MAX_PLACE, Refused,
@@ -394,10 +394,18 @@ impl Ledger {
 
     #[inline(always)]
     pub(super) fn make_idle(&mut self, index: u32) {
-        self.set_state(index, SlotState::Idle);
-        self.idle.push_back(&mut self.store.slots, index);
+        // Looked up once, as it stands in the way of every release.
+        let slot = self.store.slot_mut(index);
+        *slot.links_mut() = self.idle.links_of_last();
+        let old = core::mem::replace(&mut slot.state, SlotState::Idle);
+        let (timer, care) = (slot.timer, slot.care);
+        if timer != NIL {
+            self.timers.clear(&mut self.store, Target::Slot(index));
+        }
+        self.count_out(old);
+        self.idle.push_back_linked(&mut self.store.slots, index);
         // Its care may come early, so what is set already will do, unless it was set for a lease.
-        let unwatched = self.way.cares & (self.store.slot(index).care == NIL);
+        let unwatched = self.way.cares & (care == NIL);
         if unwatched | self.way.limits | (self.renewals > 0) | self.overstayed {
             self.watch(index);
         }

@@ -57,7 +57,19 @@ impl List {
 
     #[inline(always)]
     pub(super) fn push_back<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
-        *store[index as usize].links_mut() = Links { prev: self.tail, next: NIL };
+        *store[index as usize].links_mut() = self.links_of_last();
+        self.push_back_linked(store, index);
+    }
+
+    /// The links of an entry that is to be the last.
+    #[inline(always)]
+    pub(super) const fn links_of_last(&self) -> Links {
+        Links { prev: self.tail, next: NIL }
+    }
+
+    /// As [`push_back`](Self::push_back), for an entry that has its links already.
+    #[inline(always)]
+    pub(super) fn push_back_linked<T: Linked>(&mut self, store: &mut Slab<T>, index: u32) {
         match core::mem::replace(&mut self.tail, index) {
             NIL => self.head = index,
             last => store[last as usize].links_mut().next = index,
