@@ -21,12 +21,15 @@ export const CASES = [
   },
   {
     id: "crowd", title: "64 callers on 8", unit: "ns",
-    about: "Each goes round: acquire, a turn of the event loop's microtasks, release. A time is that of one round of one caller.",
+    about: "Each goes round: acquire, a turn of the microtasks, release. A time is that of one "
+      + "round of one caller.",
     prepare: (make) => crowd(make(8, 100)),
   },
   {
     id: "queue-10k", title: "10,000 waiters on 1", unit: "ns",
-    about: "All come at once and are served one after the other, each by the one before. A time is that of one of them, from its call to its release. In workerd there are 9,000: each has a timer, and a request may have 10,000.",
+    about: "All come at once and are served one after the other, each by the one before. A time is "
+      + "that of one of them, from its call to its release. In workerd there are 9,000: each has a "
+      + "timer, and a request may have 10,000.",
     prepare: (make, size) => queue(make, size(10_000)),
   },
   {
@@ -38,16 +41,17 @@ export const CASES = [
   {
     id: "tenants-one", title: "one pool, chosen among one", unit: "ns",
     about: "acquire and release as above, of a pool that is looked up in an array.",
-    prepare: (make, size) => tenants(make, size(10_000), () => 0),
+    prepare: (make) => tenants(make, () => 0),
   },
   {
     id: "tenants-10k", title: "10,000 pools at random", unit: "ns",
-    about: "The same, and the next pool is another one: 10,000 pools of one resource each. The package has no tenants within one pool to measure yet, so these are whole pools.",
-    prepare: (make, size) => tenants(make, size(10_000), randomBelow(size(10_000))),
+    about: "The same, and the next pool is another one: 10,000 pools of one resource each. The "
+      + "package has no tenants within one pool to measure yet, so these are whole pools.",
+    prepare: (make, size) => tenants(make, randomBelow(size(10_000))),
   },
 ];
 
-/** Finds a case, with its sizes as they are in a runtime; `small` is enough to see that it works. */
+/** Finds a case, with its sizes as they are in a runtime; `small` shows that it works at all. */
 export function prepareCase(id, make, { runtime, small }) {
   const found = CASES.find((each) => each.id === id);
   const size = (most) => {
@@ -177,9 +181,10 @@ function countdown(count) {
   return counter;
 }
 
-async function tenants(make, count, next) {
+async function tenants(make, next) {
   const chosen = Uint16Array.from({ length: 65_536 }, next);
-  const pools = Array.from({ length: 1 + chosen.reduce((a, b) => Math.max(a, b)) }, () => make(1, 10));
+  const most = chosen.reduce((a, b) => Math.max(a, b));
+  const pools = Array.from({ length: 1 + most }, () => make(1, 10));
   for (const pool of pools) {
     if (pool.run) await pool.run(nothing);
     else await fill(pool, 1);

@@ -16,8 +16,9 @@ export async function startClock() {
 function timeOf(pid) {
   try {
     const tasks = readdirSync(`/proc/${pid}/task`);
-    const had = (task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]);
-    return tasks.reduce((sum, task) => sum + had(task), 0) / 1e6;
+    const read = (task) => readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8");
+    // The first of its numbers, in ns.
+    return tasks.reduce((sum, task) => sum + Number.parseInt(read(task), 10), 0) / 1e6;
   } catch {
     return performance.now();
   }

@@ -19,7 +19,9 @@ if (plan.cases.includes("cold")) say("cold", made - start);
 if (plan.cases.includes("first-pool")) say("first-pool", made - imported);
 for (const id of plan.measured) await attempt(id, () => measureCase(id, Contender, plan));
 for (const name of plan.clocks) await attempt(name, () => measureClock(name, plan));
-if (plan.cases.includes("bytes")) await attempt("bytes", () => waiterBytes(plan.small ? 100 : 100_000));
+if (plan.cases.includes("bytes")) {
+  await attempt("bytes", () => waiterBytes(plan.small ? 100 : 100_000));
+}
 process.exit(0);
 
 async function attempt(id, measure) {
@@ -59,7 +61,8 @@ function watchMemories() {
   const { Instance } = WebAssembly;
   WebAssembly.Instance = function (...args) {
     const instance = new Instance(...args);
-    memories.push(...Object.values(instance.exports).filter((each) => each instanceof WebAssembly.Memory));
+    const isMemory = (each) => each instanceof WebAssembly.Memory;
+    memories.push(...Object.values(instance.exports).filter(isMemory));
     return instance;
   };
   return memories;

@@ -31,26 +31,31 @@ const TIMES = {
 const OTHERS = [
   {
     id: "bytes", title: "bytes of a waiter", unit: "bytes", runtimes: ["node"],
-    about: "What 100,000 waiters add to the heap and to the memory of wasm, each: after a collection, with their promises held.",
+    about: "What 100,000 waiters add to the heap and to the memory of wasm, each: after a "
+      + "collection, with their promises held.",
   },
   {
     id: "cold", title: "cold start", unit: "ms",
-    about: "import, the first pool, its first resource lent and released, in a new process. In workerd: the requests that do so, less the time of an empty one.",
+    about: "import, the first pool, its first resource lent and released, in a new process. In "
+      + "workerd: the requests that do so, less the time of an empty one.",
   },
   {
     id: "first-pool", title: "first pool", unit: "ms",
-    about: "The part of the cold start after the import: in it the wasm is compiled and instantiated; workerd has it compiled.",
+    about: "The part of the cold start after the import: in it the wasm is compiled and "
+      + "instantiated; workerd has it compiled.",
   },
   {
     id: "clock", title: "one reading of a clock", unit: "ns",
-    about: "What an option costs that needs the time, at least. In workerd a clock stands still between two waits for I/O.",
+    about: "What an option costs that needs the time, at least.",
   },
 ];
 const CLOCKS = ["performance.now", "Date.now"];
 
 const say = (line) => console.log(JSON.stringify(line));
-const wanted = (all, given, key) => all.filter((each) => given.length === 0 || given.some(key(each)));
-const heads = wanted([...CASES, ...OTHERS], values.case, ({ id }) => (prefix) => id.startsWith(prefix));
+const wanted = (all, given, matches) =>
+  all.filter((each) => given.length === 0 || given.some(matches(each)));
+const all = [...CASES, ...OTHERS];
+const heads = wanted(all, values.case, ({ id }) => (prefix) => id.startsWith(prefix));
 const runtimes = wanted(RUNTIMES, values.runtime, (runtime) => (name) => name === runtime);
 const contenders = wanted(CONTENDERS, values.contender, ({ id }) => (name) => name === id);
 const rounds = Number(values.rounds);
@@ -80,7 +85,8 @@ async function runRounds() {
 }
 
 async function measureOne(runtime, contender) {
-  const there = heads.filter((head) => head.runtimes?.includes(runtime) ?? true).map(({ id }) => id);
+  const here = heads.filter((head) => head.runtimes?.includes(runtime) ?? true);
+  const there = here.map(({ id }) => id);
   const plan = {
     cases: there,
     measured: there.filter((id) => CASES.some((each) => each.id === id)),
@@ -113,7 +119,8 @@ function seriesOf(runtime, id, contender) {
 
 function report(head, runtime) {
   const { id, title, unit, about } = head;
-  const all = id === "clock" ? clocks(runtime) : contenders.map((each) => found.get(`${runtime} ${id} ${each.id}`));
+  const one = (contender) => found.get(`${runtime} ${id} ${contender.id}`);
+  const all = id === "clock" ? clocks(runtime) : contenders.map(one);
   const series = all.filter((each) => each !== undefined).map(({ contender, samples, failed }) => ({
     contender: named(contender), samples, failed: failed ?? null,
   }));

@@ -14,7 +14,9 @@ const LIMIT_MS = 120_000;
 
 const COMMANDS = {
   node: () => [process.execPath, "--expose-gc"],
-  deno: () => [binary("DENO", "deno"), "run", "--quiet", "--no-prompt", "--no-remote", "--allow-all"],
+  deno: () => [
+    binary("DENO", "deno"), "run", "--quiet", "--no-prompt", "--no-remote", "--allow-all",
+  ],
   bun: () => [binary("BUN", "bun"), "run"],
 };
 
@@ -36,8 +38,8 @@ function bun() {
 
 /** Asks a runtime for its version. */
 export async function versionOf(runtime) {
-  const program = runtime === "workerd" ? [binary("WORKERD", "workerd")] : COMMANDS[runtime]().slice(0, 1);
-  const { out } = await finish(start([...program, "--version"], ROOT));
+  const program = runtime === "workerd" ? binary("WORKERD", "workerd") : COMMANDS[runtime]()[0];
+  const { out } = await finish(start([program, "--version"], ROOT));
   return out.match(/\d[\w.-]+/)?.[0] ?? "";
 }
 
@@ -86,7 +88,8 @@ async function measureInWorkerd(module, plan, project) {
   const clock = await startClock();
   writeFileSync(join(folder, "config.capnp"), config(modules, clock.address));
   const stdio = ["ignore", "inherit", "pipe", "pipe"];
-  const child = start([binary("WORKERD", "workerd"), "serve", "config.capnp", "--control-fd=3"], folder, stdio);
+  const serve = [binary("WORKERD", "workerd"), "serve", "config.capnp", "--control-fd=3"];
+  const child = start(serve, folder, stdio);
   const results = [];
   try {
     const ask = await listening(child);
@@ -129,7 +132,8 @@ async function* steps(ask, given) {
   const empty = await ask("nothing");
   const loaded = await ask("import");
   const made = await ask("pool");
-  const less = (...answers) => answers.reduce((sum, { ms }) => sum + Math.max(ms - empty.ms, 0), 0);
+  const more = ({ ms }) => Math.max(ms - empty.ms, 0);
+  const less = (...answers) => answers.reduce((sum, answer) => sum + more(answer), 0);
   const failed = loaded.failed ?? made.failed;
   const figures = { cold: less(loaded, made), "first-pool": less(made) };
   for (const [id, value] of Object.entries(figures)) {

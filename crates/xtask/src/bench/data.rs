@@ -88,8 +88,8 @@ impl Run {
 
     /// Returns a case as it was in one runtime.
     pub(super) fn case_in(&self, runtime: &str, id: &str) -> Option<&Case> {
-        let all = self.cases.iter().filter(|case| case.id == id);
-        all.into_iter().find(|case| case.runtime.as_deref() == Some(runtime))
+        let mut all = self.cases.iter().filter(|case| case.id == id);
+        all.find(|case| case.runtime.as_deref() == Some(runtime))
     }
 
     /// Returns the median of a contender in a case in one runtime, if it was measured.
@@ -219,7 +219,13 @@ pub(super) mod tests {
             series: all.iter().map(series).collect(),
         });
         let runtimes = BTreeMap::new();
-        Run { machine: Machine::default(), rounds: 1, quick: false, runtimes, cases: cases.collect() }
+        Run {
+            machine: Machine::default(),
+            rounds: 1,
+            quick: false,
+            runtimes,
+            cases: cases.collect(),
+        }
     }
 
     /// Says that the cases of a run were measured in a runtime.

@@ -39,8 +39,11 @@ fn warm(run: &Run, runtime: &str) -> Vec<Mark> {
     vec![
         Mark::at_most(format!("{runtime}: acquire and release, beside the ring"), "×")
             .judge(ratio(of(OURS), of(BOUND)), Some(times)),
-        Mark::at_most(format!("{runtime}: with all defaults, that and two readings of a clock"), "ns")
-            .judge(of(OURS_DEFAULTS), limit),
+        Mark::at_most(
+            format!("{runtime}: with all defaults, that and two readings of a clock"),
+            "ns",
+        )
+        .judge(of(OURS_DEFAULTS), limit),
         Mark::at_least(format!("{runtime}: faster than generic-pool and lightning-pool"), "×")
             .judge(ratio(fastest, ours), Some(3.0)),
         Mark::at_least(format!("{runtime}: faster than tarn"), "×")

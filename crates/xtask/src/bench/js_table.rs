@@ -1,4 +1,4 @@
-//! The tables of the npm package on the terminal: a row for each contender, columns for each runtime.
+//! The tables of the npm package on the terminal: rows for contenders, columns for runtimes.
 
 use comfy_table::Table;
 

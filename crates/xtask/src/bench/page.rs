@@ -40,7 +40,8 @@ pub(super) fn html(run: &Run, marks: &[Mark], words: &Words) -> anyhow::Result<S
     let met = marks.iter().filter(|mark| mark.met == Some(true)).count();
     let quick = if run.quick { ", in a quick run" } else { "" };
     let busy = if run.machine.was_busy() { " The machine was busy before the run." } else { "" };
-    let at = if run.runtimes.is_empty() { String::new() } else { format!(" {}.", table::runtimes(run)) };
+    let at =
+        if run.runtimes.is_empty() { String::new() } else { format!(" {}.", table::runtimes(run)) };
     let parts = [
         ("{{machine}}", escaped(&run.machine.line())),
         ("{{rounds}}", format!("Medians of {} rounds{quick}.{at}{busy}", run.rounds)),
@@ -73,7 +74,8 @@ fn wide_card(group: &[&Case]) -> anyhow::Result<String> {
     let failed = js_table::failures(group);
     let failed = failed.iter().map(|line| format!("<li>{}</li>", escaped(line)));
     let failed: String = failed.collect();
-    let failed = if failed.is_empty() { failed } else { format!("<ul class=\"failed\">{failed}</ul>") };
+    let failed =
+        if failed.is_empty() { failed } else { format!("<ul class=\"failed\">{failed}</ul>") };
     let table = matrix(group);
     let body = match plots.is_empty() {
         true => table,
@@ -89,7 +91,8 @@ fn wide_card(group: &[&Case]) -> anyhow::Result<String> {
 
 fn matrix(group: &[&Case]) -> String {
     let Matrix { head, rows } = Matrix::of(group);
-    let rows: Vec<_> = rows.iter().map(|(contender, cells)| (*contender, cells.as_slice())).collect();
+    let rows: Vec<_> =
+        rows.iter().map(|(contender, cells)| (*contender, cells.as_slice())).collect();
     html_table(&head, &rows)
 }
 

@@ -22,7 +22,9 @@ const FEW = ["bound", "edgepool", "edgepool-defaults", "tarn"];
 const WITHOUT_SYNC = ["lightning-pool", "generic-pool", "tarn", "p-limit"];
 const OUTSIDE_OF_CASES = ["cold", "first-pool", "clock"];
 
-for (const [runtime, contenders] of [["node", ALL], ["deno", FEW], ["bun", FEW], ["workerd", FEW]]) {
+const TRIED = { node: ALL, deno: FEW, bun: FEW, workerd: FEW };
+
+for (const [runtime, contenders] of Object.entries(TRIED)) {
   test(`every case runs in ${runtime}`, { timeout: 120_000 }, async () => {
     const cases = await measured(runtime, contenders);
     for (const id of expectedIds(runtime)) {
