@@ -44,7 +44,8 @@ export class PoolError extends Error {
 
   constructor(code: PoolErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = new.target.name;
+    // Written out, here and in each subclass: bundlers give classes shorter names.
+    this.name = "PoolError";
     this.code = code;
   }
 }
@@ -76,6 +77,7 @@ export class AcquireTimeoutError extends PoolError {
 
   constructor(message: string, report: WaitReport, code: PoolErrorCode = "acquire_timeout") {
     super(code, message, report.cause === undefined ? undefined : { cause: report.cause });
+    this.name = "AcquireTimeoutError";
     this.phase = report.phase;
     this.waited = report.waited;
     this.place = report.place;
@@ -91,6 +93,7 @@ export class QueueFullError extends PoolError {
   constructor(maxWaiting: number) {
     const advice = "try again later, or raise maxWaiting";
     super("queue_full", `the queue is full: ${maxWaiting} callers wait; ${advice}`);
+    this.name = "QueueFullError";
     this.maxWaiting = maxWaiting;
   }
 }
@@ -103,6 +106,7 @@ export class TooManyError extends PoolError {
   constructor(wanted: number, max: number) {
     const advice = `ask for at most ${max}, or raise max`;
     super("too_many", `${wanted} resources cannot be had at once; ${advice}`);
+    this.name = "TooManyError";
     this.max = max;
   }
 }
@@ -114,6 +118,7 @@ export class TooManyError extends PoolError {
 export class CreateError extends PoolError {
   constructor(message: string, cause: unknown, code: PoolErrorCode = "create_failed") {
     super(code, message, cause === undefined ? undefined : { cause });
+    this.name = "CreateError";
   }
 }
 
@@ -129,6 +134,7 @@ export class UnavailableError extends PoolError {
     const text = `no resource can be created; the next attempt is in ${Math.ceil(retryIn)} ms`;
     const why = cause === undefined ? "" : `; the last one failed: ${messageOf(cause)}`;
     super("unavailable", text + why, cause === undefined ? undefined : { cause });
+    this.name = "UnavailableError";
     this.retryIn = retryIn;
   }
 }
@@ -137,6 +143,7 @@ export class UnavailableError extends PoolError {
 export class PoolClosedError extends PoolError {
   constructor() {
     super("pool_closed", "the pool is closed");
+    this.name = "PoolClosedError";
   }
 }
 
@@ -144,6 +151,7 @@ export class PoolClosedError extends PoolError {
 export class AbortError extends PoolError {
   constructor() {
     super("aborted", "the signal aborted");
+    this.name = "AbortError";
   }
 }
 
@@ -159,6 +167,7 @@ export class WarmUpError extends PoolError {
   constructor(made: number, errors: readonly unknown[], untried: number) {
     const text = `${made} resources were made, ${errors.length} failed, ${untried} were not tried`;
     super("warm_up_failed", text, errors.length > 0 ? { cause: errors[0] } : undefined);
+    this.name = "WarmUpError";
     this.made = made;
     this.errors = errors;
     this.untried = untried;
@@ -173,6 +182,7 @@ export class CoreResetError extends PoolError {
   constructor(cause: unknown) {
     const text = "the core of the pool failed and was replaced; acquire again";
     super("core_reset", text, { cause });
+    this.name = "CoreResetError";
   }
 }
 

@@ -91,3 +91,19 @@ for (const [format, extension] of [["esm", "mjs"], ["cjs", "cjs"]]) {
     assert.equal(execFileSync(process.execPath, [outfile], options), "ran function\n");
   });
 }
+
+test("errors have their names in a bundle whose own names are short", async () => {
+  const code = `import * as all from "edgepool";
+    const pool = new all.Pool({ create: () => { throw new Error("no"); } });
+    const failed = await pool.acquire().catch((error) => error);
+    console.log(failed.name, failed instanceof all.CreateError, failed.constructor.name.length < 3);
+    await pool.close();
+    console.log((await pool.acquire().catch((error) => error)).name);`;
+  writeFileSync(entry, code);
+  const outfile = join(project.folder, "minified.mjs");
+  await esbuild.build({
+    entryPoints: [entry], outfile, bundle: true, platform: "node", format: "esm", minify: true,
+  });
+  const printed = execFileSync(process.execPath, [outfile], { encoding: "utf8" });
+  assert.equal(printed, "CreateError true true\nPoolClosedError\n");
+});
