@@ -46,6 +46,7 @@ function makePool(url) {
     createTimeout: query(url, "createTimeout", 10_000),
     leaseTtl: query(url, "ttl", 600),
     heartbeat: query(url, "ttl", 600) / 3,
+    ...(url.searchParams.has("offerTimeout") ? { offerTimeout: query(url, "offerTimeout") } : {}),
   });
 }
 
