@@ -5,8 +5,8 @@ import { turns } from "../../lib/time.mjs";
 
 /**
  * Serves, below a first segment that names who asks, `/plain`, `/stream?chunks=&ms=` and
- * `/silent` (headers, and then nothing); `?headersMs=` keeps headers back. `seen(name)` has what one
- * asker has open now, had at most, and was served; its `heard` is called with each `?id=`.
+ * `/silent` (headers, and then nothing); `?headersMs=` keeps headers back. `seen(name)` has what
+ * one asker has open now, had at most, and was served; its `heard` is called with each `?id=`.
  */
 export async function startOrigin() {
   const counts = new Map();

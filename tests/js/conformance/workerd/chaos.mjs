@@ -157,7 +157,8 @@ export function judge(figures, { trap = false } = {}) {
 export function tell({ served, cut: cuts, tooLate, retried, peak, took, rest, points }) {
   const where = Object.entries(points).map(([point, n]) => `${point} ${n}`).sort().join(", ");
   return `served ${served}, cut ${cuts} (${where}), too late to cut ${tooLate}, ` +
-    `retried after the trap ${retried}, peak ${peak} of ${PLACES}, ${took} ms, at rest after ${rest}`;
+    `retried after the trap ${retried}, peak ${peak} of ${PLACES}, ` +
+    `${took} ms, at rest after ${rest}`;
 }
 
 /** The line that runs one seed again. */

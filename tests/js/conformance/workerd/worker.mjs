@@ -44,8 +44,8 @@ function makePool(url) {
     maxWaiting: query(url, "maxWaiting", 1_000),
     acquireTimeout: query(url, "acquireTimeout", 30_000),
     createTimeout: query(url, "createTimeout", 10_000),
-    leaseTtl: query(url, "ttl", 600),
-    heartbeat: query(url, "ttl", 600) / 3,
+    leaseTtl: query(url, "ttl", 9_000),
+    heartbeat: query(url, "ttl", 9_000) / 3,
     ...(url.searchParams.has("offerTimeout") ? { offerTimeout: query(url, "offerTimeout") } : {}),
   });
 }
@@ -213,7 +213,7 @@ async function everyCase() {
   return [...lines, `RESULT ${passed} ${failed}`].join("\n");
 }
 
-/** The sizes of the wasm memories; what is not used any more is collected, where that can be asked. */
+/** The sizes of the wasm memories, after a collection of garbage where one can be asked for. */
 function memory() {
   globalThis.gc?.();
   return JSON.stringify(memories.map(({ buffer }) => buffer.byteLength));
