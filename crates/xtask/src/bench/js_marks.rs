@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn a_longer_queue_is_judged_by_what_it_costs_the_ring() {
         let run = |ours: f64| {
-            let cases: &[(&str, &[(&str, &[f64])])] = &[
-                ("queue-10k", &[(BOUND, &[100.0]), (OURS, &[200.0])]),
+            let cases = [
+                ("queue-10k", &[(BOUND, &[100.0][..]), (OURS, &[200.0])][..]),
                 ("queue-100k", &[(BOUND, &[300.0]), (OURS, &[ours])]),
             ];
-            all_in("bun", run_of(cases))
+            all_in("bun", run_of(&cases))
         };
         assert_eq!(verdict(&run(700.0), "bun: 100,000 waiters").0, Some(true));
         assert_eq!(verdict(&run(730.0), "bun: 100,000 waiters").0, Some(false));

@@ -64,10 +64,10 @@ fn wide_card(group: &[&Case]) -> anyhow::Result<String> {
     for case in group {
         let runtime = escaped(case.runtime.as_deref().unwrap_or_default());
         if let Some(svg) = plot::svg(case)? {
-            let _ = write!(
+            let _ = writeln!(
                 plots,
                 "<figure role=\"img\" aria-label=\"{title}, {runtime}\">\
-                 <figcaption>{runtime}</figcaption>{svg}</figure>\n"
+                 <figcaption>{runtime}</figcaption>{svg}</figure>"
             );
         }
     }
@@ -187,9 +187,8 @@ mod tests {
     #[test]
     fn a_case_has_a_plot_for_each_runtime_and_says_who_failed() {
         let mut run = all_in("deno", run_of(&[("warm", &[(OURS, &[30.0]), ("peer", &[60.0])])]));
-        let cases: &[(&str, &[(&str, &[f64])])] =
-            &[("warm", &[(OURS, &[3.0]), ("peer", &[6.0]), ("other", &[])])];
-        let mut in_node = all_in("node", run_of(cases));
+        let failed = [("warm", &[(OURS, &[3.0][..]), ("peer", &[6.0]), ("other", &[])][..])];
+        let mut in_node = all_in("node", run_of(&failed));
         in_node.cases[0].series[2].failed = Some("too <many> timers".to_owned());
         run.cases.extend(in_node.cases);
         let page = html(&run, &crate::bench::js_marks::of(&run), &JS).unwrap();
