@@ -79,7 +79,6 @@ fn set(options: &mut Options, which: u32, value: f64) {
         21 => options.wait_times = value != 0.0,
         22 => options.hold_times = value != 0.0,
         23 => options.long_hold = time,
-        24 => options.seed = value as u64,
         _ => {}
     }
 }
@@ -98,6 +97,13 @@ pub fn pool_open(edge: u32) -> i32 {
         Ok(ledger) => pools::insert(Entry::new(ledger, edge != 0)) as i32,
         Err(_) => -1,
     }
+}
+
+/// Says what chance is drawn from: the jitter of lifetimes and of the waits between creations. It
+/// comes before the first creation, as a host may have nothing to draw from when it opens a pool.
+#[wasm_bindgen]
+pub fn seed(pool: u32, seed: f64) {
+    pools::with(pool, (), |entry| entry.ledger.reseed(seed as u64));
 }
 
 /// Forgets a pool. Its number is not used again.

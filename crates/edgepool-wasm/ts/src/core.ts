@@ -9,6 +9,7 @@ export interface Core {
   set_option(which: number, value: number): void;
   pool_open(edge: number): number;
   pool_drop(pool: number): void;
+  seed(pool: number, seed: number): void;
   advance(pool: number, now: number): number;
   try_acquire(pool: number, now: number): number;
   acquire(
@@ -52,7 +53,7 @@ export const OPTIONS = [
   "max", "minIdle", "maxWaiting", "fifo", "offerTimeout", "leaseTtl", "createTimeout",
   "checkTimeout", "resetTimeout", "closeTimeout", "idleTimeout", "maxLifetime", "lifetimeJitter",
   "maxUses", "checkAfter", "checkInterval", "maxChecks", "backoffBase", "backoffCap", "breaker",
-  "ageing", "waitTimes", "holdTimes", "longHold", "seed",
+  "ageing", "waitTimes", "holdTimes", "longHold",
 ] as const;
 
 /** The low bits of a key: the index of its slot or waiter. */

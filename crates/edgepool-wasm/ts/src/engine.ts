@@ -83,6 +83,7 @@ export class Engine<T> implements core.Occupant {
   private readonly maySpare: boolean;
   private sparing = false;
   private reused = 0;
+  private isSeeded = false;
   private paused = false;
   private closing = false;
   private readonly drained: (() => void)[] = [];
@@ -768,7 +769,15 @@ export class Engine<T> implements core.Occupant {
       this.unbegun.push(key);
       return;
     }
+    this.seed();
     this.begin("create", key, undefined, (job) => this.settings.create(job));
+  }
+
+  /** Draws chance's seed, once something is made: at module scope a host may have none to give. */
+  private seed(): void {
+    if (this.isSeeded) return;
+    this.isSeeded = true;
+    this.module.seed(this.pool, Math.floor(this.settings.random() * 2 ** 52));
   }
 
   /** Wakes a waiter of edge mode, if there is one. */
@@ -1204,6 +1213,7 @@ export class Engine<T> implements core.Occupant {
     if (this.closing) this.module.manage(this.pool, now, core.CLOSE_POOL);
     this.timed = true;
     this.sparing = false;
+    this.isSeeded = false;
   }
 }
 

@@ -428,8 +428,7 @@ export function needsClock<T>(settings: Settings<T>): boolean {
 
 /** Opens a pool in the module, and returns its number. */
 export function open<T>(module: core.Core, settings: Settings<T>, max: number): number {
-  const seed = Math.floor(settings.random() * 2 ** 52);
-  const values: Record<string, number | boolean> = { ...settings, max, seed } as never;
+  const values: Record<string, number | boolean> = { ...settings, max } as never;
   core.OPTIONS.forEach((name, which) => module.set_option(which, Number(values[name])));
   const pool = module.pool_open(settings.edge ? 1 : 0);
   if (pool < 0) throw new TypeError("Pool: the options contradict each other");

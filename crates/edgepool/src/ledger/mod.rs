@@ -412,6 +412,12 @@ impl Ledger {
         })
     }
 
+    /// Draws chance from this [`seed`](Options::seed) from now on.
+    pub const fn reseed(&mut self, seed: u64) {
+        self.options.seed = seed;
+        self.failing.chance = seed;
+    }
+
     /// Tells whether an effect waits to be carried out.
     #[must_use]
     pub fn has_effects(&self) -> bool {
