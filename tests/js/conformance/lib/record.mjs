@@ -20,10 +20,13 @@ function printOf(tarball) {
  */
 export class Record {
   #at;
+  #print;
   #cases = {};
 
   constructor(at) {
     this.#at = at;
+    // Now, as another package may be built while this one is tried.
+    this.#print = printOf(at.tarball);
   }
 
   note(text) {
@@ -35,7 +38,7 @@ export class Record {
 
   write(version) {
     const folder = recordFolder(this.#at.root);
-    const record = { version, package: printOf(this.#at.tarball), cases: this.#cases };
+    const record = { version, package: this.#print, cases: this.#cases };
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, `${this.#at.name}.json`), `${JSON.stringify(record, null, 1)}\n`);
   }
