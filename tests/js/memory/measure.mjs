@@ -36,7 +36,7 @@ async function measure(at) {
   return { at, heap: heap(), wasm: seen.memory?.buffer.byteLength ?? 0 };
 }
 
-async function run({ name, make, [kind()]: [total, every] }) {
+async function run({ name, make, left = 0, [kind()]: [total, every] }) {
   const one = make();
   await one.work(every);
   const points = [await measure(0)];
@@ -45,7 +45,7 @@ async function run({ name, make, [kind()]: [total, every] }) {
     points.push(await measure(done));
   }
   await one.pool?.close({ deadline: 1_000 });
-  return { name, points };
+  return { name, left, points };
 }
 
 function kind() {

@@ -6,16 +6,16 @@ const HEAP_BOUND = 500_000;
 /** Says how much each case has grown by, and counts those that have grown too much. */
 export function report(series) {
   let failed = series.length > 0 ? 0 : 1;
-  for (const { name, points } of series) {
+  for (const { name, left: may = 0, points } of series) {
     const { heap, wasm } = growth(points);
-    const flat = heap <= HEAP_BOUND && wasm <= 0;
+    const flat = heap <= HEAP_BOUND + may && wasm <= may;
     if (!flat) failed += 1;
     const { at, heap: left, wasm: size } = points.at(-1);
     const sizes = `heap ${kilo(left)} (${signed(heap)}), wasm ${kilo(size)} (${signed(wasm)})`;
     console.log(`${flat ? "ok   " : "FAIL "} ${name}, ${at.toLocaleString("en")}: ${sizes}`);
   }
-  const bound = `at most ${kilo(HEAP_BOUND)} of heap, and nothing of the module's`;
-  if (failed > 0) console.log(`expected after the warm-up: ${bound}`);
+  const bound = `${kilo(HEAP_BOUND)} of heap, and nothing of the module's; for pools 2 MB more`;
+  if (failed > 0) console.log(`expected after the warm-up: at most ${bound}`);
   console.log(`${series.length - failed} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 // Compiles the snippets, strictly, against the types of the packed package.
 import { spawn } from "node:child_process";
-import { readdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { ROOT } from "../../lib/process.mjs";
@@ -28,8 +28,7 @@ const WORLDS = {
 
 /** Compiles the named files in a world of types; gives what the compiler says of them. */
 export async function compile(folder, world, names) {
-  const extra = readdirSync(join(folder, "types")).filter((name) => name.startsWith(world));
-  const files = [...names.map((name) => `${name}.ts`), ...extra.map((name) => `types/${name}`)];
+  const files = names.map((name) => `${name}.ts`);
   const config = `tsconfig.${world}.json`;
   const compilerOptions = { ...STRICT, ...WORLDS[world] };
   writeFileSync(join(folder, config), JSON.stringify({ compilerOptions, files }));

@@ -20,7 +20,6 @@ export function install(folder) {
   for (const name of BESIDE) {
     symlinkSync(join(dirname(here), "node_modules", name), join(folder, "node_modules", name));
   }
-  cpSync(join(here, "types"), join(folder, "types"), { recursive: true });
   mkdirSync(join(folder, "preludes"));
   for (const name of readdirSync(join(here, "preludes"))) {
     const code = readFileSync(join(here, "preludes", name), "utf8");
