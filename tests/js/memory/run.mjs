@@ -1,8 +1,8 @@
 // Measures what the package leaves in memory, installed from its tarball as a user would:
-//   node run.mjs node|deno|bun|chromium [--full]
+//   node run.mjs node|deno|bun|chromium|workerd [--full]
 // It fails if the module's memory grows after the warm-up, or the heap by more than a bound.
 // The series go to target/memory/, and with those of the other runtimes into a page of plots.
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -25,10 +25,17 @@ const COMMANDS = {
     [binary(root, "DENO", "deno"), "run", "--quiet", "--no-remote", "--v8-flags=--expose-gc"],
   bun: () => [binary(root, "BUN", "bun"), "run"],
   chromium: undefined,
+  workerd: undefined,
 };
 if (!Object.hasOwn(COMMANDS, runtime) || flags.some((flag) => flag !== "--full")) {
   console.error(`usage: node run.mjs ${Object.keys(COMMANDS).join("|")} [--full]`);
   process.exit(2);
+}
+
+if (runtime === "workerd") {
+  // Its inspector is asked over a WebSocket, which Node 20 has behind a flag.
+  const args = ["--experimental-websocket", join(here, "workerd.mjs"), ...flags];
+  process.exit(spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1);
 }
 
 const project = mkdtempSync(join(tmpdir(), `edgepool-memory-${runtime}-`));

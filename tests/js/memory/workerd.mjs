@@ -1,5 +1,5 @@
 // Measures what the package leaves in memory in workerd, where the work is done in real requests:
-//   node --experimental-websocket workerd.mjs [--full]
+//   node run.mjs workerd [--full]
 // It fails if the module's memory grows after the warm-up, or the heap by more than the bound. The
 // series go to target/memory/, as those of the other runtimes do.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -153,7 +153,7 @@ fn memory(tier: Tier) -> Vec<Suite> {
         });
         suite.limit(20 * MINUTE)
     };
-    ["node", "deno", "bun", "chromium"].map(suite).into()
+    ["node", "deno", "bun", "workerd", "chromium"].map(suite).into()
 }
 
 /// A Worker in Rust, in workerd.
