@@ -135,10 +135,10 @@ function droppedPools() {
 }
 
 /**
- * What pools may leave, in bytes: their numbers, which are not used again, and those that the
- * runtime has not collected yet. A pool that stays has 4 kB of the module's memory.
+ * What a pool may leave, in bytes: its number, which is not used again, and its share in those that
+ * the runtime has not collected yet. One that stays has 4 kB of the module's memory.
  */
-const LEFT = 2_000_000;
+const LEFT = 400;
 const POOLS = { long: [50_000, 5_000], short: [5_000, 500] };
 
 /**
