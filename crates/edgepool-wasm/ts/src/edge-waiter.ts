@@ -118,6 +118,8 @@ export class EdgeWaiter<T> {
       this.outcome ??= error as Error;
     }
     if (this.outcome === undefined) return;
+    this.giveBack();
+    if (this.resolve === undefined) return;
     this.settle(this.askAgain() ?? Promise.reject(this.outcome));
   }
 
@@ -142,7 +144,14 @@ export class EdgeWaiter<T> {
       this.leases.push(this.engine.lend(key, waited, scope, stack));
     }
     this.engine.forgetOnEdge(this);
-    this.settle(isMany ? this.leases : (this.leases[0] as Lease<T>));
+    // Whoever was told of a lease may have aborted the wait.
+    if (this.resolve === undefined) this.giveBack();
+    else this.settle(isMany ? this.leases : (this.leases[0] as Lease<T>));
+  }
+
+  /** Gives back the leases of which it does not get all. */
+  private giveBack(): void {
+    for (const lease of this.leases.splice(0)) lease.release();
   }
 
   private settle(result: Served<T> | Promise<Served<T>>): void {

@@ -6,7 +6,9 @@ import {
   PoolError, QueueFullError, TooManyError, UnavailableError, messageOf,
 } from "./errors.js";
 import { type LeaveReason, type PoolEvent, Teller } from "./events.js";
-import { type JobKind, type Outcome, RunningJob, failed, overdue, run, unfit } from "./jobs.js";
+import {
+  type Failure, type JobKind, type Outcome, RunningJob, failed, overdue, run, unfit,
+} from "./jobs.js";
 import { LeaseTracker, captureStack } from "./leaks.js";
 import { type Lease, OwnLease, type RequestScope } from "./lease.js";
 import { Places } from "./places.js";
@@ -15,6 +17,9 @@ import { listen } from "./signals.js";
 import { type PoolStats, readStats } from "./stats.js";
 import { PoolTimer } from "./timer.js";
 import { type Served, type Want, Waiters } from "./waiters.js";
+
+/** Is told how a creation has ended: what it failed with, if it did. */
+type Watch = (failure: Failure | undefined) => void;
 
 /** The number of a pool that the module does not know, and answers for that it is closed. */
 const GONE = 0xffff_ffff;
@@ -65,7 +70,7 @@ export class Engine<T> implements core.Occupant {
   /** Creations to be begun by a waiter, in its own request. */
   private readonly unbegun: number[] = [];
   /** Who waits for the end of a creation that nobody else waits for. */
-  private readonly watches = new Map<number, (error: unknown) => void>();
+  private readonly watches = new Map<number, Watch>();
   /** The pool's timer; on the edge each waiter has its own instead. */
   private readonly timer: PoolTimer | undefined;
   /** The shortest time after which an idle or lent resource is looked at, and a lent one. */
@@ -347,7 +352,8 @@ export class Engine<T> implements core.Occupant {
   release(lease: Lease<T>): boolean {
     if (this.watched || this.settings.reset !== undefined) return this.giveBack(lease) !== false;
     const key = this.keyOf(lease);
-    if (this.sparing && key !== NO_LEASE) {
+    // One whose time has passed has lost its place, and may be told so by nobody else.
+    if (this.sparing && this.places.leases[key & core.INDEX_MASK] === key) {
       lease._key = -1 - key;
       this.spares.push(key);
       return true;
@@ -561,10 +567,12 @@ export class Engine<T> implements core.Occupant {
     try {
       while (leases.length < want.need) {
         const next = this.module.claim(this.pool, waiter.extra?.key ?? core.NONE);
+        // Whoever was told of the first lease may have closed the pool.
+        if (next < 0) throw new PoolClosedError();
         leases.push(this.lend(next, waited, want.scope, want.stack));
       }
     } catch (error) {
-      // The module has failed, and the next one knows of these leases, but nobody will have them.
+      // The module may have failed, and the next one knows of these leases: nobody will have them.
       waiter.settle(Promise.reject(error));
       for (const lease of leases) this.release(lease);
       return;
@@ -705,7 +713,7 @@ export class Engine<T> implements core.Occupant {
     this.places.put(slot, resource);
     this.lastFailure = undefined;
     if (this.teller.isHeard) this.teller.tell({ type: "created", slot });
-    this.endWatch(key, undefined);
+    this.endWatch(key);
   }
 
   private failCreation(job: RunningJob<T>, error: unknown, now: number): void {
@@ -719,7 +727,7 @@ export class Engine<T> implements core.Occupant {
     }
     this.lastFailure = error;
     if (this.teller.isHeard) this.teller.tell({ type: "createFailed", error });
-    this.endWatch(key, error);
+    this.endWatch(key, { error });
   }
 
   private takeInVerdict(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
@@ -821,7 +829,7 @@ export class Engine<T> implements core.Occupant {
     job.abort(error);
     if (job.kind === "create") {
       if (isOverdue) this.lastFailure = error;
-      this.endWatch(key, error);
+      this.endWatch(key, { error });
     } else if (job.kind !== "close") {
       this.closeLate(job.resource as T);
     }
@@ -834,7 +842,7 @@ export class Engine<T> implements core.Occupant {
     const error = isOverdue
       ? overdue("create", this.settings.createTimeout)
       : new Error("create was given up, as the pool needs it no more");
-    this.endWatch(key, error);
+    this.endWatch(key, { error });
   }
 
   /** Gives up the job whose place was a lease of its own, and whose time has passed. */
@@ -844,7 +852,7 @@ export class Engine<T> implements core.Occupant {
       const error = overdue(job.kind, this.limitOf(job.kind));
       this.places.jobs.delete(job.key);
       job.abort(error);
-      this.endWatch(job.key, error);
+      this.endWatch(job.key, { error });
       if (job.kind === "check" || job.kind === "reset") this.closeLate(job.resource as T);
     }
   }
@@ -888,7 +896,7 @@ export class Engine<T> implements core.Occupant {
   // --- Operators ---
 
   /** Starts a creation that nobody waits for, and tells how it ended; returns whether it did. */
-  prepare(onEnd: (error: unknown) => void): boolean {
+  prepare(onEnd: Watch): boolean {
     this.stopSparing();
     const key = this.module.prepare(this.pool, this.now());
     if (key >= 0) this.watches.set(key, onEnd);
@@ -897,10 +905,10 @@ export class Engine<T> implements core.Occupant {
     return key >= 0;
   }
 
-  private endWatch(key: number, error: unknown): void {
+  private endWatch(key: number, failure?: Failure): void {
     const watch = this.watches.get(key);
     this.watches.delete(key);
-    watch?.(error);
+    watch?.(failure);
   }
 
   /** Changes `max`, which is at least `minIdle`; one that nobody has set follows. */
@@ -1142,7 +1150,7 @@ export class Engine<T> implements core.Occupant {
     for (const waiter of this.edgeWaiters.splice(0)) waiter?.end(error);
     this.unbegun.length = 0;
     for (const key of [...this.watches.keys()]) {
-      if (!this.places.jobs.has(key)) this.endWatch(key, error);
+      if (!this.places.jobs.has(key)) this.endWatch(key, { error });
     }
     if (this.teller.isHeard) this.teller.tell({ type: "restarted", cause });
     // Not from within whatever met the end of the old one.

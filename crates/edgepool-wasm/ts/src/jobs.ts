@@ -63,8 +63,13 @@ export class RunningJob<T> implements Job {
   }
 }
 
+/** What a job failed with, which may be anything. */
+export interface Failure {
+  error: unknown;
+}
+
 /** How a job went: what it gave, or what it threw. */
-export type Outcome<V> = { ok: true; value: V } | { ok: false; error: unknown };
+export type Outcome<V> = { ok: true; value: V } | ({ ok: false } & Failure);
 
 /**
  * Runs a job, and tells how it went: at once if it was synchronous, else when its promise has

@@ -296,7 +296,7 @@ export class Pool<T> {
     readFunction("retain", "keep", keep, true);
     return this.engine.retain((key, resource) => {
       const info = readInfo((which) => this.engine.info(key, which));
-      return keep(resource, info as ResourceInfo);
+      return Boolean(keep(resource, info as ResourceInfo));
     });
   }
 

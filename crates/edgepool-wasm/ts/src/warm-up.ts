@@ -1,5 +1,6 @@
 import type { Engine } from "./engine.js";
 import { WarmUpError } from "./errors.js";
+import type { Failure } from "./jobs.js";
 import { abortReason, listen } from "./signals.js";
 
 /** How far a `warmUp` is. */
@@ -43,7 +44,7 @@ export class WarmUp<T> {
     if (signal?.aborted) return Promise.reject(abortReason(signal));
     return this.engine.ownPromise((resolve) => {
       this.resolve = resolve;
-      this.unlisten = listen([signal], (reason) => this.end(Promise.reject(reason)));
+      this.unlisten = listen([signal], (reason) => this.end(() => Promise.reject(reason)));
       this.step();
     });
   }
@@ -55,7 +56,7 @@ export class WarmUp<T> {
     const { parallel = Infinity } = this.options;
     let begun = true;
     while (begun && this.resolve !== undefined && this.missing() > 0 && this.underWay < parallel) {
-      begun = this.engine.prepare((error) => this.ended(error));
+      begun = this.engine.prepare((failure) => this.ended(failure));
       if (!begun) break;
       this.underWay += 1;
       // A synchronous creation ends in here.
@@ -69,16 +70,16 @@ export class WarmUp<T> {
     return this.wanted - this.made - this.errors.length - this.underWay;
   }
 
-  private ended(error: unknown): void {
+  private ended(failure: Failure | undefined): void {
     this.underWay -= 1;
-    if (error === undefined) this.made += 1;
-    else this.errors.push(error);
+    if (failure === undefined) this.made += 1;
+    else this.errors.push(failure.error);
     if (this.resolve === undefined) return;
     const { wanted, made, errors } = this;
     try {
       this.options.onProgress?.({ wanted, made, failed: errors.length });
     } catch (thrown) {
-      this.end(Promise.reject(thrown));
+      this.end(() => Promise.reject(thrown));
     }
     this.step();
   }
@@ -87,13 +88,15 @@ export class WarmUp<T> {
     const { made, errors } = this;
     const untried = this.missing();
     const isDone = errors.length + untried === 0;
-    this.end(isDone ? made : Promise.reject(new WarmUpError(made, errors, untried)));
+    this.end(() => (isDone ? made : Promise.reject(new WarmUpError(made, errors, untried))));
   }
 
-  private end(result: number | PromiseLike<never>): void {
+  /** Settles the promise, once: a rejection that nobody has would end a process. */
+  private end(result: () => number | PromiseLike<never>): void {
     const { resolve } = this;
+    if (resolve === undefined) return;
     this.resolve = undefined;
     this.unlisten();
-    resolve?.(result);
+    resolve(result());
   }
 }

@@ -91,6 +91,21 @@ export default [
     },
   },
   {
+    name: "a_lease_whose_time_has_passed_is_not_lent_on",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 3 });
+      const late = await it.pool.acquire();
+      t.ok(late.renew(20));
+      await it.clock.advance(100);
+      t.equal(it.pool.stats().expired, 1);
+      const first = await it.pool.acquire();
+      t.equal(late.release(), false, "it has ended");
+      const second = await it.pool.acquire();
+      t.ok(first.value !== second.value, "nothing is lent to two");
+      t.equal(it.pool.stats().inUse, 2);
+    }),
+  },
+  {
     name: "a_lease_in_a_process_may_have_a_time_to_live",
     async run(t) {
       const it = new World({ leaseTtl: 300 });

@@ -205,6 +205,34 @@ export default [
     }),
   },
   {
+    name: "a_warm_up_that_has_ended_rejects_once",
+    run: each(async (t, mode) => {
+      const thrown = new World({ mode, max: 3 });
+      thrown.always.create = (make) => thrown.after(1, make);
+      const onProgress = () => {
+        throw new Error("mine");
+      };
+      const failing = thrown.pool.warmUp(3, { parallel: 1, onProgress });
+      const failed = t.rejects(failing, { message: "mine" });
+      await thrown.clock.advance(10);
+      // A second rejection, which nobody could have heard, would have ended the process.
+      await failed;
+      const none = new World({ mode, max: 3 });
+      none.always.create = () => Promise.reject();
+      const error = await t.rejects(none.pool.warmUp(2), { code: "warm_up_failed", made: 0 });
+      t.equal(error.errors.length, 2, "a failure may be undefined");
+    }),
+  },
+  {
+    name: "retain_takes_any_true_value",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 3 });
+      await it.warm(3);
+      t.equal([it.pool.retain(() => "yes"), it.pool.retain(() => 0)], [0, 3]);
+      t.equal([it.pool.stats().rejected, it.closed.length], [3, 3]);
+    }),
+  },
+  {
     name: "retain_keeps_what_it_is_told_to",
     run: each(async (t, mode) => {
       const it = new World({ mode, max: 4 });

@@ -387,6 +387,31 @@ export default [
     }),
   },
   {
+    name: "acquire_many_that_ends_midway_gives_back_what_it_has",
+    run: each(async (t, mode) => {
+      const stop = new AbortController();
+      for (const act of [(pool) => void pool.close(), () => stop.abort(new Error("enough"))]) {
+        let isOn = false;
+        const it = new World({
+          mode, max: 3, observer: ({ type }) => {
+            if (!isOn || type !== "acquired") return;
+            isOn = false;
+            act(it.pool);
+          },
+        });
+        const held = await it.pool.acquireMany(3);
+        const many = it.pool.acquireMany(3, { signal: stop.signal });
+        const ended = many.then((leases) => leases.map((lease) => lease.release()), () => "ended");
+        isOn = true;
+        held.forEach((lease) => lease.release());
+        await it.clock.advance(1_000);
+        const told = await ended;
+        t.ok(told === "ended" || told.every(Boolean), `each is a lease: ${told}`);
+        t.equal([it.pool.stats().inUse, it.pool.holders()], [0, []]);
+      }
+    }),
+  },
+  {
     name: "acquire_many_of_many_callers_ends",
     run: each(async (t, mode) => {
       const it = new World({ mode, max: 3 });
