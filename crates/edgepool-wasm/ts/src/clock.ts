@@ -9,7 +9,7 @@ export interface Clock {
 }
 
 /** Past this delay `setTimeout` fires at once. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+export const LONGEST_TIMER = 2 ** 31 - 1;
 
 // Node makes the global anew behind a getter, which costs as much as the time itself.
 const { performance } = globalThis;

@@ -3,7 +3,7 @@ import * as core from "./core.js";
 import type { Engine } from "./engine.js";
 import { PoolError } from "./errors.js";
 import type { Lease } from "./lease.js";
-import { listen } from "./signals.js";
+import { abortReason, findAborted, listen } from "./signals.js";
 import type { Served, Settle, Want } from "./waiters.js";
 
 /** How often a waiter looks for itself: for offers where it has no doorbell, and what is due. */
@@ -50,6 +50,9 @@ export class EdgeWaiter<T> {
       this.schedule();
       if (this.engine.settings.doorbell) this.hangBell();
       this.unlisten = listen(this.want.signals, (reason) => this.abort(reason));
+      // A callback may have aborted it meanwhile.
+      const aborted = findAborted(this.want.signals);
+      if (aborted !== undefined) this.abort(abortReason(aborted));
       this.want.scope?.ctx?.waitUntil(promise.catch(() => undefined));
     } catch (error) {
       // Outside of a request there are no timers, and a context may refuse: nobody would look.
@@ -126,9 +129,8 @@ export class EdgeWaiter<T> {
   /** One that hears that it has missed its offers is late, not dead, and has some time left. */
   private askAgain(): Promise<Served<T>> | undefined {
     const { code } = this.outcome as Partial<PoolError>;
-    const timeout = this.deadline - this.engine.now();
-    if (code !== "offer_missed" || timeout <= 0 || this.leases.length > 0) return undefined;
-    return this.engine.waitOnEdge({ ...this.want, timeout });
+    if (code !== "offer_missed" || this.deadline <= this.engine.now()) return undefined;
+    return this.engine.waitOnEdge(this.want, this.since);
   }
 
   private claim(): void {

@@ -31,7 +31,7 @@ const HOLDERS_TOLD = 3;
 const ADVICE: Record<Phase, string> = {
   waiting: "hold leases for less, or raise max or acquireTimeout",
   connecting: "raise acquireTimeout, or keep resources ready with minIdle",
-  checking: "raise acquireTimeout, or checkAfter",
+  checking: "see why check or reset is slow, or raise acquireTimeout",
   "backing-off": "see why create fails, or raise acquireTimeout",
   paused: "call resume",
 };
@@ -208,6 +208,15 @@ export class Engine<T> implements core.Occupant {
 
   /** Tells the ledger of the leases that came back without a word. */
   private settleSpares(): void {
+    try {
+      this.releaseSpares();
+    } catch (error) {
+      // They were given back by telling the next module.
+      if (!(error instanceof CoreResetError)) throw error;
+    }
+  }
+
+  private releaseSpares(): void {
     for (let key = this.spares.at(-1); key !== undefined; key = this.spares.at(-1)) {
       this.module.release(this.pool, -1, key);
       this.places.endLease(key & core.INDEX_MASK);
@@ -220,7 +229,7 @@ export class Engine<T> implements core.Occupant {
     const now = this.now();
     let answer: number;
     try {
-      answer = this.ask(want, now);
+      answer = this.ask(want, now, now + want.timeout);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -245,16 +254,16 @@ export class Engine<T> implements core.Occupant {
   }
 
   /** Queues a caller, in edge mode: its own timer runs from before its first await. */
-  waitOnEdge(want: Want): Promise<Served<T>> {
+  waitOnEdge(want: Want, since = this.now()): Promise<Served<T>> {
     const now = this.now();
     let answer: number;
     try {
-      answer = this.ask(want, now);
+      answer = this.ask(want, now, since + want.timeout);
     } catch (error) {
       return Promise.reject(error);
     }
     if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want));
-    const waiter = new EdgeWaiter(this, core.WAITER_BASE - answer, now, want);
+    const waiter = new EdgeWaiter(this, core.WAITER_BASE - answer, since, want);
     this.edgeWaiters[waiter.index] = waiter;
     if (this.teller.isHeard) this.teller.tell({ type: "queued" });
     this.attend(want.scope);
@@ -262,17 +271,17 @@ export class Engine<T> implements core.Occupant {
   }
 
   /** Asks for a lease: its key, or what says that the caller is queued. Throws if it is refused. */
-  private ask(want: Want, now: number): number {
-    const { timeout, priority, need } = want;
+  private ask(want: Want, now: number, deadline: number): number {
+    const { priority, need } = want;
     this.stopSparing();
-    const answer = this.module.acquire(this.pool, now, now + timeout, priority, need);
+    const answer = this.module.acquire(this.pool, now, deadline, priority, need);
     if (this.tracker !== undefined) want.stack ??= this.capture();
     // Nothing is told or done until a waiter is in the tables.
     if (answer <= core.WAITER_BASE) return answer;
     const { epoch } = this;
     this.within(want.scope, () => this.drain());
     // The module may have failed at the effects, and the next one knows of no such lease.
-    if (answer >= 0) return epoch === this.epoch ? answer : this.ask(want, this.now());
+    if (answer >= 0) return epoch === this.epoch ? answer : this.ask(want, this.now(), deadline);
     const error = this.refusal(answer, need, now);
     if (this.teller.isHeard) this.teller.tell({ type: "refused", code: error.code });
     throw error;
@@ -383,7 +392,7 @@ export class Engine<T> implements core.Occupant {
     const begun = this.end(lease, (key, now) => {
       slot = this.module.begin_reset(this.pool, now, key);
       return slot < 0 ? 0 : core.DONE;
-    }, "released", false);
+    }, undefined, false);
     if (!begun) {
       // It may have expired at this.
       this.drain();
@@ -394,6 +403,7 @@ export class Engine<T> implements core.Occupant {
       const outdated = this.places.outdated.has(index);
       const resource = this.places.clear(index);
       const job = this.begin("reset", slot, resource, (job) => reset(resource, job), outdated);
+      if (this.teller.isHeard) this.teller.tell({ type: "released", slot: index });
       this.drain();
       return job;
     });
@@ -489,7 +499,7 @@ export class Engine<T> implements core.Occupant {
 
   /** When there is something to do next, if there is anything. */
   nextDeadline(): number | undefined {
-    const at = this.module.next_deadline(this.pool);
+    const at = core.again(() => this.module.next_deadline(this.pool));
     return at === Infinity ? undefined : at;
   }
 
@@ -498,11 +508,16 @@ export class Engine<T> implements core.Occupant {
     const { timer } = this;
     if (timer === undefined || timer.at <= at) return;
     try {
-      timer.arm(this.module.next_deadline(this.pool), this.waiters.count > 0);
+      timer.arm(this.module.next_deadline(this.pool), this.isWaitedFor());
     } catch (error) {
       // What was lent or came back is so all the same, and the next module arms the timer.
       if (!(error instanceof CoreResetError)) throw error;
     }
+  }
+
+  /** Tells whether somebody waits, so that a process must not end. */
+  private isWaitedFor(): boolean {
+    return this.waiters.count > 0 || this.watches.size > 0;
   }
 
   /** Looks what is next, after effects were done. */
@@ -511,7 +526,7 @@ export class Engine<T> implements core.Occupant {
     const isQuiet = this.waiters.count === 0 && !this.paused && !this.closing && !this.watched;
     // What depends on no time now has no deadline, no failure and nothing that is to leave.
     this.sparing = this.maySpare && !this.timed && isQuiet;
-    this.timer?.arm(this.module.next_deadline(this.pool), this.waiters.count > 0);
+    this.timer?.arm(this.module.next_deadline(this.pool), this.isWaitedFor());
   }
 
   // --- Effects ---
@@ -690,13 +705,14 @@ export class Engine<T> implements core.Occupant {
     if (unfit(outcome.value, this.places.all()) === undefined) this.closeLate(outcome.value as T);
   }
 
-  /** Tells the ledger how a job went, and takes it out of the table after that. */
+  /**
+   * Tells the ledger how a job went. Each takes it out of the table when the module has answered,
+   * and before anybody is told, who may meet the module's end.
+   */
   private takeIn(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
-    const { kind, key } = job;
-    if (kind === "create") this.takeInCreation(job, outcome, now);
-    else if (kind === "close") this.takeInClosing(job, outcome, now);
+    if (job.kind === "create") this.takeInCreation(job, outcome, now);
+    else if (job.kind === "close") this.takeInClosing(job, outcome, now);
     else this.takeInVerdict(job, outcome, now);
-    this.places.jobs.delete(key);
   }
 
   private takeInCreation(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
@@ -708,12 +724,13 @@ export class Engine<T> implements core.Occupant {
     const resource = outcome.value as T;
     const { module, pool } = this;
     const status = job.isLease ? module.release(pool, now, key) : module.created(pool, now, key);
+    this.places.jobs.delete(key);
     if ((status & core.DONE) === 0) return this.closeLate(resource);
     const slot = key & core.INDEX_MASK;
     this.places.put(slot, resource);
     this.lastFailure = undefined;
-    if (this.teller.isHeard) this.teller.tell({ type: "created", slot });
     this.endWatch(key);
+    if (this.teller.isHeard) this.teller.tell({ type: "created", slot });
   }
 
   private failCreation(job: RunningJob<T>, error: unknown, now: number): void {
@@ -725,9 +742,10 @@ export class Engine<T> implements core.Occupant {
       const ended = module.create_failed(pool, now, key) >> core.FAILED_SHIFT;
       for (let told = 0; told < ended; told += 1) this.createErrors.push(error);
     }
+    this.places.jobs.delete(key);
     this.lastFailure = error;
-    if (this.teller.isHeard) this.teller.tell({ type: "createFailed", error });
     this.endWatch(key, { error });
+    if (this.teller.isHeard) this.teller.tell({ type: "createFailed", error });
   }
 
   private takeInVerdict(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
@@ -737,6 +755,7 @@ export class Engine<T> implements core.Occupant {
     const giveBack = good && !job.outdated ? module.release : module.discard;
     const answer = kind === "check" ? module.checked : module.reset;
     const status = job.isLease ? giveBack(pool, now, key) : answer(pool, now, key, Number(good));
+    this.places.jobs.delete(key);
     if ((status & core.DONE) === 0) return this.closeLate(job.resource as T);
     this.places.put(key & core.INDEX_MASK, job.resource);
     // Its closing is told by an effect, which may be lost with the module.
@@ -750,6 +769,7 @@ export class Engine<T> implements core.Occupant {
     const { module, pool } = this;
     if (job.isLease) module.take(pool, now, job.key);
     else module.closed(pool, now, job.key);
+    this.places.jobs.delete(job.key);
     if (!outcome.ok && this.teller.isHeard) {
       this.teller.tell({ type: "closeFailed", error: outcome.error });
     }
@@ -784,8 +804,15 @@ export class Engine<T> implements core.Occupant {
   /** Draws chance's seed, once something is made: at module scope a host may have none to give. */
   private seed(): void {
     if (this.isSeeded) return;
+    let chance: number;
+    try {
+      chance = this.settings.random();
+    } catch {
+      // It has none yet, and a resource need not wait for that.
+      return;
+    }
     this.isSeeded = true;
-    this.module.seed(this.pool, Math.floor(this.settings.random() * 2 ** 52));
+    this.module.seed(this.pool, Math.floor(chance * 2 ** 52));
   }
 
   /** Wakes a waiter of edge mode, if there is one. */
@@ -863,7 +890,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Has a resource closed that came back from a job after that was given up. */
   private closeLate(resource: T): void {
-    const index = this.module.close_late(this.pool, this.now());
+    const index = core.again(() => this.module.close_late(this.pool, this.now()));
     if (index >= 0) {
       this.places.put(index, resource);
     } else if (this.settings.close !== undefined) {
@@ -938,11 +965,7 @@ export class Engine<T> implements core.Occupant {
   /** Keeps those of the idle resources that `keep` says yes to; returns how many it closed. */
   retain(keep: (key: number, resource: T) => boolean): number {
     this.stopSparing();
-    const keys: number[] = [];
-    for (let key = this.module.look_at_idle(this.pool); key >= 0;) {
-      keys.push(key);
-      key = this.module.look_at_idle(this.pool);
-    }
+    const keys = core.again(() => this.takeIdle());
     let thrown: { error: unknown } | undefined;
     const verdicts = keys.map((key) => {
       try {
@@ -957,6 +980,15 @@ export class Engine<T> implements core.Occupant {
     this.drain();
     if (thrown !== undefined) throw (thrown as { error: unknown }).error;
     return verdicts.filter((kept) => !kept).length;
+  }
+
+  private takeIdle(): number[] {
+    const keys: number[] = [];
+    for (let key = this.module.look_at_idle(this.pool); key >= 0;) {
+      keys.push(key);
+      key = this.module.look_at_idle(this.pool);
+    }
+    return keys;
   }
 
   /** Lends nothing that there is now to anybody else. */
@@ -1087,15 +1119,14 @@ export class Engine<T> implements core.Occupant {
   /** Tells something of the resource under a key, if that is known. */
   info(key: number, which: number): number | undefined {
     const value = this.module.info(this.pool, key, which);
-    return Number.isNaN(value) ? undefined : value;
+    if (Number.isNaN(value)) return undefined;
+    const reuses = which === core.INFO_USES ? this.places.reuses[key & core.INDEX_MASK] : 0;
+    return value + (reuses ?? 0);
   }
 
   /** As `info`, for the resource of a lease. */
   infoOf(lease: Lease<T>, which: number): number | undefined {
-    const key = this.keyOf(lease);
-    const value = this.info(key, which);
-    if (which !== core.INFO_USES || value === undefined) return value;
-    return value + (this.places.reuses[key & core.INDEX_MASK] as number);
+    return core.again(() => this.info(this.keyOf(lease), which));
   }
 
   /** Gives the events from now on. */
@@ -1111,12 +1142,27 @@ export class Engine<T> implements core.Occupant {
 
   private tellLent(lease: Lease<T>, stack: string | undefined): void {
     const { slot, waited } = lease;
-    this.tracker?.begin(lease, slot, stack);
+    this.track(lease, stack);
     if (!this.teller.isHeard) return;
     this.teller.tell({ type: "acquired", slot, waited });
     if (waited < this.settings.slowAcquire || waited === 0) return;
     const where = stack === undefined ? {} : { stack };
     this.teller.tell({ type: "slowAcquire", waited, ...where });
+  }
+
+  private track(lease: Lease<T>, stack: string | undefined): void {
+    if (this.tracker === undefined) return;
+    const { slot } = lease;
+    const now = this.now();
+    let id = 0;
+    try {
+      id = this.info(lease._key, core.INFO_ID) ?? 0;
+    } catch (error) {
+      // The lease is good nonetheless, in the next module.
+      if (!(error instanceof CoreResetError)) throw error;
+    }
+    const where = stack === undefined ? {} : { stack };
+    this.tracker.begin(lease, { slot, id, since: now, held: 0, ...where });
   }
 
   private tellLongHold(key: number): void {
@@ -1125,12 +1171,10 @@ export class Engine<T> implements core.Occupant {
   }
 
   private tellLeak(index: number): void {
-    if (this.tracker?.tellOnce(index) !== true) return;
+    const holder = this.tracker?.tellOnce(index, this.now());
+    if (holder === undefined) return;
     this.leaked += 1;
-    const key = this.places.leases[index] ?? core.NONE;
-    if (this.teller.isHeard) {
-      this.teller.tell({ type: "leaked", holder: this.holder(key, this.now()) });
-    }
+    if (this.teller.isHeard) this.teller.tell({ type: "leaked", holder });
   }
 
   // --- A new module ---
@@ -1146,6 +1190,7 @@ export class Engine<T> implements core.Occupant {
     this.adoptAll();
     const error = new CoreResetError(cause);
     this.createErrors.length = 0;
+    this.discardErrors.clear();
     for (const waiter of this.waiters.removeAll()) waiter.settle(Promise.reject(error));
     for (const waiter of this.edgeWaiters.splice(0)) waiter?.end(error);
     this.unbegun.length = 0;

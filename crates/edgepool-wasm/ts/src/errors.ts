@@ -165,7 +165,8 @@ export class WarmUpError extends PoolError {
   readonly untried: number;
 
   constructor(made: number, errors: readonly unknown[], untried: number) {
-    const text = `${made} resources were made, ${errors.length} failed, ${untried} were not tried`;
+    const counts = `${made} resources were made, ${errors.length} failed`;
+    const text = `${counts}, ${untried} were not tried; see why create fails, or resume the pool`;
     super("warm_up_failed", text, errors.length > 0 ? { cause: errors[0] } : undefined);
     this.name = "WarmUpError";
     this.made = made;

@@ -75,12 +75,13 @@ export class Teller {
   }
 
   tell(event: PoolEvent): void {
+    // What the observer does in turn is told after this.
+    for (const reader of this.readers) reader.push(event);
     try {
       this.observer?.(event);
     } catch {
       // A pool must not fail because somebody who looks on did.
     }
-    for (const reader of this.readers) reader.push(event);
   }
 
   /** Opens a reader of what happens from now on. */

@@ -1,8 +1,10 @@
+import type { Holder } from "./errors.js";
 import type { Lease } from "./lease.js";
 
 /** What is known of a lease that is out. */
 interface Track {
-  readonly key: number;
+  readonly id: number;
+  readonly since: number;
   readonly stack: string | undefined;
   /** Whether it was told as leaked. */
   told: boolean;
@@ -31,8 +33,8 @@ export class LeaseTracker<T> {
   }
 
   /** Begins to track a lease. */
-  begin(lease: Lease<T>, index: number, stack: string | undefined): void {
-    const track: Track = { key: lease._key, stack, told: false };
+  begin(lease: Lease<T>, { slot: index, id, since, stack }: Holder): void {
+    const track: Track = { id, since, stack, told: false };
     this.tracks[index] = track;
     this.registry?.register(lease, { index, track }, lease);
   }
@@ -43,12 +45,14 @@ export class LeaseTracker<T> {
     this.registry?.unregister(lease);
   }
 
-  /** Tells whether the lease has not been told as leaked; from now on it has. */
-  tellOnce(index: number): boolean {
-    const track = this.tracks[index];
-    if (track === undefined || track.told) return false;
+  /** Gives whose lease it is that has leaked, unless that was told; from now on it was. */
+  tellOnce(slot: number, now: number): Holder | undefined {
+    const track = this.tracks[slot];
+    if (track === undefined || track.told) return undefined;
     track.told = true;
-    return true;
+    const { id, since, stack } = track;
+    const holder = { slot, id, since, held: Math.max(now - since, 0) };
+    return stack === undefined ? holder : { ...holder, stack };
   }
 
   /** Tells where the lease was acquired that is out at this place. */
@@ -66,8 +70,8 @@ export class LeaseTracker<T> {
 /** Tells where the caller of the pool stands. */
 export function captureStack(): string | undefined {
   const { stack } = new Error("acquired here");
-  // The first line says what it is, the next two are the pool's own.
+  // The first line says what it is, and the pool's own say nothing.
   return stack?.split("\n").slice(1).filter((line) => !OWN.test(line)).join("\n");
 }
 
-const OWN = /captureStack|Engine\.|Pool\.(acquire|tryAcquire|use)|EdgeWaiter\./;
+const OWN = /^\s*at (new |async )?(captureStack|Engine|Pool|EdgeWaiter)\b/;

@@ -88,6 +88,11 @@ export class Lease<T> {
     this._epoch = epoch;
   }
 
+  /** @internal Whether its holder has ended it. */
+  get _isOver(): boolean {
+    return this._key < 0;
+  }
+
   /** Tells the place in the pool, from 0 up, less than `max`. Places are used again. */
   get slot(): number {
     return (this._key < 0 ? -1 - this._key : this._key) & INDEX_MASK;

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { Engine } from "./engine.js";
-import type { Holder } from "./errors.js";
+import { type Holder, PoolClosedError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import { hold, holdOpen } from "./hold.js";
 import {
@@ -230,7 +230,8 @@ export class Pool<T> {
     }
     const end = (): void => {
       stop?.();
-      lease.release();
+      // What its holder has ended already is no mistake.
+      if (!lease._isOver) lease.release();
     };
     return new Promise<R>((resolve) => resolve(work(lease.value, lease))).then(
       (value) => {
@@ -260,6 +261,7 @@ export class Pool<T> {
       if (signal !== undefined && !isSignal(signal)) {
         throw wrong("warmUp", "signal", "an AbortSignal", signal);
       }
+      if (this.engine.isClosed) throw new PoolClosedError();
       return new WarmUp(this.engine, target, options).run();
     } catch (error) {
       return Promise.reject(error);

@@ -12,8 +12,6 @@ const STATUS: Partial<Record<PoolErrorCode, number>> = {
 };
 
 const ADVICE: Partial<Record<PoolErrorCode, string>> = {
-  queue_full: "Send fewer calls at once, or raise maxWaiting.",
-  acquire_timeout: "Send fewer calls at once, or raise acquireTimeout or max.",
   pool_closed: "The pool takes no more calls.",
   upstream_unreachable: "Check that the provider runs and that its baseURL is right.",
   upstream_timeout: "Raise headersTimeout if the provider is that slow.",

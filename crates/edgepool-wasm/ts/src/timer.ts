@@ -1,4 +1,4 @@
-import { type Clock, holdProcess } from "./clock.js";
+import { type Clock, LONGEST_TIMER, holdProcess } from "./clock.js";
 import { run } from "./jobs.js";
 
 /** Does what is due. */
@@ -65,15 +65,18 @@ export class PoolTimer {
     this.at = at;
     this.holds = true;
     const delay = Math.max(Math.ceil(at - this.clock.now()), 0);
+    // An early one looks and is set anew.
     this.handle = this.clock.setTimer(() => {
       this.handle = undefined;
       this.at = Infinity;
       (this.waitedFor ?? this.pool.deref())?.tick();
-    }, delay);
+    }, Math.min(delay, LONGEST_TIMER));
   }
 
   private askForAlarm(at: number): void {
-    if (at >= this.alarmAt) return;
+    if (at === Infinity) return;
+    // One that should have come and has not is asked for anew.
+    if (at >= this.alarmAt && this.alarmAt > this.clock.now()) return;
     this.alarmAt = at;
     const delay = Math.max(Math.ceil(at - this.clock.now()), 0);
     // What an alarm was to do is done by the next operation: one that cannot be set is no harm.

@@ -53,17 +53,25 @@ export class WarmUp<T> {
   private step(): void {
     if (this.beginning) return;
     this.beginning = true;
+    try {
+      this.beginAll();
+    } catch (error) {
+      // The module failed, and it is nobody's else to hear of that.
+      this.end(() => Promise.reject(error));
+    } finally {
+      this.beginning = false;
+    }
+    if (this.underWay === 0) this.finish();
+  }
+
+  private beginAll(): void {
     const { parallel = Infinity } = this.options;
-    let begun = true;
-    while (begun && this.resolve !== undefined && this.missing() > 0 && this.underWay < parallel) {
-      begun = this.engine.prepare((failure) => this.ended(failure));
-      if (!begun) break;
+    while (this.resolve !== undefined && this.missing() > 0 && this.underWay < parallel) {
+      if (!this.engine.prepare((failure) => this.ended(failure))) return;
       this.underWay += 1;
       // A synchronous creation ends in here.
       this.engine.drain();
     }
-    this.beginning = false;
-    if (this.underWay === 0) this.finish();
   }
 
   private missing(): number {
