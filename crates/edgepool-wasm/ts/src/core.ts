@@ -63,7 +63,6 @@ export const KIND_SHIFT = 20;
 
 /** What `acquire` and `claim` answer beside a lease's key, which is never negative. */
 export const NONE = -1;
-export const QUEUE_FULL = -1;
 export const CLOSED = -2;
 export const STILL_WAITING = -3;
 export const TOO_MANY = -5;
@@ -119,8 +118,6 @@ export const COUNTERS = [
   "retiredSurplus", "retiredClosed", "rejected", "late", "removed",
 ] as const;
 export const TIMES = ["count", "mean", "p50", "p90", "p99", "max"] as const;
-export const GAUGE_SIZE = 1;
-export const GAUGE_IDLE = 3;
 
 /** What `info` tells of a resource. */
 export const INFO_ID = 0;

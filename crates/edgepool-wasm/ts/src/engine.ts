@@ -13,7 +13,7 @@ import { LeaseTracker, captureStack } from "./leaks.js";
 import { type Lease, OwnLease, type RequestScope } from "./lease.js";
 import { Places } from "./places.js";
 import { type Settings, defaultMinIdle, needsClock, open } from "./settings.js";
-import { listen } from "./signals.js";
+import { abortReason, findAborted, listen } from "./signals.js";
 import { type PoolStats, readStats } from "./stats.js";
 import { PoolTimer } from "./timer.js";
 import { type Served, type Want, Waiters } from "./waiters.js";
@@ -106,9 +106,11 @@ export class Engine<T> implements core.Occupant {
   constructor(settings: Settings<T>) {
     this.settings = settings;
     this.clock = settings.clock;
-    this.instance = core.instance();
+    [this.instance, this.pool] = core.again(() => {
+      const instance = core.instance();
+      return [instance, open(instance.guarded, settings, settings.max)];
+    });
     this.module = this.instance.guarded;
-    this.pool = open(this.module, settings, settings.max);
     this.clocked = needsClock(settings);
     this.timed = this.clocked;
     const { idleTimeout, maxLifetime, lifetimeJitter, checkInterval, leaseTtl, longHold } = settings;
@@ -240,12 +242,14 @@ export class Engine<T> implements core.Occupant {
       const extra = isPlain ? undefined : { want, key, unlisten: () => undefined as void };
       this.waiters.add(index, now, resolve, extra);
       if (extra !== undefined && want.signals.length > 0) {
-        extra.unlisten = listen(want.signals, (reason) => {
-          this.whenTold(() => {
-            // It may have been served or ended by now, and its index be another's.
-            if (this.waiters.has(index, extra)) this.cancelWaiter(index, key, reason);
-          });
+        const abort = (reason: unknown): void => this.whenTold(() => {
+          // It may have been served or ended by now, and its index be another's.
+          if (this.waiters.has(index, extra)) this.cancelWaiter(index, key, reason);
         });
+        extra.unlisten = listen(want.signals, abort);
+        // A callback may have aborted it since the caller's were looked at.
+        const aborted = findAborted(want.signals);
+        if (aborted !== undefined) abort(abortReason(aborted));
       }
     });
     if (this.teller.isHeard) this.teller.tell({ type: "queued" });
@@ -262,7 +266,8 @@ export class Engine<T> implements core.Occupant {
     } catch (error) {
       return Promise.reject(error);
     }
-    if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want));
+    const waited = waitedFor(now, since);
+    if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want, waited));
     const waiter = new EdgeWaiter(this, core.WAITER_BASE - answer, since, want);
     this.edgeWaiters[waiter.index] = waiter;
     if (this.teller.isHeard) this.teller.tell({ type: "queued" });
@@ -331,8 +336,8 @@ export class Engine<T> implements core.Occupant {
     return lease;
   }
 
-  private lendDirectly(key: number, want: Want): Served<T> {
-    const lease = this.lend(key, 0, want.scope, want.stack);
+  private lendDirectly(key: number, want: Want, waited = 0): Served<T> {
+    const lease = this.lend(key, waited, want.scope, want.stack);
     return want.isMany ? [lease] : lease;
   }
 
@@ -402,8 +407,10 @@ export class Engine<T> implements core.Occupant {
       const index = slot & core.INDEX_MASK;
       const outdated = this.places.outdated.has(index);
       const resource = this.places.clear(index);
-      const job = this.begin("reset", slot, resource, (job) => reset(resource, job), outdated);
-      if (this.teller.isHeard) this.teller.tell({ type: "released", slot: index });
+      const job = this.begin("reset", slot, resource, (job) => reset(resource, job), (job) => {
+        job.outdated = outdated;
+        if (this.teller.isHeard) this.teller.tell({ type: "released", slot: index });
+      });
       this.drain();
       return job;
     });
@@ -669,11 +676,11 @@ export class Engine<T> implements core.Occupant {
   /** Runs a job, and takes in how it went. */
   private begin(
     kind: JobKind, key: number, resource: T | undefined, call: (job: RunningJob<T>) => unknown,
-    outdated = false,
+    onBegun?: (job: RunningJob<T>) => void,
   ): RunningJob<T> {
     const job = new RunningJob<T>(kind, key, resource);
-    job.outdated = outdated;
     this.places.jobs.set(key, job);
+    onBegun?.(job);
     const settled = run(() => call(job), (outcome) => this.settle(job, outcome));
     if (settled !== undefined) this.keepAlive(settled);
     return job;
@@ -1109,11 +1116,11 @@ export class Engine<T> implements core.Occupant {
 
   private holder(key: number, now: number): Holder {
     const slot = key & core.INDEX_MASK;
+    const tracked = this.tracker?.holder(slot, now);
+    if (tracked !== undefined) return tracked;
     const since = this.info(key, core.INFO_SINCE) ?? now;
-    const stack = this.tracker?.stack(slot);
     const id = this.info(key, core.INFO_ID) ?? 0;
-    const holder = { slot, id, since, held: Math.max(now - since, 0) };
-    return stack === undefined ? holder : { ...holder, stack };
+    return { slot, id, since, held: Math.max(now - since, 0) };
   }
 
   /** Tells something of the resource under a key, if that is known. */

@@ -50,14 +50,16 @@ export class LeaseTracker<T> {
     const track = this.tracks[slot];
     if (track === undefined || track.told) return undefined;
     track.told = true;
+    return this.holder(slot, now);
+  }
+
+  /** Tells whose lease is out at this place. */
+  holder(slot: number, now: number): Holder | undefined {
+    const track = this.tracks[slot];
+    if (track === undefined) return undefined;
     const { id, since, stack } = track;
     const holder = { slot, id, since, held: Math.max(now - since, 0) };
     return stack === undefined ? holder : { ...holder, stack };
-  }
-
-  /** Tells where the lease was acquired that is out at this place. */
-  stack(index: number): string | undefined {
-    return this.tracks[index]?.stack;
   }
 
   /** Follows places that have moved, as they do when the module was replaced. */

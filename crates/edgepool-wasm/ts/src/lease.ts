@@ -6,7 +6,8 @@ import {
 import type { Engine } from "./engine.js";
 import { PoolError } from "./errors.js";
 import { hold } from "./hold.js";
-import { readDuration } from "./options.js";
+import { checkNames, readDuration, wrong } from "./options.js";
+import { isSignal } from "./signals.js";
 import type { RequestContext } from "./runtime.js";
 
 /** What the pool uses of a Request. */
@@ -93,7 +94,7 @@ export class Lease<T> {
     return this._key < 0;
   }
 
-  /** Tells the place in the pool, from 0 up, less than `max`. Places are used again. */
+  /** Tells the place in the pool, from 0 up. Places are used again. */
   get slot(): number {
     return (this._key < 0 ? -1 - this._key : this._key) & INDEX_MASK;
   }
@@ -157,6 +158,7 @@ export class Lease<T> {
     response: Response | PromiseLike<Response>, options?: BindOptions,
   ): Response | Promise<Response> {
     if (isThenable(response)) return this.bindLater(response, options);
+    readBind(options);
     const ended = this.whetherEnded();
     if (ended !== undefined) {
       void response.body?.cancel().catch(() => undefined);
@@ -187,6 +189,7 @@ export class Lease<T> {
       };
       let stop: () => void = () => undefined;
       try {
+        readBind(options);
         const ended = this.whetherEnded();
         if (ended !== undefined) throw ended;
         stop = hold(this, options?.signal, (_why, reason) => fail(reason));
@@ -229,6 +232,17 @@ export interface Lease<T> {
    * reset that fails is not thrown: the resource is closed, and a `resetFailed` event tells why.
    */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+function readBind(options: BindOptions | undefined): void {
+  if (options === undefined) return;
+  checkNames("bind", options, ["firstContentTimeout", "stallTimeout", "signal"]);
+  readDuration("bind", "firstContentTimeout", options.firstContentTimeout, 0, 1);
+  readDuration("bind", "stallTimeout", options.stallTimeout, 0, 1);
+  const { signal } = options;
+  if (signal !== undefined && !isSignal(signal)) {
+    throw wrong("bind", "signal", "an AbortSignal", signal);
+  }
 }
 
 type MakeLease = new <T>(

@@ -10,7 +10,7 @@ import {
   checkNames, readCount, readDuration, readFlag, readFunction, readWord, wrong,
 } from "./options.js";
 import { MOST_RESOURCES, type PoolOptions, readSettings } from "./settings.js";
-import { abortReason, findAborted } from "./signals.js";
+import { abortReason, findAborted, isSignal } from "./signals.js";
 import type { PoolStats } from "./stats.js";
 import type { Served, Want } from "./waiters.js";
 import { WarmUp, type WarmUpOptions } from "./warm-up.js";
@@ -393,6 +393,3 @@ export interface Pool<T> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-function isSignal(value: unknown): value is AbortSignal {
-  return typeof (value as AbortSignal | undefined)?.addEventListener === "function";
-}

@@ -27,3 +27,8 @@ export function findAborted(
 ): AbortSignal | undefined {
   return signals.find((signal) => signal?.aborted) ?? undefined;
 }
+
+/** Tells whether a value can be listened to as an AbortSignal can. */
+export function isSignal(value: unknown): value is AbortSignal {
+  return typeof (value as AbortSignal | undefined)?.addEventListener === "function";
+}

@@ -1,6 +1,9 @@
 import { type Clock, LONGEST_TIMER, holdProcess } from "./clock.js";
 import { run } from "./jobs.js";
 
+/** After how long an alarm that did not come will not come any more, in ms. */
+const LATE_ALARM = 10_000;
+
 /** Does what is due. */
 interface Ticking {
   tick(): void;
@@ -65,18 +68,24 @@ export class PoolTimer {
     this.at = at;
     this.holds = true;
     const delay = Math.max(Math.ceil(at - this.clock.now()), 0);
-    // An early one looks and is set anew.
-    this.handle = this.clock.setTimer(() => {
+    const fire = (): void => {
       this.handle = undefined;
       this.at = Infinity;
       (this.waitedFor ?? this.pool.deref())?.tick();
-    }, Math.min(delay, LONGEST_TIMER));
+    };
+    try {
+      // An early one looks and is set anew.
+      this.handle = this.clock.setTimer(fire, Math.min(delay, LONGEST_TIMER));
+    } catch {
+      // As at a Worker's module scope: the next operation does what is due.
+      this.at = Infinity;
+    }
   }
 
   private askForAlarm(at: number): void {
     if (at === Infinity) return;
     // One that should have come and has not is asked for anew.
-    if (at >= this.alarmAt && this.alarmAt > this.clock.now()) return;
+    if (at >= this.alarmAt && this.alarmAt + LATE_ALARM > this.clock.now()) return;
     this.alarmAt = at;
     const delay = Math.max(Math.ceil(at - this.clock.now()), 0);
     // What an alarm was to do is done by the next operation: one that cannot be set is no harm.
