@@ -41,7 +41,7 @@ export interface ResourceInfo {
   readonly createdAt: number;
   /** How often it was lent, this time included. */
   readonly uses: number;
-  /** When it came back last, if it did. */
+  /** When it came back last, if it did; exact while an option is on that needs the clock then. */
   readonly lastUsed: number | undefined;
   /** How long its present or last holder waited for it. */
   readonly waited: number;

@@ -6,10 +6,21 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { within } from "../../lib/time.mjs";
 
+/** How often other ports are tried where somebody was faster to take one. */
+const TRIES = 5;
+
 /** Starts the process, and waits until each of its Workers answers. */
-export async function serve({
-  project, program, origin, configurations, args = [], v8Flags = [],
-}) {
+export async function serve(settings) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await start(settings);
+    } catch (error) {
+      if (tries === TRIES || !error.message.includes("Address already in use")) throw error;
+    }
+  }
+}
+
+async function start({ project, program, origin, configurations, args = [], v8Flags = [] }) {
   const workers = [];
   for (const [i, configuration] of configurations.entries()) {
     const at = `http://127.0.0.1:${await freePort()}`;
