@@ -27,8 +27,7 @@ export async function runWorkerd(at) {
   return withWorkers({ project, root, bundler }, async ({ workers: all, log }) => {
     const workers = briefly ? oneOfEachKind(all) : all;
     const run = new Run(workers, log, say);
-    // In an isolate that sees no chaos after it: what those cases leave is of a request that has gone.
-    await run.inside(all.at(-3));
+    await run.inside(all.at(-4));
     await Promise.all(workers.map((worker) => run.cases(worker, patient)));
     for (const worker of full ? workers : oneOfEachKind(workers)) await run.cases(worker, heavy);
     await Promise.all(workers.map((worker) => run.cases(worker, last)));
