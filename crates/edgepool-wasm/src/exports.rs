@@ -174,14 +174,6 @@ pub fn cancel(pool: u32, now: f64, waiter: f64) -> u32 {
     operate(pool, now, |entry| entry.ledger.cancel(pools::unpack_waiter(waiter)))
 }
 
-/// Tells how many callers are to be served before this waiter, counted up to 1,000.
-#[wasm_bindgen]
-pub fn place(pool: u32, waiter: f64) -> u32 {
-    pools::with(pool, 0, |entry| {
-        entry.ledger.place(pools::unpack_waiter(waiter)).unwrap_or(0).into()
-    })
-}
-
 /// Takes a resource back in good order.
 #[wasm_bindgen]
 pub fn release(pool: u32, now: f64, lease: f64) -> u32 {

@@ -17,7 +17,6 @@ export interface Core {
   ): number;
   claim(pool: number, waiter: number): number;
   cancel(pool: number, now: number, waiter: number): number;
-  place(pool: number, waiter: number): number;
   release(pool: number, now: number, lease: number): number;
   discard(pool: number, now: number, lease: number): number;
   take(pool: number, now: number, lease: number): number;
@@ -79,7 +78,6 @@ export const FAILED_SHIFT = 3;
 /** The kinds of effects. `LEASED` and the six ends have freed the waiter's entry. */
 export const LEASED = 0;
 export const OFFERED = 1;
-export const TIMED_OUT = 2;
 export const ENDED_CLOSED = 3;
 export const CREATE_FAILED = 4;
 export const CREATE_TIMED_OUT = 5;
@@ -184,20 +182,20 @@ export function instance(): Instance {
 export function enrol(occupant: Occupant, core: Core, pool: number): Membership {
   const place = { core, pool };
   const entry = holdsWeakly ? new WeakRef(occupant) : occupant;
-  const drop = (): void => place.core.pool_drop(place.pool);
+  const drop = (): void => {
+    try {
+      place.core.pool_drop(place.pool);
+    } catch {
+      // The instance failed and was replaced, and the next one has no such pool.
+    }
+  };
   const leave = (): void => {
     occupants.delete(entry);
     drop();
   };
   occupants.add(entry);
   collected ??= typeof FinalizationRegistry === "function"
-    ? new FinalizationRegistry((drop) => {
-      try {
-        drop();
-      } catch {
-        // The instance failed and was replaced, and the next one has no such pool.
-      }
-    })
+    ? new FinalizationRegistry((leave) => leave())
     : undefined;
   collected?.register(occupant, leave);
   const end = collected === undefined ? leave : drop;

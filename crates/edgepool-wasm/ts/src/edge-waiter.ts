@@ -3,6 +3,7 @@ import * as core from "./core.js";
 import type { Engine } from "./engine.js";
 import { PoolError } from "./errors.js";
 import type { Lease } from "./lease.js";
+import { deferred } from "./runtime.js";
 import { abortReason, findAborted, listen } from "./signals.js";
 import type { Served, Settle, Want } from "./waiters.js";
 
@@ -73,10 +74,9 @@ export class EdgeWaiter<T> {
   }
 
   private hangBell(): void {
-    const rung = new Promise<void>((resolve) => {
-      this.bell = resolve;
-    });
-    void rung.then(() => {
+    const { promise, resolve } = deferred<void>();
+    this.bell = resolve;
+    void promise.then(() => {
       this.bell = undefined;
       this.poll();
       if (this.resolve !== undefined) this.hangBell();

@@ -12,6 +12,7 @@ import {
 import { LeaseTracker, captureStack } from "./leaks.js";
 import { type Lease, OwnLease, type RequestScope } from "./lease.js";
 import { Places } from "./places.js";
+import { deferred } from "./runtime.js";
 import { type Settings, defaultMinIdle, needsClock, open } from "./settings.js";
 import { abortReason, findAborted, listen } from "./signals.js";
 import { type PoolStats, readStats } from "./stats.js";
@@ -444,8 +445,10 @@ export class Engine<T> implements core.Occupant {
   renew(lease: Lease<T>, ttl: number): boolean {
     const status = core.again(() =>
       this.module.renew(this.pool, this.now(), this.keyOf(lease), ttl));
+    const done = (status & core.DONE) !== 0;
+    if (done) this.places.ttls.set(lease.slot, ttl);
     this.drain();
-    return (status & core.DONE) !== 0;
+    return done;
   }
 
   /** Ends a lease in the way that `operate` says, and does what follows from it. */
@@ -1032,9 +1035,10 @@ export class Engine<T> implements core.Occupant {
   /** Has everything closed that is still lent. */
   revokeAll(): void {
     this.stopSparing();
-    for (const key of this.places.keys()) {
-      core.again(() => this.module.discard(this.pool, this.now(), key));
-    }
+    // A new module has them under other keys, so that all are looked at again.
+    core.again(() => {
+      for (const key of this.places.keys()) this.module.discard(this.pool, this.now(), key);
+    });
     this.drain();
   }
 
@@ -1059,23 +1063,23 @@ export class Engine<T> implements core.Occupant {
   ownPromise<R>(begin: (resolve: (value: R | PromiseLike<never>) => void) => void): Promise<R> {
     if (!this.settings.edge) return new Promise(begin);
     const { clock } = this;
-    return new Promise((resolve) => {
-      let end: (() => void) | undefined;
-      let timer: unknown;
-      const look = (): void => {
-        this.tick();
-        if (end === undefined) timer = clock.setTimer(look, TICK);
-        else end();
-      };
-      begin((value) => {
-        if (end !== undefined) return;
-        end = () => resolve(value);
-        if (timer !== undefined && !this.settings.doorbell) return;
-        if (timer !== undefined) clock.clearTimer(timer);
-        end();
-      });
+    const { promise, resolve } = deferred<R>();
+    let end: (() => void) | undefined;
+    let timer: unknown;
+    const look = (): void => {
+      this.tick();
       if (end === undefined) timer = clock.setTimer(look, TICK);
+      else end();
+    };
+    begin((value) => {
+      if (end !== undefined) return;
+      end = () => resolve(value);
+      if (timer !== undefined && !this.settings.doorbell) return;
+      if (timer !== undefined) clock.clearTimer(timer);
+      end();
     });
+    if (end === undefined) timer = clock.setTimer(look, TICK);
+    return promise;
   }
 
   /** Drops a closed pool, unless something came late in the meantime: then it is told again. */
@@ -1227,6 +1231,7 @@ export class Engine<T> implements core.Occupant {
         if (old.outdated.has(index) !== outdated) continue;
         const adopted = this.adopt(next, old.resources[index], outdated);
         next.leases[adopted & core.INDEX_MASK] = adopted;
+        this.keepTtl(next, adopted, old.ttls.get(index));
         carried.set(key, adopted);
       }
       for (const index of unused) {
@@ -1251,6 +1256,13 @@ export class Engine<T> implements core.Occupant {
     places.put(key & core.INDEX_MASK, resource);
     if (outdated) places.outdated.add(key & core.INDEX_MASK);
     return key;
+  }
+
+  /** Lets an adopted lease live for as long as its holder has said last. */
+  private keepTtl(places: Places<T>, key: number, ttl: number | undefined): void {
+    if (ttl === undefined) return;
+    this.module.renew(this.pool, this.now(), key, ttl);
+    places.ttls.set(key & core.INDEX_MASK, ttl);
   }
 
   private adoptJob(places: Places<T>, job: RunningJob<T>): void {

@@ -10,6 +10,8 @@ export class Places<T> {
   readonly resources: (T | undefined)[] = [];
   /** The key of the lease that is out. */
   readonly leases: number[] = [];
+  /** For how long a lease lives by its holder's last word, where there was one. */
+  readonly ttls = new Map<number, number>();
   /** How often the resource was lent without a word to the ledger. */
   readonly reuses: number[] = [];
   /** The jobs under way, by their keys. */
@@ -26,13 +28,14 @@ export class Places<T> {
   /** Notes that a lease has ended. */
   endLease(index: number): void {
     this.leases[index] = NONE;
+    if (this.ttls.size > 0) this.ttls.delete(index);
   }
 
   /** Takes the resource away from a place. */
   clear(index: number): T {
     const resource = this.resources[index] as T;
     this.resources[index] = undefined;
-    this.leases[index] = NONE;
+    this.endLease(index);
     this.outdated.delete(index);
     return resource;
   }

@@ -55,3 +55,23 @@ export function takesOff(encoding: string): boolean {
   const codings = encoding.toLowerCase().split(",").map((coding) => coding.trim());
   return (codings.length === 1 || !(few || bun)) && codings.every((one) => known.includes(one));
 }
+
+/** A promise, and what settles it. */
+export interface Deferred<V> {
+  promise: Promise<V>;
+  resolve: (value: V | PromiseLike<never>) => void;
+}
+
+/**
+ * Makes a promise that another request may settle. workerd notes at its making which request a
+ * promise goes on in, but optimised code makes one by `new Promise` in place, without that note:
+ * what waits would go on in the other request (workerd 2026-11-17; not with V8's `--no-opt`). This
+ * builtin is not made in place. Runtimes without it, as Node 20, have no requests to mix up.
+ */
+export function deferred<V>(): Deferred<V> {
+  const { withResolvers } = Promise as { withResolvers?: <W>() => Deferred<W> };
+  if (withResolvers !== undefined) return withResolvers.call(Promise) as Deferred<V>;
+  let resolve: Deferred<V>["resolve"] = () => undefined;
+  const promise = new Promise<V>((settle) => (resolve = settle));
+  return { promise, resolve };
+}
