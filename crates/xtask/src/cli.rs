@@ -176,7 +176,7 @@ pub(crate) struct BenchArgs {
     /// Measure less: fewer rounds, and shorter ones
     #[arg(long)]
     pub(crate) quick: bool,
-    /// How often each contender is measured in a case [default: 9, with --quick 3]
+    /// How often each contender is measured in a case [default: native 9, with --quick 3; js 5 and 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: Option<u32>,
     /// Measure only the cases whose names begin so; repeat for more
@@ -186,15 +186,8 @@ pub(crate) struct BenchArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct JsBenchArgs {
-    /// Measure less: fewer rounds, and shorter ones
-    #[arg(long)]
-    pub(crate) quick: bool,
-    /// How often each contender is measured in a case [default: 5, with --quick 2]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) rounds: Option<u32>,
-    /// Measure only the cases whose names begin so; repeat for more
-    #[arg(long = "case", value_name = "CASE")]
-    pub(crate) cases: Vec<String>,
+    #[command(flatten)]
+    pub(crate) common: BenchArgs,
     /// Measure in this runtime only; repeat for more
     #[arg(long = "runtime", value_name = "RUNTIME", value_enum)]
     pub(crate) runtimes: Vec<Runtime>,

@@ -8,8 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
+import { freePort } from "../lib/ports.mjs";
 import { Child, ROOT } from "../lib/process.mjs";
-import { slowBackend, startBackend } from "../lib/servers.mjs";
+import { slowBackend } from "../lib/servers.mjs";
 import { eventually } from "../lib/time.mjs";
 
 const tarball = process.env.EDGEPOOL_TARBALL;
@@ -68,12 +69,6 @@ const main :Workerd.Worker = (
   compatibilityDate = "2026-11-01",
 );
 `;
-}
-
-async function freePort() {
-  const { port, stop } = await startBackend(() => {});
-  await stop();
-  return port;
 }
 
 async function checkFourAtATime(heading, more) {

@@ -22,26 +22,26 @@ pub(super) async fn measure(args: &JsBenchArgs) -> anyhow::Result<Run> {
     let machine = Machine::this().await;
     build::everything().await?;
     tools::npm_packages(PROJECT).await?;
-    let rounds = args.rounds.unwrap_or(if args.quick { 2 } else { 5 });
+    let rounds = args.common.rounds.unwrap_or(if args.common.quick { 2 } else { 5 });
     let output = match tokio::time::timeout(LIMIT, program::run(command(args, rounds)?)).await {
         Ok(output) => output?,
         Err(_) => bail!("the benches were not done in {LIMIT:?}, and were ended"),
     };
     if output.cases.is_empty() {
-        bail!("there is no case whose name begins with {}", args.cases.join(" or "));
+        bail!("there is no case whose name begins with {}", args.common.cases.join(" or "));
     }
     let program::Output { cases, runtimes } = output;
-    Ok(Run { machine, rounds, quick: args.quick, runtimes, cases })
+    Ok(Run { machine, rounds, quick: args.common.quick, runtimes, cases })
 }
 
 fn command(args: &JsBenchArgs, rounds: u32) -> anyhow::Result<Cmd> {
     let run = Cmd::new("node").arg(workspace::path(PROJECT).join("run.mjs"));
     let mut run = runtime::name_binaries(run.args(["--rounds", &rounds.to_string()]))?
         .env("EDGEPOOL_PACKAGE", build::package_folder());
-    if args.quick {
+    if args.common.quick {
         run = run.arg("--quick");
     }
-    for case in &args.cases {
+    for case in &args.common.cases {
         run = run.args(["--case", case]);
     }
     for runtime in &args.runtimes {

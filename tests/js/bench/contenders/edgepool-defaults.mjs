@@ -1,23 +1,8 @@
-import { Pool } from "edgepool";
+import { Contender as Untimed } from "./edgepool.mjs";
 
-export class Contender {
+/** The same pool as it comes: with its times and checks of age. */
+export class Contender extends Untimed {
   constructor(max, maxWaiting) {
-    this.pool = new Pool({ create: () => ({}), max, maxWaiting });
-  }
-
-  acquire() {
-    return this.pool.acquire();
-  }
-
-  tryAcquire() {
-    return this.pool.tryAcquire();
-  }
-
-  release(lease) {
-    lease.release();
-  }
-
-  close() {
-    return this.pool.close();
+    super(max, maxWaiting, {});
   }
 }

@@ -8,8 +8,8 @@ const UNTIMED = {
 };
 
 export class Contender {
-  constructor(max, maxWaiting) {
-    this.pool = new Pool({ ...UNTIMED, create: () => ({}), max, maxWaiting });
+  constructor(max, maxWaiting, options = UNTIMED) {
+    this.pool = new Pool({ ...options, create: () => ({}), max, maxWaiting });
   }
 
   acquire() {

@@ -35,6 +35,35 @@ async function trap(t, pool, call = () => undefined) {
 
 export default [
   {
+    name: "trap_keeps_how_long_a_lease_lives",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 2, leaseTtl: 1_000 });
+      const [long, short] = await it.leases(2);
+      t.ok(long.renew(60_000) && short.renew(100));
+      await trap(t, it.pool);
+      await it.clock.advance(200);
+      t.equal(it.pool.stats().expired, 1, "the one that was to live for less than leaseTtl");
+      await it.clock.advance(20_000);
+      t.equal([it.pool.stats().expired, long.release(), short.release()], [1, true, false]);
+    }),
+  },
+  {
+    name: "trap_in_a_close_that_is_forced_revokes_all",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 3 });
+      const leases = await it.leases(3);
+      const closing = it.pool.close({ deadline: 10, force: true });
+      await settle();
+      const isReplaced = breakCore();
+      await it.clock.advance(1_000);
+      t.ok(isReplaced(), "there is another instance");
+      await closing;
+      await it.clock.advance(60_000);
+      t.equal([it.closed.length, it.live, it.pool.stats().size], [3, 0, 0], "all are closed");
+      t.equal(leases.map((lease) => lease.release()), [false, false, false]);
+    }),
+  },
+  {
     name: "trap_recovers",
     run: each(async (t, mode) => {
       const it = new World({ mode, max: 3 });

@@ -2,8 +2,8 @@
 // own and at an address of its own.
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { freePort } from "../../lib/ports.mjs";
 import { within } from "../../lib/time.mjs";
 
 /** How often other ports are tried where somebody was faster to take one. */
@@ -89,12 +89,3 @@ const config :Workerd.Config = (
 }
 
 const list = (words) => `[${words.map((word) => `"${word}"`).join(", ")}]`;
-
-/** Finds a port that nobody listens at. */
-export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -1,7 +1,6 @@
 // Runs a snippet in a runtime, and gives what it printed.
-import { createServer } from "node:net";
-
 import { binary } from "../../conformance/lib/processes.mjs";
+import { freePort } from "../../lib/ports.mjs";
 import { Child, ROOT } from "../../lib/process.mjs";
 import { eventually, within } from "../../lib/time.mjs";
 
@@ -70,13 +69,4 @@ export async function driven(child, url, run, stop) {
     await child.stop();
     await stop();
   }
-}
-
-/** Finds a port that nobody listens on. */
-export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

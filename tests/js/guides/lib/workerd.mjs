@@ -3,8 +3,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, join } from "node:path";
 
+import { freePort } from "../../lib/ports.mjs";
 import { Child, ROOT } from "../../lib/process.mjs";
-import { driven, freePort, program } from "./run.mjs";
+import { driven, program } from "./run.mjs";
 
 const DATE = "2026-11-01";
 const { build } = createRequire(join(ROOT, "www/package.json"))("esbuild");
