@@ -30,6 +30,20 @@ async function opened(mode, options) {
 
 export default [
   {
+    name: "chance_is_drawn_from_what_is_injected",
+    run: each(async (t, mode) => {
+      const retryIn = async (chance) => {
+        const it = new World({ mode, backoff: undefined, breaker: 1, random: () => chance });
+        it.always.create = fails("down");
+        await t.rejects(it.pool.acquire(), { code: "create_failed" });
+        return (await t.rejects(it.pool.acquire(), { code: "unavailable" })).retryIn;
+      };
+      const [some, same, other] = [await retryIn(0.1), await retryIn(0.1), await retryIn(0.7)];
+      t.equal(some, same);
+      t.ok(some !== other, `each waits for ${some} ms`);
+    }),
+  },
+  {
     name: "backoff_doubles_up_to_its_cap",
     async run(t) {
       const all = [];
