@@ -114,9 +114,9 @@ export class Engine<T> implements core.Occupant {
     this.module = this.instance.guarded;
     this.clocked = needsClock(settings);
     this.timed = this.clocked;
-    const { idleTimeout, maxLifetime, lifetimeJitter, checkInterval, leaseTtl, longHold } = settings;
+    const { idleTimeout, maxLifetime, lifetimeJitter, checkInterval } = settings;
     const life = maxLifetime * (1 - lifetimeJitter / 100);
-    this.limit = Math.min(leaseTtl, longHold);
+    this.limit = Math.min(settings.leaseTtl, settings.longHold);
     this.shortest = Math.min(idleTimeout, life, checkInterval, this.limit);
     if (!settings.edge) {
       this.timer = new PoolTimer(this, settings);
@@ -388,7 +388,7 @@ export class Engine<T> implements core.Occupant {
     return (status & core.DONE) !== 0;
   }
 
-  /** Takes a lease back in good order: the job of its reset if there is one, else whether it was. */
+  /** Takes a lease back in good order: the job of its reset, or else whether it was out. */
   giveBack(lease: Lease<T>): RunningJob<T> | boolean {
     const { reset } = this.settings;
     if (reset === undefined) {
@@ -573,7 +573,7 @@ export class Engine<T> implements core.Occupant {
       case core.OFFERED: return this.edgeWaiters[index]?.ring();
       case core.CREATE: return this.create(key);
       case core.CHECK: return this.check(key);
-      case core.CLOSE: return this.close(key, core.LEAVING[this.module.effect_detail()] ?? "closed");
+      case core.CLOSE: return this.close(key, this.module.effect_detail());
       case core.ABANDON: return this.abandon(key, this.module.effect_detail() === 1);
       case core.LONG_HOLD: return this.tellLongHold(key);
       case core.DRAINED: return this.finish();
@@ -647,7 +647,7 @@ export class Engine<T> implements core.Occupant {
     const phase = this.phase(place);
     const report = { phase, waited, place, holders, cause: this.lastFailure };
     if (kind === core.MISSED) {
-      const text = "the waiter did not claim what it was offered, three times: its request stood still";
+      const text = "the waiter let three offers pass: its request stood still";
       return new AcquireTimeoutError(text, report, "offer_missed");
     }
     const [max, inUse] = [this.gauge("max"), this.gauge("inUse")];
@@ -837,7 +837,8 @@ export class Engine<T> implements core.Occupant {
     this.begin("check", key, resource, (job) => this.settings.check?.(resource, job));
   }
 
-  private close(key: number, reason: LeaveReason): void {
+  private close(key: number, leaving: number): void {
+    const reason = core.LEAVING[leaving] as LeaveReason;
     const slot = key & core.INDEX_MASK;
     if (reason === "expired") this.tellLeak(slot);
     if (reason === "expired" && this.epoch > 0) this.giveUpAdopted(slot);
@@ -906,7 +907,8 @@ export class Engine<T> implements core.Occupant {
     } else if (this.settings.close !== undefined) {
       // The pool has gone.
       const { close } = this.settings;
-      void run(() => close(resource, new RunningJob("close", core.NONE, resource)), () => undefined);
+      const job = new RunningJob<T>("close", core.NONE, resource);
+      void run(() => close(resource, job), () => undefined);
     }
   }
 

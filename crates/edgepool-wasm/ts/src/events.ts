@@ -3,7 +3,7 @@ import type { Holder, PoolErrorCode } from "./errors.js";
 /**
  * Why a resource leaves the pool: its holder discarded it, or its lease expired; it was idle for
  * too long, too old, or lent often enough; `invalidate`, `retain` or a smaller `max` had no more
- * use for it; a check or a reset failed; it came when nobody wanted it any more; or the pool closed.
+ * use for it; a check or a reset failed; it came when it was not wanted any more; the pool closed.
  */
 export type LeaveReason =
   | "discarded"

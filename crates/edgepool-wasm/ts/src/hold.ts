@@ -7,8 +7,8 @@ import { findAborted, abortReason, listen } from "./signals.js";
 export type Lost = "abort" | "expired";
 
 /**
- * Keeps a lease alive from its own request: if it has a time to live, a heartbeat renews it, and its
- * context is held open so that timers run when the client has gone. Tells once if a signal aborts
+ * Keeps a lease alive from its own request: a heartbeat renews it if it has a time to live, and
+ * its context is held open so that timers run when the client has gone. Tells once if a signal aborts
  * or the lease has expired, and returns what stops all of that.
  */
 export function hold<T>(
@@ -48,7 +48,8 @@ function beat<T>(lease: Lease<T>, onExpired: (reason: unknown) => void): () => v
   if (leaseTtl === Infinity) return () => undefined;
   let timer: unknown = undefined;
   const next = (): void => {
-    if (lease._engine.renew(lease, 3 * heartbeat)) timer = setBackgroundTimer(clock, next, heartbeat);
+    const isOut = lease._engine.renew(lease, 3 * heartbeat);
+    if (isOut) timer = setBackgroundTimer(clock, next, heartbeat);
     // Told later, as the first beat comes before its caller has what would stop it.
     else queueMicrotask(() => onExpired(ended()));
   };

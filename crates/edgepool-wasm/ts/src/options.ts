@@ -9,7 +9,7 @@ export function checkNames(where: string, given: unknown, names: readonly string
   }
 }
 
-/** Reads a whole number between `low` and `high`, which must be given unless there is a fallback. */
+/** Reads a whole number from `low` to `high`; it must be given unless there is a fallback. */
 export function readCount(
   where: string, name: string, value: unknown, fallback: number | undefined, low: number,
   high: number,

@@ -338,7 +338,7 @@ export class Pool<T> {
     this.engine.maintain();
   }
 
-  /** When `tick` has something to do next, in ms on the pool's clock, if it has. It may be early. */
+  /** When `tick` has something to do next, if it has, in ms on the pool's clock; or earlier. */
   nextDeadline(): number | undefined {
     return this.engine.nextDeadline();
   }

@@ -1,6 +1,6 @@
 /**
- * How a pool treats its callers: `process` where they live on, `edge` where a request may die at any
- * moment (Workers), `durable-object` where requests share one life and alarms outlast it.
+ * How a pool treats its callers: `process` where they live on, `edge` where a request may die at
+ * any moment (Workers), `durable-object` where requests share one life and alarms outlast it.
  */
 export type Mode = "process" | "edge" | "durable-object";
 

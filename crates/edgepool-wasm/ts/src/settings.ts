@@ -38,7 +38,7 @@ export interface PoolOptions<T> {
   /** Closes a resource that leaves the pool. A promise is waited for before its place is free. */
   close?: ((resource: T, job: Job) => unknown) | undefined;
 
-  /** The most resources at once, those being made, checked, reset or closed among them. Default 20. */
+  /** The most resources at once, whatever is done with them. Default 20. */
   max?: number | undefined;
   /**
    * How many resources are kept ready beyond those that callers wait for, from the first acquire
