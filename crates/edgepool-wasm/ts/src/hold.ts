@@ -8,8 +8,8 @@ export type Lost = "abort" | "expired";
 
 /**
  * Keeps a lease alive from its own request: a heartbeat renews it if it has a time to live, and
- * its context is held open so that timers run when the client has gone. Tells once if a signal aborts
- * or the lease has expired, and returns what stops all of that.
+ * its context is held open so that timers run when the client has gone. Tells once if a signal
+ * aborts or the lease has expired, and returns what stops all of that.
  */
 export function hold<T>(
   lease: Lease<T>, signal: AbortSignal | null | undefined,
