@@ -12,6 +12,9 @@ const glue = process.env.EDGEPOOL_RUST_WORKER;
 const workerd = process.env.EDGEPOOL_WORKERD;
 const MODULE = "edgepool_rust_worker";
 
+/** By which the origin knows it. */
+const NAME = "rust";
+
 /** Starts the Worker and its origin. */
 export async function startWorker({ date, flags = [] }) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-rust-worker-"));
@@ -19,7 +22,7 @@ export async function startWorker({ date, flags = [] }) {
   const files = [`${MODULE}.js`, `${MODULE}_bg.wasm`];
   for (const file of files) cpSync(join(glue, file), join(folder, file));
   cpSync(fileURLToPath(new URL("worker.mjs", import.meta.url)), join(folder, "worker.mjs"));
-  writeFileSync(join(folder, "config.capnp"), config({ date, flags, origin: origin.address }));
+  writeFileSync(join(folder, "config.capnp"), config({ date, flags, origin: `${origin.address}/${NAME}` }));
   // It tells the port on the descriptor of its standard output.
   const child = new Child(workerd, ["serve", "--control-fd=1", "config.capnp"], { cwd: folder });
   const stop = async () => {
@@ -30,7 +33,7 @@ export async function startWorker({ date, flags = [] }) {
   };
   const [, port] = await child.line(/"port":(\d+)/, 20_000);
   const at = `http://127.0.0.1:${port}`;
-  return { at, origin: origin.seen, child, stop, ask: (path, ms) => ask(at + path, ms) };
+  return { at, origin: origin.seen(NAME), child, stop, ask: (path, ms) => ask(at + path, ms) };
 }
 
 /** Asks with a body, which the Worker reads in its turn; gives the status and the text. */
