@@ -54,7 +54,12 @@ async function rolldown(project, entry) {
     cwd: project, input: entry, platform: "neutral", external: [/^node:/],
     plugins: [wasmModules()], resolve: { conditionNames: [...CONDITIONS, "import"] },
   });
-  return written(await made.generate({ format: "esm", codeSplitting: false }));
+  try {
+    return written(await made.generate({ format: "esm", codeSplitting: false }));
+  } finally {
+    // Else its own threads may keep this process going for ever.
+    await made.close();
+  }
 }
 
 async function vite(project, entry) {
