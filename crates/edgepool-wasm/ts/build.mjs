@@ -18,6 +18,8 @@ if (!glue || !out || !version) {
 }
 
 const GLUE = "edgepool_wasm";
+const TSC = join(here, "node_modules", ".bin", "tsc");
+const TSC_ARGS = ["--project", join(here, "tsconfig.json")];
 // The entries, by the part of the package's name after the slash. Only these and the modules that
 // name the wasm do anything when they are imported: they say where the module comes from.
 const ENTRIES = {
@@ -32,12 +34,11 @@ const EFFECTFUL = ["index", "workerd", "clients-index", "clients-workerd", "inli
 const sources = readdirSync(join(here, "src"))
   .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
   .map((name) => name.slice(0, -3));
-const wasm = readFileSync(join(glue, `${GLUE}_bg.wasm`));
 const dist = join(out, "dist");
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(join(dist, "cjs"), { recursive: true });
-writeFileSync(join(dist, "edgepool.wasm"), wasm);
+const wasm = emitModule(join(dist, "edgepool.wasm"));
 await emit("esm", dist, sources);
 await emit("cjs", join(dist, "cjs"), sources.filter((name) => !WORKERD_ONLY.includes(name)));
 writeFileSync(join(dist, "cjs", "package.json"), '{ "type": "commonjs" }\n');
@@ -48,22 +49,43 @@ for (const licence of ["LICENSE-MIT", "LICENSE-APACHE"]) {
   if (existsSync(join(root, licence))) cpSync(join(root, licence), join(out, licence));
 }
 
-/** Writes the modules one by one, and beside them the glue and the bytes of the wasm. */
+/**
+ * Writes the module with its own functions and its memory, and returns it. What wasm-bindgen adds
+ * is for values that are no numbers, which it has none of.
+ */
+function emitModule(file) {
+  cpSync(join(glue, `${GLUE}_bg.wasm`), file);
+  const all = WebAssembly.Module.exports(new WebAssembly.Module(readFileSync(file)));
+  const names = all.map(({ name }) => name).filter((name) => !name.startsWith("__"));
+  const graph = names.map((name) => ({ name: `used ${name}`, export: name }));
+  graph.push({ name: "outside", root: true, reaches: graph.map(({ name }) => name) });
+  const graphFile = join(out, "exports.json");
+  writeFileSync(graphFile, JSON.stringify(graph));
+  binaryen("wasm-metadce", ["--graph-file", graphFile, file, "-o", file]);
+  rmSync(graphFile);
+  // What is left is rid of what only that needed, and in the order that compresses best.
+  binaryen("wasm-opt", ["-O3", "--strip-target-features", file, "-o", file]);
+  return readFileSync(file);
+}
+
+function binaryen(tool, args) {
+  const program = join(here, "node_modules/binaryen/bin", tool);
+  execFileSync(process.execPath, [program, ...args], { stdio: ["ignore", "ignore", "inherit"] });
+}
+
+/** Writes the modules one by one, and beside them the bytes of the wasm. */
 async function emit(format, outdir, names) {
-  const common = { format, target: "es2022", legalComments: "none", logLevel: "warning" };
   const entryPoints = names.map((name) => join(here, "src", `${name}.ts`));
-  await build({ ...common, entryPoints, outdir, outbase: join(here, "src") });
-  const contents = `export { __wbg_reset_state, initSync } from "./${GLUE}.js";`;
-  const stdin = { contents, resolveDir: resolve(glue) };
-  await build({ ...common, stdin, bundle: true, outfile: join(outdir, "glue.js") });
+  await build({
+    format, entryPoints, outdir, outbase: join(here, "src"), target: "es2022",
+    legalComments: "none", logLevel: "warning",
+  });
   const name = format === "esm" ? "export const wasmBase64" : "exports.wasmBase64";
   writeFileSync(join(outdir, "wasm-base64.js"), `${name} = "${wasm.toString("base64")}";\n`);
 }
 
 function emitTypes() {
-  const tsc = join(here, "node_modules", ".bin", "tsc");
-  const project = join(here, "tsconfig.json");
-  execFileSync(tsc, ["--project", project, "--outDir", dist], { stdio: "inherit" });
+  execFileSync(TSC, [...TSC_ARGS, "--outDir", dist], { stdio: "inherit" });
   const types = readdirSync(dist).filter((name) => name.endsWith(".d.ts"));
   for (const name of types) {
     if (WORKERD_ONLY.includes(name.slice(0, -5))) continue;

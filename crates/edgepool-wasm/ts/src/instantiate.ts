@@ -1,15 +1,17 @@
-import { __wbg_reset_state, initSync } from "./glue.js";
 import type { Core } from "./core.js";
 
-let isInstantiated = false;
+let compiled: WebAssembly.Module | undefined;
 
 /**
  * Instantiates the module, in one synchronous step, and gives its raw exports. A later call makes
  * a fresh instance of the same module.
  */
 export function instantiate(module: () => WebAssembly.Module | BufferSource): Core {
-  if (isInstantiated) __wbg_reset_state();
-  const exports = initSync({ module: isInstantiated ? undefined : module() });
-  isInstantiated = true;
-  return exports as unknown as Core;
+  compiled ??= compile(module());
+  // Its functions are of numbers alone, and it asks for none of its host.
+  return new WebAssembly.Instance(compiled).exports as unknown as Core;
+}
+
+function compile(source: WebAssembly.Module | BufferSource): WebAssembly.Module {
+  return source instanceof WebAssembly.Module ? source : new WebAssembly.Module(source);
 }

@@ -59,11 +59,20 @@ export class Core {
 export async function load(packageFolder, wasm) {
   const core = new Core();
   const { Instance } = WebAssembly;
-  WebAssembly.Instance = function (module, imports) {
-    const { exports } = new Instance(module, imports);
+  WebAssembly.Instance = function (module) {
+    const { exports } = new Instance(module, unused(module));
     return "pool_open" in exports ? { exports: core.wrap(exports) } : { exports };
   };
   const api = await import(pathToFileURL(join(packageFolder, "dist/slim.js")).href);
   api.init(new WebAssembly.Module(readFileSync(wasm)));
   return { api, core };
+}
+
+/** What a module asks for that is as wasm-bindgen made it, and does not need for numbers. */
+function unused(module) {
+  const imports = {};
+  for (const { module: from, name } of WebAssembly.Module.imports(module)) {
+    (imports[from] ??= {})[name] = () => undefined;
+  }
+  return imports;
 }
