@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
+import { publishedTypes, shortNames } from "./short-names.mjs";
+
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../../..");
 const options = { glue: { type: "string" }, out: { type: "string" }, version: { type: "string" } };
@@ -39,10 +41,11 @@ const dist = join(out, "dist");
 rmSync(out, { recursive: true, force: true });
 mkdirSync(join(dist, "cjs"), { recursive: true });
 const wasm = emitModule(join(dist, "edgepool.wasm"));
+emitTypes();
+const mangleCache = namesToShorten();
 await emit("esm", dist, sources);
 await emit("cjs", join(dist, "cjs"), sources.filter((name) => !WORKERD_ONLY.includes(name)));
 writeFileSync(join(dist, "cjs", "package.json"), '{ "type": "commonjs" }\n');
-emitTypes();
 writeFileSync(join(out, "package.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
 cpSync(join(here, "README.md"), join(out, "README.md"));
 for (const licence of ["LICENSE-MIT", "LICENSE-APACHE"]) {
@@ -73,12 +76,28 @@ function binaryen(tool, args) {
   execFileSync(process.execPath, [program, ...args], { stdio: ["ignore", "ignore", "inherit"] });
 }
 
+/** Finds short names for the members that only the sources themselves name. */
+function namesToShorten() {
+  const source = (name) => readFileSync(join(here, "src", `${name}.ts`), "utf8");
+  const typesOf = (name) => readFileSync(join(dist, `${name}.d.ts`), "utf8");
+  const published = ["public", "clients-public"].flatMap((entry) =>
+    publishedTypes(source(entry), typesOf));
+  const listed = execFileSync(TSC, [...TSC_ARGS, "--listFilesOnly"], { encoding: "utf8" });
+  const libs = listed.split("\n").filter((file) => /\/lib\.[^/]*\.d\.ts$/.test(file));
+  const exported = WebAssembly.Module.exports(new WebAssembly.Module(wasm));
+  const names = exported.map(({ name }) => name).join(" ");
+  const outside = [...published, ...libs.map((file) => readFileSync(file, "utf8")), names];
+  return shortNames(sources.map(source), outside);
+}
+
 /** Writes the modules one by one, and beside them the bytes of the wasm. */
 async function emit(format, outdir, names) {
   const entryPoints = names.map((name) => join(here, "src", `${name}.ts`));
+  const mangleProps = new RegExp(`^(?:${Object.keys(mangleCache).join("|")})$`);
+  // White space is left for people: whoever counts bytes has a bundler that takes it away.
   await build({
-    format, entryPoints, outdir, outbase: join(here, "src"), target: "es2022",
-    legalComments: "none", logLevel: "warning",
+    format, entryPoints, outdir, outbase: join(here, "src"), target: "es2022", mangleProps,
+    mangleCache, legalComments: "none", logLevel: "warning",
   });
   const name = format === "esm" ? "export const wasmBase64" : "exports.wasmBase64";
   writeFileSync(join(outdir, "wasm-base64.js"), `${name} = "${wasm.toString("base64")}";\n`);

@@ -1,0 +1,82 @@
+// Finds the members that nobody but the package itself names. They get short names in what is
+// published: a bundler cannot give them such, as it does not know whose they are.
+
+const WORD = /[A-Za-z_$][\w$]*/g;
+const MODIFIERS = "(?:(?:private|readonly|static|async|override|get|set) )*";
+const MEMBER = new RegExp(`^  ${MODIFIERS}([A-Za-z_]\\w*)[?!]?(?: =|[(:;<])`);
+const PARAMETER = /\bprivate readonly (\w+):/g;
+
+/**
+ * Gives short names for the members of classes and exported interfaces in `sources` that are in no
+ * text of `outside`: the types that are published, those of the runtimes, what the module exports.
+ * Nor do they stand in a string of the sources, by which they could be asked for, or in an
+ * interface that is not exported, which is how the sources describe what is not theirs.
+ */
+export function shortNames(sources, outside) {
+  const declared = new Set();
+  const others = outside.flatMap((text) => words(withoutParameters(text)));
+  const taken = new Set(["constructor", ...others]);
+  const texts = sources.map(withoutComments);
+  for (const text of texts) {
+    for (const [, name] of text.matchAll(/["'`]([A-Za-z_]\w*)["'`]/g)) taken.add(name);
+    for (const { kind, lines } of blocks(text)) {
+      const names = lines.flatMap((line) => MEMBER.exec(line)?.[1] ?? []);
+      for (const name of names) (kind === "interface" ? taken : declared).add(name);
+    }
+    for (const [, name] of text.matchAll(PARAMETER)) declared.add(name);
+  }
+  return shorten([...declared].filter((name) => !taken.has(name)), texts.flatMap(words));
+}
+
+/** Gives each name a short one, the shortest to those that are used most. */
+function shorten(names, used) {
+  const counts = new Map(names.map((name) => [name, 0]));
+  for (const word of used) if (counts.has(word)) counts.set(word, counts.get(word) + 1);
+  const free = shortWords(new Set(used));
+  const ordered = names.sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
+  return Object.fromEntries(ordered.map((name) => [name, free.next().value]));
+}
+
+/** Counts in letters, past the words that are used already. */
+function* shortWords(used) {
+  const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+  for (let words = letters; ; words = words.flatMap((word) => letters.map((one) => word + one))) {
+    for (const word of words) if (!used.has(word)) yield word;
+  }
+}
+
+/** Gives the lines of each class and interface at the top level. */
+function blocks(source) {
+  const found = source.matchAll(/^(export interface|interface|(?:export )?class) [^]*?^}/gm);
+  return [...found].map(([text, kind]) => ({ kind, lines: text.split("\n") }));
+}
+
+/** Gives the declarations of what an entry exports, but for what they only say is private. */
+export function publishedTypes(entry, typesOf) {
+  const exports = entry.matchAll(/^export (?:type )?\{([^}]*)\} from "\.\/(.+)\.js"/gm);
+  return [...exports].flatMap(([, names, module]) => {
+    const types = typesOf(module).replace(/^\s*private .*$/gm, "");
+    return words(names).map((name) => declaration(types, name));
+  });
+}
+
+/** Gives all that is declared under one name, as a class and an interface may be. */
+function declaration(types, name) {
+  const isIt = new RegExp(`^export (?:declare )?(?:class|interface|type) ${name}\\b`);
+  const all = types.split(/^(?=export )/m).filter((text) => isIt.test(text));
+  if (all.length === 0) throw new Error(`short names: there is no type of ${name}`);
+  return all.join("");
+}
+
+function words(text) {
+  return text.match(WORD) ?? [];
+}
+
+/** Leaves out what only the declared functions themselves name. */
+function withoutParameters(text) {
+  return withoutComments(text).replace(/\((?:[^(){}]|\([^(){}]*\))*\)/g, "()");
+}
+
+function withoutComments(text) {
+  return text.replace(/\/\*[^]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+}
