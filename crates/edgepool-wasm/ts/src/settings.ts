@@ -146,58 +146,24 @@ export interface PoolOptions<T> {
   random?: (() => number) | undefined;
 }
 
-/** The settings of a pool after validation; durations in ms. */
-export interface Settings<T> {
-  create: (job: Job) => T | PromiseLike<T>;
-  check: ((resource: T, job: Job) => unknown) | undefined;
-  reset: ((resource: T, job: Job) => unknown) | undefined;
-  close: ((resource: T, job: Job) => unknown) | undefined;
-  max: number;
-  minIdle: number;
-  minIdleIsSet: boolean;
-  maxWaiting: number;
-  maxUses: number;
-  acquireTimeout: number;
-  createTimeout: number;
-  checkTimeout: number;
-  resetTimeout: number;
-  closeTimeout: number;
-  idleTimeout: number;
-  maxLifetime: number;
-  lifetimeJitter: number;
-  checkAfter: number;
-  checkInterval: number;
-  maxChecks: number;
+/** What is missing in a pool that has no use for it. */
+type Missing = "check" | "reset" | "close" | "observer" | "setAlarm";
+
+/** The settings of a pool after validation: every option, and what follows from them. */
+export type Settings<T> = {
+  [Name in Exclude<keyof PoolOptions<T>, Missing | "backoff">]-?: NonNullable<
+    PoolOptions<T>[Name]
+  >;
+} & { [Name in Missing]: PoolOptions<T>[Name] } & {
+  /** Without end where there is none. */
+  backoff: Required<Backoff>;
   backoffBase: number;
   backoffCap: number;
-  breaker: number;
-  ageing: number;
+  minIdleIsSet: boolean;
   fifo: boolean;
-  waitTimes: boolean;
-  holdTimes: boolean;
-  slowAcquire: number;
-  longHold: number;
-  trackLeases: boolean;
-  observer: ((event: PoolEvent) => void) | undefined;
-  mode: Mode;
   edge: boolean;
   doorbell: boolean;
-  leaseTtl: number;
-  heartbeat: number;
-  offerTimeout: number;
-  setAlarm: ((at: number) => unknown) | undefined;
-  clock: Clock;
-  random: () => number;
-}
-
-const NAMES: readonly (keyof PoolOptions<unknown>)[] = [
-  "create", "check", "reset", "close", "max", "minIdle", "maxWaiting", "maxUses", "acquireTimeout",
-  "createTimeout", "checkTimeout", "resetTimeout", "closeTimeout", "idleTimeout", "maxLifetime",
-  "lifetimeJitter", "checkAfter", "checkInterval", "maxChecks", "backoff", "breaker", "ageing",
-  "reuse", "waitTimes", "holdTimes", "slowAcquire", "longHold", "trackLeases", "observer", "mode",
-  "leaseTtl", "heartbeat", "offerTimeout", "setAlarm", "clock", "random",
-];
-const MODES = ["process", "edge", "durable-object"] as const;
+};
 
 /** The most waiters on the edge: each has a timer, and workerd allows 10,000 of those. */
 const MOST_EDGE_WAITERS = 9_000;
@@ -205,59 +171,119 @@ const MOST_WAITERS = 500_000;
 export const MOST_RESOURCES = 65_535;
 const WHERE = "Pool";
 
+/** Reads the value of an option; `settings` has what was read before. */
+type Reader = (value: unknown, name: string, settings: Settings<unknown>) => unknown;
+
+/** How each option is read, in this order: what one depends on comes before it. */
+const READERS: Record<keyof PoolOptions<unknown>, Reader> = {
+  create: (value, name) => readFunction(WHERE, name, value, true),
+  check: optional,
+  reset: optional,
+  close: optional,
+  mode: readMode,
+  max: count(20, 1, MOST_RESOURCES),
+  minIdle: readMinIdle,
+  maxWaiting: readMaxWaiting,
+  maxUses: limit(Infinity),
+  acquireTimeout: duration(30_000),
+  createTimeout: duration(10_000, 1),
+  checkTimeout: needing("check", duration(5_000, 1)),
+  resetTimeout: needing("reset", duration(5_000, 1)),
+  closeTimeout: needing("close", duration(5_000, 1)),
+  maxLifetime: duration(1_800_000, 1),
+  idleTimeout: withinLifetime(300_000),
+  lifetimeJitter: count(10, 0, 100),
+  backoff: readBackoff,
+  breaker: readBreaker,
+  ageing: duration(5_000, 1),
+  checkAfter: needing("check", duration(1_000), Infinity),
+  checkInterval: needing("check", withinLifetime(30_000), Infinity),
+  maxChecks: needing("check", count(1, 1, MOST_RESOURCES), 1),
+  reuse: (value, name) => readWord(WHERE, name, value, "lifo", ["lifo", "fifo"]),
+  waitTimes: flag(true),
+  holdTimes: flag(false),
+  slowAcquire: duration(1_000),
+  longHold: duration(Infinity, 1),
+  trackLeases: flag(false),
+  observer: optional,
+  leaseTtl: (value, name, { mode }) =>
+    readDuration(WHERE, name, value, mode === "edge" ? 60_000 : Infinity, 1),
+  heartbeat: readHeartbeat,
+  offerTimeout: readOfferTimeout,
+  setAlarm: readSetAlarm,
+  clock: readClock,
+  random: (value, name) => readFunction(WHERE, name, value, false) ?? Math.random,
+};
+
 /** Validates the options of a pool. Throws a TypeError that names what is wrong. */
 export function readSettings<T>(options: PoolOptions<T>): Settings<T> {
-  checkNames(WHERE, options, NAMES);
-  const mode = readWord(WHERE, "mode", options.mode, usualMode(), MODES);
-  const edge = mode === "edge";
-  const settings: Settings<T> = {
-    ...readFactory(options),
-    ...readSizes(options, mode),
-    ...readTimes(options),
-    ...readFailures(options),
-    ...readChecks(options),
-    ...readReports(options),
-    ...readEdge(options, edge),
-    fifo: readWord(WHERE, "reuse", options.reuse, "lifo", ["lifo", "fifo"]) === "fifo",
-    mode,
-    edge,
-    clock: readClock(options.clock),
-    random: readFunction<(() => number) | undefined>(WHERE, "random", options.random, false) ??
-      Math.random,
-  };
-  if (settings.setAlarm !== undefined && mode !== "durable-object") {
-    throw contradiction("setAlarm", `mode "durable-object", and the mode is "${mode}"`);
+  const readers = Object.entries(READERS) as [keyof typeof READERS, Reader][];
+  checkNames(WHERE, options, Object.keys(READERS));
+  const settings: Record<string, unknown> = { doorbell: hasDoorbell() };
+  for (const [name, read] of readers) {
+    settings[name] = read(options[name], name, settings as Settings<unknown>);
   }
-  return settings;
+  const { mode, reuse, backoff } = settings as unknown as Settings<T>;
+  const derived = {
+    edge: mode === "edge",
+    fifo: reuse === "fifo",
+    minIdleIsSet: options.minIdle !== undefined,
+    backoffBase: backoff.base,
+    backoffCap: backoff.cap,
+  };
+  // A copy, as V8 finds what was put in by names that it did not know more slowly.
+  return { ...settings, ...derived } as unknown as Settings<T>;
 }
 
-function readFactory<T>({ create, check, reset, close }: PoolOptions<T>): Pick<
-  Settings<T>, "create" | "check" | "reset" | "close"
-> {
-  return {
-    create: readFunction(WHERE, "create", create, true),
-    check: readFunction(WHERE, "check", check, false),
-    reset: readFunction(WHERE, "reset", reset, false),
-    close: readFunction(WHERE, "close", close, false),
+function readMode(value: unknown, name: string): Mode {
+  return readWord(WHERE, name, value, usualMode(), ["process", "edge", "durable-object"]);
+}
+
+function optional(value: unknown, name: string): unknown {
+  return readFunction(WHERE, name, value, false);
+}
+
+function count(fallback: number, low: number, high: number): Reader {
+  return (value, name) => readCount(WHERE, name, value, fallback, low, high);
+}
+
+function limit(fallback: number): Reader {
+  const read = count(fallback, 1, 2 ** 32 - 1);
+  return (value, ...more) => (value === Infinity ? value : read(value, ...more));
+}
+
+function duration(fallback: number, low = 0): Reader {
+  return (value, name) => readDuration(WHERE, name, value, fallback, low);
+}
+
+function flag(fallback: boolean): Reader {
+  return (value, name) => readFlag(WHERE, name, value, fallback);
+}
+
+/** Reads what a function that the pool may have needs; `never` is what it is without that. */
+function needing(of: "check" | "reset" | "close", read: Reader, never?: number): Reader {
+  return (value, name, settings) => {
+    if (settings[of] !== undefined) return read(value, name, settings);
+    const isNever = never !== undefined && value === Infinity;
+    if (value !== undefined && !isNever) throw contradiction(name, `"${of}"`);
+    return never ?? read(undefined, name, settings);
   };
 }
 
-function readSizes<T>(options: PoolOptions<T>, mode: Mode): Pick<
-  Settings<T>, "max" | "minIdle" | "minIdleIsSet" | "maxWaiting" | "maxUses"
-> {
-  const max = readCount(WHERE, "max", options.max, 20, 1, MOST_RESOURCES);
-  const { minIdle } = options;
-  if (Number.isInteger(minIdle) && (minIdle as number) > max) {
-    throw wrong(WHERE, "minIdle", `at most max (${max})`, minIdle);
-  }
-  const most = mode === "edge" ? MOST_EDGE_WAITERS : MOST_WAITERS;
-  return {
-    max,
-    minIdle: readCount(WHERE, "minIdle", minIdle, defaultMinIdle(mode, max), 0, max),
-    minIdleIsSet: minIdle !== undefined,
-    maxWaiting: readCount(WHERE, "maxWaiting", options.maxWaiting, 1_000, 0, most),
-    maxUses: readLimit("maxUses", options.maxUses, Infinity),
+function withinLifetime(fallback: number): Reader {
+  return (value, name, { maxLifetime }) => {
+    const time = readDuration(WHERE, name, value, Math.min(fallback, maxLifetime), 1);
+    // Never is no time that another could cut short.
+    if (time === Infinity || time <= maxLifetime) return time;
+    throw wrong(WHERE, name, `at most maxLifetime (${maxLifetime}), or Infinity`, time);
   };
+}
+
+function readMinIdle(value: unknown, name: string, { mode, max }: Settings<unknown>): number {
+  if (Number.isInteger(value) && (value as number) > max) {
+    throw wrong(WHERE, name, `at most max (${max})`, value);
+  }
+  return readCount(WHERE, name, value, defaultMinIdle(mode, max), 0, max);
 }
 
 /** How many resources are kept ready, of at most `max`, if nobody says. */
@@ -266,156 +292,67 @@ export function defaultMinIdle(mode: Mode, max: number): number {
   return mode === "process" ? Math.min(2, max) : 0;
 }
 
-function readTimes<T>(options: PoolOptions<T>): Pick<
-  Settings<T>,
-  | "acquireTimeout" | "createTimeout" | "checkTimeout" | "resetTimeout" | "closeTimeout"
-  | "idleTimeout" | "maxLifetime" | "lifetimeJitter"
-> {
-  const maxLifetime = duration("maxLifetime", options.maxLifetime, 1_800_000, 1);
-  const shorter = { value: maxLifetime, name: "maxLifetime" };
-  return {
-    acquireTimeout: duration("acquireTimeout", options.acquireTimeout, 30_000),
-    createTimeout: duration("createTimeout", options.createTimeout, 10_000, 1),
-    checkTimeout: needing("checkTimeout", options, "check", 5_000),
-    resetTimeout: needing("resetTimeout", options, "reset", 5_000),
-    closeTimeout: needing("closeTimeout", options, "close", 5_000),
-    idleTimeout: within("idleTimeout", options.idleTimeout, 300_000, shorter),
-    maxLifetime,
-    lifetimeJitter: readCount(WHERE, "lifetimeJitter", options.lifetimeJitter, 10, 0, 100),
-  };
+function readMaxWaiting(value: unknown, name: string, { mode }: Settings<unknown>): number {
+  const most = mode === "edge" ? MOST_EDGE_WAITERS : MOST_WAITERS;
+  return readCount(WHERE, name, value, 1_000, 0, most);
 }
 
-function readChecks<T>(options: PoolOptions<T>): Pick<
-  Settings<T>, "checkAfter" | "checkInterval" | "maxChecks"
-> {
-  if (options.check === undefined) {
-    for (const name of ["checkAfter", "checkInterval", "maxChecks"] as const) {
-      const value = options[name];
-      if (value !== undefined && value !== Infinity) throw contradiction(name, '"check"');
-    }
-    return { checkAfter: Infinity, checkInterval: Infinity, maxChecks: 1 };
+function readBackoff(value: unknown, name: string): Required<Backoff> {
+  if (value === false) return { base: Infinity, cap: Infinity };
+  const given = value === undefined ? {} : value;
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+    throw wrong(WHERE, name, "{ base, cap } in ms, or false for none", value);
   }
-  const shorter = {
-    value: duration("maxLifetime", options.maxLifetime, 1_800_000, 1), name: "maxLifetime",
-  };
-  return {
-    checkAfter: duration("checkAfter", options.checkAfter, 1_000),
-    checkInterval: within("checkInterval", options.checkInterval, 30_000, shorter),
-    maxChecks: readCount(WHERE, "maxChecks", options.maxChecks, 1, 1, MOST_RESOURCES),
-  };
-}
-
-function readFailures<T>({ backoff, breaker, ageing }: PoolOptions<T>): Pick<
-  Settings<T>, "backoffBase" | "backoffCap" | "breaker" | "ageing"
-> {
-  const none = backoff === false;
-  if (none && breaker !== undefined && breaker !== Infinity) {
-    throw contradiction("breaker", "a backoff, which says how long it stays open");
+  const where = `${WHERE}: "${name}"`;
+  checkNames(where, given, ["base", "cap"]);
+  const { base: first, cap: most } = given as Backoff;
+  const cap = readDuration(where, "cap", most, Math.max(30_000, first ?? 0), 1);
+  const base = readDuration(where, "base", first, Math.min(100, cap), 1);
+  for (const [part, time] of Object.entries({ base, cap })) {
+    if (time === Infinity) throw wrong(where, part, "a number of ms from 1", time);
   }
-  return {
-    ...(none ? { backoffBase: Infinity, backoffCap: Infinity } : readBackoff(backoff)),
-    breaker: none ? Infinity : readLimit("breaker", breaker, 5),
-    ageing: duration("ageing", ageing, 5_000, 1),
-  };
+  if (base > cap) throw wrong(where, "base", `at most cap (${cap})`, base);
+  return { base, cap };
 }
 
-function readBackoff(backoff: Backoff = {}): { backoffBase: number; backoffCap: number } {
-  if (typeof backoff !== "object" || backoff === null || Array.isArray(backoff)) {
-    throw wrong(WHERE, "backoff", "{ base, cap } in ms, or false for none", backoff);
+function readBreaker(value: unknown, name: string, settings: Settings<unknown>): unknown {
+  if (settings.backoff.cap < Infinity) return limit(5)(value, name, settings);
+  if (value === undefined || value === Infinity) return Infinity;
+  throw contradiction(name, "a backoff, which says how long it stays open");
+}
+
+function readHeartbeat(value: unknown, name: string, { leaseTtl }: Settings<unknown>): number {
+  if (leaseTtl === Infinity && value !== undefined) throw contradiction(name, "a leaseTtl");
+  const heartbeat = readDuration(WHERE, name, value, Math.min(5_000, leaseTtl / 3), 1);
+  if (heartbeat * 2 <= leaseTtl) return heartbeat;
+  throw wrong(WHERE, name, `at most half of leaseTtl (${leaseTtl})`, heartbeat);
+}
+
+function readOfferTimeout(value: unknown, name: string, settings: Settings<unknown>): number {
+  const { mode, doorbell } = settings;
+  if (mode === "edge") return readDuration(WHERE, name, value, doorbell ? 100 : 150, 1);
+  if (value === undefined) return Infinity;
+  throw contradiction(name, 'mode "edge"; elsewhere what comes back is handed over');
+}
+
+function readSetAlarm(value: unknown, name: string, { mode }: Settings<unknown>): unknown {
+  const setAlarm = optional(value, name);
+  if (setAlarm === undefined || mode === "durable-object") return setAlarm;
+  throw contradiction(name, `mode "durable-object", and the mode is "${mode}"`);
+}
+
+function readClock(clock: unknown, name: string): Clock {
+  if (clock === undefined) return systemClock;
+  const where = `${WHERE}: ${name}`;
+  checkNames(where, clock, Object.keys(clock ?? {}));
+  for (const part of ["now", "setTimer", "clearTimer"] as const) {
+    readFunction(where, part, (clock as Clock)[part], true);
   }
-  const where = 'Pool: "backoff"';
-  checkNames(where, backoff, ["base", "cap"]);
-  const { base, cap } = backoff;
-  const backoffCap = readDuration(where, "cap", cap, Math.max(30_000, base ?? 0), 1);
-  const backoffBase = readDuration(where, "base", base, Math.min(100, backoffCap), 1);
-  for (const [name, value] of [["base", backoffBase], ["cap", backoffCap]] as const) {
-    if (value === Infinity) throw wrong(where, name, "a number of ms from 1", value);
-  }
-  if (backoffBase > backoffCap) {
-    throw wrong(where, "base", `at most cap (${backoffCap})`, backoffBase);
-  }
-  return { backoffBase, backoffCap };
-}
-
-function readReports<T>(options: PoolOptions<T>): Pick<
-  Settings<T>,
-  "waitTimes" | "holdTimes" | "slowAcquire" | "longHold" | "trackLeases" | "observer"
-> {
-  return {
-    waitTimes: readFlag(WHERE, "waitTimes", options.waitTimes, true),
-    holdTimes: readFlag(WHERE, "holdTimes", options.holdTimes, false),
-    slowAcquire: duration("slowAcquire", options.slowAcquire, 1_000),
-    longHold: duration("longHold", options.longHold, Infinity, 1),
-    trackLeases: readFlag(WHERE, "trackLeases", options.trackLeases, false),
-    observer: readFunction(WHERE, "observer", options.observer, false),
-  };
-}
-
-function readEdge<T>(options: PoolOptions<T>, edge: boolean): Pick<
-  Settings<T>, "doorbell" | "leaseTtl" | "heartbeat" | "offerTimeout" | "setAlarm"
-> {
-  const doorbell = hasDoorbell();
-  const leaseTtl = duration("leaseTtl", options.leaseTtl, edge ? 60_000 : Infinity, 1);
-  if (leaseTtl === Infinity && options.heartbeat !== undefined) {
-    throw contradiction("heartbeat", "a leaseTtl");
-  }
-  const heartbeat = duration("heartbeat", options.heartbeat, Math.min(5_000, leaseTtl / 3), 1);
-  if (heartbeat * 2 > leaseTtl) {
-    throw wrong(WHERE, "heartbeat", `at most half of leaseTtl (${leaseTtl})`, heartbeat);
-  }
-  if (!edge && options.offerTimeout !== undefined) {
-    throw contradiction("offerTimeout", 'mode "edge"; elsewhere what comes back is handed over');
-  }
-  return {
-    doorbell,
-    leaseTtl,
-    heartbeat,
-    offerTimeout: edge
-      ? duration("offerTimeout", options.offerTimeout, doorbell ? 100 : 150, 1)
-      : Infinity,
-    setAlarm: readFunction(WHERE, "setAlarm", options.setAlarm, false),
-  };
-}
-
-/** Reads a time limit of a function that must be there. */
-function needing<T>(
-  name: "checkTimeout" | "resetTimeout" | "closeTimeout", options: PoolOptions<T>,
-  of: "check" | "reset" | "close", fallback: number,
-): number {
-  const value = options[name];
-  if (value !== undefined && options[of] === undefined) throw contradiction(name, `"${of}"`);
-  return duration(name, value, fallback, 1);
-}
-
-function within(
-  name: string, value: unknown, fallback: number, limit: { value: number; name: string },
-): number {
-  const time = duration(name, value, Math.min(fallback, limit.value), 1);
-  // Never is no time that another could cut short.
-  if (time === Infinity || time <= limit.value) return time;
-  throw wrong(WHERE, name, `at most ${limit.name} (${limit.value}), or Infinity`, time);
-}
-
-function duration(name: string, value: unknown, fallback: number, low = 0): number {
-  return readDuration(WHERE, name, value, fallback, low);
-}
-
-function readLimit(name: string, value: unknown, fallback: number): number {
-  if (value === Infinity) return Infinity;
-  return readCount(WHERE, name, value, fallback, 1, 2 ** 32 - 1);
+  return clock as Clock;
 }
 
 function contradiction(name: string, need: string): TypeError {
   return new TypeError(`${WHERE}: "${name}" needs ${need}`);
-}
-
-function readClock(clock: Clock | undefined): Clock {
-  if (clock === undefined) return systemClock;
-  checkNames("Pool: clock", clock, Object.keys(clock ?? {}));
-  for (const name of ["now", "setTimer", "clearTimer"] as const) {
-    readFunction("Pool: clock", name, clock[name], true);
-  }
-  return clock;
 }
 
 /** Tells whether every acquire and release depends on the time. */
