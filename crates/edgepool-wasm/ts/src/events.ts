@@ -1,4 +1,5 @@
 import type { Holder, PoolErrorCode } from "./errors.js";
+import { type Weak, weakly } from "./runtime.js";
 
 /**
  * Why a resource leaves the pool: its holder discarded it, or its lease expired; it was idle for
@@ -65,7 +66,13 @@ type Take = (result: IteratorResult<PoolEvent, undefined>) => void;
 
 /** Tells an observer and any number of readers what happens. */
 export class Teller {
-  private readonly readers = new Set<EventReader>();
+  /**
+   * The readers, and whom to tell of their end. One that nobody has any more ends by itself: else
+   * a loop in a request that has died would be told of all that happens, for ever.
+   */
+  private readonly readers = new Map<Weak<EventReader>, () => void>();
+  /** Those whose next event is waited for, by a loop that may be all that has them. */
+  private readonly awaited = new Set<EventReader>();
 
   constructor(private readonly observer: ((event: PoolEvent) => void) | undefined) {}
 
@@ -76,7 +83,7 @@ export class Teller {
 
   tell(event: PoolEvent): void {
     // What the observer does in turn is told after this.
-    for (const reader of this.readers) reader.push(event);
+    this.each((reader) => reader.push(event));
     try {
       this.observer?.(event);
     } catch {
@@ -86,17 +93,29 @@ export class Teller {
 
   /** Opens a reader of what happens from now on. */
   read(onEnd: () => void): EventReader {
-    const reader: EventReader = new EventReader(() => {
-      this.readers.delete(reader);
-      onEnd();
-    });
-    this.readers.add(reader);
+    const reader: EventReader = new EventReader(this.awaited, () => this.forget(weak));
+    const weak = weakly(reader);
+    this.readers.set(weak, onEnd);
     return reader;
   }
 
   /** Ends every reader, once it has taken what waits for it. */
   end(): void {
-    for (const reader of this.readers) reader.end();
+    this.each((reader) => reader.end());
+  }
+
+  private each(act: (reader: EventReader) => void): void {
+    for (const weak of this.readers.keys()) {
+      const reader = weak.deref();
+      if (reader === undefined) this.forget(weak);
+      else act(reader);
+    }
+  }
+
+  private forget(weak: Weak<EventReader>): void {
+    const onEnd = this.readers.get(weak);
+    this.readers.delete(weak);
+    onEnd?.();
   }
 }
 
@@ -107,10 +126,13 @@ class EventReader implements AsyncIterableIterator<PoolEvent, undefined> {
   private dropped = 0;
   private ended = false;
 
-  constructor(private readonly detach: () => void) {}
+  constructor(
+    private readonly awaited: Set<EventReader>, private readonly detach: () => void,
+  ) {}
 
   push(event: PoolEvent): void {
     const take = this.takers.shift();
+    if (this.takers.length === 0) this.awaited.delete(this);
     if (take !== undefined) {
       take({ done: false, value: event });
       return;
@@ -126,6 +148,7 @@ class EventReader implements AsyncIterableIterator<PoolEvent, undefined> {
     if (this.ended) return;
     this.ended = true;
     this.detach();
+    this.awaited.delete(this);
     for (const take of this.takers.splice(0)) take({ done: true, value: undefined });
   }
 
@@ -133,6 +156,7 @@ class EventReader implements AsyncIterableIterator<PoolEvent, undefined> {
     const value = this.toldDropped() ?? this.waiting.shift();
     if (value !== undefined) return Promise.resolve({ done: false, value });
     if (this.ended) return Promise.resolve({ done: true, value: undefined });
+    this.awaited.add(this);
     return new Promise((resolve) => this.takers.push(resolve));
   }
 

@@ -75,3 +75,13 @@ export function deferred<V>(): Deferred<V> {
   const promise = new Promise<V>((settle) => (resolve = settle));
   return { promise, resolve };
 }
+
+/** What does not keep alive what it gives. */
+export interface Weak<V> {
+  deref(): V | undefined;
+}
+
+/** Holds a value weakly, where the runtime can do that. */
+export function weakly<V extends object>(value: V): Weak<V> {
+  return typeof WeakRef === "function" ? new WeakRef(value) : { deref: () => value };
+}

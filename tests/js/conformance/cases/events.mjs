@@ -19,13 +19,17 @@ function words({ type, slot, reason, code, waited, holder }) {
 
 /** Drops leases until the runtime has collected one; tells what was reported. */
 async function leakUntilTold(pool, told) {
-  const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   await (async () => {
     await Promise.all(Array.from({ length: 50 }, () => pool.acquire()));
   })();
+  await litterUntil(() => told.length > 0);
+}
+
+/** Leaves garbage until something was collected: runtimes do that when memory is short. */
+async function litterUntil(isCollected) {
+  const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const junk = [];
-  for (let round = 0; round < 400 && told.length === 0; round += 1) {
-    // Runtimes collect when memory is short.
+  for (let round = 0; round < 400 && !isCollected(); round += 1) {
     junk.push(Array.from({ length: 50_000 }, (_, n) => ({ n })));
     if (junk.length > 20) junk.length = 0;
     await sleep(1);
@@ -310,6 +314,51 @@ export default [
       t.equal((await pending).done, true, "who waited is told");
       await it.assertUsable();
     }),
+  },
+  {
+    name: "a_reader_that_nobody_has_any_more_is_let_go",
+    async run(t) {
+      const create = () => {
+        throw new Error("no");
+      };
+      const pool = new Pool({ create, mode: "process", backoff: false });
+      let collected = 0;
+      const registry = new FinalizationRegistry(() => void (collected += 1));
+      await (async () => {
+        pool.events();
+        const read = pool.events();
+        // One is waited for once, and not again, as by a request that has died meanwhile.
+        const told = read.next();
+        for (let n = 0; n < 20; n += 1) {
+          const { cause } = await t.rejects(pool.acquire());
+          if (n < 10) registry.register(cause);
+        }
+        await told;
+      })();
+      await litterUntil(() => collected === 10);
+      t.equal(collected, 10, "what only they would have told is gone with them");
+      await pool.close();
+    },
+  },
+  {
+    name: "a_reader_that_is_waited_for_hears_all_though_nobody_else_has_it",
+    async run(t) {
+      const pool = new Pool({ create: () => ({}), mode: "process", minIdle: 0 });
+      const seen = [];
+      void (async () => {
+        for await (const { type } of pool.events()) seen.push(type);
+        seen.push("over");
+      })();
+      let collected = 0;
+      const registry = new FinalizationRegistry(() => void (collected += 1));
+      registry.register({});
+      await litterUntil(() => collected === 1);
+      t.equal(collected, 1, "garbage was collected");
+      (await pool.acquire()).release();
+      await pool.close();
+      await settle();
+      t.equal(seen, ["queued", "created", "acquired", "released", "leaves", "over"]);
+    },
   },
   {
     name: "leaked_leases_are_told",
