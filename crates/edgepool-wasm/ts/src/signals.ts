@@ -5,7 +5,10 @@ export function abortReason(signal: AbortSignal): unknown {
   return signal.reason ?? new AbortError();
 }
 
-/** Tells of the first of the signals that aborts, and returns what takes the listeners off. */
+/**
+ * Tells of the first of the signals that aborts, and returns what takes the listeners off. One that
+ * cannot be listened to counts as aborted, with what it throws.
+ */
 export function listen(
   signals: readonly (AbortSignal | null | undefined)[], onAbort: (reason: unknown) => void,
 ): () => void {
@@ -13,8 +16,13 @@ export function listen(
   for (const signal of signals) {
     if (signal == null) continue;
     const listener = (): void => onAbort(abortReason(signal));
-    signal.addEventListener("abort", listener, { once: true });
-    undo.push(() => signal.removeEventListener("abort", listener));
+    try {
+      signal.addEventListener("abort", listener, { once: true });
+      undo.push(() => signal.removeEventListener("abort", listener));
+    } catch (error) {
+      // Told later: the caller has not yet what would stop it.
+      queueMicrotask(() => onAbort(error));
+    }
   }
   return () => {
     for (const stop of undo) stop();

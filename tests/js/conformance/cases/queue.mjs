@@ -487,4 +487,21 @@ export default [
       it.assertRests();
     }),
   },
+  {
+    name: "a_signal_that_cannot_be_listened_to_ends_the_wait",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 1 });
+      const held = await it.pool.acquire();
+      const deaf = {
+        aborted: false,
+        addEventListener() {
+          throw new Error("nobody listens here");
+        },
+      };
+      await t.rejects(it.pool.acquire({ signal: deaf }), { message: "nobody listens here" });
+      t.equal(it.pool.stats().pending, 0, "nobody waits");
+      held.release();
+      await it.assertUsable();
+    }),
+  },
 ];
