@@ -46,8 +46,9 @@ const NORMAL = 1;
 /**
  * A pool: at most `max` resources, lent to one caller at a time, first come first served.
  *
- * It makes nothing before its first acquire, `warmUp` or `tick`. In a process its timer keeps
- * nothing alive unless somebody waits; `close` it all the same, so that its resources are closed.
+ * It makes nothing before its first acquire, `warmUp`, `setMinIdle` or `tick`. In a process its
+ * timer keeps nothing alive unless somebody waits; `close` it all the same, so that its resources
+ * are closed.
  *
  * @example
  * ```ts
@@ -354,9 +355,10 @@ export class Pool<T> {
   }
 
   /**
-   * Gives what happens from now on, until the pool has closed or the loop is left. Up to 1,000
-   * events wait to be taken; of more the oldest are left out, and a `dropped` event counts them. On
-   * the edge a reader belongs to its request: there an `observer` hears of all.
+   * Gives what happens from now on, until the loop is left, or the pool is closed and holds nothing
+   * any more. Up to 1,000 events wait to be taken; of more the oldest are left out, and a `dropped`
+   * event counts them. On the edge a reader belongs to its request: there an `observer` hears of
+   * all.
    */
   events(): AsyncIterableIterator<PoolEvent, undefined> {
     return this.engine.events();
