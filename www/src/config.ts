@@ -58,8 +58,8 @@ const PROVIDER_FIELDS = [
 const RESERVED = ["stats", "metrics", "healthz"];
 /** Below the number of timers that workerd allows to a Worker. */
 const MOST_WAITING = 9_000;
-/** What the package takes if nothing is said. */
-const LEASE_TTL = 15_000;
+/** What the package takes in a Worker if nothing is said. */
+export const LEASE_TTL = 15_000;
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 /**

@@ -3,7 +3,7 @@ import page from "edgepool-page";
 
 import { BURST_PATH } from "./burst-shape.js";
 import { burst } from "./burst.js";
-import type { GatewayConfig, ProviderConfig } from "./config.js";
+import { type GatewayConfig, LEASE_TTL, type ProviderConfig } from "./config.js";
 import { hostCheck } from "./hosts.js";
 import { METRICS_TYPE, metricsText } from "./metrics.js";
 import { Observer } from "./observe.js";
@@ -102,7 +102,9 @@ function clientOptions(
     const own = { apiKey: apiKey || undefined, passClientKey, onRefusal: "respond" } as const;
     providers[name] = { ...options, ...own };
   }
-  const { leaseTtl, heartbeat } = config;
+  const { heartbeat } = config;
+  // A heartbeat is that of a time to live, which only Workers have without being told.
+  const leaseTtl = config.leaseTtl ?? (heartbeat === undefined ? undefined : LEASE_TTL);
   return {
     providers,
     // All requests of an object share one context: none of them takes its place along when it ends.

@@ -1,5 +1,5 @@
 import { ContentFinder, isEventStream } from "./content.js";
-import { PoolError } from "./errors.js";
+import { PoolError, messageOf } from "./errors.js";
 import { afterBreak, hold } from "./hold.js";
 import type { Lease } from "./lease.js";
 import { Progress } from "./progress.js";
@@ -63,8 +63,7 @@ export function bindBody<T>(
     body.watch();
     return bound;
   } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
-    const message = `the answer cannot be passed on: ${text}`;
+    const message = `the answer cannot be passed on: ${messageOf(cause)}`;
     const error = new PoolError("upstream_unreachable", message, { cause });
     if (body !== undefined) body.fail(error);
     else {

@@ -1,10 +1,10 @@
 import { type BodyEnd, bindBody, hasNoBody } from "./body.js";
 import { type Clock, setBackgroundTimer, systemClock } from "./clock.js";
-import { PoolError, type PoolErrorCode } from "./errors.js";
+import { PoolError, type PoolErrorCode, messageOf } from "./errors.js";
 import { afterBreak, hold } from "./hold.js";
 import type { Lease, RequestScope } from "./lease.js";
-import { checkNames, readDuration, readFunction, wrong } from "./options.js";
-import { Pool } from "./pool.js";
+import { checkNames, readFunction, wrong } from "./options.js";
+import { type CloseOptions, Pool } from "./pool.js";
 import {
   type ProviderKind, type ProviderOptions, type ProviderSettings, authorise, readProvider,
   resolveUrl,
@@ -54,9 +54,12 @@ export interface ClientPoolOptions {
   mode?: Mode;
   /** As in {@link PoolOptions}. */
   clock?: Clock;
-  /** Edge mode: how long a call keeps its place when its request has died. Default 15,000. */
+  /**
+   * How long a call keeps its place that does not renew it, as it is when its request has died.
+   * Default `Infinity`; on the edge 15,000.
+   */
   leaseTtl?: number;
-  /** Edge mode: how often a call renews its place. Default 5,000. */
+  /** As in {@link PoolOptions}. */
   heartbeat?: number;
   /** Hears of each call. What it throws is dropped. */
   observer?: (event: ClientEvent) => void;
@@ -126,17 +129,15 @@ export class ClientPool {
     const { clock } = this.options;
     const mode = this.options.mode ?? usualMode();
     const { max, maxWaiting, acquireTimeout } = settings;
-    const leaseTtl = readDuration("ClientPool", "leaseTtl", this.options.leaseTtl, 15_000, 1);
-    const beat = this.options.heartbeat;
-    const heartbeat = readDuration("ClientPool", "heartbeat", beat, leaseTtl / 3, 1);
+    // Elsewhere no call ends unseen, and one that stands still for long may go on.
+    const leaseTtl = this.options.leaseTtl ?? (mode === "edge" ? 15_000 : undefined);
+    const life = { leaseTtl, heartbeat: this.options.heartbeat };
     let places = 0;
     // A place is a number: there is nothing to keep ready, to retire or to check.
     const permits: PoolOptions<number> = {
       create: () => places++, minIdle: 0, idleTimeout: Infinity, maxLifetime: Infinity,
     };
     const limits = { max, maxWaiting, acquireTimeout };
-    // Elsewhere no call ends unseen, and one that stands still for long may go on.
-    const life = mode === "edge" ? { leaseTtl, heartbeat } : {};
     const pool = new Pool({ ...permits, ...limits, ...life, mode, clock });
     return { ...settings, name, pool };
   }
@@ -218,9 +219,9 @@ export class ClientPool {
 
   /**
    * Closes every provider's pool. Resolves when no call is under way any more, or after `deadline`
-   * ms (default 30,000), to the number of calls that still are.
+   * ms, to the number of calls that still were then.
    */
-  async close(options?: { deadline?: number }): Promise<number> {
+  async close(options?: CloseOptions): Promise<number> {
     const pools = [...this.providers.values()].map(({ pool }) => pool.close(options));
     return (await Promise.all(pools)).reduce((sum, left) => sum + left.length, 0);
   }
@@ -286,7 +287,7 @@ class Call {
     const response = await this.awaitHeaders(send, prepared, signal);
     if (response.type === "opaqueredirect") {
       const text = "the provider redirects, which is not followed as its key must not leave it";
-      throw new PoolError("upstream_unreachable", text);
+      throw new PoolError("upstream_unreachable", `${text}; give the baseURL that it redirects to`);
     }
     this.reached.status = response.status;
     this.reached.headersMs = this.clock.now() - this.start;
@@ -313,17 +314,13 @@ class Call {
   }
 
   private awaitHeaders(
-    send: typeof fetch, { input, init }: Prepared, signal: AbortSignal | null | undefined,
+    send: typeof fetch, prepared: Prepared, signal: AbortSignal | null | undefined,
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
-      let waiting = true;
-      const settle = (): boolean => {
-        const first = waiting;
-        waiting = false;
-        return first;
-      };
+      // Whatever settles first counts: not every `fetch` heeds its signal.
+      const isFirst = once();
       const stop = this.guard(signal, (how, reason) => {
-        if (!settle()) return;
+        if (!isFirst()) return;
         this.ending = true;
         this.controller.abort(reason);
         reject(reason);
@@ -332,32 +329,32 @@ class Call {
           this.end(how);
         });
       });
-      let sending: Promise<Response>;
-      try {
-        sending = Promise.resolve(send(input, { ...init, signal: this.controller.signal }));
-      } catch (error) {
-        settle();
-        stop();
-        // Thrown and not rejected with: the call itself is wrong.
-        reject(error);
-        return;
-      }
-      // Whatever settles first counts: not every `fetch` heeds its signal.
-      sending.then(
+      this.send(send, prepared).then(
         (response) => {
-          if (!settle()) return void response.body?.cancel().catch(() => undefined);
+          if (!isFirst()) return void response.body?.cancel().catch(() => undefined);
           stop();
           resolve(response);
         },
         (error: unknown) => {
-          if (!settle()) return;
+          if (!isFirst()) return;
           stop();
           this.ending = true;
           this.end("error");
-          reject(unreachable(error));
+          reject(error);
         },
       );
     });
+  }
+
+  private async send(send: typeof fetch, { input, init }: Prepared): Promise<Response> {
+    // What is thrown, and not rejected with, says that the call itself is wrong.
+    const sending = send(input, { ...init, signal: this.controller.signal });
+    try {
+      return await sending;
+    } catch (cause) {
+      const text = `the request failed: ${messageOf(cause)}; see whether the provider runs`;
+      throw new PoolError("upstream_unreachable", `${text} and its baseURL is right`, { cause });
+    }
   }
 
   /** Watches over the wait for headers: its clock, the signals, the lease. */
@@ -369,7 +366,8 @@ class Call {
     if (headersTimeout === Infinity) return stop;
     const timer = setBackgroundTimer(this.clock, () => {
       const text = `no headers came in ${headersTimeout} ms`;
-      onBroken("stall", new PoolError("upstream_timeout", text));
+      const advice = "raise headersTimeout if they take so long";
+      onBroken("stall", new PoolError("upstream_timeout", `${text}; ${advice}`));
     }, headersTimeout);
     return () => {
       this.clock.clearTimer(timer);
@@ -399,7 +397,12 @@ class Call {
   }
 }
 
-function unreachable(cause: unknown): PoolError {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new PoolError("upstream_unreachable", `the request failed: ${text}`, { cause });
+/** Gives what is true when it is called first, and false from then on. */
+function once(): () => boolean {
+  let isFirst = true;
+  return () => {
+    const was = isFirst;
+    isFirst = false;
+    return was;
+  };
 }

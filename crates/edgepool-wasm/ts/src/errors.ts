@@ -28,7 +28,7 @@ export interface Holder {
   readonly id: number;
   /** When it was acquired, by the pool's clock. Exact with `trackLeases`. */
   readonly since: number;
-  /** For how long it has been out. */
+  /** For how long it has been out, as exactly. */
   readonly held: number;
   /** Where it was acquired, with `trackLeases`. */
   readonly stack?: string;
@@ -142,7 +142,7 @@ export class UnavailableError extends PoolError {
 /** The pool is closed, or was closed while the caller waited. */
 export class PoolClosedError extends PoolError {
   constructor() {
-    super("pool_closed", "the pool is closed");
+    super("pool_closed", "the pool is closed and takes no more callers");
     this.name = "PoolClosedError";
   }
 }
@@ -161,7 +161,7 @@ export class WarmUpError extends PoolError {
   readonly made: number;
   /** What the others failed with. */
   readonly errors: readonly unknown[];
-  /** How many were not tried, as creations are held back after a failure, or there is no room. */
+  /** How many were not tried: the pool is paused or full, or waits after a failure. */
   readonly untried: number;
 
   constructor(made: number, errors: readonly unknown[], untried: number) {
@@ -185,6 +185,12 @@ export class CoreResetError extends PoolError {
     super("core_reset", text, { cause });
     this.name = "CoreResetError";
   }
+}
+
+/** @internal The error of what is done with a lease that is over. */
+export function leaseEnded(what: string): PoolError {
+  const advice = "release it later, or raise leaseTtl if nothing renews it";
+  return new PoolError("lease_ended", `${what}: the lease had ended; ${advice}`);
 }
 
 /** @internal */

@@ -1,5 +1,5 @@
 import { setBackgroundTimer } from "./clock.js";
-import { PoolError } from "./errors.js";
+import { leaseEnded } from "./errors.js";
 import type { Lease, RequestScope } from "./lease.js";
 import { findAborted, abortReason, listen } from "./signals.js";
 
@@ -51,7 +51,7 @@ function beat<T>(lease: Lease<T>, onExpired: (reason: unknown) => void): () => v
     const isOut = lease._engine.renew(lease, 3 * heartbeat);
     if (isOut) timer = setBackgroundTimer(clock, next, heartbeat);
     // Told later, as the first beat comes before its caller has what would stop it.
-    else queueMicrotask(() => onExpired(ended()));
+    else queueMicrotask(() => onExpired(leaseEnded("renew")));
   };
   next();
   return () => clock.clearTimer(timer);
@@ -63,8 +63,4 @@ export function holdOpen(scope: RequestScope | undefined): () => void {
   let letGo: () => void = () => undefined;
   scope.ctx.waitUntil(new Promise<void>((resolve) => (letGo = resolve)));
   return letGo;
-}
-
-function ended(): PoolError {
-  return new PoolError("lease_ended", "the lease has ended: it was not renewed in time");
 }

@@ -4,7 +4,7 @@ import {
   INDEX_MASK, INFO_BORN, INFO_ID, INFO_LAST_USED, INFO_USES, INFO_WAITED,
 } from "./core.js";
 import type { Engine } from "./engine.js";
-import { PoolError } from "./errors.js";
+import { type PoolError, leaseEnded } from "./errors.js";
 import { hold } from "./hold.js";
 import { checkNames, readDuration, wrong } from "./options.js";
 import { isSignal } from "./signals.js";
@@ -57,7 +57,7 @@ export function readInfo(read: (which: number) => number | undefined): ResourceI
 
 /**
  * What a caller holds from acquire to release. A lease ends once: to end it again, or after its
- * time to live, does nothing but count in `stats().stale`.
+ * time to live, does nothing but count in `stats().stale`; `take` throws then.
  *
  * @example
  * ```ts
@@ -105,7 +105,7 @@ export class Lease<T> {
    */
   get info(): ResourceInfo {
     const info = readInfo((which) => this._engine.infoOf(this, which));
-    if (info === undefined) throw new PoolError("lease_ended", "info: the lease had ended");
+    if (info === undefined) throw leaseEnded("info");
     return { ...info, waited: this.waited };
   }
 
@@ -174,7 +174,7 @@ export class Lease<T> {
   /** The error of a lease that has ended, with which a body would be bound to nothing. */
   private whetherEnded(): PoolError | undefined {
     if (this._engine.infoOf(this, INFO_ID) !== undefined) return undefined;
-    return new PoolError("lease_ended", "bind: the lease had ended");
+    return leaseEnded("bind");
   }
 
   private bindLater(coming: PromiseLike<Response>, options?: BindOptions): Promise<Response> {

@@ -11,12 +11,6 @@ const STATUS: Partial<Record<PoolErrorCode, number>> = {
   lease_ended: 503,
 };
 
-const ADVICE: Partial<Record<PoolErrorCode, string>> = {
-  pool_closed: "The pool takes no more calls.",
-  upstream_unreachable: "Check that the provider runs and that its baseURL is right.",
-  upstream_timeout: "Raise headersTimeout if the provider is that slow.",
-};
-
 /** Tells the code that callers see for an error of a pool. */
 export function refusalCode(error: PoolError): PoolErrorCode {
   return STATUS[error.code] === undefined ? "acquire_timeout" : error.code;
@@ -29,9 +23,7 @@ export function refusalCode(error: PoolError): PoolErrorCode {
 export function refusalResponse(code: PoolErrorCode, text: string): Response {
   const headers = new Headers({ "content-type": "application/json", "x-should-retry": "false" });
   if (code === "queue_full") headers.set("retry-after", "1");
-  const advice = ADVICE[code];
-  const message = advice === undefined ? text : `${text}. ${advice}`;
-  const error = { message, type: "edgepool_error", param: null, code };
+  const error = { message: text, type: "edgepool_error", param: null, code };
   const body = JSON.stringify({ type: "error", error });
   return new Response(body, { status: STATUS[code] ?? 503, headers });
 }

@@ -538,4 +538,44 @@ export default [
       t.equal(ended(), ["expired"]);
     },
   },
+  {
+    name: "a_lease_ttl_that_is_given_counts_in_a_process_too",
+    async run(t) {
+      const more = { mode: "process", leaseTtl: 1_000, heartbeat: 100 };
+      const { send, clock, inUse, ended } = streaming({}, more);
+      const text = readAll(await send("/v1/x"));
+      text.catch(() => undefined);
+      await clock.advance(5_000);
+      t.equal(inUse(), 1, "its heartbeat keeps it");
+      clock.time += 2_000;
+      await clock.advance(100);
+      await t.rejects(text, { code: "lease_ended" });
+      t.equal([inUse(), ended()], [0, ["expired"]]);
+    },
+  },
+  {
+    name: "a_refusal_says_what_to_do_wherever_it_is_told",
+    async run(t) {
+      const answers = {
+        "upstream_unreachable baseURL": () => Promise.reject(new Error("refused")),
+        "upstream_timeout headersTimeout": () => new Promise(() => undefined),
+        "pool_closed no more": () => new Response("unused"),
+      };
+      for (const [words, answer] of Object.entries(answers)) {
+        const [code, ...advice] = words.split(" ");
+        for (const onRefusal of ["respond", "throw"]) {
+          const { send, clients, clock } = setup(answer, { onRefusal });
+          if (code === "pool_closed") await clients.close({ deadline: 0, force: true });
+          const sent = send("/v1/x").then(async (response) => (await response.json()).error);
+          const told = sent.catch((error) => error);
+          await settle();
+          await clock.advance(60_000);
+          const { message, code: toldCode } = await told;
+          t.equal(toldCode, code);
+          const times = message.split(advice.join(" ")).length - 1;
+          t.equal(times, 1, `${onRefusal}: "${message}" says "${advice.join(" ")}" once`);
+        }
+      }
+    },
+  },
 ];

@@ -241,7 +241,7 @@ export default [
       stop.abort();
       await aborted;
       lease.release();
-      await keep("PoolError lease_ended", (async () => lease.take())());
+      await keep("PoolError lease_ended", (async () => lease.info)());
       void it.pool.close();
       await keep("PoolClosedError pool_closed", it.pool.acquire());
       const down = new World({ mode, backoff: { base: 60_000, cap: 60_000 }, breaker: 1 });
@@ -266,7 +266,8 @@ export default [
       says("QueueFullError queue_full", /1 .*maxWaiting/s);
       says("TooManyError too_many", /at most 1, or raise max/);
       says("UnavailableError unavailable", /refused/);
-      says("PoolClosedError pool_closed", /closed/);
+      says("PoolError lease_ended", /info: the lease had ended; .*leaseTtl/);
+      says("PoolClosedError pool_closed", /closed.*no more/);
     }),
   },
   {
@@ -289,6 +290,8 @@ export default [
         [provider({ keepAlive: true }), /unknown option "keepAlive"/],
         [{ ...provider({}), observer: 1 }, /"observer" takes a function/],
         [{ ...provider({}), retries: 2 }, /unknown option "retries"/],
+        [{ ...provider({}), leaseTtl: 0 }, /"leaseTtl" takes/],
+        [{ ...provider({}), mode: "process", heartbeat: 100 }, /"heartbeat" needs a leaseTtl/],
       ];
       for (const [options, pattern] of wrong) t.throws(() => new ClientPool(options), pattern);
     },
