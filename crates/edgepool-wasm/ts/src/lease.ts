@@ -6,8 +6,7 @@ import {
 import type { Engine } from "./engine.js";
 import { type PoolError, leaseEnded } from "./errors.js";
 import { hold } from "./hold.js";
-import { checkNames, readDuration, wrong } from "./options.js";
-import { isSignal } from "./signals.js";
+import { checkNames, checkSignal, readDuration } from "./options.js";
 import type { RequestContext } from "./runtime.js";
 
 /** What the pool uses of a Request. */
@@ -239,10 +238,7 @@ function readBind(options: BindOptions | undefined): void {
   checkNames("bind", options, ["firstContentTimeout", "stallTimeout", "signal"]);
   readDuration("bind", "firstContentTimeout", options.firstContentTimeout, 0, 1);
   readDuration("bind", "stallTimeout", options.stallTimeout, 0, 1);
-  const { signal } = options;
-  if (signal !== undefined && !isSignal(signal)) {
-    throw wrong("bind", "signal", "an AbortSignal", signal);
-  }
+  checkSignal("bind", options.signal);
 }
 
 type MakeLease = new <T>(

@@ -1,3 +1,5 @@
+import { isSignal } from "./signals.js";
+
 /** Throws a TypeError if `given` is no object or has a name that is not in `names`. */
 export function checkNames(where: string, given: unknown, names: readonly string[]): void {
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
@@ -50,6 +52,13 @@ export function readFlag(where: string, name: string, value: unknown, fallback: 
   if (value === undefined) return fallback;
   if (typeof value === "boolean") return value;
   throw wrong(where, name, "true or false", value);
+}
+
+/** Sees that what is given as a signal can be listened to. */
+export function checkSignal(where: string, signal: unknown): void {
+  if (signal !== undefined && !isSignal(signal)) {
+    throw wrong(where, "signal", "an AbortSignal", signal);
+  }
 }
 
 /** Makes the error for a value that is of the wrong type or out of range. */

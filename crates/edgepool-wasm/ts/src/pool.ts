@@ -7,7 +7,7 @@ import {
   type Lease, type RequestScope, type ResourceInfo, asyncDispose, readInfo,
 } from "./lease.js";
 import {
-  checkNames, readCount, readDuration, readFlag, readFunction, readWord, wrong,
+  checkNames, checkSignal, readCount, readDuration, readFlag, readFunction, readWord, wrong,
 } from "./options.js";
 import { MOST_RESOURCES, type PoolOptions, readSettings } from "./settings.js";
 import { abortReason, findAborted, isSignal } from "./signals.js";
@@ -162,9 +162,7 @@ export class Pool<T> {
   private readAcquire(options: AcquireOptions): number {
     checkNames("acquire", options, ACQUIRE_OPTIONS);
     const { signal, ctx, request } = options;
-    if (signal !== undefined && !isSignal(signal)) {
-      throw wrong("acquire", "signal", "an AbortSignal", signal);
-    }
+    checkSignal("acquire", signal);
     if (ctx !== undefined && typeof ctx?.waitUntil !== "function") {
       throw wrong("acquire", "ctx", "a request's context, which has waitUntil", ctx);
     }
@@ -259,9 +257,7 @@ export class Pool<T> {
       const { parallel, signal } = options;
       if (parallel !== Infinity) readCount("warmUp", "parallel", parallel, max, 1, MOST_RESOURCES);
       readFunction("warmUp", "onProgress", options.onProgress, false);
-      if (signal !== undefined && !isSignal(signal)) {
-        throw wrong("warmUp", "signal", "an AbortSignal", signal);
-      }
+      checkSignal("warmUp", signal);
       if (this.engine.isClosed) throw new PoolClosedError();
       return new WarmUp(this.engine, target, options).run();
     } catch (error) {

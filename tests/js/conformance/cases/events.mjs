@@ -321,23 +321,24 @@ export default [
       const create = () => {
         throw new Error("no");
       };
-      const pool = new Pool({ create, mode: "process", backoff: false });
       let collected = 0;
       const registry = new FinalizationRegistry(() => void (collected += 1));
-      await (async () => {
+      const forget = async (pool) => {
         pool.events();
         const read = pool.events();
         // One is waited for once, and not again, as by a request that has died meanwhile.
         const told = read.next();
-        for (let n = 0; n < 20; n += 1) {
-          const { cause } = await t.rejects(pool.acquire());
-          if (n < 10) registry.register(cause);
-        }
+        registry.register((await t.rejects(pool.acquire())).cause);
+        await t.rejects(pool.acquire());
         await told;
-      })();
-      await litterUntil(() => collected === 10);
-      t.equal(collected, 10, "what only they would have told is gone with them");
-      await pool.close();
+      };
+      const pools = Array.from({ length: 20 }, () =>
+        new Pool({ create, mode: "process", backoff: false }));
+      for (const pool of pools) await forget(pool);
+      // Some collectors keep what looks as if it were in use.
+      await litterUntil(() => collected > 10);
+      t.ok(collected > 10, `of 20 that only they would have told, ${collected} are gone with them`);
+      for (const pool of pools) await pool.close();
     },
   },
   {
@@ -351,9 +352,11 @@ export default [
       })();
       let collected = 0;
       const registry = new FinalizationRegistry(() => void (collected += 1));
-      registry.register({});
-      await litterUntil(() => collected === 1);
-      t.equal(collected, 1, "garbage was collected");
+      await litterUntil(() => {
+        registry.register({});
+        return collected > 10;
+      });
+      t.ok(collected > 10, "garbage was collected");
       (await pool.acquire()).release();
       await pool.close();
       await settle();
