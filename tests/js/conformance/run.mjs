@@ -1,5 +1,7 @@
 // Runs the cases against the packed tarball, installed as a user would install it:
-//   node run.mjs RUNTIME        (one of those in lib/runtimes.mjs; `node` is the Node of this run)
+//   node run.mjs RUNTIME [--full]
+// The runtime is one of those in lib/runtimes.mjs; `node` is the Node of this run. With `--full`
+// what costs much is run in every configuration of workerd, and not at the newest date alone.
 // What became of each case is also written to target/conformance, for the table of all runs.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,16 +14,18 @@ import { RUNTIMES } from "./lib/runtimes.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../../..");
 const [major] = process.versions.node.split(".");
-const name = process.argv[2] === "node" ? `node${major}` : process.argv[2];
+const [asked, ...flags] = process.argv.slice(2);
+const name = asked === "node" ? `node${major}` : asked;
+const full = flags.includes("--full");
 const runtime = RUNTIMES[name];
-if (runtime === undefined) {
-  console.error(`usage: node run.mjs ${Object.keys(RUNTIMES).join("|")}`);
+if (runtime === undefined || flags.some((flag) => flag !== "--full")) {
+  console.error(`usage: node run.mjs ${Object.keys(RUNTIMES).join("|")} [--full]`);
   process.exit(2);
 }
 
 const project = mkdtempSync(join(tmpdir(), `edgepool-${name}-`));
 try {
-  const at = { ...runtime, name, project, root, tarball: tarball(root) };
+  const at = { ...runtime, name, full, project, root, tarball: tarball(root) };
   const reason = runtime.skip?.(at);
   if (reason === undefined) await runHere(at);
   else skip(reason);

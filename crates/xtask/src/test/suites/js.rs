@@ -15,7 +15,7 @@ pub(super) fn suites(tier: Tier) -> Vec<Suite> {
     let parts = [
         wasm(tier),
         vec![seeds(tier)],
-        package(),
+        package(tier),
         memory(tier),
         guides(),
         vec![rust_worker()],
@@ -67,7 +67,7 @@ const RUNTIMES: [&str; 14] = [
     "chromium-vite",
 ];
 
-fn package() -> Vec<Suite> {
+fn package(tier: Tier) -> Vec<Suite> {
     let needs = [Need::Build, Need::JsTools, Need::PackageTools];
     let conformance =
         |file: &str| Cmd::new("node").arg(workspace::path("tests/js/conformance").join(file));
@@ -76,10 +76,13 @@ fn package() -> Vec<Suite> {
         if name.starts_with("chromium") {
             needs.push(Need::Chromium);
         }
-        Suite::new(format!("package-{name}"), &needs, Reader::Plain, move || {
-            Ok(vec![with_tools(conformance("run.mjs").arg(name))?])
-        })
-        .figures(figures::skipped)
+        let full = tier.full && name == "workerd";
+        let suite = Suite::new(format!("package-{name}"), &needs, Reader::Plain, move || {
+            let run = conformance("run.mjs").arg(name);
+            Ok(vec![with_tools(if full { run.arg("--full") } else { run })?])
+        });
+        let suite = if full { suite.limit(60 * MINUTE) } else { suite };
+        suite.figures(figures::skipped)
     };
     let mut suites = vec![Suite::new("package-layout", &needs, Reader::Node, || {
         Ok(vec![node_tests("tests/js/conformance/package")?])
