@@ -27,6 +27,10 @@ pub(crate) const USE_BUILT: &str = "EDGEPOOL_USE_BUILT";
 /// that neither they are in it nor what would have told them.
 const PASSES: &str = "passes=deadargelim,globaldce";
 
+/// What LLVM takes to be worth a copy. With its own limit, nearly twice that, the module would be
+/// 4 % larger once compressed, and hand a lease on 2 % faster as seen from JavaScript.
+const INLINING: &str = "llvm-args=-inline-threshold=125";
+
 /// The options of wasm-opt. It may use what rustc enables, and every engine since 2022 has: with all
 /// features it makes modules that no engine loads.
 const WASM_OPT: [&str; 9] = [
@@ -128,7 +132,7 @@ async fn wasm_module() -> anyhow::Result<PathBuf> {
         .args(["--lib", "--crate-type", "cdylib", "--profile", "wasm"])
         .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(path("target"))
-        .args(["--", "-C", PASSES]);
+        .args(["--", "-C", PASSES, "-C", INLINING]);
     cargo.step("wasm module").await?;
     Ok(path("target/wasm32-unknown-unknown/wasm/edgepool_wasm.wasm"))
 }
@@ -136,8 +140,7 @@ async fn wasm_module() -> anyhow::Result<PathBuf> {
 async fn glue(bindgen: &Path, module: &Path) -> anyhow::Result<()> {
     remove(&path(GLUE))?;
     let glue = Cmd::new(bindgen.join("wasm-bindgen"))
-        .args(["--target", "web", "--omit-default-module-path"])
-        .args(["--experimental-reset-state-function", "--out-dir"])
+        .args(["--target", "web", "--omit-default-module-path", "--out-dir"])
         .arg(path(GLUE))
         .arg(module);
     glue.step("JavaScript glue").await?;

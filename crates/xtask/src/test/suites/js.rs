@@ -130,8 +130,7 @@ fn seeds(tier: Tier) -> Suite {
         let build = build.args(["--target", WASM_TARGET, "--target-dir"]).arg(&target);
         let glue = target.join("sim");
         let bindgen = Cmd::new(tools::wasm_bindgen_folder()?.join("wasm-bindgen"))
-            .args(["--target", "web", "--omit-default-module-path"])
-            .args(["--experimental-reset-state-function", "--out-dir"])
+            .args(["--target", "web", "--omit-default-module-path", "--out-dir"])
             .arg(&glue)
             .arg(target.join(format!("{WASM_TARGET}/thorough/edgepool_wasm.wasm")));
         let run = Cmd::new("node").arg(workspace::path("tests/js/sim/main.mjs"));
