@@ -128,32 +128,19 @@ export const INFO_WAITED = 5;
 /** Makes the exports of a fresh instance; after the first time, in place of the one before. */
 export type Instantiate = () => Core;
 
-/** One instance of the module. What is thrown out of it has left its memory in any state. */
-export interface Instance {
-  /** The exports, for the hot path, which guards its own calls. */
-  readonly raw: Core;
-  /** The exports, each of which replaces the instance if it throws. */
-  readonly guarded: Core;
-}
-
 /** A pool in the module, which opens itself again in the next instance. */
 export interface Occupant {
-  revive(instance: Instance, cause: unknown): void;
+  revive(next: Core, cause: unknown): void;
 }
 
-/** A pool's place in the module. */
-export interface Membership {
-  /** Says where the pool is after the module was replaced. */
-  move(core: Core, pool: number): void;
-  /**
-   * Drops the pool. As long as somebody has it, it is told of new instances nonetheless: what it is
-   * asked for then is for one that answers.
-   */
-  end(): void;
+/** Where a pool is in the module. */
+export interface Seat {
+  core: Core;
+  pool: number;
 }
 
 let instantiate: Instantiate | undefined;
-let current: Instance | undefined;
+let current: Core | undefined;
 const occupants = new Set<Occupant | WeakRef<Occupant>>();
 const holdsWeakly = typeof WeakRef === "function";
 let collected: FinalizationRegistry<() => void> | undefined;
@@ -164,27 +151,25 @@ export function provideCore(source: Instantiate): void {
 }
 
 /** Gives the instance, made at the first call. */
-export function instance(): Instance {
+export function instance(): Core {
   if (current !== undefined) return current;
   if (instantiate === undefined) {
     throw new TypeError("edgepool/slim: call init(module) before the first pool is made");
   }
-  const raw = instantiate();
-  const next: Instance = { raw, guarded: guard(raw, (cause) => replace(next, cause)) };
-  current = next;
-  return next;
+  return (current = instantiate());
 }
 
 /**
  * Has a pool told when the instance is replaced. It is not kept alive for that: a pool that nobody
- * has any more is dropped from the module too, where the runtime tells of it.
+ * has any more is dropped from the module too, where the runtime tells of it. Returns what drops a
+ * pool that has closed: as long as somebody has it, it is told of new instances nonetheless, as
+ * what it is asked for then is for one that answers.
  */
-export function enrol(occupant: Occupant, core: Core, pool: number): Membership {
-  const place = { core, pool };
+export function enrol(occupant: Occupant, seat: Seat): () => void {
   const entry = holdsWeakly ? new WeakRef(occupant) : occupant;
   const drop = (): void => {
     try {
-      place.core.pool_drop(place.pool);
+      seat.core.pool_drop(seat.pool);
     } catch {
       // The instance failed and was replaced, and the next one has no such pool.
     }
@@ -198,15 +183,14 @@ export function enrol(occupant: Occupant, core: Core, pool: number): Membership 
     ? new FinalizationRegistry((leave) => leave())
     : undefined;
   collected?.register(occupant, leave);
-  const end = collected === undefined ? leave : drop;
-  return { move: (core, pool) => void Object.assign(place, { core, pool }), end };
+  return collected === undefined ? leave : drop;
 }
 
 /**
  * Replaces an instance that has thrown, and tells every pool. Returns what the caller throws: the
  * operation was not carried out, or nobody knows whether it was.
  */
-export function replace(broken: Instance, cause: unknown): CoreResetError {
+export function replace(broken: Core, cause: unknown): CoreResetError {
   if (broken === current) {
     current = undefined;
     const next = instance();
@@ -219,22 +203,6 @@ export function replace(broken: Instance, cause: unknown): CoreResetError {
   return new CoreResetError(cause);
 }
 
-function guard(raw: Core, onTrap: (cause: unknown) => CoreResetError): Core {
-  const guarded: Record<string, unknown> = {};
-  for (const [name, call] of Object.entries(raw)) {
-    if (typeof call !== "function") continue;
-    // As many as any of them takes: to spread a list costs more than the call itself.
-    guarded[name] = (a: number, b: number, c: number, d: number, e: number): number => {
-      try {
-        return (call as (...args: number[]) => number)(a, b, c, d, e);
-      } catch (cause) {
-        throw onTrap(cause);
-      }
-    };
-  }
-  return guarded as unknown as Core;
-}
-
 /** Runs an operation, and once more in the next instance if it met the end of this one. */
 export function again<R>(operate: () => R): R {
   try {
@@ -242,5 +210,14 @@ export function again<R>(operate: () => R): R {
   } catch (error) {
     if (!(error instanceof CoreResetError)) throw error;
     return operate();
+  }
+}
+
+/** Runs what may meet the instance's end, which others hear of. */
+export function unlessReset(operate: () => void): void {
+  try {
+    operate();
+  } catch (error) {
+    if (!(error instanceof CoreResetError)) throw error;
   }
 }

@@ -129,15 +129,15 @@ export class EdgeWaiter<T> {
   /** One that hears that it has missed its offers is late, not dead, and has some time left. */
   private askAgain(): Promise<Served<T>> | undefined {
     const { code } = this.outcome as Partial<PoolError>;
-    if (code !== "offer_missed" || this.deadline <= this.engine.now()) return undefined;
+    if (code !== "offer_missed" || this.deadline <= this.engine.ledger.now()) return undefined;
     return this.engine.waitOnEdge(this.want, this.since);
   }
 
   private claim(): void {
     const { need, isMany, scope, stack } = this.want;
-    const waited = waitedFor(this.engine.now(), this.since);
+    const waited = waitedFor(this.engine.ledger.now(), this.since);
     while (this.leases.length < need) {
-      const key = this.engine.claim(this.key);
+      const key = this.engine.ledger.claim(this.key);
       if (key === core.STILL_WAITING) return;
       if (key < 0) {
         this.engine.forgetOnEdge(this);

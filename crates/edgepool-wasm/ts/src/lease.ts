@@ -1,12 +1,11 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type BindOptions, type BodyEnd, bindBody } from "./body.js";
-import {
-  INDEX_MASK, INFO_BORN, INFO_ID, INFO_LAST_USED, INFO_USES, INFO_WAITED,
-} from "./core.js";
+import { INFO_BORN, INFO_ID, INFO_LAST_USED, INFO_USES, INFO_WAITED } from "./core.js";
 import type { Engine } from "./engine.js";
 import { type PoolError, leaseEnded } from "./errors.js";
 import { hold } from "./hold.js";
 import { checkNames, checkSignal, readDuration } from "./options.js";
+import type { Place } from "./places.js";
 import type { RequestContext } from "./runtime.js";
 
 /** What the pool uses of a Request. */
@@ -71,31 +70,29 @@ export class Lease<T> {
   readonly waited: number;
   /** @internal */
   readonly _engine: Engine<T>;
-  /** @internal Once the lease is over, one less than its negative. */
-  _key: number;
-  /** @internal How often the pool's module had been replaced when the key was given. */
-  _epoch: number;
+  /** @internal */
+  readonly _place: Place<T>;
+  /** @internal Which of its place's loans it is; none once its holder has ended it. */
+  _tenure: number;
   /** @internal */
   _scope: RequestScope | undefined = undefined;
 
-  private constructor(
-    engine: Engine<T>, key: number, epoch: number, value: T, waited: number,
-  ) {
-    this.value = value;
+  private constructor(engine: Engine<T>, place: Place<T>, waited: number) {
+    this.value = place.resource as T;
     this.waited = waited;
     this._engine = engine;
-    this._key = key;
-    this._epoch = epoch;
+    this._place = place;
+    this._tenure = place.tenure;
   }
 
   /** @internal Whether its holder has ended it. */
   get _isOver(): boolean {
-    return this._key < 0;
+    return this._tenure < 0;
   }
 
   /** Tells the place in the pool, from 0 up. Places are used again. */
   get slot(): number {
-    return (this._key < 0 ? -1 - this._key : this._key) & INDEX_MASK;
+    return this._place.index;
   }
 
   /**
@@ -241,9 +238,7 @@ function readBind(options: BindOptions | undefined): void {
   checkSignal("bind", options.signal);
 }
 
-type MakeLease = new <T>(
-  engine: Engine<T>, key: number, epoch: number, value: T, waited: number,
-) => Lease<T>;
+type MakeLease = new <T>(engine: Engine<T>, place: Place<T>, waited: number) => Lease<T>;
 
 /** @internal Only a pool makes leases. */
 export const OwnLease = Lease as unknown as MakeLease;

@@ -1,71 +1,110 @@
-import { NONE } from "./core.js";
+import { INDEX_MASK, NONE } from "./core.js";
 import type { RunningJob } from "./jobs.js";
 
 /**
- * What stands at each place of a pool, by its index. The module decides which place is what; this
- * is what the shell must know to tell a new module, should that one fail.
+ * A place of a pool, and what stands there. The module decides which place is what; this is what
+ * the shell must know to tell a new module, should that one fail.
  */
-export class Places<T> {
-  /** The resource; a job has its own. */
-  readonly resources: (T | undefined)[] = [];
-  /** The key of the lease that is out. */
-  readonly leases: number[] = [];
-  /** For how long a lease lives by its holder's last word, where there was one. */
-  readonly ttls = new Map<number, number>();
+export class Place<T> {
+  /** The resource, unless a job has it. */
+  resource: T | undefined = undefined;
+  /** Which loan it is, or will be: one more with the end of each. */
+  tenure = 0;
+  isLent = false;
+  /** Whether it is not to be lent again: it was invalidated, or its holder has discarded it. */
+  isOutdated = false;
+  /** For how long its lease lives by the holder's last word, if there was one. */
+  ttl: number | undefined = undefined;
   /** How often the resource was lent without a word to the ledger. */
-  readonly reuses: number[] = [];
+  reuses = 0;
+  /** The next of the leases that came back without a word to the ledger. */
+  next: Place<T> | undefined = undefined;
+  /** The key of the lease that is out, for the ledger. */
+  key = NONE;
+  index: number;
+  /** What its holder said of the resource when it was discarded. */
+  damage: unknown = undefined;
+
+  constructor(index: number) {
+    this.index = index;
+  }
+
+  /** Puts a resource in. */
+  put(resource: T | undefined): void {
+    this.resource = resource;
+    this.reuses = 0;
+  }
+
+  /** Notes that the loan is over. */
+  endLoan(): void {
+    this.isLent = false;
+    this.tenure += 1;
+    this.ttl = undefined;
+  }
+
+  /** Takes the resource out. */
+  clear(): T {
+    const { resource } = this;
+    this.resource = undefined;
+    if (this.isLent) this.endLoan();
+    this.isOutdated = false;
+    this.damage = undefined;
+    return resource as T;
+  }
+}
+
+/** The places of a pool by their indexes. */
+export class Places<T> {
+  private all: Place<T>[] = [];
   /** The jobs under way, by their keys. */
-  readonly jobs = new Map<number, RunningJob<T>>();
-  /** What is not to be lent again: it was invalidated, or its holder has discarded it. */
-  readonly outdated = new Set<number>();
+  jobs = new Map<number, RunningJob<T>>();
 
-  /** Puts a resource in its place. */
-  put(index: number, resource: T | undefined): void {
-    this.resources[index] = resource;
-    this.reuses[index] = 0;
-  }
-
-  /** Notes that a lease has ended. */
-  endLease(index: number): void {
-    this.leases[index] = NONE;
-    if (this.ttls.size > 0) this.ttls.delete(index);
-  }
-
-  /** Takes the resource away from a place. */
-  clear(index: number): T {
-    const resource = this.resources[index] as T;
-    this.resources[index] = undefined;
-    this.endLease(index);
-    this.outdated.delete(index);
-    return resource;
+  /** Gives the place that a key or an index is about. */
+  at(key: number): Place<T> {
+    const index = key & INDEX_MASK;
+    return (this.all[index] ??= new Place(index));
   }
 
   /** Notes that nothing that there is now is to be lent again. */
   outdateAll(): void {
-    this.resources.forEach((resource, index) => {
-      if (resource !== undefined) this.outdated.add(index);
-    });
+    for (const place of this.known()) place.isOutdated ||= place.resource !== undefined;
     for (const job of this.jobs.values()) job.outdated = true;
   }
 
-  /** The keys of the leases that are out. */
-  keys(): number[] {
-    return this.leases.filter((key) => key !== undefined && key !== NONE);
+  /** The places whose leases are out. */
+  lent(): Place<T>[] {
+    return this.known().filter((place) => place.isLent);
+  }
+
+  /** The places of what nobody holds and no job has. */
+  unused(): Place<T>[] {
+    return this.known().filter((place) => !place.isLent && place.resource !== undefined);
   }
 
   /** Every resource that there is, those that jobs have among them. */
-  all(): (T | undefined)[] {
+  resources(): (T | undefined)[] {
     const inJobs = [...this.jobs.values()].map((job) => job.resource);
-    return [...this.resources, ...inJobs];
+    return [...this.known().map((place) => place.resource), ...inJobs];
   }
 
-  /** The indexes of what nobody holds and no job has. */
-  unused(): number[] {
-    const all = this.resources.map((_, index) => index);
-    return all.filter((index) => this.resources[index] !== undefined && !this.isLent(index));
+  /** Puts each place, and each job, where it is in a new module, by keys. */
+  move(places: readonly [Place<T>, number][], jobs: readonly [RunningJob<T>, number][]): void {
+    this.all = [];
+    for (const [place, key] of places) {
+      place.key = key;
+      place.index = key & INDEX_MASK;
+      place.reuses = 0;
+      this.all[place.index] = place;
+    }
+    this.jobs = new Map();
+    for (const [job, key] of jobs) {
+      job.key = key;
+      job.isLease = true;
+      this.jobs.set(key, job);
+    }
   }
 
-  isLent(index: number): boolean {
-    return (this.leases[index] ?? NONE) !== NONE;
+  private known(): Place<T>[] {
+    return this.all.filter((place) => place !== undefined);
   }
 }

@@ -1,5 +1,4 @@
 import { type Clock, systemClock } from "./clock.js";
-import * as core from "./core.js";
 import type { PoolEvent } from "./events.js";
 import type { Job } from "./jobs.js";
 import {
@@ -353,21 +352,4 @@ function readClock(clock: unknown, name: string): Clock {
 
 function contradiction(name: string, need: string): TypeError {
   return new TypeError(`${WHERE}: "${name}" needs ${need}`);
-}
-
-/** Tells whether every acquire and release depends on the time. */
-export function needsClock<T>(settings: Settings<T>): boolean {
-  const { idleTimeout, maxLifetime, checkInterval, longHold, leaseTtl, checkAfter } = settings;
-  const times = [idleTimeout, maxLifetime, checkInterval, longHold, leaseTtl, checkAfter];
-  const { edge, holdTimes, trackLeases, maxUses } = settings;
-  return edge || holdTimes || trackLeases || maxUses !== Infinity || Math.min(...times) < Infinity;
-}
-
-/** Opens a pool in the module, and returns its number. */
-export function open<T>(module: core.Core, settings: Settings<T>, max: number): number {
-  const values: Record<string, number | boolean> = { ...settings, max } as never;
-  core.OPTIONS.forEach((name, which) => module.set_option(which, Number(values[name])));
-  const pool = module.pool_open(settings.edge ? 1 : 0);
-  if (pool < 0) throw new TypeError("Pool: the options contradict each other");
-  return pool;
 }

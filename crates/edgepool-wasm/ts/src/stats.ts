@@ -1,4 +1,5 @@
-import { COUNTERS, type Core, GAUGES, TIMES } from "./core.js";
+import { COUNTERS, GAUGES, TIMES } from "./core.js";
+import type { Ledger } from "./ledger.js";
 
 /** How long something took, in ms; percentiles are exact to a few percent. */
 export interface TimeStats {
@@ -132,27 +133,25 @@ export interface PoolStats extends PoolCounts {
   holds: TimeStats;
 }
 
-/** Reads what the module knows of a pool. */
-export function readStats(
-  core: Core, pool: number, told: { leaked: number; restarts: number; reused: number },
-): PoolStats {
-  const { leaked, restarts, reused } = told;
+/** Reads what the ledger knows of a pool. */
+export function readStats<T>(ledger: Ledger<T>, leaked: number, restarts: number): PoolStats {
+  ledger.settle();
   const stats = { leaked, restarts } as PoolStats;
-  GAUGES.forEach((name, which) => (stats[name] = core.gauge(pool, which)));
-  COUNTERS.forEach((name, which) => (stats[name] = core.counter(pool, which)));
+  GAUGES.forEach((name, which) => (stats[name] = ledger.call("gauge", which)));
+  COUNTERS.forEach((name, which) => (stats[name] = ledger.call("counter", which)));
   // Leases that went from one caller to the next without a word to the ledger.
-  for (const name of ["started", "direct", "released"] as const) stats[name] += reused;
+  for (const name of ["started", "direct", "released"] as const) stats[name] += ledger.reused;
   stats.utilisation = stats.inUse / Math.max(stats.max, 1);
   const served = stats.direct + stats.waited;
   stats.hitRate = served > 0 ? stats.direct / served : undefined;
-  stats.waits = readTimes(core, pool, 0);
-  stats.holds = readTimes(core, pool, 1);
+  stats.waits = readTimes(ledger, 0);
+  stats.holds = readTimes(ledger, 1);
   return stats;
 }
 
-function readTimes(core: Core, pool: number, holds: number): TimeStats {
+function readTimes<T>(ledger: Ledger<T>, holds: number): TimeStats {
   const stats: Partial<TimeStats> = {};
-  TIMES.forEach((name, which) => (stats[name] = core.times(pool, holds, which)));
+  TIMES.forEach((name, which) => (stats[name] = ledger.call("times", holds, which)));
   return stats as TimeStats;
 }
 

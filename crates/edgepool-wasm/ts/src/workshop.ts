@@ -1,0 +1,331 @@
+import * as core from "./core.js";
+import type { LeaveReason } from "./events.js";
+import {
+  type Failure, type JobKind, type Outcome, RunningJob, failed, overdue, run, unfit,
+} from "./jobs.js";
+import type { Ledger } from "./ledger.js";
+import type { Places } from "./places.js";
+import type { Reports } from "./reports.js";
+import type { Settings } from "./settings.js";
+import type { Turn } from "./turn.js";
+
+/** Is told how a creation has ended: what it failed with, if it did. */
+export type Watch = (failure: Failure | undefined) => void;
+
+/** What the workshop needs of its pool. */
+interface Owner<T> {
+  readonly settings: Settings<T>;
+  readonly ledger: Ledger<T>;
+  readonly places: Places<T>;
+  readonly turn: Turn;
+  readonly reports: Reports<T>;
+  /** Does the effects that the ledger has asked for. */
+  drain(): void;
+}
+
+/**
+ * Where resources are made, checked, reset and closed. Each job has a place in the ledger, which is
+ * told how it went, and gives it up when it takes too long.
+ */
+export class Workshop<T> {
+  /** What the last creation failed with, unless one succeeded since. */
+  lastFailure: unknown = undefined;
+  /** What creations failed with, in the order in which waiters are told. */
+  private failures: unknown[] = [];
+  /** Creations to be begun by a waiter, in its own request. */
+  private unbegun: number[] = [];
+  /** Who waits for the end of a creation that nobody else waits for. */
+  private watches = new Map<number, Watch>();
+  private isSeeded = false;
+
+  constructor(private readonly owner: Owner<T>) {}
+
+  /** Whether somebody waits for the end of a creation. */
+  get isWatched(): boolean {
+    return this.watches.size > 0;
+  }
+
+  /** Gives what the next waiter is told of a failed creation. */
+  takeFailure(): unknown {
+    return this.failures.shift();
+  }
+
+  // --- What the ledger asks for ---
+
+  /** Makes a resource. */
+  create(key: number): void {
+    const { settings } = this.owner;
+    this.seed();
+    this.begin("create", key, undefined, (job) => settings.create(job));
+  }
+
+  /** Leaves a creation to the next waiter that looks. */
+  createLater(key: number): void {
+    this.unbegun.push(key);
+  }
+
+  /** Begins what was left to a waiter; tells whether there was anything. */
+  createNow(): boolean {
+    const key = this.unbegun.shift();
+    if (key !== undefined) this.create(key);
+    return key !== undefined;
+  }
+
+  /** Draws chance's seed, once something is made: at module scope a host may have none to give. */
+  private seed(): void {
+    if (this.isSeeded) return;
+    let chance: number;
+    try {
+      chance = this.owner.settings.random();
+    } catch {
+      // It has none yet, and a resource need not wait for that.
+      return;
+    }
+    this.isSeeded = true;
+    this.owner.ledger.call("seed", Math.floor(chance * 2 ** 52));
+  }
+
+  /** Checks an idle resource. */
+  check(key: number): void {
+    const { settings, places } = this.owner;
+    const resource = places.at(key).clear();
+    this.begin("check", key, resource, (job) => settings.check?.(resource, job));
+  }
+
+  /** Resets what was lent, under the key of its reset. */
+  reset(
+    key: number, reset: NonNullable<Settings<T>["reset"]>, onBegun: () => void,
+  ): RunningJob<T> {
+    const place = this.owner.places.at(key);
+    const { isOutdated } = place;
+    const resource = place.clear();
+    return this.begin("reset", key, resource, (job) => reset(resource, job), (job) => {
+      job.outdated = isOutdated;
+      onBegun();
+    });
+  }
+
+  /** Closes a resource. */
+  close(key: number, leaving: number): void {
+    const { settings, ledger, places, reports: { teller } } = this.owner;
+    const reason = core.LEAVING[leaving] as LeaveReason;
+    const place = places.at(key);
+    if (reason === "expired") this.giveUpAdopted(place.index);
+    const error = place.damage;
+    const resource: T | undefined = place.clear();
+    if (resource !== undefined) {
+      const why = error === undefined ? {} : { error };
+      teller.tell({ type: "leaves", slot: place.index, reason, ...why });
+    }
+    // After the module was replaced, the place may be that of a creation that took too long.
+    if (resource === undefined || settings.close === undefined) ledger.tell("closed", key);
+    else this.begin("close", key, resource, (job) => settings.close?.(resource, job));
+  }
+
+  /** Gives a job up, as it took too long or is not needed any more. */
+  abandon(key: number, isOverdue: boolean): void {
+    const { places, reports: { teller } } = this.owner;
+    const job = places.jobs.get(key);
+    const kind = job?.kind ?? "create";
+    const error = isOverdue
+      ? overdue(kind, this.limitOf(kind))
+      : new Error(`${kind} was given up, as the pool needs it no more`);
+    if (job === undefined) return this.forgetUnbegun(key, error);
+    places.jobs.delete(key);
+    job.abort(error);
+    if (kind === "create") {
+      if (isOverdue) this.lastFailure = error;
+      this.endWatch(key, { error });
+    } else if (kind !== "close") {
+      this.closeLate(job.resource as T);
+    }
+    if (isOverdue) teller.tell({ type: `${kind}Failed`, error });
+  }
+
+  private forgetUnbegun(key: number, error: Error): void {
+    this.unbegun = this.unbegun.filter((each) => each !== key);
+    this.endWatch(key, { error });
+  }
+
+  /** Gives up the job whose place was a lease of its own, and whose time has passed. */
+  private giveUpAdopted(index: number): void {
+    const { jobs } = this.owner.places;
+    for (const job of [...jobs.values()]) {
+      if (!job.isLease || (job.key & core.INDEX_MASK) !== index) continue;
+      const error = overdue(job.kind, this.limitOf(job.kind));
+      jobs.delete(job.key);
+      job.abort(error);
+      this.endWatch(job.key, { error });
+      if (job.kind === "check" || job.kind === "reset") this.closeLate(job.resource as T);
+    }
+  }
+
+  /** How long a job of a kind may take. */
+  limitOf(kind: JobKind): number {
+    return this.owner.settings[`${kind}Timeout`];
+  }
+
+  // --- How jobs go ---
+
+  /** Runs a job, and takes in how it went. */
+  private begin(
+    kind: JobKind, key: number, resource: T | undefined, call: (job: RunningJob<T>) => unknown,
+    onBegun?: (job: RunningJob<T>) => void,
+  ): RunningJob<T> {
+    const job = new RunningJob<T>(kind, key, resource);
+    this.owner.places.jobs.set(key, job);
+    onBegun?.(job);
+    const settled = run(() => call(job), (outcome) => this.settle(job, outcome));
+    if (settled !== undefined) this.owner.turn.keepAlive(settled);
+    return job;
+  }
+
+  private settle(job: RunningJob<T>, outcome: Outcome<unknown>): void {
+    const { ledger, places, turn } = this.owner;
+    // What ends in the step in which it began has that step's time: none has passed for a caller
+    // who would wait for nothing longer.
+    const now = turn.busy > 0 ? -1 : ledger.now();
+    turn.busy += 1;
+    try {
+      // Should that fail too, its place is a lease of its own in a third module, and comes back
+      // when its time passes.
+      core.unlessReset(() => core.again(() => {
+        if (places.jobs.get(job.key) === job) this.takeIn(job, outcome, now);
+        else this.takeInLate(job, outcome);
+      }));
+    } finally {
+      turn.busy -= 1;
+    }
+    job.end();
+    this.owner.drain();
+  }
+
+  /** What a creation that was given up has made nonetheless is closed. */
+  private takeInLate(job: RunningJob<T>, outcome: Outcome<unknown>): void {
+    if (job.kind !== "create" || !outcome.ok) return;
+    const isFit = unfit(outcome.value, this.owner.places.resources()) === undefined;
+    if (isFit) this.closeLate(outcome.value as T);
+  }
+
+  /**
+   * Tells the ledger how a job went. Each takes it out of the table when the module has answered,
+   * and before anybody is told, who may meet the module's end.
+   */
+  private takeIn(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
+    if (job.kind === "create") this.takeInCreation(job, outcome, now);
+    else if (job.kind === "close") this.takeInClosing(job, outcome, now);
+    else this.takeInVerdict(job, outcome, now);
+  }
+
+  private takeInCreation(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
+    const { ledger, places, reports: { teller } } = this.owner;
+    const problem = outcome.ok ? unfit(outcome.value, places.resources()) : undefined;
+    if (!outcome.ok || problem !== undefined) {
+      return this.failCreation(job, problem ?? (outcome as Failure).error, now);
+    }
+    const { key } = job;
+    const resource = outcome.value as T;
+    const status = ledger.tellAt(now, job.isLease ? giveBack(job) : "created", key);
+    places.jobs.delete(key);
+    if ((status & core.DONE) === 0) return this.closeLate(resource);
+    const place = places.at(key);
+    place.put(resource);
+    // Its closing is told by an effect, which may be lost with the module.
+    place.isOutdated = job.outdated;
+    this.lastFailure = undefined;
+    this.endWatch(key);
+    teller.tell({ type: "created", slot: place.index });
+  }
+
+  private failCreation(job: RunningJob<T>, error: unknown, now: number): void {
+    const { ledger, places, reports: { teller } } = this.owner;
+    const { key } = job;
+    if (job.isLease) {
+      ledger.tellAt(now, "take", key);
+    } else {
+      const ended = ledger.tellAt(now, "create_failed", key) >> core.FAILED_SHIFT;
+      for (let told = 0; told < ended; told += 1) this.failures.push(error);
+    }
+    places.jobs.delete(key);
+    this.lastFailure = error;
+    this.endWatch(key, { error });
+    teller.tell({ type: "createFailed", error });
+  }
+
+  private takeInVerdict(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
+    const { ledger, places, reports: { teller } } = this.owner;
+    const { kind, key, isLease } = job;
+    const good = outcome.ok && (kind === "reset" || outcome.value !== false);
+    job.outdated ||= !good;
+    const told = isLease ? giveBack(job) : kind === "check" ? "checked" : "reset";
+    const status = ledger.tellAt(now, told, key, Number(good));
+    places.jobs.delete(key);
+    if ((status & core.DONE) === 0) return this.closeLate(job.resource as T);
+    const place = places.at(key);
+    place.put(job.resource);
+    place.isOutdated = job.outdated;
+    if (!good) teller.tell({ type: `${kind as "check"}Failed`, error: failed(outcome) });
+  }
+
+  private takeInClosing(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
+    const { ledger, places, reports: { teller } } = this.owner;
+    ledger.tellAt(now, job.isLease ? "take" : "closed", job.key);
+    places.jobs.delete(job.key);
+    if (!outcome.ok) teller.tell({ type: "closeFailed", error: outcome.error });
+  }
+
+  /** Has a resource closed that came back from a job after that was given up. */
+  private closeLate(resource: T): void {
+    const { settings, ledger, places } = this.owner;
+    const index = core.again(() => ledger.tell("close_late"));
+    if (index >= 0) {
+      places.at(index).put(resource);
+    } else if (settings.close !== undefined) {
+      // The pool has gone.
+      const { close } = settings;
+      const job = new RunningJob<T>("close", core.NONE, resource);
+      void run(() => close(resource, job), () => undefined);
+    }
+  }
+
+  // --- Those who wait for a creation ---
+
+  /** Starts a creation that nobody waits for, and tells how it ended; returns whether it did. */
+  prepare(onEnd: Watch): boolean {
+    const key = this.owner.ledger.tell("prepare");
+    if (key >= 0) this.watches.set(key, onEnd);
+    return key >= 0;
+  }
+
+  private endWatch(key: number, failure?: Failure): void {
+    const watch = this.watches.get(key);
+    this.watches.delete(key);
+    watch?.(failure);
+  }
+
+  // --- A new module ---
+
+  /**
+   * Forgets what was told of an old module, once jobs have their keys in the new one. Returns who
+   * waited for creations that never began.
+   */
+  move(jobs: readonly [RunningJob<T>, number][]): Watch[] {
+    const watches = new Map<number, Watch>();
+    for (const [job, key] of jobs) {
+      const watch = this.watches.get(job.key);
+      if (watch !== undefined) watches.set(key, watch);
+      this.watches.delete(job.key);
+    }
+    const left = [...this.watches.values()];
+    this.watches = watches;
+    this.failures = [];
+    this.unbegun = [];
+    this.isSeeded = false;
+    return left;
+  }
+}
+
+/** How the lease ends that a job's place is after the module was replaced. */
+function giveBack({ outdated }: { outdated: boolean }): "release" | "discard" {
+  return outdated ? "discard" : "release";
+}
