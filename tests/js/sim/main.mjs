@@ -1,6 +1,6 @@
 // Runs random schedules of the package on a fake clock; the same seeds as the Rust simulator's.
 //   node main.mjs [--seeds N] [--from SEED]      runs them, and those of regressions.mjs
-//   node main.mjs --replay SEED [--mode MODE]    writes every event of one
+//   node main.mjs --replay SEED [--mode MODE] [--quiet yes|no]    writes every event of one
 // The package and the module with the ledger's invariants are those of EDGEPOOL_PACKAGE and
 // EDGEPOOL_CHECKED_WASM, or what `cargo xtask test --only seeds-js` left in target/.
 import { availableParallelism } from "node:os";
@@ -35,8 +35,10 @@ else parentPort.postMessage(await runAll(workerData));
 async function main() {
   const text = (fallback) => ({ type: "string", default: fallback });
   const options = { seeds: text("1000"), from: text("1"), replay: text(), mode: text() };
-  const { seeds, from, replay, mode } = parseArgs({ options }).values;
-  if (replay !== undefined) return replayOne(Number(replay), mode);
+  options.quiet = text();
+  const { seeds, from, replay, mode, quiet } = parseArgs({ options }).values;
+  const isQuiet = quiet && quiet === "yes";
+  if (replay !== undefined) return replayOne(Number(replay), { mode, quiet: isQuiet });
   Error.stackTraceLimit = 0;
   const begun = performance.now();
   const failures = drawsLikeRust();
@@ -69,34 +71,36 @@ async function runAll({ from, seeds, part, threads }) {
   const loaded = await load(packageFolder, wasm);
   const counts = { untold: 0, runs: 0, steps: 0, checks: 0, served: 0, traps: 0, time: 0 };
   const result = { failures: [], ...counts };
-  const cases = REGRESSIONS.map(({ seed, mode }) => ({ seed, mode }));
-  for (let seed = from; seed < from + seeds; seed += 1) cases.push({ seed, mode: undefined });
-  for (const { seed, mode } of cases.filter((_, at) => at % threads === part)) {
-    await runOne(loaded, seed, mode, seed < from + TWICE, result);
+  const cases = REGRESSIONS.map(({ seed, mode, quiet = false }) => ({ seed, mode, quiet }));
+  for (let seed = from; seed < from + seeds; seed += 1) cases.push({ seed });
+  for (const { seed, ...how } of cases.filter((_, at) => at % threads === part)) {
+    await runOne(loaded, seed, how, seed < from + TWICE, result);
   }
   return result;
 }
 
-async function runOne(loaded, seed, mode, isTwice, result) {
+async function runOne(loaded, seed, how, isTwice, result) {
   result.runs += 1;
   try {
-    const report = await runSeed(loaded, seed, { mode });
+    const report = await runSeed(loaded, seed, how);
     for (const key of ["steps", "checks", "served", "traps", "time"]) result[key] += report[key];
     if (!isTwice) return;
-    const { hash } = await runSeed(loaded, seed, { mode });
+    const { hash } = await runSeed(loaded, seed, how);
     if (hash !== report.hash) throw new Error("it does not go the same way twice");
   } catch (error) {
-    const command = `node tests/js/sim/main.mjs --replay ${seed}${mode ? ` --mode ${mode}` : ""}`;
+    const { mode, quiet } = how;
+    const said = `${mode ? ` --mode ${mode}` : ""}${quiet === false ? " --quiet no" : ""}`;
+    const command = `node tests/js/sim/main.mjs --replay ${seed}${said}`;
     const failure = `seed ${seed} fails: ${error.message}\n  replay it with: ${command}`;
     if (result.failures.length < TOLD) result.failures.push(failure);
     else result.untold += 1;
   }
 }
 
-async function replayOne(seed, mode) {
+async function replayOne(seed, how) {
   const loaded = await load(packageFolder, wasm);
   try {
-    const { log, ends, ...report } = await runSeed(loaded, seed, { keepLog: true, mode });
+    const { log, ends, ...report } = await runSeed(loaded, seed, { keepLog: true, ...how });
     console.log(log.join("\n"));
     console.log({ ...report, ends: Object.fromEntries(ends) });
   } catch (error) {

@@ -43,12 +43,12 @@ export class Engine<T> implements core.Occupant {
   private trying = false;
   /** The pool's timer; on the edge each waiter has its own instead. */
   private readonly timer: PoolTimer | undefined;
-  /** The shortest time after which an idle or lent resource is looked at, and a lent one. */
-  private readonly shortest: number;
+  /** The shortest time after which something is due about a lent resource. */
   private readonly limit: number;
-  private readonly maySpare: boolean;
   private paused = false;
   private closing = false;
+  /** Whether there may be more than `max`, as that was lowered. */
+  private isShrunk = false;
   /** Who waits for the end of the pool. */
   private readonly closers = new Set<() => void>();
   /** How many waiters of edge mode are on the stack. */
@@ -65,12 +65,7 @@ export class Engine<T> implements core.Occupant {
     this.ledger = new Ledger(settings);
     this.reports = new Reports(settings, this.ledger);
     this.workshop = new Workshop(this);
-    const { idleTimeout, maxLifetime, lifetimeJitter, checkInterval } = settings;
-    const life = maxLifetime * (1 - lifetimeJitter / 100);
     this.limit = Math.min(settings.leaseTtl, settings.longHold);
-    this.shortest = Math.min(idleTimeout, life, checkInterval, this.limit);
-    // Nothing but the order of returns decides which resource is next, and nothing comes between.
-    this.maySpare = !settings.fifo && settings.reset === undefined;
     if (!settings.edge) this.timer = new PoolTimer(this, settings);
     this.drop = core.enrol(this, this.ledger.seat);
   }
@@ -85,11 +80,9 @@ export class Engine<T> implements core.Occupant {
   /** Gives an idle resource if nobody waits for one; the fast path of every acquire. */
   tryAcquire(scope?: RequestScope): Lease<T> | undefined {
     const { ledger } = this;
-    const spare = ledger.spare;
-    if (spare !== undefined) {
-      ledger.spare = spare.next;
-      ledger.reused += 1;
-      spare.reuses += 1;
+    const { spare } = ledger;
+    if (spare !== undefined && ledger.isCurrent()) {
+      ledger.takeSpare(spare);
       spare.isLent = true;
       const lease = new OwnLease(this, spare, 0);
       if (scope !== undefined) lease._scope = scope;
@@ -218,6 +211,8 @@ export class Engine<T> implements core.Occupant {
     const place = this.places.at(key);
     place.key = key;
     place.isLent = true;
+    place.isReused = false;
+    place.moment = this.ledger.moment;
     const lease = new OwnLease(this, place, waited);
     if (scope !== undefined) lease._scope = scope;
     if (this.reports.isWatching) this.reports.lent(lease, stack);
@@ -250,14 +245,13 @@ export class Engine<T> implements core.Occupant {
     const place = lease._place;
     // One that was renewed, or is not to be lent again, is the ledger's to take back.
     if (
-      ledger.sparing && place.tenure === lease._tenure && !place.isOutdated &&
-      place.ttl === undefined
+      ledger.sparing && place.tenure === lease._tenure && place.moment === ledger.moment &&
+      !place.isOutdated && place.ttl === undefined && ledger.isCurrent()
     ) {
       place.isLent = false;
       place.tenure += 1;
       lease._tenure = -1;
-      place.next = ledger.spare;
-      ledger.spare = place;
+      ledger.putSpare(place);
       return true;
     }
     if (this.reports.isWatching || this.settings.reset !== undefined) {
@@ -266,7 +260,7 @@ export class Engine<T> implements core.Occupant {
     const status = core.again(() => ledger.release(this.keyOf(lease)));
     if ((status & core.DONE) !== 0) endLoan(lease);
     if ((status & core.EFFECTS) !== 0) this.turn.within(lease._scope, () => this.drain());
-    else if (this.shortest < Infinity) this.hasten(ledger.told + this.shortest);
+    else this.hasten(Math.min(ledger.told + ledger.shortest, ledger.until));
     return (status & core.DONE) !== 0;
   }
 
@@ -365,7 +359,10 @@ export class Engine<T> implements core.Occupant {
 
   /** When there is something to do next, if there is anything. */
   nextDeadline(): number | undefined {
-    const at = core.again(() => this.ledger.nextDeadline());
+    const at = core.again(() => {
+      this.ledger.settle();
+      return this.ledger.call("next_deadline");
+    });
     return at === Infinity ? undefined : at;
   }
 
@@ -384,9 +381,13 @@ export class Engine<T> implements core.Occupant {
 
   /** Looks what is next, after effects were done. */
   private look(): void {
-    const isQuiet = this.waiters.count === 0 && !this.paused && !this.closing;
-    this.ledger.look(this.maySpare && isQuiet && !this.reports.isWatching);
-    this.timer?.arm(this.ledger.nextDeadline(), this.isWaitedFor());
+    const { ledger } = this;
+    const waiting = this.settings.edge ? ledger.gauge("pending") : this.waiters.count;
+    const isAtRest = waiting === 0 && !this.paused && !this.closing;
+    // What is lent beyond `max` is not to be lent again.
+    this.isShrunk &&= ledger.gauge("size") > this.settings.max;
+    ledger.look(isAtRest && !this.isShrunk && !this.reports.isWatching);
+    this.timer?.arm(ledger.nextDeadline(), this.isWaitedFor());
   }
 
   // --- Effects ---
@@ -517,6 +518,7 @@ export class Engine<T> implements core.Occupant {
     if (settings.minIdle > max) this.changeMinIdle(max);
     core.again(() => this.ledger.tell("resize", max));
     settings.max = max;
+    this.isShrunk = true;
     if (!settings.minIdleIsSet) this.changeMinIdle(defaultMinIdle(settings.mode, max));
     this.drain();
   }
@@ -715,6 +717,7 @@ export class Engine<T> implements core.Occupant {
     ledger.open(next, Math.max(max, size));
     ledger.tell("advance");
     const adopted = adoptAll(ledger, places, (job) => workshop.limitOf(job.kind));
+    this.isShrunk = size > max;
     if (size > max) ledger.tell("resize", max);
     if (this.paused) ledger.tell("manage", core.PAUSE);
     if (this.closing) ledger.tell("manage", core.CLOSE_POOL);

@@ -39,7 +39,7 @@ export interface ResourceInfo {
   readonly createdAt: number;
   /** How often it was lent, this time included. */
   readonly uses: number;
-  /** When it came back last, if it did; exact while an option is on that needs the clock then. */
+  /** When it came back last, if it did; to a second, if an option is on that needs the clock. */
   readonly lastUsed: number | undefined;
   /** How long its present or last holder waited for it. */
   readonly waited: number;

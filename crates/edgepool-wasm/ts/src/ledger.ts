@@ -8,13 +8,20 @@ const GONE = 0xffff_ffff;
 /** A time that was not read. */
 const UNREAD = -1;
 
+/** How late, in ms, what an option says of a time may be, and how long those times are at least. */
+const LEEWAY = 1_000;
+const LONG = 10 * LEEWAY;
+/** After so many loans without a word the time is read, should no timer have fired meanwhile. */
+const MOST_REUSES = 1_024;
+
 /**
  * The ledger of one pool, as its shell talks to it. What is thrown out of the module ends that
  * instance, and is thrown on as a CoreResetError.
  *
  * In front of it are the spares: leases that came back while nothing was going on, and go to the
  * next caller without a word. For the module they are still out, so that they are given back before
- * anything else is told.
+ * anything else is told. In between its time stands still: either none passes, or it does not
+ * matter, or for a second at most.
  */
 export class Ledger<T> {
   /** The spare that came back last. */
@@ -23,8 +30,21 @@ export class Ledger<T> {
   sparing = false;
   /** How often a spare was lent. */
   reused = 0;
-  /** The time that was read last. */
+  /** The time that the ledger was told last. */
   told = 0;
+  /** Counts how often that changed, where what passes in a loan counts. */
+  moment = 0;
+  /** When the pool's timer gives the spares back; none come before that is known. */
+  until = Infinity;
+  /** The shortest time after which something is due about an idle or a lent resource. */
+  readonly shortest: number;
+  /** Whether nothing is going on that a lease which comes back is needed for. */
+  private isQuiet = false;
+  private readonly maySpare: boolean;
+  /** Whether there are spares only as long as no time passes at all. */
+  private readonly isExact: boolean;
+  /** For how long there are spares without a look at the time; unlimited where no timer looks. */
+  private readonly span: number;
   /** Where it is, for what must know that once nobody has the pool any more. */
   readonly seat: core.Seat;
   private core: core.Core;
@@ -39,6 +59,11 @@ export class Ledger<T> {
     this.settings = settings;
     this.clock = settings.clock;
     this.clocked = needsClock(settings);
+    this.maySpare = maySpare(settings);
+    this.isExact = this.clocked && !isEasygoing(settings);
+    this.shortest = shortestOf(settings);
+    const span = this.isExact ? this.shortest : LEEWAY;
+    this.span = this.clocked && !settings.edge ? span : Infinity;
     this.core = core.instance();
     this.seat = { core: this.core, pool: GONE };
     core.again(() => this.open(core.instance(), settings.max));
@@ -71,24 +96,98 @@ export class Ledger<T> {
     this.core = this.seat.core = instance;
     this.pool = this.seat.pool = pool;
     this.timed = true;
-    this.sparing = false;
+    this.isQuiet = this.sparing = false;
     this.spare = undefined;
+    this.until = Infinity;
     this.reused = 0;
   }
 
   /** Reads the clock: not below zero, which says that it was not read. */
   now(): number {
     const now = this.clock.now();
-    return (this.told = now > 0 ? now : 0);
+    return now > 0 ? now : 0;
+  }
+
+  // --- Spares ---
+
+  /** Tells whether the time is what the ledger was told, as far as that counts. */
+  isCurrent(): boolean {
+    return !this.isExact || this.clock.now() === this.told;
+  }
+
+  /** Puts a lease that came back in front. */
+  putSpare(place: Place<T>): void {
+    place.next = this.spare;
+    this.spare = place;
+  }
+
+  /** Takes the spare that came back last. */
+  takeSpare(place: Place<T>): void {
+    this.spare = place.next;
+    this.reused += 1;
+    if (this.reused % MOST_REUSES === 0) this.lapse();
+    place.reuses += 1;
+    place.isReused = true;
+    place.since = this.told;
+  }
+
+  /** Has the next lease that comes back told. */
+  private lapse(): void {
+    this.sparing = false;
+    this.until = Infinity;
+    this.settle();
+  }
+
+  /** Has every lease that comes back told, until nothing is going on. */
+  stopSparing(): void {
+    this.isQuiet = this.sparing = false;
+    this.settle();
+  }
+
+  /** Gives the spares back. */
+  settle(): void {
+    if (this.spare === undefined) return;
+    // The one that came back first is told first.
+    let first: Place<T> | undefined = undefined;
+    for (let place: Place<T> | undefined = this.spare; place !== undefined;) {
+      const { next }: Place<T> = place;
+      place.next = first;
+      first = place;
+      place = next;
+    }
+    this.spare = undefined;
+    // Those that are not told if the module fails are nobody's, which the next one is told.
+    for (let place: Place<T> | undefined = first; place !== undefined; place = place.next) {
+      this.call("release", UNREAD, place.key);
+    }
+  }
+
+  /** Looks how things stand after effects were done. */
+  look(isQuiet: boolean): void {
+    this.timed = this.clocked || (this.call("status") & core.NEEDS_CLOCK) !== 0;
+    this.isQuiet = isQuiet && this.maySpare;
+    this.sparing = this.isQuiet && (this.span === Infinity || this.until < Infinity);
+  }
+
+  /** Notes what time the ledger is told, which is not what it was told before. */
+  private pass(now: number): void {
+    if (now >= this.until) this.until = Infinity;
+    if (this.isExact && now !== this.told) this.moment += 1;
+    if (now !== UNREAD) this.told = now;
   }
 
   // --- What is called most, each with as many arguments as it takes ---
 
-  /** Leases what is idle; there is no spare. */
+  /** Leases what is idle. */
   tryAcquire(): number {
+    this.settle();
     const now = this.timed ? this.now() : UNREAD;
+    if (now !== this.told) this.pass(now);
     try {
-      return this.core.try_acquire(this.pool, now);
+      const answer = this.core.try_acquire(this.pool, now);
+      const hasEffects = answer < core.NONE || (answer >= 0 && (answer & 1) === 1);
+      if (hasEffects) this.isQuiet = this.sparing = false;
+      return answer;
     } catch (cause) {
       throw core.replace(this.core, cause);
     }
@@ -96,6 +195,7 @@ export class Ledger<T> {
 
   acquire(now: number, deadline: number, priority: number, need: number): number {
     this.stopSparing();
+    this.pass(now);
     try {
       return this.core.acquire(this.pool, now, deadline, priority, need);
     } catch (cause) {
@@ -103,12 +203,17 @@ export class Ledger<T> {
     }
   }
 
+  /** Takes a lease back. If nothing is going on, the next to come back are spares for a while. */
   release(key: number): number {
-    if (this.spare !== undefined) this.settle();
+    this.settle();
     const now = this.timed ? this.now() : UNREAD;
+    if (now !== this.told) this.pass(now);
     try {
       const status = this.core.release(this.pool, now, key);
       if (!this.clocked) this.timed = (status & core.NEEDS_CLOCK) !== 0;
+      if ((status & core.EFFECTS) !== 0) this.isQuiet = false;
+      else if (this.isQuiet && this.span < Infinity) this.until = now + this.span;
+      this.sparing = this.isQuiet;
       return status;
     } catch (cause) {
       throw core.replace(this.core, cause);
@@ -139,9 +244,10 @@ export class Ledger<T> {
     }
   }
 
+  /** When something is due, spares among it. */
   nextDeadline(): number {
     try {
-      return this.core.next_deadline(this.pool);
+      return Math.min(this.core.next_deadline(this.pool), this.until);
     } catch (cause) {
       throw core.replace(this.core, cause);
     }
@@ -157,6 +263,7 @@ export class Ledger<T> {
   /** Does an operation, at a time. */
   tellAt(now: number, name: keyof core.Core, a = 0, b = 0): number {
     this.stopSparing();
+    this.pass(now);
     return this.call(name, now, a, b);
   }
 
@@ -172,35 +279,26 @@ export class Ledger<T> {
   gauge(name: (typeof core.GAUGES)[number]): number {
     return this.call("gauge", core.GAUGES.indexOf(name));
   }
+}
 
-  /** Has every lease that comes back told, until the next look. */
-  stopSparing(): void {
-    this.sparing = false;
-    if (this.spare !== undefined) this.settle();
-  }
+/** Tells whether a lease may go on to the next caller without a word, as far as options say. */
+function maySpare<T>(settings: Settings<T>): boolean {
+  const { fifo, reset, holdTimes, maxUses, checkAfter } = settings;
+  return !fifo && reset === undefined && !holdTimes && maxUses === Infinity && checkAfter > 0;
+}
 
-  /** Gives the spares back. */
-  settle(): void {
-    // The one that came back first is told first.
-    let first: Place<T> | undefined = undefined;
-    for (let place: Place<T> | undefined = this.spare; place !== undefined;) {
-      const { next }: Place<T> = place;
-      place.next = first;
-      first = place;
-      place = next;
-    }
-    this.spare = undefined;
-    // Those that are not told if the module fails are nobody's, which the next one is told.
-    for (let place: Place<T> | undefined = first; place !== undefined; place = place.next) {
-      this.call("release", UNREAD, place.key);
-    }
-  }
+function shortestOf<T>(settings: Settings<T>): number {
+  const { idleTimeout, maxLifetime, lifetimeJitter, checkInterval, leaseTtl, longHold } = settings;
+  const life = maxLifetime * (1 - lifetimeJitter / 100);
+  return Math.min(idleTimeout, life, checkInterval, leaseTtl, longHold);
+}
 
-  /** Looks whether the next operation depends on the time, after effects were done. */
-  look(maySpare: boolean): void {
-    this.timed = this.clocked || (this.call("status") & core.NEEDS_CLOCK) !== 0;
-    this.sparing = maySpare && !this.timed;
-  }
+/** Tells whether nothing that depends on the time is in a hurry, so that a timer is enough. */
+function isEasygoing<T>(settings: Settings<T>): boolean {
+  const { mode, idleTimeout, maxLifetime, checkInterval, checkAfter } = settings;
+  const { longHold, leaseTtl } = settings;
+  return mode === "process" && Math.min(idleTimeout, maxLifetime, checkInterval, checkAfter) >= LONG
+    && longHold === Infinity && leaseTtl === Infinity;
 }
 
 /** Tells whether every acquire and release depends on the time. */

@@ -15,8 +15,13 @@ export class Place<T> {
   isOutdated = false;
   /** For how long its lease lives by the holder's last word, if there was one. */
   ttl: number | undefined = undefined;
+  /** The ledger's moment in which it was lent. */
+  moment = 0;
   /** How often the resource was lent without a word to the ledger. */
   reuses = 0;
+  /** Whether the present or last loan was such a one, and since when. */
+  isReused = false;
+  since = 0;
   /** The next of the leases that came back without a word to the ledger. */
   next: Place<T> | undefined = undefined;
   /** The key of the lease that is out, for the ledger. */
@@ -33,6 +38,7 @@ export class Place<T> {
   put(resource: T | undefined): void {
     this.resource = resource;
     this.reuses = 0;
+    this.isReused = false;
   }
 
   /** Notes that the loan is over. */
@@ -94,6 +100,7 @@ export class Places<T> {
       place.key = key;
       place.index = key & INDEX_MASK;
       place.reuses = 0;
+      place.isReused = false;
       this.all[place.index] = place;
     }
     this.jobs = new Map();

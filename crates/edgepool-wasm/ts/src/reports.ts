@@ -1,4 +1,6 @@
-import { INFO_ID, INFO_SINCE, INFO_USES, unlessReset } from "./core.js";
+import {
+  INFO_ID, INFO_LAST_USED, INFO_SINCE, INFO_USES, INFO_WAITED, unlessReset,
+} from "./core.js";
 import type { Holder } from "./errors.js";
 import { type PoolEvent, Teller } from "./events.js";
 import { LeaseTracker } from "./leaks.js";
@@ -93,7 +95,12 @@ export class Reports<T> {
   /** Tells something of the resource at a place, under the key that it has for the ledger. */
   info(place: Place<T>, which: number, key = place.key): number | undefined {
     const value = this.ledger.call("info", key, which);
-    if (Number.isNaN(value)) return undefined;
-    return which === INFO_USES ? value + place.reuses : value;
+    if (Number.isNaN(value) && which !== INFO_LAST_USED) return undefined;
+    if (which === INFO_USES) return value + place.reuses;
+    // What the ledger was not told of the present or last loan.
+    if (place.isReused && which === INFO_WAITED) return 0;
+    const isTold = !place.isReused || !place.isLent;
+    if (!isTold && (which === INFO_SINCE || which === INFO_LAST_USED)) return place.since;
+    return Number.isNaN(value) ? undefined : value;
   }
 }

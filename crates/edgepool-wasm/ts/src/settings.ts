@@ -20,7 +20,13 @@ export interface Backoff {
   cap?: number;
 }
 
-/** The options of a pool. Durations in ms; `Infinity` is no limit, or never. */
+/**
+ * The options of a pool. Durations in ms; `Infinity` is no limit, or never.
+ *
+ * In a process where `idleTimeout`, `maxLifetime`, `checkAfter` and `checkInterval` are 10,000 or
+ * more each, they hold to within a second, as long as the program lets timers fire: a lease that
+ * comes back goes to the next caller without a look at the clock. Shorter ones are exact.
+ */
 export interface PoolOptions<T> {
   /**
    * Makes a resource, another one each time. What it throws or rejects with reaches the caller as

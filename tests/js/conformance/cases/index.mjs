@@ -13,9 +13,10 @@ import leases from "./leases.mjs";
 import operators from "./operators.mjs";
 import options from "./options.mjs";
 import queue from "./queue.mjs";
+import reuse from "./reuse.mjs";
 import time from "./time.mjs";
 
 export default [
-  ...queue, ...creation, ...failures, ...health, ...accounting, ...leases, ...operators, ...time,
-  ...close, ...events, ...options, ...edge, ...clients, ...recovery,
+  ...queue, ...creation, ...failures, ...health, ...accounting, ...leases, ...reuse, ...operators,
+  ...time, ...close, ...events, ...options, ...edge, ...clients, ...recovery,
 ];

@@ -48,6 +48,22 @@ export default [
     }),
   },
   {
+    name: "trap_loses_nothing_that_came_back_without_a_word",
+    run: each(async (t, mode) => {
+      for (const options of [{}, { idleTimeout: 60_000 }]) {
+        const it = new World({ mode, max: 4, ...options });
+        const leases = await it.leases(4);
+        leases.slice(1).forEach((lease) => lease.release());
+        const [held, again] = [leases[0], it.pool.tryAcquire()];
+        await trap(t, it.pool);
+        t.equal(leases.map((lease) => lease.release()), [true, false, false, false]);
+        t.equal([it.pool.stats().idle, again.release(), held.release()], [3, true, false]);
+        await it.assertUsable();
+        await it.assertCloses();
+      }
+    }),
+  },
+  {
     name: "trap_in_a_close_that_is_forced_revokes_all",
     run: each(async (t, mode) => {
       const it = new World({ mode, max: 3 });

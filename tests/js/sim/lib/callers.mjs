@@ -267,6 +267,7 @@ export class Callers {
 
   #over(held) {
     held.over = true;
+    held.resource.goodAt = this.world.now();
     held.endedBy = "use";
     this.held.delete(held);
   }
@@ -291,6 +292,7 @@ export class Callers {
   #partBy(way, held) {
     const { lease, resource } = held;
     held.over = true;
+    resource.goodAt = this.world.now();
     this.held.delete(held);
     if (way === "discard") return lease.discard(new Error("broken"));
     if (way === "take") return this.#take(lease, resource);

@@ -177,10 +177,16 @@ export class Checks {
     ensure(!invalid, () => `${what()}, which was made before invalidate()`);
     if (run.edge || run.wrongClock || !isKnown) return;
     ensure(run.world.time <= run.pausedAt, () => `${what()} while the pool is paused`);
-    const age = run.world.now() - resource.born;
     // One who needs several may wait for the others with it.
-    const isYoung = wait.round.ask.way === "many" || age <= run.limits.maxLifetime + 0.001;
-    ensure(isYoung, () => `${what()}, which is ${age} ms old`);
+    if (wait.round.ask.way === "many") return;
+    const { leeway, limits } = run;
+    const age = run.world.now() - resource.born;
+    ensure(age <= limits.maxLifetime + leeway, () => `${what()}, which is ${age} ms old`);
+    // With 0 it is checked once after each use, however long ago.
+    const isChecked = run.options.check && limits.checkAfter > 0;
+    const unknown = run.world.now() - resource.goodAt;
+    const isGood = !isChecked || unknown <= limits.checkAfter + leeway;
+    ensure(isGood, () => `${what()}, which nobody has checked for ${unknown} ms`);
   }
 
   /** An acquire that ends without a lease says why, and that is so. */

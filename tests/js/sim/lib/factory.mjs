@@ -21,6 +21,8 @@ class Resource {
   constructor(id, born, request) {
     this.id = id;
     this.born = born;
+    /** When it was last known to be good: made, checked, or given back. */
+    this.goodAt = born;
     this.request = request;
   }
 
@@ -103,7 +105,11 @@ export class Factory {
     this.world.note(kind, id, how, plan.after);
     const good = kind === "checks" ? this.rng.pick([true, undefined, 1]) : undefined;
     const bad = kind === "checks" && this.rng.chance(300) ? () => false : undefined;
-    return this.#run(kind, { ...plan, how }, job, () => good, bad);
+    const pass = () => {
+      resource.goodAt = this.world.now();
+      return good;
+    };
+    return this.#run(kind, { ...plan, how }, job, pass, bad);
   }
 
   #close(resource) {

@@ -4,6 +4,7 @@ import { Callers } from "./callers.mjs";
 import { Checks } from "./checks.mjs";
 import { drawCase, drawWorkload } from "./draw.mjs";
 import { Factory } from "./factory.mjs";
+import { Rng } from "./rng.mjs";
 import { Request, World, bindPromises, ensure, settle, violations } from "./world.mjs";
 
 /** Why an acquire may fail that is tried again, once nothing goes wrong any more. */
@@ -14,10 +15,20 @@ const FAULTY_STEPS = 2_000;
 const MOST_STEPS = 20_000;
 const MODES = ["process", "process", "process", "edge", "edge", "durable-object"];
 
-/** Runs the case of a seed; rejects with what does not hold. */
-export async function runSeed(loaded, seed, { keepLog = false, mode } = {}) {
+/** By how much times of ten seconds and more may be off where nothing but a timer looks. */
+const LEEWAY = 1_000;
+
+/**
+ * Runs the case of a seed; rejects with what does not hold. In a `quiet` one leases may go from one
+ * caller to the next without a word to the ledger; that is drawn if it is not said.
+ */
+export async function runSeed(loaded, seed, { keepLog = false, mode, quiet } = {}) {
   violations.length = 0;
-  const run = new Run(loaded, drawCase(drawWorkload(seed), seed), { keepLog, mode });
+  // Its own chance, so that the others draw what they did before there was this.
+  const draws = new Rng(seed ^ 0x5eed);
+  const isQuiet = draws.chance(400) ? quiet ?? true : quiet ?? false;
+  const hush = isQuiet ? draws : undefined;
+  const run = new Run(loaded, drawCase(drawWorkload(seed), seed), { keepLog, mode, hush });
   const undo = run.edge ? bindPromises(run.world) : () => undefined;
   const { now } = Date;
   // An alarm is set by the wall clock, which is nobody's to give.
@@ -48,7 +59,7 @@ class Run {
   pausedAt = Infinity;
   watches = true;
 
-  constructor({ api, core }, drawn, { keepLog, mode }) {
+  constructor({ api, core }, drawn, { keepLog, mode, hush }) {
     this.api = api;
     this.core = core;
     this.case = drawn;
@@ -62,7 +73,9 @@ class Run {
     this.world = new World({ ...drawn, faults, keepLog, unrefs: this.rng.chance(500) });
     this.factory = new Factory(this.world, drawn);
     this.limits = { ...workload.pool };
+    this.leeway = 0.001;
     this.options = this.#options();
+    if (hush !== undefined) this.#quieten(hush);
     this.trappedBefore = core.trapped;
     this.#prepare();
     this.pool = new api.Pool(this.options);
@@ -107,6 +120,38 @@ class Run {
     if (this.mode === "durable-object") options.setAlarm = (at) => this.#setAlarm(at);
     limits.leaseTtl = options.leaseTtl ?? Infinity;
     return options;
+  }
+
+  /** Takes away what a lease that comes back must be told of; nothing may be in a hurry, too. */
+  #quieten(rng) {
+    const { limits, options } = this;
+    const without = (...names) => names.forEach((name) => delete options[name]);
+    without("observer", "trackLeases", "reset", "resetTimeout");
+    Object.assign(limits, { maxUses: Infinity, reuse: "lifo" });
+    Object.assign(options, { maxUses: Infinity, reuse: "lifo", holdTimes: false });
+    const { callers } = this.case;
+    const enough = Math.max(limits.max, Math.min(callers.length, 10));
+    if (rng.chance(700)) limits.max = options.max = enough;
+    const rounds = callers.flatMap((caller) => caller.rounds);
+    const hasty = rounds.filter(() => rng.chance(300));
+    for (const round of hasty) Object.assign(round, { hold: 0, pause: 0 });
+    if (this.edge || rng.chance(500)) return;
+    without("leaseTtl");
+    limits.leaseTtl = options.longHold = Infinity;
+    const long = () => (rng.chance(300) ? Infinity : 10 * LEEWAY + rng.ms(0, 5 * LEEWAY));
+    limits.maxLifetime = options.maxLifetime = long();
+    options.idleTimeout = Math.min(long(), limits.maxLifetime);
+    if (options.check) {
+      limits.checkAfter = options.checkAfter = long();
+      options.checkInterval = Math.min(long(), limits.maxLifetime);
+    }
+    this.leeway = LEEWAY + this.case.workload.faults.lateBy;
+    // So that as much time passes.
+    const pace = rng.pick([1, 30, 100]);
+    for (const round of rounds) {
+      round.pause *= pace;
+      round.hold *= rng.pick([1, pace]);
+    }
   }
 
   /** An object has one alarm, which rings in a request of its own. */
@@ -157,6 +202,7 @@ class Run {
       const lease = this.ask((pool) => pool.tryAcquire());
       if (lease !== undefined) {
         ensure(lease.value.state === "open", "a callback was lent what is not open");
+        lease.value.goodAt = this.world.now();
         ensure(lease.release(), "a lease ended within its own step");
       }
     }
