@@ -108,6 +108,7 @@ export default [
     name: "what_comes_back_to_a_paused_or_closed_pool_is_not_lent",
     run: each(async (t, mode) => {
       const it = new World({ mode, max: 2, ...LONG });
+      await it.warm(2);
       const [one, other] = await it.leases(2);
       it.pool.pause();
       one.release();
@@ -149,6 +150,18 @@ export default [
       const third = it.pool.tryAcquire();
       await it.clock.advance(29_999);
       t.equal([it.pool.stats().expired, third.release()], [0, true]);
+    }),
+  },
+  {
+    name: "short_times_hold_to_the_moment",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, idleTimeout: 9_000 });
+      await it.warm(1);
+      goRound(it.pool, 3);
+      it.clock.time += 8_999; // no timer fires meanwhile
+      t.equal(goRound(it.pool, 3), 1);
+      it.clock.time += 9_000;
+      t.equal([it.pool.tryAcquire(), it.closed], [undefined, [1]]);
     }),
   },
   {
