@@ -306,7 +306,8 @@ pub fn manage(pool: u32, now: f64, what: u32) -> u32 {
     })
 }
 
-/// Takes the next effect: its kind times 2^20 plus an index, or -1 if there is none.
+/// Takes the next effect: its kind times 2^20 plus an index, or -1 if there is none, or -2 if there
+/// is none and the next operation depends on the time.
 #[wasm_bindgen]
 pub fn next_effect(pool: u32) -> i32 {
     pools::with(pool, -1, |entry| match entry.next_effect() {
@@ -314,7 +315,7 @@ pub fn next_effect(pool: u32) -> i32 {
             TOLD.set((told.key, told.detail));
             (told.kind << 20 | told.index) as i32
         }
-        None => -1,
+        None => -1 - i32::from(entry.ledger.needs_clock_now()),
     })
 }
 
@@ -329,12 +330,6 @@ pub fn effect_key() -> f64 {
 #[wasm_bindgen]
 pub fn effect_detail() -> u32 {
     TOLD.get().1
-}
-
-/// Tells whether effects wait, and whether the next operation depends on the time.
-#[wasm_bindgen]
-pub fn status(pool: u32) -> u32 {
-    pools::with(pool, 0, |entry| entry.status_inlined(false))
 }
 
 /// Returns when something expires next, in ms; infinity if nothing does.
@@ -454,10 +449,10 @@ pub fn info(pool: u32, slot: f64, which: u32) -> f64 {
             2 => info.uses as f64,
             3 => info.last_used.map_or(f64::NAN, pools::to_ms),
             5 => pools::to_ms(Time::ZERO.saturating_add(info.waited)),
-            _ => {
-                let lease = entry.ledger.leases().find(|(lease, _)| *lease == key);
-                lease.map_or(f64::NAN, |(_, since)| pools::to_ms(since))
-            }
+            _ => entry.ledger.held(key).map_or(f64::NAN, |held| {
+                let since = entry.ledger.now().as_nanos() - held.as_nanos() as u64;
+                pools::to_ms(Time::from_nanos(since))
+            }),
         }
     })
 }

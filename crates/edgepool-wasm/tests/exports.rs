@@ -78,10 +78,10 @@ fn process_mode_claims_in_the_same_step() {
     let pool = open(1);
     let lease = first_lease(pool);
     assert!(ask(pool, NEVER) <= -16.0);
-    assert_eq!(next_effect(pool), -1);
+    assert!(next_effect(pool) < 0);
     assert_eq!(release(pool, UNREAD, lease), DONE | EFFECTS);
     assert!(effect(pool, LEASED) >= 0.0);
-    assert_eq!(next_effect(pool), -1);
+    assert!(next_effect(pool) < 0);
 }
 
 #[wasm_bindgen_test]
@@ -99,7 +99,7 @@ fn edge_mode_offers() {
     advance(pool, 299.0);
     assert_eq!(renew(pool, UNREAD, lease, 50.0), DONE | NEEDS_CLOCK);
     advance(pool, 348.0);
-    assert_eq!(next_effect(pool), -1);
+    assert!(next_effect(pool) < 0);
     advance(pool, 349.0);
     let slot = effect(pool, CLOSE);
     assert_eq!(effect_detail(), 9, "it leaves as expired");
@@ -114,7 +114,7 @@ fn deadlines_are_in_milliseconds() {
     acquire(pool, 1_000.5, 31_000.5, NORMAL, 1);
     assert_eq!(next_deadline(pool), 31_000.5);
     assert_eq!(advance(pool, 31_000.0), DONE | NEEDS_CLOCK);
-    assert_eq!(next_effect(pool), -1);
+    assert_eq!(next_effect(pool), -2, "there is none, and time counts");
     assert_eq!(advance(pool, 31_000.5), DONE | EFFECTS);
     effect(pool, TIMED_OUT);
     assert_eq!(next_deadline(pool), NEVER);
@@ -199,7 +199,7 @@ fn a_closed_pool_tells_when_it_is_empty() {
     let pool = open(1);
     let lease = first_lease(pool);
     manage(pool, 0.0, 4);
-    assert_eq!(next_effect(pool), -1);
+    assert!(next_effect(pool) < 0);
     release(pool, 0.0, lease);
     let slot = effect(pool, CLOSE);
     closed(pool, 0.0, slot);

@@ -38,7 +38,6 @@ export interface Core {
   next_effect(pool: number): number;
   effect_key(): number;
   effect_detail(): number;
-  status(pool: number): number;
   next_deadline(pool: number): number;
   retry_at(pool: number): number;
   gauge(pool: number, which: number): number;
@@ -68,6 +67,9 @@ export const TOO_MANY = -5;
 export const UNAVAILABLE = -6;
 /** A waiter's key `k` is answered as `WAITER_BASE - k`. */
 export const WAITER_BASE = -16;
+
+/** What `next_effect` answers if there is none; less if the next operation depends on the time. */
+export const NO_EFFECT = -1;
 
 /** The bits of a status; above them stands how many waiters a failed creation has ended. */
 export const DONE = 1;

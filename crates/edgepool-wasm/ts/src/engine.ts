@@ -93,7 +93,7 @@ export class Engine<T> implements core.Occupant {
     const effects = answer & 1;
     const stack = this.reports.isWatching ? this.capture() : undefined;
     const lease = this.lend((answer - effects) / 2, 0, scope, stack);
-    if (effects !== 0) this.turn.within(scope, () => this.drain());
+    if (effects !== 0) this.drainFor(scope);
     else if (this.limit < Infinity) this.hasten(ledger.told + this.limit);
     return lease;
   }
@@ -109,7 +109,7 @@ export class Engine<T> implements core.Occupant {
     this.trying = true;
     try {
       for (let left = ledger.gauge("idle"); left >= 0; left -= 1) {
-        this.turn.within(scope, () => this.drain());
+        this.drainFor(scope);
         if (ledger.gauge("checking") > 0 || ledger.gauge("idle") === 0) return undefined;
         const lease = this.tryAcquire(scope);
         if (lease !== undefined) return lease;
@@ -147,7 +147,7 @@ export class Engine<T> implements core.Occupant {
       }
     });
     this.reports.teller.tell({ type: "queued" });
-    this.turn.within(want.scope, () => this.drain());
+    this.drainFor(want.scope);
     return promise;
   }
 
@@ -177,7 +177,7 @@ export class Engine<T> implements core.Occupant {
     // Nothing is told or done until a waiter is in the tables.
     if (answer <= core.WAITER_BASE) return answer;
     const { restarts } = this;
-    this.turn.within(want.scope, () => this.drain());
+    this.drainFor(want.scope);
     // The module may have failed at the effects, and the next one knows of no such lease.
     if (answer >= 0 && restarts !== this.restarts) {
       return this.ask(want, this.ledger.now(), deadline);
@@ -257,9 +257,14 @@ export class Engine<T> implements core.Occupant {
     if (this.reports.isWatching || this.settings.reset !== undefined) {
       return this.giveBack(lease) !== false;
     }
-    const status = core.again(() => ledger.release(this.keyOf(lease)));
+    let status: number;
+    try {
+      status = ledger.release(this.keyOf(lease));
+    } catch {
+      status = ledger.release(this.keyOf(lease));
+    }
     if ((status & core.DONE) !== 0) endLoan(lease);
-    if ((status & core.EFFECTS) !== 0) this.turn.within(lease._scope, () => this.drain());
+    if ((status & core.EFFECTS) !== 0) this.drainFor(lease._scope);
     else this.hasten(Math.min(ledger.told + ledger.shortest, ledger.until));
     return (status & core.DONE) !== 0;
   }
@@ -275,14 +280,14 @@ export class Engine<T> implements core.Occupant {
       slot = ledger.tell("begin_reset", key);
       return slot < 0 ? 0 : core.DONE;
     }, undefined, false);
-    return this.turn.within(lease._scope, () => {
+    return this.turn.within(lease._scope, (reset) => {
       // It may have expired at this.
       const job = begun && this.workshop.reset(slot, reset, () => {
         this.reports.teller.tell({ type: "released", slot: lease.slot });
       });
       this.drain();
       return job;
-    });
+    }, reset);
   }
 
   /** Has the resource closed, as it is damaged. */
@@ -329,7 +334,7 @@ export class Engine<T> implements core.Occupant {
       endLoan(lease);
       this.reports.over(lease, lease.slot, told);
     }
-    if (drains) this.turn.within(lease._scope, () => this.drain());
+    if (drains) this.drainFor(lease._scope);
     return done;
   }
 
@@ -400,7 +405,6 @@ export class Engine<T> implements core.Occupant {
     turn.busy += 1;
     try {
       this.performAll();
-      this.look();
     } catch (error) {
       // The effects went with the module, and what they were about was told to the next.
       if (!(error instanceof CoreResetError)) throw error;
@@ -410,12 +414,26 @@ export class Engine<T> implements core.Occupant {
     turn.finish();
   }
 
+  /** Does the effects in the name of a request. */
+  private drainFor(scope: RequestScope | undefined): void {
+    this.turn.within(scope, drain, this);
+  }
+
+  /** Does all of them, and looks what is next, unless they change nothing about that. */
   private performAll(): void {
+    let isHandedOn = this.limit === Infinity;
     for (;;) {
       const effect = this.ledger.nextEffect();
-      if (effect >= 0) this.perform(effect >> core.KIND_SHIFT, effect & core.INDEX_MASK);
-      else if (this.attending === 0 || !this.workshop.createNow()) return;
+      if (effect >= 0) {
+        const kind = effect >> core.KIND_SHIFT;
+        isHandedOn &&= kind === core.LEASED;
+        this.perform(kind, effect & core.INDEX_MASK);
+      } else if (this.attending === 0 || !this.workshop.createNow()) {
+        break;
+      }
     }
+    // To go from one who holds to one who waits makes nothing due; the timer is early at most.
+    if (!isHandedOn || this.waiters.count === 0 || !this.ledger.isLooked) this.look();
   }
 
   private perform(kind: number, index: number): void {
@@ -496,7 +514,7 @@ export class Engine<T> implements core.Occupant {
   attend(scope: RequestScope | undefined): void {
     this.attending += 1;
     try {
-      this.turn.within(scope, () => this.drain());
+      this.drainFor(scope);
     } finally {
       this.attending -= 1;
     }
@@ -728,6 +746,11 @@ export class Engine<T> implements core.Occupant {
     places.move(adopted.places, adopted.jobs);
     return left;
   }
+}
+
+// Not made anew for each hand-on.
+function drain<T>(engine: Engine<T>): void {
+  engine.drain();
 }
 
 /** Notes that the holder of a lease has ended it. */

@@ -34,6 +34,8 @@ export class Ledger<T> {
   told = 0;
   /** Counts how often that changed, where what passes in a loan counts. */
   moment = 0;
+  /** Whether nothing but hand-ons has happened since the last look. */
+  isLooked = false;
   /** When the pool's timer gives the spares back; none come before that is known. */
   until = Infinity;
   /** The shortest time after which something is due about an idle or a lent resource. */
@@ -96,7 +98,7 @@ export class Ledger<T> {
     this.core = this.seat.core = instance;
     this.pool = this.seat.pool = pool;
     this.timed = true;
-    this.isQuiet = this.sparing = false;
+    this.isQuiet = this.sparing = this.isLooked = false;
     this.spare = undefined;
     this.until = Infinity;
     this.reused = 0;
@@ -140,7 +142,7 @@ export class Ledger<T> {
 
   /** Has every lease that comes back told, until nothing is going on. */
   stopSparing(): void {
-    this.isQuiet = this.sparing = false;
+    this.isQuiet = this.sparing = this.isLooked = false;
     this.settle();
   }
 
@@ -164,7 +166,7 @@ export class Ledger<T> {
 
   /** Looks how things stand after effects were done. */
   look(isQuiet: boolean): void {
-    this.timed = this.clocked || (this.call("status") & core.NEEDS_CLOCK) !== 0;
+    this.isLooked = true;
     this.isQuiet = isQuiet && this.maySpare;
     this.sparing = this.isQuiet && (this.span === Infinity || this.until < Infinity);
   }
@@ -228,9 +230,12 @@ export class Ledger<T> {
     }
   }
 
+  /** Takes the next effect; with the last of them it is known whether the time counts next. */
   nextEffect(): number {
     try {
-      return this.core.next_effect(this.pool);
+      const effect = this.core.next_effect(this.pool);
+      if (effect < 0) this.timed = this.clocked || effect < core.NO_EFFECT;
+      return effect;
     } catch (cause) {
       throw core.replace(this.core, cause);
     }

@@ -40,7 +40,8 @@ export class PoolTimer {
 
   /** Sees to it that it fires at `at` or before. An early one looks and is set anew. */
   arm(at: number, somebodyWaits: boolean): void {
-    this.waitedFor = somebodyWaits ? this.pool.deref() : undefined;
+    if (!somebodyWaits) this.waitedFor = undefined;
+    else this.waitedFor ??= this.pool.deref();
     if (this.setAlarm !== undefined && !somebodyWaits) {
       this.stop();
       this.askForAlarm(at);

@@ -9,11 +9,11 @@ export class Turn {
   private readonly afterwards: (() => void)[] = [];
 
   /** Does something in the name of a request. */
-  within<R>(scope: RequestScope | undefined, act: () => R): R {
+  within<R, A = void>(scope: RequestScope | undefined, act: (what: A) => R, what: A): R {
     const before = this.scope;
     this.scope = scope;
     try {
-      return act();
+      return act(what);
     } finally {
       this.scope = before;
     }
