@@ -146,7 +146,7 @@ export class Engine<T> implements core.Occupant {
         if (aborted !== undefined) abort(abortReason(aborted));
       }
     });
-    this.reports.teller.tell({ type: "queued" });
+    this.reports.queued();
     this.drainFor(want.scope);
     return promise;
   }
@@ -164,7 +164,7 @@ export class Engine<T> implements core.Occupant {
     if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want, waited));
     const waiter = new EdgeWaiter(this, core.WAITER_BASE - answer, since, want);
     this.edgeWaiters[waiter.index] = waiter;
-    this.reports.teller.tell({ type: "queued" });
+    this.reports.queued();
     this.attend(want.scope);
     return waiter.start();
   }
@@ -265,7 +265,8 @@ export class Engine<T> implements core.Occupant {
     }
     if ((status & core.DONE) !== 0) endLoan(lease);
     if ((status & core.EFFECTS) !== 0) this.drainFor(lease._scope);
-    else this.hasten(Math.min(ledger.told + ledger.shortest, ledger.until));
+    else if (ledger.isLooked) this.hasten(Math.min(ledger.told + ledger.shortest, ledger.until));
+    else core.unlessReset(() => this.look());
     return (status & core.DONE) !== 0;
   }
 

@@ -34,7 +34,7 @@ export class Ledger<T> {
   told = 0;
   /** Counts how often that changed, where what passes in a loan counts. */
   moment = 0;
-  /** Whether nothing but hand-ons has happened since the last look. */
+  /** Whether nothing but loans and hand-ons has happened since the last look. */
   isLooked = false;
   /** When the pool's timer gives the spares back; none come before that is known. */
   until = Infinity;
@@ -223,6 +223,7 @@ export class Ledger<T> {
   }
 
   claim(waiter: number): number {
+    this.isLooked = false;
     try {
       return this.core.claim(this.pool, waiter);
     } catch (cause) {

@@ -42,6 +42,11 @@ export class Reports<T> {
     return this.teller.isHeard || this.tracker !== undefined;
   }
 
+  /** Tells that a caller waits: often, so that it is made for those who hear it alone. */
+  queued(): void {
+    if (this.isWatching) this.teller.tell({ type: "queued" });
+  }
+
   /** Tells that a lease was lent. */
   lent(lease: Lease<T>, stack: string | undefined): void {
     const { slot, waited } = lease;
