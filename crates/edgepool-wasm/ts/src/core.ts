@@ -205,13 +205,17 @@ export function replace(broken: Core, cause: unknown): CoreResetError {
   return new CoreResetError(cause);
 }
 
-/** Runs an operation, and once more in the next instance if it met the end of this one. */
+/** How often an operation is tried that meets the end of one instance after the other. */
+const ATTEMPTS = 4;
+
+/** Runs an operation, and again in the next instance if it met the end of this one. */
 export function again<R>(operate: () => R): R {
-  try {
-    return operate();
-  } catch (error) {
-    if (!(error instanceof CoreResetError)) throw error;
-    return operate();
+  for (let left = ATTEMPTS; ; left -= 1) {
+    try {
+      return operate();
+    } catch (error) {
+      if (!(error instanceof CoreResetError) || left === 1) throw error;
+    }
   }
 }
 

@@ -49,6 +49,8 @@ export class Engine<T> implements core.Occupant {
   private closing = false;
   /** Whether there may be more than `max`, as that was lowered. */
   private isShrunk = false;
+  /** How many wait for the end of something that nobody else waits for. */
+  private ends = 0;
   /** Who waits for the end of the pool. */
   private readonly closers = new Set<() => void>();
   /** How many waiters of edge mode are on the stack. */
@@ -261,7 +263,7 @@ export class Engine<T> implements core.Occupant {
     try {
       status = ledger.release(this.keyOf(lease));
     } catch {
-      status = ledger.release(this.keyOf(lease));
+      status = core.again(() => ledger.release(this.keyOf(lease)));
     }
     if ((status & core.DONE) !== 0) endLoan(lease);
     if ((status & core.EFFECTS) !== 0) this.drainFor(lease._scope);
@@ -382,7 +384,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Tells whether somebody waits, so that a process must not end. */
   private isWaitedFor(): boolean {
-    return this.waiters.count > 0 || this.workshop.isWatched;
+    return this.waiters.count > 0 || this.ends > 0;
   }
 
   /** Looks what is next, after effects were done. */
@@ -644,7 +646,7 @@ export class Engine<T> implements core.Occupant {
    */
   ownPromise<R>(begin: (resolve: (value: R | PromiseLike<never>) => void) => void): Promise<R> {
     const { clock, edge, doorbell } = this.settings;
-    if (!edge) return new Promise(begin);
+    if (!edge) return new Promise((resolve) => begin(this.awaited(resolve)));
     const { promise, resolve } = deferred<R>();
     let end: (() => void) | undefined;
     let timer: unknown;
@@ -662,6 +664,20 @@ export class Engine<T> implements core.Occupant {
     });
     if (end === undefined) timer = clock.setTimer(look, TICK);
     return promise;
+  }
+
+  /** Has the process not end before this is called. */
+  private awaited<V>(end: (value: V) => void): (value: V) => void {
+    const look = (): void => {
+      if (this.turn.busy === 0) core.unlessReset(() => this.look());
+    };
+    this.ends += 1;
+    look();
+    return (value) => {
+      this.ends -= 1;
+      look();
+      end(value);
+    };
   }
 
   /** Drops a closed pool, unless something came late in the meantime: then it is told again. */

@@ -40,11 +40,6 @@ export class Workshop<T> {
 
   constructor(private readonly owner: Owner<T>) {}
 
-  /** Whether somebody waits for the end of a creation. */
-  get isWatched(): boolean {
-    return this.watches.size > 0;
-  }
-
   /** Gives what the next waiter is told of a failed creation. */
   takeFailure(): unknown {
     return this.failures.shift();

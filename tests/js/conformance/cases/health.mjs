@@ -1,5 +1,5 @@
 // Checks and resets: whether a resource is still good, and is made clean for the next caller.
-import { UNATTENDED, each, settle, state } from "../lib/harness.mjs";
+import { RefClock, UNATTENDED, each, settle, state } from "../lib/harness.mjs";
 import { World, fails, hang } from "../lib/world.mjs";
 
 /** How many of three loans, 500 ms and 1 s apart, were preceded by a check. */
@@ -273,5 +273,35 @@ export default [
       await settle();
       await it.assertCloses();
     }),
+  },
+  {
+    name: "who_waits_for_a_reset_a_close_or_a_creation_keeps_the_process_going",
+    async run(t) {
+      const clock = new RefClock(1_000);
+      const it = new World({ clock, resets: true, resetTimeout: 100, closeTimeout: 100, max: 2 });
+      const dispose = Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose");
+      const [lease, other] = await it.leases(2);
+      it.plans.reset.push(hang, hang);
+      lease.release();
+      t.equal(clock.keeps, false, "nobody waits for this reset");
+      const disposed = other[dispose]();
+      t.equal(clock.keeps, true, "the reset that its holder waits for");
+      await clock.advance(100);
+      t.equal([await state(disposed), clock.keeps], ["fulfilled", false]);
+      it.plans.create.push(hang);
+      const warm = t.rejects(it.pool.warmUp(1), { code: "warm_up_failed" });
+      t.equal(clock.keeps, true, "the creation that a warm-up waits for");
+      await clock.advance(10_000);
+      await warm;
+      (await it.pool.acquire()).release();
+      await settle();
+      it.plans.close.push(hang);
+      const closing = it.pool.close({ deadline: Infinity });
+      await settle();
+      t.equal(clock.keeps, true, "the close that its caller waits for");
+      await clock.advance(100);
+      await closing;
+      t.equal(clock.timers.size, 0);
+    },
   },
 ];

@@ -48,6 +48,48 @@ export default [
     }),
   },
   {
+    name: "trap_keeps_what_was_invalidated_while_it_was_made",
+    run: each(async (t, mode) => {
+      let left = 1;
+      const observer = ({ type }) => {
+        if (type !== "leaves" || left === 0) return;
+        left -= 1;
+        breakCore();
+      };
+      const it = new World({ mode, max: 2, observer });
+      await it.warm(1);
+      it.plans.create.push((make) => it.after(50, make));
+      const warm = t.rejects(it.pool.warmUp(2), { code: "core_reset" });
+      // It traps when the one that is idle leaves, before the creation is given up.
+      it.pool.invalidate();
+      await it.clock.advance(50);
+      t.equal([left, it.pool.stats().restarts, it.live], [0, 1, 0], "both are closed");
+      t.equal((await it.pool.acquire()).value.id, 3);
+      await warm.catch(() => undefined);
+    }),
+  },
+  {
+    name: "trap_after_trap_loses_no_lease",
+    run: each(async (t, mode) => {
+      let left = 2;
+      const observer = ({ type }) => {
+        if (type !== "restarted" || left === 0) return;
+        left -= 1;
+        breakCore();
+      };
+      const it = new World({ mode, observer });
+      for (const end of [(lease) => lease.renew(5_000), (lease) => lease.release()]) {
+        const lease = await it.pool.acquire();
+        left = 2;
+        breakCore();
+        t.equal([end(lease), left], [true, 0], "it is done in the module after those that failed");
+        lease.release();
+      }
+      await it.assertUsable();
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "trap_loses_nothing_that_came_back_without_a_word",
     run: each(async (t, mode) => {
       for (const options of [{}, { idleTimeout: 60_000 }]) {

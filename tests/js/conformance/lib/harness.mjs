@@ -106,6 +106,29 @@ export class FakeClock {
   }
 }
 
+/** Such a clock with timers as in Node, which keep the process going or not. */
+export class RefClock extends FakeClock {
+  #handles = new Map();
+
+  constructor(start) {
+    super(start);
+    const { setTimer, clearTimer } = this;
+    this.setTimer = (fire, delay) => {
+      const handle = { keeps: true, ref: () => (handle.keeps = true) };
+      handle.unref = () => (handle.keeps = false);
+      handle.id = setTimer(fire, delay);
+      this.#handles.set(handle.id, handle);
+      return handle;
+    };
+    this.clearTimer = (handle) => clearTimer(handle?.id);
+  }
+
+  /** Whether a timer that is set keeps the process going. */
+  get keeps() {
+    return [...this.timers.keys()].some((id) => this.#handles.get(id).keeps);
+  }
+}
+
 /** A promise with its two ends in the open. */
 export function deferred() {
   const ends = {};

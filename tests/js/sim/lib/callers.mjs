@@ -299,7 +299,9 @@ export class Callers {
     if (way === "drop") return lease.release();
     const before = this.run.count("released");
     const dispose = Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose");
-    lease[dispose]().catch((error) => this.world.problems.push(error));
+    this.run.disposals += 1;
+    lease[dispose]().finally(() => (this.run.disposals -= 1))
+      .catch((error) => this.world.problems.push(error));
     return this.run.traps > 0 || this.run.count("released") > before;
   }
 

@@ -122,7 +122,7 @@ export class Checks {
     const others = run.pendingCloses;
     const times = () => timers.map(({ at }) => at).join(", ");
     ensure(timers.length <= 1 + others, () => `timers are set for one pool at ${times()}`);
-    const waits = run.callers.waits.size + run.warmUps + others;
+    const waits = run.callers.waits.size + run.warmUps + run.disposals + others;
     const keeps = timers.filter(({ timer }) => timer.keeps);
     const told = () => "a timer keeps the process alive though nobody waits";
     if (run.world.unrefs) ensure(waits > 0 || keeps.length === 0, told);

@@ -52,6 +52,7 @@ export async function runSeed(loaded, seed, { keepLog = false, mode, quiet } = {
 class Run {
   overtaken = [];
   warmUps = 0;
+  disposals = 0;
   closing = false;
   pendingCloses = 0;
   force = false;
