@@ -32,7 +32,10 @@ export class Ledger<T> {
   reused = 0;
   /** The time that the ledger was told last. */
   told = 0;
-  /** Counts how often that changed, where what passes in a loan counts. */
+  /**
+   * Counts the times in which there are spares. Those come from loans of such a time alone: it is
+   * not known whether a resource that was lent before is too old by now.
+   */
   moment = 0;
   /** Whether nothing but loans and hand-ons has happened since the last look. */
   isLooked = false;
@@ -133,6 +136,12 @@ export class Ledger<T> {
     place.since = this.told;
   }
 
+  /** Has leases that are lent from now on be spares when they come back, for a while. */
+  private begin(now: number): void {
+    this.until = now + this.span;
+    if (!this.isExact) this.moment += 1;
+  }
+
   /** Has the next lease that comes back told. */
   private lapse(): void {
     this.sparing = false;
@@ -214,7 +223,7 @@ export class Ledger<T> {
       const status = this.core.release(this.pool, now, key);
       if (!this.clocked) this.timed = (status & core.NEEDS_CLOCK) !== 0;
       if ((status & core.EFFECTS) !== 0) this.isQuiet = false;
-      else if (this.isQuiet && this.span < Infinity) this.until = now + this.span;
+      else if (this.isQuiet && this.until > now + this.span) this.begin(now);
       this.sparing = this.isQuiet;
       return status;
     } catch (cause) {

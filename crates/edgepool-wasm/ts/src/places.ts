@@ -15,7 +15,7 @@ export class Place<T> {
   isOutdated = false;
   /** For how long its lease lives by the holder's last word, if there was one. */
   ttl: number | undefined = undefined;
-  /** The ledger's moment in which it was lent. */
+  /** The ledger's `moment` in which it was lent. */
   moment = 0;
   /** How often the resource was lent without a word to the ledger. */
   reuses = 0;

@@ -10,8 +10,8 @@ function goRound(pool, times) {
   let last;
   for (let i = 0; i < times; i += 1) {
     const lease = pool.tryAcquire();
-    last = lease.value.id;
-    lease.release();
+    last = lease?.value.id;
+    lease?.release();
   }
   return last;
 }
@@ -189,6 +189,22 @@ export default [
       t.equal(it.closed, [1], "it is left alone for about a minute");
       await it.clock.advance(2_000);
       t.equal(it.closed, [1, 2], "and no longer");
+    },
+  },
+  {
+    name: "what_is_too_old_when_it_comes_back_is_not_lent_again",
+    async run(t) {
+      const it = new World({ max: 2, ...LONG });
+      await it.warm(2);
+      const held = it.pool.tryAcquire();
+      await it.clock.advance(599_500);
+      t.equal(goRound(it.pool, 3), undefined, "the other one has been idle for too long");
+      (await it.pool.acquire()).release();
+      goRound(it.pool, 3);
+      await it.clock.advance(600);
+      goRound(it.pool, 3);
+      held.release();
+      t.equal([goRound(it.pool, 3), it.closed.length], [3, 2]);
     },
   },
   {
