@@ -13,7 +13,7 @@ import type { Turn } from "./turn.js";
 export type Watch = (failure: Failure | undefined) => void;
 
 /** What the workshop needs of its pool. */
-interface Owner<T> {
+export interface Owner<T> {
   readonly settings: Settings<T>;
   readonly ledger: Ledger<T>;
   readonly places: Places<T>;
