@@ -66,7 +66,7 @@ export class Engine<T> implements core.Occupant {
     this.settings = settings;
     this.ledger = new Ledger(settings);
     this.reports = new Reports(settings, this.ledger);
-    this.workshop = new Workshop(this);
+    this.workshop = new Workshop(this, () => this.drain());
     this.limit = Math.min(settings.leaseTtl, settings.longHold);
     if (!settings.edge) this.timer = new PoolTimer(this, settings);
     this.drop = core.enrol(this, this.ledger.seat);
@@ -441,7 +441,7 @@ export class Engine<T> implements core.Occupant {
 
   private perform(kind: number, index: number): void {
     const { ledger, workshop } = this;
-    const key = ledger.effectKey();
+    const key = ledger.call("effect_key");
     switch (kind) {
       case core.LEASED: return this.serve(index, key);
       case core.OFFERED: return this.edgeWaiters[index]?.ring();

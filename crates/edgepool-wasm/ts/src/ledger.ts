@@ -63,12 +63,14 @@ export class Ledger<T> {
   constructor(settings: Settings<T>) {
     this.settings = settings;
     this.clock = settings.clock;
-    this.clocked = needsClock(settings);
-    this.maySpare = maySpare(settings);
-    this.isExact = this.clocked && !isEasygoing(settings);
-    this.shortest = shortestOf(settings);
-    const span = this.isExact ? this.shortest : LEEWAY;
-    this.span = this.clocked && !settings.edge ? span : Infinity;
+    const { fifo, reset, holdTimes, maxUses, checkAfter, edge } = settings;
+    const isTold = fifo || reset !== undefined || holdTimes || maxUses < Infinity;
+    this.maySpare = !isTold && checkAfter > 0;
+    const { clocked, isExact, shortest } = readTimes(settings);
+    this.clocked = clocked;
+    this.isExact = clocked && isExact;
+    this.shortest = shortest;
+    this.span = clocked && !edge ? isExact ? shortest : LEEWAY : Infinity;
     this.core = core.instance();
     this.seat = { core: this.core, pool: GONE };
     core.again(() => this.open(core.instance(), settings.max));
@@ -158,19 +160,14 @@ export class Ledger<T> {
   /** Gives the spares back. */
   settle(): void {
     if (this.spare === undefined) return;
-    // The one that came back first is told first.
-    let first: Place<T> | undefined = undefined;
-    for (let place: Place<T> | undefined = this.spare; place !== undefined;) {
-      const { next }: Place<T> = place;
-      place.next = first;
-      first = place;
-      place = next;
+    const keys: number[] = [];
+    for (let each: Place<T> | undefined = this.spare; each !== undefined; each = each.next) {
+      keys.push(each.key);
     }
     this.spare = undefined;
-    // Those that are not told if the module fails are nobody's, which the next one is told.
-    for (let place: Place<T> | undefined = first; place !== undefined; place = place.next) {
-      this.call("release", UNREAD, place.key);
-    }
+    // The one that came back first is told first. Those that are not told if the module fails are
+    // nobody's, which the next one is told.
+    for (const key of keys.reverse()) this.call("release", UNREAD, key);
   }
 
   /** Looks how things stand after effects were done. */
@@ -204,16 +201,6 @@ export class Ledger<T> {
     }
   }
 
-  acquire(now: number, deadline: number, priority: number, need: number): number {
-    this.stopSparing();
-    this.pass(now);
-    try {
-      return this.core.acquire(this.pool, now, deadline, priority, need);
-    } catch (cause) {
-      throw core.replace(this.core, cause);
-    }
-  }
-
   /** Takes a lease back. If nothing is going on, the next to come back are spares for a while. */
   release(key: number): number {
     this.settle();
@@ -231,15 +218,6 @@ export class Ledger<T> {
     }
   }
 
-  claim(waiter: number): number {
-    this.isLooked = false;
-    try {
-      return this.core.claim(this.pool, waiter);
-    } catch (cause) {
-      throw core.replace(this.core, cause);
-    }
-  }
-
   /** Takes the next effect; with the last of them it is known whether the time counts next. */
   nextEffect(): number {
     try {
@@ -251,24 +229,21 @@ export class Ledger<T> {
     }
   }
 
-  effectKey(): number {
-    try {
-      return this.core.effect_key();
-    } catch (cause) {
-      throw core.replace(this.core, cause);
-    }
+  // --- The others ---
+
+  acquire(now: number, deadline: number, priority: number, need: number): number {
+    return this.tellAt(now, "acquire", deadline, priority, need);
+  }
+
+  claim(waiter: number): number {
+    this.isLooked = false;
+    return this.call("claim", waiter);
   }
 
   /** When something is due, spares among it. */
   nextDeadline(): number {
-    try {
-      return Math.min(this.core.next_deadline(this.pool), this.until);
-    } catch (cause) {
-      throw core.replace(this.core, cause);
-    }
+    return Math.min(this.call("next_deadline"), this.until);
   }
-
-  // --- The others ---
 
   /** Does an operation, now. */
   tell(name: keyof core.Core, a?: number, b?: number): number {
@@ -276,16 +251,16 @@ export class Ledger<T> {
   }
 
   /** Does an operation, at a time. */
-  tellAt(now: number, name: keyof core.Core, a = 0, b = 0): number {
+  tellAt(now: number, name: keyof core.Core, a = 0, b = 0, c = 0): number {
     this.stopSparing();
     this.pass(now);
-    return this.call(name, now, a, b);
+    return this.call(name, now, a, b, c);
   }
 
   /** Asks or does what depends on no time. What spares change is asked after `settle`. */
-  call(name: keyof core.Core, a = 0, b = 0, c = 0): number {
+  call(name: keyof core.Core, a = 0, b = 0, c = 0, d = 0): number {
     try {
-      return (this.core[name] as (...args: number[]) => number)(this.pool, a, b, c);
+      return (this.core[name] as (...args: number[]) => number)(this.pool, a, b, c, d);
     } catch (cause) {
       throw core.replace(this.core, cause);
     }
@@ -296,30 +271,21 @@ export class Ledger<T> {
   }
 }
 
-/** Tells whether a lease may go on to the next caller without a word, as far as options say. */
-function maySpare<T>(settings: Settings<T>): boolean {
-  const { fifo, reset, holdTimes, maxUses, checkAfter } = settings;
-  return !fifo && reset === undefined && !holdTimes && maxUses === Infinity && checkAfter > 0;
-}
-
-function shortestOf<T>(settings: Settings<T>): number {
-  const { idleTimeout, maxLifetime, lifetimeJitter, checkInterval, leaseTtl, longHold } = settings;
-  const life = maxLifetime * (1 - lifetimeJitter / 100);
-  return Math.min(idleTimeout, life, checkInterval, leaseTtl, longHold);
-}
-
-/** Tells whether nothing that depends on the time is in a hurry, so that a timer is enough. */
-function isEasygoing<T>(settings: Settings<T>): boolean {
-  const { mode, idleTimeout, maxLifetime, checkInterval, checkAfter } = settings;
-  const { longHold, leaseTtl } = settings;
-  return mode === "process" && Math.min(idleTimeout, maxLifetime, checkInterval, checkAfter) >= LONG
-    && longHold === Infinity && leaseTtl === Infinity;
-}
-
-/** Tells whether every acquire and release depends on the time. */
-function needsClock<T>(settings: Settings<T>): boolean {
-  const { idleTimeout, maxLifetime, checkInterval, longHold, leaseTtl, checkAfter } = settings;
-  const times = [idleTimeout, maxLifetime, checkInterval, longHold, leaseTtl, checkAfter];
-  const { edge, holdTimes, trackLeases, maxUses } = settings;
-  return edge || holdTimes || trackLeases || maxUses !== Infinity || Math.min(...times) < Infinity;
+/** What the options say of the time: whether it counts, and how exactly, and what is due first. */
+function readTimes<T>(settings: Settings<T>): {
+  clocked: boolean; isExact: boolean; shortest: number;
+} {
+  const { idleTimeout, maxLifetime, lifetimeJitter, checkInterval, checkAfter } = settings;
+  const { leaseTtl, longHold, mode, holdTimes, trackLeases, maxUses } = settings;
+  const ofIdle = Math.min(idleTimeout, maxLifetime, checkInterval, checkAfter);
+  const ofLeases = Math.min(leaseTtl, longHold);
+  const inProcess = mode === "process";
+  const counts = mode === "edge" || holdTimes || trackLeases || maxUses < Infinity;
+  return {
+    clocked: counts || Math.min(ofIdle, ofLeases) < Infinity,
+    isExact: !(inProcess && ofIdle >= LONG && ofLeases === Infinity),
+    shortest: Math.min(
+      idleTimeout, maxLifetime * (1 - lifetimeJitter / 100), checkInterval, ofLeases,
+    ),
+  };
 }

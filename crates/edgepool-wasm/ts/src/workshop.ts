@@ -1,5 +1,5 @@
 import * as core from "./core.js";
-import type { LeaveReason } from "./events.js";
+import type { LeaveReason, Teller } from "./events.js";
 import {
   type Failure, type JobKind, type Outcome, RunningJob, failed, overdue, run, unfit,
 } from "./jobs.js";
@@ -19,8 +19,6 @@ export interface Owner<T> {
   readonly places: Places<T>;
   readonly turn: Turn;
   readonly reports: Reports<T>;
-  /** Does the effects that the ledger has asked for. */
-  drain(): void;
 }
 
 /**
@@ -38,7 +36,22 @@ export class Workshop<T> {
   private watches = new Map<number, Watch>();
   private isSeeded = false;
 
-  constructor(private readonly owner: Owner<T>) {}
+  private readonly settings: Settings<T>;
+  private readonly ledger: Ledger<T>;
+  private readonly places: Places<T>;
+  private readonly turn: Turn;
+  private readonly teller: Teller;
+  /** Does the effects that the ledger has asked for. */
+  private readonly drain: () => void;
+
+  constructor({ settings, ledger, places, turn, reports }: Owner<T>, drain: () => void) {
+    this.settings = settings;
+    this.ledger = ledger;
+    this.places = places;
+    this.turn = turn;
+    this.teller = reports.teller;
+    this.drain = drain;
+  }
 
   /** Gives what the next waiter is told of a failed creation. */
   takeFailure(): unknown {
@@ -49,9 +62,8 @@ export class Workshop<T> {
 
   /** Makes a resource. */
   create(key: number): void {
-    const { settings } = this.owner;
     this.seed();
-    this.begin("create", key, undefined, (job) => settings.create(job));
+    this.begin("create", key, undefined, (job) => this.settings.create(job));
   }
 
   /** Leaves a creation to the next waiter that looks. */
@@ -71,27 +83,26 @@ export class Workshop<T> {
     if (this.isSeeded) return;
     let chance: number;
     try {
-      chance = this.owner.settings.random();
+      chance = this.settings.random();
     } catch {
       // It has none yet, and a resource need not wait for that.
       return;
     }
     this.isSeeded = true;
-    this.owner.ledger.call("seed", Math.floor(chance * 2 ** 52));
+    this.ledger.call("seed", Math.floor(chance * 2 ** 52));
   }
 
   /** Checks an idle resource. */
   check(key: number): void {
-    const { settings, places } = this.owner;
-    const resource = places.at(key).clear();
-    this.begin("check", key, resource, (job) => settings.check?.(resource, job));
+    const resource = this.places.at(key).clear();
+    this.begin("check", key, resource, (job) => this.settings.check?.(resource, job));
   }
 
   /** Resets what was lent, under the key of its reset. */
   reset(
     key: number, reset: NonNullable<Settings<T>["reset"]>, onBegun: () => void,
   ): RunningJob<T> {
-    const place = this.owner.places.at(key);
+    const place = this.places.at(key);
     const { isOutdated } = place;
     const resource = place.clear();
     return this.begin("reset", key, resource, (job) => reset(resource, job), (job) => {
@@ -102,31 +113,30 @@ export class Workshop<T> {
 
   /** Closes a resource. */
   close(key: number, leaving: number): void {
-    const { settings, ledger, places, reports: { teller } } = this.owner;
     const reason = core.LEAVING[leaving] as LeaveReason;
-    const place = places.at(key);
+    const place = this.places.at(key);
     if (reason === "expired") this.giveUpAdopted(place.index);
     const error = place.damage;
     const resource: T | undefined = place.clear();
     if (resource !== undefined) {
       const why = error === undefined ? {} : { error };
-      teller.tell({ type: "leaves", slot: place.index, reason, ...why });
+      this.teller.tell({ type: "leaves", slot: place.index, reason, ...why });
     }
     // After the module was replaced, the place may be that of a creation that took too long.
-    if (resource === undefined || settings.close === undefined) ledger.tell("closed", key);
-    else this.begin("close", key, resource, (job) => settings.close?.(resource, job));
+    const { close } = this.settings;
+    if (resource === undefined || close === undefined) this.ledger.tell("closed", key);
+    else this.begin("close", key, resource, (job) => close(resource, job));
   }
 
   /** Gives a job up, as it took too long or is not needed any more. */
   abandon(key: number, isOverdue: boolean): void {
-    const { places, reports: { teller } } = this.owner;
-    const job = places.jobs.get(key);
+    const job = this.places.jobs.get(key);
     const kind = job?.kind ?? "create";
     const error = isOverdue
       ? overdue(kind, this.limitOf(kind))
       : new Error(`${kind} was given up, as the pool needs it no more`);
     if (job === undefined) return this.forgetUnbegun(key, error);
-    places.jobs.delete(key);
+    this.places.jobs.delete(key);
     job.abort(error);
     if (kind === "create") {
       if (isOverdue) this.lastFailure = error;
@@ -134,7 +144,7 @@ export class Workshop<T> {
     } else if (kind !== "close") {
       this.closeLate(job.resource as T);
     }
-    if (isOverdue) teller.tell({ type: `${kind}Failed`, error });
+    if (isOverdue) this.teller.tell({ type: `${kind}Failed`, error });
   }
 
   private forgetUnbegun(key: number, error: Error): void {
@@ -144,7 +154,7 @@ export class Workshop<T> {
 
   /** Gives up the job whose place was a lease of its own, and whose time has passed. */
   private giveUpAdopted(index: number): void {
-    const { jobs } = this.owner.places;
+    const { jobs } = this.places;
     for (const job of [...jobs.values()]) {
       if (!job.isLease || (job.key & core.INDEX_MASK) !== index) continue;
       const error = overdue(job.kind, this.limitOf(job.kind));
@@ -157,7 +167,7 @@ export class Workshop<T> {
 
   /** How long a job of a kind may take. */
   limitOf(kind: JobKind): number {
-    return this.owner.settings[`${kind}Timeout`];
+    return this.settings[`${kind}Timeout`];
   }
 
   // --- How jobs go ---
@@ -168,37 +178,36 @@ export class Workshop<T> {
     onBegun?: (job: RunningJob<T>) => void,
   ): RunningJob<T> {
     const job = new RunningJob<T>(kind, key, resource);
-    this.owner.places.jobs.set(key, job);
+    this.places.jobs.set(key, job);
     onBegun?.(job);
     const settled = run(() => call(job), (outcome) => this.settle(job, outcome));
-    if (settled !== undefined) this.owner.turn.keepAlive(settled);
+    if (settled !== undefined) this.turn.keepAlive(settled);
     return job;
   }
 
   private settle(job: RunningJob<T>, outcome: Outcome<unknown>): void {
-    const { ledger, places, turn } = this.owner;
     // What ends in the step in which it began has that step's time: none has passed for a caller
     // who would wait for nothing longer.
-    const now = turn.busy > 0 ? -1 : ledger.now();
-    turn.busy += 1;
+    const now = this.turn.busy > 0 ? -1 : this.ledger.now();
+    this.turn.busy += 1;
     try {
       // Should that fail too, its place is a lease of its own in a third module, and comes back
       // when its time passes.
       core.unlessReset(() => core.again(() => {
-        if (places.jobs.get(job.key) === job) this.takeIn(job, outcome, now);
+        if (this.places.jobs.get(job.key) === job) this.takeIn(job, outcome, now);
         else this.takeInLate(job, outcome);
       }));
     } finally {
-      turn.busy -= 1;
+      this.turn.busy -= 1;
     }
     job.end();
-    this.owner.drain();
+    this.drain();
   }
 
   /** What a creation that was given up has made nonetheless is closed. */
   private takeInLate(job: RunningJob<T>, outcome: Outcome<unknown>): void {
     if (job.kind !== "create" || !outcome.ok) return;
-    const isFit = unfit(outcome.value, this.owner.places.resources()) === undefined;
+    const isFit = unfit(outcome.value, this.places.resources()) === undefined;
     if (isFit) this.closeLate(outcome.value as T);
   }
 
@@ -213,71 +222,66 @@ export class Workshop<T> {
   }
 
   private takeInCreation(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
-    const { ledger, places, reports: { teller } } = this.owner;
-    const problem = outcome.ok ? unfit(outcome.value, places.resources()) : undefined;
+    const problem = outcome.ok ? unfit(outcome.value, this.places.resources()) : undefined;
     if (!outcome.ok || problem !== undefined) {
       return this.failCreation(job, problem ?? (outcome as Failure).error, now);
     }
     const { key } = job;
     const resource = outcome.value as T;
-    const status = ledger.tellAt(now, job.isLease ? giveBack(job) : "created", key);
-    places.jobs.delete(key);
+    const status = this.ledger.tellAt(now, job.isLease ? giveBack(job) : "created", key);
+    this.places.jobs.delete(key);
     if ((status & core.DONE) === 0) return this.closeLate(resource);
-    const place = places.at(key);
+    const place = this.places.at(key);
     place.put(resource);
     // Its closing is told by an effect, which may be lost with the module.
     place.isOutdated = job.outdated;
     this.lastFailure = undefined;
     this.endWatch(key);
-    teller.tell({ type: "created", slot: place.index });
+    this.teller.tell({ type: "created", slot: place.index });
   }
 
   private failCreation(job: RunningJob<T>, error: unknown, now: number): void {
-    const { ledger, places, reports: { teller } } = this.owner;
     const { key } = job;
     if (job.isLease) {
-      ledger.tellAt(now, "take", key);
+      this.ledger.tellAt(now, "take", key);
     } else {
-      const ended = ledger.tellAt(now, "create_failed", key) >> core.FAILED_SHIFT;
+      const ended = this.ledger.tellAt(now, "create_failed", key) >> core.FAILED_SHIFT;
       for (let told = 0; told < ended; told += 1) this.failures.push(error);
     }
-    places.jobs.delete(key);
+    this.places.jobs.delete(key);
     this.lastFailure = error;
     this.endWatch(key, { error });
-    teller.tell({ type: "createFailed", error });
+    this.teller.tell({ type: "createFailed", error });
   }
 
   private takeInVerdict(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
-    const { ledger, places, reports: { teller } } = this.owner;
     const { kind, key, isLease } = job;
     const good = outcome.ok && (kind === "reset" || outcome.value !== false);
     job.outdated ||= !good;
     const told = isLease ? giveBack(job) : kind === "check" ? "checked" : "reset";
-    const status = ledger.tellAt(now, told, key, Number(good));
-    places.jobs.delete(key);
+    const status = this.ledger.tellAt(now, told, key, Number(good));
+    this.places.jobs.delete(key);
     if ((status & core.DONE) === 0) return this.closeLate(job.resource as T);
-    const place = places.at(key);
+    const place = this.places.at(key);
     place.put(job.resource);
     place.isOutdated = job.outdated;
-    if (!good) teller.tell({ type: `${kind as "check"}Failed`, error: failed(outcome) });
+    if (!good) this.teller.tell({ type: `${kind as "check"}Failed`, error: failed(outcome) });
   }
 
   private takeInClosing(job: RunningJob<T>, outcome: Outcome<unknown>, now: number): void {
-    const { ledger, places, reports: { teller } } = this.owner;
-    ledger.tellAt(now, job.isLease ? "take" : "closed", job.key);
-    places.jobs.delete(job.key);
-    if (!outcome.ok) teller.tell({ type: "closeFailed", error: outcome.error });
+    this.ledger.tellAt(now, job.isLease ? "take" : "closed", job.key);
+    this.places.jobs.delete(job.key);
+    if (!outcome.ok) this.teller.tell({ type: "closeFailed", error: outcome.error });
   }
 
   /** Has a resource closed that came back from a job after that was given up. */
   private closeLate(resource: T): void {
-    const { settings, ledger, places } = this.owner;
-    const index = core.again(() => ledger.tell("close_late"));
+    const { close } = this.settings;
+    const index = core.again(() => this.ledger.tell("close_late"));
     if (index >= 0) {
-      places.at(index).put(resource);
-    } else if (settings.close !== undefined) {
+      this.places.at(index).put(resource);
+    } else if (close !== undefined) {
       // The pool has gone.
-      const { close } = settings;
       const job = new RunningJob<T>("close", core.NONE, resource);
       void run(() => close(resource, job), () => undefined);
     }
@@ -287,7 +291,7 @@ export class Workshop<T> {
 
   /** Starts a creation that nobody waits for, and tells how it ended; returns whether it did. */
   prepare(onEnd: Watch): boolean {
-    const key = this.owner.ledger.tell("prepare");
+    const key = this.ledger.tell("prepare");
     if (key >= 0) this.watches.set(key, onEnd);
     return key >= 0;
   }
