@@ -37,11 +37,14 @@ function shorten(names, used) {
   return Object.fromEntries(ordered.map((name) => [name, free.next().value]));
 }
 
-/** Counts in letters, past the words that are used already. */
+/**
+ * Counts in letters, past the words that are used already. The mark keeps them apart from members
+ * that a user's subclass has.
+ */
 function* shortWords(used) {
   const letters = [..."abcdefghijklmnopqrstuvwxyz"];
   for (let words = letters; ; words = words.flatMap((word) => letters.map((one) => word + one))) {
-    for (const word of words) if (!used.has(word)) yield word;
+    for (const word of words) if (!used.has(`$${word}`)) yield `$${word}`;
   }
 }
 

@@ -59,7 +59,7 @@ export interface ClientPoolOptions {
    * Default `Infinity`; on the edge 15,000.
    */
   leaseTtl?: number;
-  /** As in {@link PoolOptions}. */
+  /** As in {@link PoolOptions}: where `leaseTtl` is `Infinity`, it needs one. */
   heartbeat?: number;
   /** Hears of each call. What it throws is dropped. */
   observer?: (event: ClientEvent) => void;
@@ -130,8 +130,8 @@ export class ClientPool {
     const mode = this.options.mode ?? usualMode();
     const { max, maxWaiting, acquireTimeout } = settings;
     // Elsewhere no call ends unseen, and one that stands still for long may go on.
-    const leaseTtl = this.options.leaseTtl ?? (mode === "edge" ? 15_000 : undefined);
-    const life = { leaseTtl, heartbeat: this.options.heartbeat };
+    const { leaseTtl = mode === "edge" ? 15_000 : undefined, heartbeat } = this.options;
+    const life = { leaseTtl, heartbeat };
     let places = 0;
     // A place is a number: there is nothing to keep ready, to retire or to check.
     const permits: PoolOptions<number> = {

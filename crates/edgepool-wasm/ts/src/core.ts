@@ -1,4 +1,5 @@
 import { CoreResetError } from "./errors.js";
+import { type Weak, weakly } from "./runtime.js";
 
 /**
  * The numeric exports of the wasm module. A key is a generation and an index in one number
@@ -143,8 +144,7 @@ export interface Seat {
 
 let instantiate: Instantiate | undefined;
 let current: Core | undefined;
-const occupants = new Set<Occupant | WeakRef<Occupant>>();
-const holdsWeakly = typeof WeakRef === "function";
+const occupants = new Set<Weak<Occupant>>();
 let collected: FinalizationRegistry<() => void> | undefined;
 
 /** Says where the module comes from. Nothing is compiled before the first pool is made. */
@@ -168,7 +168,7 @@ export function instance(): Core {
  * what it is asked for then is for one that answers.
  */
 export function enrol(occupant: Occupant, seat: Seat): () => void {
-  const entry = holdsWeakly ? new WeakRef(occupant) : occupant;
+  const entry = weakly(occupant);
   const drop = (): void => {
     try {
       seat.core.pool_drop(seat.pool);
@@ -197,7 +197,7 @@ export function replace(broken: Core, cause: unknown): CoreResetError {
     current = undefined;
     const next = instance();
     for (const entry of occupants) {
-      const occupant = holdsWeakly ? (entry as WeakRef<Occupant>).deref() : (entry as Occupant);
+      const occupant = entry.deref();
       if (occupant === undefined) occupants.delete(entry);
       else occupant.revive(next, cause);
     }

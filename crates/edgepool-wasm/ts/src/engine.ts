@@ -2,7 +2,9 @@ import { adoptAll } from "./adoption.js";
 import { waitedFor } from "./clock.js";
 import * as core from "./core.js";
 import { EdgeWaiter, TICK } from "./edge-waiter.js";
-import { CoreResetError, type Holder, PoolClosedError, PoolError } from "./errors.js";
+import {
+  CoreResetError, type Holder, PoolClosedError, type PoolError, leaseEnded,
+} from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import type { RunningJob } from "./jobs.js";
 import { captureStack } from "./leaks.js";
@@ -314,7 +316,7 @@ export class Engine<T> implements core.Occupant {
       if ((status & core.DONE) !== 0) lease._place.clear();
       return status;
     }, "taken");
-    if (!done) throw new PoolError("lease_ended", "take: the lease had ended");
+    if (!done) throw leaseEnded("take");
   }
 
   /** Pushes the end of a lease to `ttl` ms from now. */
@@ -371,6 +373,7 @@ export class Engine<T> implements core.Occupant {
       this.ledger.settle();
       return this.ledger.call("next_deadline");
     });
+    this.drain();
     return at === Infinity ? undefined : at;
   }
 
@@ -646,7 +649,7 @@ export class Engine<T> implements core.Occupant {
    */
   ownPromise<R>(begin: (resolve: (value: R | PromiseLike<never>) => void) => void): Promise<R> {
     const { clock, edge, doorbell } = this.settings;
-    if (!edge) return new Promise((resolve) => begin(this.awaited(resolve)));
+    if (!edge) return new Promise((resolve) => this.awaited(begin, resolve));
     const { promise, resolve } = deferred<R>();
     let end: (() => void) | undefined;
     let timer: unknown;
@@ -666,18 +669,27 @@ export class Engine<T> implements core.Occupant {
     return promise;
   }
 
-  /** Has the process not end before this is called. */
-  private awaited<V>(end: (value: V) => void): (value: V) => void {
-    const look = (): void => {
+  /** Has the process not end before what is begun has told its result. */
+  private awaited<V>(
+    begin: (resolve: (value: V | PromiseLike<never>) => void) => void,
+    resolve: (value: V | PromiseLike<never>) => void,
+  ): void {
+    const wait = (change: number): void => {
+      this.ends += change;
       if (this.turn.busy === 0) core.unlessReset(() => this.look());
     };
-    this.ends += 1;
-    look();
-    return (value) => {
-      this.ends -= 1;
-      look();
-      end(value);
+    let waits = true;
+    const end = (value: V | PromiseLike<never>): void => {
+      if (waits) wait(-1);
+      waits = false;
+      resolve(value);
     };
+    wait(1);
+    try {
+      begin(end);
+    } catch (error) {
+      end(Promise.reject(error));
+    }
   }
 
   /** Drops a closed pool, unless something came late in the meantime: then it is told again. */
@@ -723,6 +735,7 @@ export class Engine<T> implements core.Occupant {
   events(): AsyncIterableIterator<PoolEvent, undefined> {
     const reader = this.reports.events();
     core.unlessReset(() => this.ledger.stopSparing());
+    this.drain();
     if (this.final !== undefined) this.reports.teller.end();
     return reader;
   }

@@ -11,8 +11,8 @@ const UNREAD = -1;
 /** How late, in ms, what an option says of a time may be, and how long those times are at least. */
 const LEEWAY = 1_000;
 const LONG = 10 * LEEWAY;
-/** After so many loans without a word the time is read, should no timer have fired meanwhile. */
-const MOST_REUSES = 1_024;
+/** At one in so many loans and returns without a word the time is read: timers may be late. */
+const LOOKS = 16;
 
 /**
  * The ledger of one pool, as its shell talks to it. What is thrown out of the module ends that
@@ -30,6 +30,7 @@ export class Ledger<T> {
   sparing = false;
   /** How often a spare was lent. */
   reused = 0;
+  private sinceRead = 0;
   /** The time that the ledger was told last. */
   told = 0;
   /**
@@ -65,8 +66,10 @@ export class Ledger<T> {
     this.clock = settings.clock;
     const { fifo, reset, holdTimes, maxUses, checkAfter, edge } = settings;
     const isTold = fifo || reset !== undefined || holdTimes || maxUses < Infinity;
-    this.maySpare = !isTold && checkAfter > 0;
     const { clocked, isExact, shortest } = readTimes(settings);
+    // The time of a process never stands still, so that to ask for it twice brings nothing.
+    const isVain = clocked && isExact && settings.mode === "process";
+    this.maySpare = !isTold && !isVain && checkAfter > 0;
     this.clocked = clocked;
     this.isExact = clocked && isExact;
     this.shortest = shortest;
@@ -96,6 +99,8 @@ export class Ledger<T> {
   /** Leaves a pool that has closed, which the module may forget. */
   leave(): void {
     this.pool = GONE;
+    this.until = Infinity;
+    this.isQuiet = this.sparing = false;
   }
 
   /** Goes on in an instance, where it is this pool, or none. */
@@ -119,7 +124,10 @@ export class Ledger<T> {
 
   /** Tells whether the time is what the ledger was told, as far as that counts. */
   isCurrent(): boolean {
-    return !this.isExact || this.clock.now() === this.told;
+    if (this.isExact) return this.clock.now() === this.told;
+    if (this.until === Infinity) return true;
+    this.sinceRead = (this.sinceRead + 1) % LOOKS;
+    return this.sinceRead > 0 || this.clock.now() < this.until;
   }
 
   /** Puts a lease that came back in front. */
@@ -132,7 +140,6 @@ export class Ledger<T> {
   takeSpare(place: Place<T>): void {
     this.spare = place.next;
     this.reused += 1;
-    if (this.reused % MOST_REUSES === 0) this.lapse();
     place.reuses += 1;
     place.isReused = true;
     place.since = this.told;
@@ -142,13 +149,6 @@ export class Ledger<T> {
   private begin(now: number): void {
     this.until = now + this.span;
     if (!this.isExact) this.moment += 1;
-  }
-
-  /** Has the next lease that comes back told. */
-  private lapse(): void {
-    this.sparing = false;
-    this.until = Infinity;
-    this.settle();
   }
 
   /** Has every lease that comes back told, until nothing is going on. */
@@ -179,7 +179,10 @@ export class Ledger<T> {
 
   /** Notes what time the ledger is told, which is not what it was told before. */
   private pass(now: number): void {
-    if (now >= this.until) this.until = Infinity;
+    if (now >= this.until) {
+      this.until = Infinity;
+      this.sparing = false;
+    }
     if (this.isExact && now !== this.told) this.moment += 1;
     if (now !== UNREAD) this.told = now;
   }

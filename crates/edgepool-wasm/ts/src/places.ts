@@ -34,10 +34,16 @@ export class Place<T> {
     this.index = index;
   }
 
-  /** Puts a resource in. */
+  /** Puts a resource in that was not here before. */
   put(resource: T | undefined): void {
     this.resource = resource;
     this.reuses = 0;
+    this.isReused = false;
+  }
+
+  /** Puts a resource back that a job had. */
+  putBack(resource: T | undefined): void {
+    this.resource = resource;
     this.isReused = false;
   }
 

@@ -1,5 +1,6 @@
 import { type Clock, LONGEST_TIMER, holdProcess } from "./clock.js";
 import { run } from "./jobs.js";
+import { type Weak, weakly } from "./runtime.js";
 
 /** After how long an alarm that did not come will not come any more, in ms. */
 const LATE_ALARM = 10_000;
@@ -29,13 +30,13 @@ export class PoolTimer {
   private readonly clock: Clock;
   private readonly setAlarm: ((at: number) => unknown) | undefined;
   /** The pool, which is not kept alive for what nobody waits for. */
-  private readonly pool: { deref(): Ticking | undefined };
+  private readonly pool: Weak<Ticking>;
   private waitedFor: Ticking | undefined = undefined;
 
   constructor(pool: Ticking, settings: TimerSettings) {
     this.clock = settings.clock;
     this.setAlarm = settings.setAlarm;
-    this.pool = typeof WeakRef === "function" ? new WeakRef(pool) : { deref: () => pool };
+    this.pool = weakly(pool);
   }
 
   /** Sees to it that it fires at `at` or before. An early one looks and is set anew. */

@@ -51,7 +51,8 @@ export function endOfWait<T>(
     case core.NEEDS_TOO_MANY: return new TooManyError(wait.need, at.settings.max);
     case core.CREATE_FAILED: {
       const error = cause();
-      return new CreateError(`create failed: ${messageOf(error)}`, error);
+      const text = `create failed: ${messageOf(error)}; acquire again once its cause has gone`;
+      return new CreateError(text, error);
     }
     case core.CREATE_TIMED_OUT: {
       const { message } = overdue("create", at.settings.createTimeout);
@@ -71,7 +72,7 @@ function timeout<T>(
   const phase = phaseOf(at, place);
   const report = { phase, waited, place, holders, cause: lastFailure };
   if (kind === core.MISSED) {
-    const text = "the waiter let three offers pass: its request stood still";
+    const text = "the waiter let three offers pass: its request stood still; acquire again";
     return new AcquireTimeoutError(text, report, "offer_missed");
   }
   const parts = [

@@ -263,7 +263,7 @@ export class Workshop<T> {
     this.places.jobs.delete(key);
     if ((status & core.DONE) === 0) return this.closeLate(job.resource as T);
     const place = this.places.at(key);
-    place.put(job.resource);
+    place.putBack(job.resource);
     place.isOutdated = job.outdated;
     if (!good) this.teller.tell({ type: `${kind as "check"}Failed`, error: failed(outcome) });
   }
