@@ -392,4 +392,17 @@ export default [
       t.equal(await pool.close(), []);
     }),
   },
+  {
+    name: "a_subclass_has_room_for_members_of_its_own",
+    run: each(async (t, mode) => {
+      class Named extends Pool {}
+      const pool = new Named({ create: () => ({}), mode, max: 2 });
+      const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+      const names = [...letters, ...letters.flatMap((one) => letters.map((two) => one + two))];
+      for (const name of names) pool[name] = "its own";
+      t.equal(await pool.use((_, lease) => lease.slot), 0);
+      t.equal((await pool.acquireMany(2)).map((lease) => lease.release()), [true, true]);
+      t.equal(await pool.close(), []);
+    }),
+  },
 ];

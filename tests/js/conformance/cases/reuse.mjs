@@ -256,4 +256,42 @@ export default [
       t.ok(it.closed.includes(1), "it has left for its age");
     },
   },
+  {
+    name: "times_hold_soon_although_no_timer_fires",
+    async run(t) {
+      const clock = new FakeClock(1_000);
+      const it = new World({ ...LONG, clock });
+      await it.warm(1);
+      let loans = 0;
+      while (it.pool.tryAcquire()?.release()) {
+        clock.time += 600_000;
+        loans += 1;
+      }
+      t.ok(loans <= 16, `it was lent ${loans} times, each 600 s after the one before`);
+      t.equal(it.closed, [1]);
+    },
+  },
+  {
+    name: "a_closed_pool_leaves_no_timer",
+    run: each(async (t, mode) => {
+      for (const options of [LONG, { ...LONG, checks: true }, { idleTimeout: 500 }]) {
+        const it = new World({ mode, ...options });
+        await it.warm(1);
+        goRound(it.pool, 3);
+        await it.pool.close();
+        t.equal(it.clock.timers.size, 0, "timers of a pool that has closed");
+      }
+    }),
+  },
+  {
+    name: "a_check_does_not_forget_how_often_a_resource_was_lent",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, ...LONG, checks: true, checkAfter: 10_000 });
+      await it.warm(1);
+      goRound(it.pool, 500);
+      await it.clock.advance(15_000);
+      const lease = await it.pool.acquire();
+      t.equal([it.calls.check, lease.info.uses], [1, 502]);
+    }),
+  },
 ];
