@@ -11,6 +11,7 @@ export const REGRESSIONS = [
   { seed: 546, what: "a caller was given nothing after a trap" },
   { seed: 646, what: "close without a deadline never settled on the edge" },
   { seed: 673, what: "a waiter was forgotten, and others were served in its place" },
+  { seed: 4_683, what: "retain threw, as the module trapped when it was told what to close" },
   { seed: 9_663, what: "a caller was given nothing, as the module trapped right after its lease" },
   { seed: 10_264, what: "a lease was lost, as the module trapped when the timer was set" },
   { seed: 13_320, what: "those who had timed out were not told at a warm-up that began nothing" },

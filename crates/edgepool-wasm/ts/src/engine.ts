@@ -571,7 +571,12 @@ export class Engine<T> implements core.Occupant {
         return false;
       }
     });
-    keys.forEach((key, at) => this.ledger.tell("looked_at", key, Number(verdicts[at])));
+    // Should the module fail at this, the next one is told of those that are not to be kept.
+    keys.forEach((key, at) => {
+      this.places.at(key).isOutdated ||= !verdicts[at];
+    });
+    core.unlessReset(() =>
+      keys.forEach((key, at) => this.ledger.tell("looked_at", key, Number(verdicts[at]))));
     this.drain();
     if (thrown !== undefined) throw (thrown as { error: unknown }).error;
     return verdicts.filter((kept) => !kept).length;

@@ -172,9 +172,11 @@ export class Factory {
     return error;
   }
 
-  /** What is not closed, but what has died with its request before the pool heard of it. */
+  /** What is not closed, but what the pool cannot have heard of: its request died, or stands still. */
   open() {
-    const heardOf = ({ request, known }) => known || request?.alive !== false;
+    const { time } = this.world;
+    const goesOn = (request) => request.alive && request.stalledUntil < time;
+    const heardOf = ({ request, known }) => known || request === undefined || goesOn(request);
     return this.made.filter((one) => one.state === "open" && heardOf(one));
   }
 }
