@@ -62,10 +62,12 @@ const RUNTIMES: [&str; 14] = [
     "bun-compile",
     "workerd",
     "workerd-vite",
-    "workerd-rolldown",
+    ROLLDOWN,
     "chromium",
     "chromium-vite",
 ];
+/// Only in the long tests: it takes as long as with Vite, which bundles by it.
+const ROLLDOWN: &str = "workerd-rolldown";
 
 fn package(tier: Tier) -> Vec<Suite> {
     let needs = [Need::Build, Need::JsTools, Need::PackageTools];
@@ -87,7 +89,8 @@ fn package(tier: Tier) -> Vec<Suite> {
     let mut suites = vec![Suite::new("package-layout", &needs, Reader::Node, || {
         Ok(vec![node_tests("tests/js/conformance/package")?])
     })];
-    suites.extend(RUNTIMES.map(runtime));
+    let runtimes = RUNTIMES.into_iter().filter(|&name| tier.full || name != ROLLDOWN);
+    suites.extend(runtimes.map(runtime));
     // Last, as it reads what the others found.
     suites.push(Suite::new("package-table", &needs, Reader::Plain, move || {
         Ok(vec![with_tools(conformance("table.mjs"))?])
