@@ -1,0 +1,1 @@
+//! Whole answers: what a body that has ended says.

@@ -1,0 +1,1 @@
+//! Buckets of requests and tokens, corrected by what providers tell of their limits.

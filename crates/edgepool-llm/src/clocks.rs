@@ -1,0 +1,1 @@
+//! The five clocks of a call, each with its own failure.

@@ -1,0 +1,1 @@
+//! What providers speak, and how those that speak alike differ.

@@ -1,0 +1,1 @@
+//! The endpoints of a provider: which one is next, and which ones are out.

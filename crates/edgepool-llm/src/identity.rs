@@ -1,0 +1,1 @@
+//! Which providers are the same service, and may share a pool.

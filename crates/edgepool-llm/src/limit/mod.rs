@@ -1,0 +1,1 @@
+//! Limits of concurrency that follow what a provider bears.

@@ -1,0 +1,1 @@
+//! What a provider is, from code, from a configuration or from the environment.

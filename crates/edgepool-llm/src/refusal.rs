@@ -1,0 +1,1 @@
+//! What a refusal of the pool's own looks like to each SDK.

@@ -1,0 +1,1 @@
+//! Which failures are tried again, when, and how often in all.

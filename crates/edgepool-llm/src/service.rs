@@ -1,0 +1,1 @@
+//! What the calls to one provider share.

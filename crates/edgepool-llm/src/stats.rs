@@ -1,0 +1,1 @@
+//! What is counted of a provider and its endpoints.

@@ -1,0 +1,1 @@
+//! Addresses of requests: a path goes below the base, and nothing leaves its origin.

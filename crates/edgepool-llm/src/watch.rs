@@ -1,0 +1,1 @@
+//! What a body that is passed on unread has shown so far.
