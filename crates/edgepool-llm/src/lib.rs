@@ -30,6 +30,6 @@ mod text;
 pub mod url;
 pub mod watch;
 
-pub use failure::{Class, Failure, MAX_MESSAGE, Timer};
+pub use failure::{Class, Failure, MAX_ERROR_BODY, MAX_MESSAGE, Timer};
 pub use headers::{Allowance, Headers, RateLimits};
 pub use secret::{Secret, redact};
