@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::secret::Secret;
 use crate::url::BaseUrl;
 
-/// What tells keys apart without telling them: the beginning of a SHA-256 of the key, after a text
+/// What tells keys apart without telling them: the beginning of a SHA-256 of it, after a text
 /// that no other use of SHA-256 begins with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 8]);
@@ -15,13 +15,26 @@ pub struct Fingerprint([u8; 8]);
 const CONTEXT: &[u8] = b"edgepool credential 1\0";
 
 impl Fingerprint {
-    /// Computes the fingerprint of a key.
+    /// Computes the fingerprint of what a provider is called with: its key, by the empty name, and
+    /// headers of the caller's own by theirs, in any order. `None` of nothing.
     #[must_use]
-    pub fn of(key: &Secret) -> Self {
-        let hash = Sha256::new_with_prefix(CONTEXT).chain_update(key.expose()).finalize();
+    pub fn of<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>) -> Option<Self> {
+        let mut secrets: Vec<_> = secrets.into_iter().collect();
+        if secrets.is_empty() {
+            return None;
+        }
+        secrets.sort_by_key(|(name, _)| *name);
+        let mut hash = Sha256::new_with_prefix(CONTEXT);
+        for (name, value) in secrets {
+            // No name and no value holds a line break.
+            hash.update(name);
+            hash.update("\n");
+            hash.update(value.expose());
+            hash.update("\n");
+        }
         let mut short = [0; 8];
-        short.copy_from_slice(&hash[..8]);
-        Self(short)
+        short.copy_from_slice(&hash.finalize()[..8]);
+        Some(Self(short))
     }
 }
 
@@ -52,15 +65,15 @@ pub struct Identity {
 impl Identity {
     /// Makes the identity of a service at its addresses.
     #[must_use]
-    pub fn new(
+    pub fn new<'a>(
         service: &'static str,
         bases: impl IntoIterator<Item = BaseUrl>,
-        key: Option<&Secret>,
+        secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>,
     ) -> Self {
         let mut bases: Vec<_> = bases.into_iter().collect();
         bases.sort();
         bases.dedup();
-        Self { service, bases, credential: key.map(Fingerprint::of) }
+        Self { service, bases, credential: Fingerprint::of(secrets) }
     }
 }
 
@@ -84,20 +97,29 @@ mod tests {
 
     #[test]
     fn identities_are_equal_for_what_is_the_same() {
-        let base = |text: &&str| BaseUrl::parse(text).unwrap();
         let (one, two) = (Secret::new("sk-one"), Secret::new("sk-two"));
-        let of = |bases: &[&str], key| Identity::new("openai", bases.iter().map(base), key);
-        let first = of(&["https://e.com/v1", "https://f.com"], Some(&one));
-        assert_eq!(first, of(&["https://F.com:443/", "https://e.com/v1/"], Some(&one)));
-        assert_ne!(first, of(&["https://e.com/v1", "https://f.com"], Some(&two)));
-        assert_ne!(first, of(&["https://e.com/v1", "https://f.com"], None));
-        assert_ne!(first, of(&["https://e.com/v1"], Some(&one)));
+        let of = |bases: &[&str], secrets: &[(&str, &Secret)]| {
+            let bases = bases.iter().map(|text| BaseUrl::parse(text).unwrap());
+            Identity::new("openai", bases, secrets.iter().copied())
+        };
+        let both = ["https://e.com/v1", "https://f.com"];
+        let first = of(&both, &[("", &one)]);
+        assert_eq!(first, of(&["https://F.com:443/", "https://e.com/v1/"], &[("", &one)]));
+        assert_ne!(first, of(&both, &[("", &two)]));
+        assert_ne!(first, of(&both, &[]));
+        assert_ne!(first, of(&both, &[("", &one), ("openai-project", &two)]));
+        assert_ne!(first, of(&both[..1], &[("", &one)]));
+        let ordered = of(&both, &[("a", &one), ("b", &two)]);
+        assert_eq!(ordered, of(&both, &[("b", &two), ("a", &one)]));
+        assert_ne!(ordered, of(&both, &[("a", &two), ("b", &one)]));
         assert!(!format!("{first} {first:?}").contains("sk-one"));
     }
 
     #[test]
     fn a_fingerprint_is_of_the_key_after_its_context() {
-        // `printf 'edgepool credential 1\0sk-one' | sha256sum`
-        assert_eq!(Fingerprint::of(&Secret::new("sk-one")).to_string(), "b4e192368a33887d");
+        // `printf 'edgepool credential 1\0\nsk-one\n' | sha256sum`
+        let fingerprint = Fingerprint::of([("", &Secret::new("sk-one"))]).unwrap();
+        assert_eq!(fingerprint.to_string(), "0fc1b244c2a185af");
+        assert_eq!(Fingerprint::of([]), None);
     }
 }

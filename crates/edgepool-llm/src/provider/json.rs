@@ -1,0 +1,287 @@
+use core::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{Builder, OnRefusal, OptionError, Provider};
+use crate::chat::Parameters;
+use crate::clocks::Timeouts;
+use crate::secret::Secret;
+
+/// The options of a provider.
+const OPTIONS: [&str; 20] = [
+    "kind",
+    "baseURL",
+    "endpoints",
+    "apiKey",
+    "apiKeyEnv",
+    "apiVersion",
+    "headers",
+    "model",
+    "embeddingModel",
+    "dimensions",
+    "parameters",
+    "max",
+    "maxWaiting",
+    "acquireTimeout",
+    "headersTimeout",
+    "firstContentTimeout",
+    "stallTimeout",
+    "totalTimeout",
+    "passClientKey",
+    "onRefusal",
+];
+
+const ENDPOINT: [&str; 2] = ["baseURL", "weight"];
+
+const PARAMETERS: [&str; 8] = [
+    "maxTokens",
+    "temperature",
+    "topP",
+    "topK",
+    "stop",
+    "seed",
+    "frequencyPenalty",
+    "presencePenalty",
+];
+
+/// Reads a variable of the environment.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Makes providers of a configuration: an object of their options by their names. Durations are in
+/// milliseconds, `null` for no limit; `apiKeyEnv` names the variable that holds the key.
+///
+/// # Errors
+///
+/// Names the provider and the option that is unknown or wrong, and what is accepted.
+pub fn from_json(value: &Value, lookup: Lookup<'_>) -> Result<Vec<Provider>, OptionError> {
+    let Value::Object(named) = value else {
+        return Err(OptionError::new("", "providers", "takes an object of providers by name"));
+    };
+    named.iter().map(|(name, value)| Provider::from_json(name, value, lookup)).collect()
+}
+
+impl Provider {
+    /// Makes a provider of its options; see [`from_json`].
+    ///
+    /// # Errors
+    ///
+    /// As [`from_json`].
+    pub fn from_json(name: &str, value: &Value, lookup: Lookup<'_>) -> Result<Self, OptionError> {
+        let fields = Fields::of(name, "provider", value, &OPTIONS)?;
+        let kind = fields.text("kind")?.unwrap_or_default();
+        let mut builder = Self::builder(name, &kind);
+        builder = addresses(&fields, builder)?;
+        builder = secrets(&fields, builder, lookup)?;
+        if let Some(model) = fields.text("model")? {
+            builder = builder.model(model);
+        }
+        if let Some(model) = fields.text("embeddingModel")? {
+            builder = builder.embedding_model(model);
+        }
+        if let Some(dimensions) = fields.count("dimensions")? {
+            builder = builder.dimensions(usize::try_from(dimensions).unwrap_or(usize::MAX));
+        }
+        if let Some(value) = fields.get("parameters") {
+            builder = builder.parameters(parameters(name, value)?);
+        }
+        builder = limits(&fields, builder)?;
+        builder.timeouts(timeouts(&fields)?).build()
+    }
+}
+
+fn addresses(fields: &Fields<'_>, mut builder: Builder) -> Result<Builder, OptionError> {
+    if let Some(version) = fields.text("apiVersion")? {
+        builder = builder.api_version(version);
+    }
+    let only = fields.text("baseURL")?;
+    let Some(list) = fields.get("endpoints") else {
+        return Ok(match only {
+            Some(url) => builder.base_url(url),
+            None => builder,
+        });
+    };
+    if only.is_some() {
+        return Err(fields.wrong("endpoints", "cannot stand beside \"baseURL\""));
+    }
+    let list = list.as_array().filter(|list| !list.is_empty());
+    let list = list.ok_or_else(|| fields.wrong("endpoints", "takes a list that is not empty"))?;
+    let mut endpoints = Vec::with_capacity(list.len());
+    for value in list {
+        if let Value::String(url) = value {
+            endpoints.push((url.clone(), 1));
+            continue;
+        }
+        let inner = Fields::of(fields.provider, "endpoints", value, &ENDPOINT)?;
+        let url = inner.text("baseURL")?;
+        let url = url.ok_or_else(|| inner.wrong("endpoints", "takes \"baseURL\" in each"))?;
+        let weight = inner.count("weight")?.unwrap_or(1);
+        endpoints.push((url, u32::try_from(weight).unwrap_or(u32::MAX)));
+    }
+    Ok(builder.endpoints(endpoints))
+}
+
+fn secrets(
+    fields: &Fields<'_>,
+    mut builder: Builder,
+    lookup: Lookup<'_>,
+) -> Result<Builder, OptionError> {
+    match (fields.text("apiKey")?, fields.text("apiKeyEnv")?) {
+        (Some(_), Some(_)) => {
+            return Err(fields.wrong("apiKeyEnv", "cannot stand beside \"apiKey\""));
+        }
+        (Some(key), None) => builder = builder.key(Secret::new(key)),
+        (None, Some(variable)) => {
+            let missing =
+                || fields.wrong("apiKeyEnv", format!("names {variable}, which is not set"));
+            let key = lookup(&variable).filter(|key| !key.is_empty()).ok_or_else(missing)?;
+            builder = builder.key(Secret::new(key));
+        }
+        (None, None) => {}
+    }
+    match fields.get("headers") {
+        None => {}
+        Some(Value::Object(headers)) => {
+            for (name, value) in headers {
+                let text = value.as_str();
+                let text = text.ok_or_else(|| fields.wrong("headers", "takes texts by name"))?;
+                builder = builder.header(name, Secret::new(text));
+            }
+        }
+        Some(_) => return Err(fields.wrong("headers", "takes texts by name")),
+    }
+    Ok(builder)
+}
+
+fn limits(fields: &Fields<'_>, mut builder: Builder) -> Result<Builder, OptionError> {
+    let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    if let Some(max) = fields.count("max")? {
+        builder = builder.max(narrow(max));
+    }
+    if let Some(waiting) = fields.count("maxWaiting")? {
+        builder = builder.max_waiting(narrow(waiting));
+    }
+    match fields.get("passClientKey") {
+        None => {}
+        Some(Value::Bool(pass)) => builder = builder.pass_client_key(*pass),
+        Some(_) => return Err(fields.wrong("passClientKey", "takes true or false")),
+    }
+    match fields.text("onRefusal")?.as_deref() {
+        None => Ok(builder),
+        Some("respond") => Ok(builder.on_refusal(OnRefusal::Respond)),
+        Some("throw") => Ok(builder.on_refusal(OnRefusal::Throw)),
+        Some(_) => Err(fields.wrong("onRefusal", "takes one of respond, throw")),
+    }
+}
+
+fn timeouts(fields: &Fields<'_>) -> Result<Timeouts, OptionError> {
+    let usual = Timeouts::default();
+    Ok(Timeouts {
+        acquire: fields.duration("acquireTimeout", usual.acquire)?,
+        headers: fields.duration("headersTimeout", usual.headers)?,
+        first_content: fields.duration("firstContentTimeout", usual.first_content)?,
+        between_content: fields.duration("stallTimeout", usual.between_content)?,
+        total: fields.duration("totalTimeout", usual.total)?,
+    })
+}
+
+fn parameters(provider: &str, value: &Value) -> Result<Parameters, OptionError> {
+    let fields = Fields::of(provider, "parameters", value, &PARAMETERS)?;
+    let stop = match fields.get("stop") {
+        None => Vec::new(),
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(texts)) => {
+            let texts: Option<Vec<_>> =
+                texts.iter().map(|text| text.as_str().map(str::to_owned)).collect();
+            texts.ok_or_else(|| fields.wrong("stop", "takes a text or a list of texts"))?
+        }
+        Some(_) => return Err(fields.wrong("stop", "takes a text or a list of texts")),
+    };
+    let seed = match fields.get("seed") {
+        None => None,
+        Some(value) => {
+            let seed = value.as_i64();
+            Some(seed.ok_or_else(|| fields.wrong("seed", "takes a whole number"))?)
+        }
+    };
+    Ok(Parameters {
+        max_tokens: fields.count("maxTokens")?,
+        temperature: fields.number("temperature")?,
+        top_p: fields.number("topP")?,
+        top_k: fields.count("topK")?,
+        stop,
+        seed,
+        frequency_penalty: fields.number("frequencyPenalty")?,
+        presence_penalty: fields.number("presencePenalty")?,
+    })
+}
+
+/// The options of an object, of which only known ones are there.
+struct Fields<'a> {
+    provider: &'a str,
+    map: &'a Map<String, Value>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(
+        provider: &'a str,
+        what: &str,
+        value: &'a Value,
+        known: &[&str],
+    ) -> Result<Self, OptionError> {
+        let Value::Object(map) = value else {
+            return Err(OptionError::new(provider, what, "takes an object of options"));
+        };
+        if let Some(name) = map.keys().find(|name| !known.contains(&&name[..])) {
+            let text = format!("is no option of {what}; there are {}", known.join(", "));
+            return Err(OptionError::new(provider, name, text));
+        }
+        Ok(Self { provider, map })
+    }
+
+    fn wrong(&self, option: &str, message: impl Into<String>) -> OptionError {
+        OptionError::new(self.provider, option, message)
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.map.get(name)
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, OptionError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+            Some(_) => Err(self.wrong(name, "takes a text that is not empty")),
+        }
+    }
+
+    fn count(&self, name: &str) -> Result<Option<u64>, OptionError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let count = value.as_u64();
+        // JavaScript may write a whole number with a fraction of zero.
+        let whole = || value.as_f64().filter(|it| it.fract() == 0.0 && (0.0..1e15).contains(it));
+        let count = count.or_else(|| whole().map(|it| it as u64));
+        count.map(Some).ok_or_else(|| self.wrong(name, "takes a whole number from 0 on"))
+    }
+
+    fn number(&self, name: &str) -> Result<Option<f64>, OptionError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_f64().map(Some).ok_or_else(|| self.wrong(name, "takes a number"))
+    }
+
+    fn duration(
+        &self,
+        name: &str,
+        usual: Option<Duration>,
+    ) -> Result<Option<Duration>, OptionError> {
+        match self.get(name) {
+            None => Ok(usual),
+            Some(Value::Null) => Ok(None),
+            Some(value) => {
+                let millis = value.as_f64().filter(|millis| (0.0..=1e12).contains(millis));
+                let time = millis.map(|millis| Duration::from_secs_f64(millis / 1_000.0));
+                let text = "takes milliseconds from 0 to 1e12, or null for no limit";
+                time.map(Some).ok_or_else(|| self.wrong(name, text))
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Anthropic, "Create a message".
+
+use serde_json::{Map, Value, json};
+
+use super::{Draft, invalid, put};
+use crate::chat::{Image, Message, Part, Role, ToolChoice};
+use crate::failure::Failure;
+
+/// The most tokens of an answer that says nothing of it: the API has no default.
+const MAX_TOKENS: u64 = 4_096;
+
+pub(super) fn body(draft: &Draft<'_>) -> Result<Map<String, Value>, Failure> {
+    let it = &draft.parameters;
+    draft.refuse(&[
+        ("seed", it.seed.is_some()),
+        ("frequency_penalty", it.frequency_penalty.is_some()),
+        ("presence_penalty", it.presence_penalty.is_some()),
+    ])?;
+    let mut body = Map::new();
+    body.insert("model".to_owned(), json!(draft.model));
+    body.insert("max_tokens".to_owned(), json!(it.max_tokens.unwrap_or(MAX_TOKENS)));
+    put(&mut body, "system", system(draft));
+    body.insert("messages".to_owned(), messages(&draft.chat.messages)?);
+    if !draft.chat.tools.is_empty() {
+        let tools = draft.chat.tools.iter().map(|tool| {
+            let mut entry = Map::new();
+            entry.insert("name".to_owned(), json!(tool.name));
+            put(&mut entry, "description", tool.description.clone());
+            entry.insert("input_schema".to_owned(), tool.parameters.clone());
+            Value::Object(entry)
+        });
+        body.insert("tools".to_owned(), tools.collect());
+    }
+    put(&mut body, "tool_choice", draft.chat.tool_choice.as_ref().map(tool_choice));
+    put(&mut body, "temperature", it.temperature);
+    put(&mut body, "top_p", it.top_p);
+    put(&mut body, "top_k", it.top_k);
+    put(&mut body, "stop_sequences", (!it.stop.is_empty()).then(|| it.stop.clone()));
+    put(&mut body, "stream", draft.stream.then_some(true));
+    Ok(body)
+}
+
+/// There is one system prompt, beside the messages: those among them are put behind it.
+fn system(draft: &Draft<'_>) -> Option<Value> {
+    let own = draft.chat.system.iter().map(|text| json!({"type": "text", "text": text}));
+    let among = draft.chat.messages.iter().filter(|said| said.role == Role::System);
+    let parts: Vec<Value> =
+        own.chain(among.flat_map(|said| said.content.iter().map(part))).collect();
+    match &parts[..] {
+        [] => None,
+        [only] if only["text"].is_string() && draft.chat.system.is_some() => {
+            Some(only["text"].clone())
+        }
+        _ => Some(Value::Array(parts)),
+    }
+}
+
+fn tool_choice(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => json!({"type": "auto"}),
+        ToolChoice::None => json!({"type": "none"}),
+        ToolChoice::Required => json!({"type": "any"}),
+        ToolChoice::Named(name) => json!({"type": "tool", "name": name}),
+    }
+}
+
+/// The answers of tools are blocks of the caller's: those to calls that were made together stand in
+/// one message.
+fn messages(history: &[Message]) -> Result<Value, Failure> {
+    let mut messages: Vec<(&str, Vec<Value>)> = Vec::new();
+    let mut after_tool = false;
+    for said in history {
+        let (role, blocks) = match said.role {
+            Role::System => continue,
+            Role::User => ("user", said.content.iter().map(part).collect()),
+            Role::Tool => ("user", vec![tool_result(said)?]),
+            Role::Assistant => ("assistant", assistant(said)?),
+        };
+        match messages.last_mut() {
+            Some((_, last)) if after_tool && role == "user" => last.extend(blocks),
+            _ => messages.push((role, blocks)),
+        }
+        after_tool = said.role == Role::Tool;
+    }
+    let written = messages.into_iter().map(|(role, blocks)| {
+        let content = match &blocks[..] {
+            [only]
+                if only["type"] == "text" && only.as_object().is_some_and(|it| it.len() == 2) =>
+            {
+                only["text"].clone()
+            }
+            _ => Value::Array(blocks),
+        };
+        json!({"role": role, "content": content})
+    });
+    Ok(written.collect())
+}
+
+fn tool_result(said: &Message) -> Result<Value, Failure> {
+    let id = said.tool_call_id.as_ref();
+    let id = id.ok_or_else(|| invalid("the answer of a tool takes a tool_call_id"))?;
+    let content: Value = match &said.content[..] {
+        [Part::Text(text)] => json!(text),
+        parts => parts.iter().map(part).collect(),
+    };
+    Ok(json!({"type": "tool_result", "tool_use_id": id, "content": content}))
+}
+
+fn assistant(said: &Message) -> Result<Vec<Value>, Failure> {
+    let mut blocks: Vec<Value> = said.content.iter().map(part).collect();
+    for call in &said.tool_calls {
+        let input = super::arguments(call)?;
+        blocks.push(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}));
+    }
+    Ok(blocks)
+}
+
+fn part(part: &Part) -> Value {
+    match part {
+        Part::Text(text) => json!({"type": "text", "text": text}),
+        Part::Image(Image::Url(url)) => {
+            json!({"type": "image", "source": {"type": "url", "url": url}})
+        }
+        Part::Image(Image::Data { media_type, base64 }) => {
+            let source = json!({"type": "base64", "media_type": media_type, "data": base64});
+            json!({"type": "image", "source": source})
+        }
+        Part::Raw(value) => value.clone(),
+    }
+}

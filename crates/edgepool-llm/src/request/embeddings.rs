@@ -1,0 +1,65 @@
+use serde_json::{Map, Value, json};
+
+use super::{Request, invalid, no_model, openai_path, put};
+use crate::dialect::Dialect;
+use crate::failure::Failure;
+use crate::provider::Provider;
+
+/// Texts of which embeddings are wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EmbedRequest {
+    /// The model, unless it is the provider's own.
+    pub model: Option<String>,
+    /// The texts.
+    pub inputs: Vec<String>,
+    /// How long the embeddings are to be, unless the provider's own setting says so.
+    pub dimensions: Option<usize>,
+    /// Fields of the provider's own API, sent as they are. They come before all others.
+    pub extra: Map<String, Value>,
+}
+
+impl EmbedRequest {
+    /// Splits it into requests of as many texts as the provider takes at once, in order.
+    pub fn batches<'a>(&'a self, provider: &Provider) -> impl Iterator<Item = &'a [String]> {
+        self.inputs.chunks(provider.flavour.quirks.max_inputs.max(1))
+    }
+}
+
+/// Makes the request for the embeddings of some of the texts; see [`EmbedRequest::batches`].
+///
+/// # Errors
+///
+/// When the provider's kind has no embeddings, no model is named, or there is no text.
+pub fn embeddings(
+    provider: &Provider,
+    request: &EmbedRequest,
+    inputs: &[String],
+) -> Result<Request, Failure> {
+    let flavour = provider.flavour;
+    if inputs.is_empty() {
+        return Err(invalid("embeddings take at least one text"));
+    }
+    let model = request.model.as_deref().or(provider.embedding_model.as_deref());
+    let model = model.ok_or_else(|| no_model(provider, "embeddingModel"))?;
+    let dimensions = request.dimensions.or(provider.dimensions);
+    let mut body = Map::new();
+    body.insert("model".to_owned(), json!(model));
+    body.insert("input".to_owned(), json!(inputs));
+    let path = match flavour.dialect {
+        Dialect::OpenAi | Dialect::OpenAiResponses => {
+            put(&mut body, flavour.quirks.dimensions, dimensions);
+            put(&mut body, "encoding_format", flavour.quirks.base64.then_some("base64"));
+            openai_path(provider, model, "embeddings")
+        }
+        Dialect::Ollama => {
+            put(&mut body, "dimensions", dimensions);
+            "/api/embed".to_owned()
+        }
+        Dialect::Anthropic | Dialect::Http => {
+            let kind = flavour.name;
+            return Err(invalid(format!("a provider of the kind {kind} has no embeddings")));
+        }
+    };
+    body.extend(request.extra.iter().map(|(name, value)| (name.clone(), value.clone())));
+    Ok(Request::post(provider, path, &Value::Object(body), false))
+}
