@@ -186,6 +186,18 @@ impl Parameters {
             presence_penalty: self.presence_penalty.or(defaults.presence_penalty),
         }
     }
+
+    /// Returns the name of a number that JSON cannot hold.
+    pub(crate) fn not_finite(&self) -> Option<&'static str> {
+        let numbers = [
+            ("temperature", self.temperature),
+            ("top_p", self.top_p),
+            ("frequency_penalty", self.frequency_penalty),
+            ("presence_penalty", self.presence_penalty),
+        ];
+        let odd = |(_, number): &(_, Option<f64>)| number.is_some_and(|it| !it.is_finite());
+        numbers.into_iter().find(odd).map(|(name, _)| name)
+    }
 }
 
 /// Why an answer ended.

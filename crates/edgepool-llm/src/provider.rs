@@ -82,7 +82,6 @@ const MAX_ENDPOINTS: usize = 256;
 impl Provider {
     /// Begins a provider of a kind, by the kind's name (see
     /// [`FLAVOURS`](crate::dialect::FLAVOURS)).
-    #[must_use]
     pub fn builder(name: impl Into<String>, kind: &str) -> Builder {
         let draft = Draft { name: name.into(), kind: kind.to_owned(), ..Draft::default() };
         Builder { draft }
@@ -297,7 +296,7 @@ impl Draft {
         self.check_numbers()?;
         let sdk = !matches!(flavour.dialect, Dialect::Ollama | Dialect::Http);
         let usual = if sdk { OnRefusal::Respond } else { OnRefusal::Throw };
-        let pass_client_key = self.pass_client_key.unwrap_or(self.key.is_none());
+        let pass_client_key = self.pass_client_key.unwrap_or_else(|| self.key.is_none());
         Ok(Provider {
             flavour,
             endpoints,
@@ -409,24 +408,10 @@ impl Draft {
                 return Err(self.wrong(name, "takes more than 0"));
             }
         }
-        self.check_parameters()
-    }
-
-    fn check_parameters(&self) -> Result<(), OptionError> {
-        let Parameters { temperature, top_p, frequency_penalty, presence_penalty, .. } =
-            &self.parameters;
-        let numbers = [
-            ("temperature", temperature),
-            ("topP", top_p),
-            ("frequencyPenalty", frequency_penalty),
-            ("presencePenalty", presence_penalty),
-        ];
-        for (name, number) in numbers {
-            if number.is_some_and(|number| !number.is_finite()) {
-                return Err(self.wrong(name, "takes a finite number"));
-            }
+        match self.parameters.not_finite() {
+            Some(name) => Err(self.wrong(name, "takes a finite number")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

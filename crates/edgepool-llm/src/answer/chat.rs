@@ -14,13 +14,13 @@ pub fn chat(dialect: Dialect, received: &Received<'_>) -> Result<Answer, Failure
     let value = received.json()?;
     let answer = match dialect {
         Dialect::OpenAi => openai(&value),
-        Dialect::OpenAiResponses => return responses(&value, received),
+        Dialect::OpenAiResponses => responses(&value),
         Dialect::Anthropic => anthropic(&value),
         Dialect::Ollama => ollama(&value),
         Dialect::Http => None,
     };
-    let status = Some(received.status);
     let text = "the provider answered JSON that is no answer to a chat";
+    let status = Some(received.status);
     answer.ok_or_else(|| Failure { status, ..Failure::malformed(text) })
 }
 
@@ -85,9 +85,9 @@ pub(crate) fn arguments(value: &Value) -> String {
     }
 }
 
-fn responses(value: &Value, received: &Received<'_>) -> Result<Answer, Failure> {
-    let malformed = || Failure::malformed("the provider answered JSON that is no response");
-    let output = value["output"].as_array().ok_or_else(malformed)?;
+/// A failed response has an error, which has been read before.
+fn responses(value: &Value) -> Option<Answer> {
+    let output = value["output"].as_array()?;
     let mut answer = begin(value);
     for item in output {
         match item["type"].as_str() {
@@ -113,12 +113,9 @@ fn responses(value: &Value, received: &Received<'_>) -> Result<Answer, Failure> 
             _ => {}
         }
     }
-    if value["status"] == "failed" {
-        return Err(Failure::of_error(value, received.keys));
-    }
     answer.finish = responses_finish(value, !answer.tool_calls.is_empty());
     answer.usage = usage(Dialect::OpenAiResponses, value);
-    Ok(answer)
+    Some(answer)
 }
 
 /// Finds why a response ended, which says nothing of the tools that it calls.

@@ -156,6 +156,9 @@ pub fn chat(provider: &Provider, chat: &ChatRequest, stream: bool) -> Result<Req
     let model = chat.model.as_deref().or(provider.model.as_deref());
     let model = model.ok_or_else(|| no_model(provider, "model"))?;
     let parameters = chat.parameters.or(&provider.parameters);
+    if let Some(name) = parameters.not_finite() {
+        return Err(invalid(format!("{name} takes a finite number")));
+    }
     let draft = Draft { flavour: provider.flavour, chat, model, parameters, stream };
     let (path, mut body) = match provider.flavour.dialect {
         Dialect::OpenAi => {

@@ -33,10 +33,8 @@ fn block(reader: &mut Reader, number: u64, block: &Value) {
     match block["type"].as_str() {
         Some("text") => reader.text(&block["text"]),
         Some("thinking") => reader.reasoning(&block["thinking"]),
-        Some("tool_use") => {
-            if reader.place(number).is_none() {
-                reader.call(number, &block["id"], &block["name"]);
-            }
+        Some("tool_use") if reader.place(number).is_none() => {
+            reader.call(number, &block["id"], &block["name"]);
         }
         _ => {}
     }

@@ -1,0 +1,10 @@
+//! What is sent to providers and what they answer, in tables.
+
+mod answers;
+mod failures;
+mod fixtures;
+mod headers;
+mod nonsense;
+mod providers;
+mod requests;
+mod streams;
