@@ -1,1 +1,306 @@
 //! What the calls to one provider share.
+//!
+//! A [`Service`] decides nothing by itself: it keeps the endpoints, the budget and the counts, and
+//! each [`Call`](crate::call::Call) asks it. Like calls it has no clock: every method takes `now`,
+//! which must not go back by more than a clock's step, and never panics if it does.
+//!
+//! # Places
+//!
+//! How many attempts are under way at once is bounded by the pool beside it, which has the queue.
+//! Whoever drives a service sets the pool's size to [`places`](Service::places) after each call of
+//! [`poll`](crate::call::Call::poll), and when [`next_change`](Service::next_change) comes. It makes
+//! the checks that [`check_due`](Service::check_due) asks for.
+
+use core::time::Duration;
+
+use edgepool::Time;
+
+use crate::bucket::{Need, Rates};
+use crate::clocks::Timeouts;
+use crate::endpoint::{
+    Balance, Checks, Ejection, Ended, EndpointOptions, Endpoints, Outlook, Place,
+};
+use crate::limit::LimitOptions;
+use crate::retry::{Budget, RetryOptions};
+use crate::stats::{Alert, Counts, ServiceStats};
+use crate::{Class, Failure, RateLimits, Timer};
+
+/// How a provider is called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceOptions {
+    /// Its addresses; at least one.
+    pub endpoints: Vec<EndpointOptions>,
+    /// The most attempts at once, all endpoints together. By default 10.
+    pub max: u32,
+    /// How attempts are shared out. By default in turn.
+    pub balance: Balance,
+    /// When endpoints are ejected.
+    pub ejection: Ejection,
+    /// How endpoints are checked without a call. By default they are not.
+    pub checks: Option<Checks>,
+    /// The bounds between which a limit is sought for each endpoint. By default none is.
+    pub limit: Option<LimitOptions>,
+    /// What each endpoint takes in a time. By default what its headers tell.
+    pub rates: Rates,
+    /// How attempts are repeated.
+    pub retry: RetryOptions,
+    /// After which time without content a second attempt is sent, whose first content may win. By
+    /// default none is.
+    pub hedge_after: Option<Duration>,
+    /// How long the parts of a call may take.
+    pub timeouts: Timeouts,
+    /// After which time in which there was always somebody waiting it is told. By default 5 s.
+    pub alert_after: Duration,
+}
+
+impl ServiceOptions {
+    /// The defaults, for these endpoints.
+    #[must_use]
+    pub fn new(endpoints: Vec<EndpointOptions>) -> Self {
+        Self {
+            endpoints,
+            max: 10,
+            balance: Balance::default(),
+            ejection: Ejection::default(),
+            checks: None,
+            limit: None,
+            rates: Rates::default(),
+            retry: RetryOptions::default(),
+            hedge_after: None,
+            timeouts: Timeouts::default(),
+            alert_after: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One provider, as its calls share it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    options: ServiceOptions,
+    endpoints: Endpoints,
+    budget: Budget,
+    counts: Counts,
+    /// How many calls wait, and since when there is always one.
+    waiting: u32,
+    waiting_since: Option<Time>,
+    /// When a call was refused last, and how many were.
+    refused_at: Option<Time>,
+    refused: u64,
+}
+
+impl Service {
+    /// Makes the state of a provider that nobody has called yet.
+    #[must_use]
+    pub fn new(options: ServiceOptions, now: Time) -> Self {
+        Self {
+            endpoints: Endpoints::new(&options, now),
+            budget: Budget::new(options.retry.budget, now),
+            counts: Counts::default(),
+            waiting: 0,
+            waiting_since: None,
+            refused_at: None,
+            refused: 0,
+            options,
+        }
+    }
+
+    /// Returns the options it was made with.
+    #[must_use]
+    pub const fn options(&self) -> &ServiceOptions {
+        &self.options
+    }
+
+    /// Returns its endpoints.
+    #[must_use]
+    pub const fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Returns what was counted.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Returns how many attempts may be under way at once: the size of the pool. It is never more
+    /// than the endpoints take, so that whoever has a place finds room.
+    #[must_use]
+    pub fn places(&self, now: Time) -> u32 {
+        self.endpoints.places(self.options.max, now)
+    }
+
+    /// Returns when something may change without any call: an endpoint comes back, or is to be
+    /// checked.
+    #[must_use]
+    pub fn next_change(&self, now: Time) -> Time {
+        let pauses = self.endpoints.all().iter().filter_map(|each| each.paused_until(now));
+        let back = Some(self.endpoints.back_after(now));
+        let check = Some(self.endpoints.next_check());
+        pauses.chain(back).chain(check).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Returns an endpoint that is to be checked now, on an address that costs nothing, outside of
+    /// the pool. Call it until there is none, and tell each result by [`checked`](Self::checked).
+    pub fn check_due(&mut self, chance: u64, now: Time) -> Option<usize> {
+        self.endpoints.check_due(chance, now)
+    }
+
+    /// Notes what came of a check. Any answer that is no fault of the endpoint's is good.
+    pub fn checked(&mut self, endpoint: usize, result: Result<(), Failure>, now: Time) {
+        self.endpoints.checked(endpoint, result, now);
+    }
+
+    /// Tells whether callers need more than there is: somebody waited at any time for
+    /// `alert_after`, or a call was refused within that.
+    #[must_use]
+    pub fn alert(&self, now: Time) -> Option<Alert> {
+        let after = self.options.alert_after;
+        let long = self.waiting_since.filter(|&since| now.saturating_since(since) >= after);
+        let refused = self.refused_at.filter(|&at| now.saturating_since(at) < after);
+        let since = long.into_iter().chain(refused).min()?;
+        Some(Alert { since, waiting: self.waiting, refused: self.refused })
+    }
+
+    /// Returns how it stands.
+    #[must_use]
+    pub fn stats(&self, now: Time) -> ServiceStats {
+        let endpoints = self.endpoints.all().iter().map(|each| each.stats(now));
+        let endpoints = endpoints.collect::<Vec<_>>();
+        ServiceStats {
+            counts: self.counts.clone(),
+            in_flight: endpoints.iter().map(|each| each.in_flight).sum(),
+            waiting: self.waiting,
+            limit: self.places(now),
+            budget: self.budget.clone().left(now),
+            alert: self.alert(now),
+            endpoints,
+        }
+    }
+
+    /// Counts a call that went on at the next provider of a chain.
+    pub(crate) const fn fell_back(&mut self) {
+        self.counts.fallbacks += 1;
+    }
+}
+
+/// What calls tell and ask.
+impl Service {
+    pub(crate) fn begin(&mut self) {
+        self.counts.calls += 1;
+        self.budget.earn();
+    }
+
+    /// Counts a call that is a retry of somebody else's; tells whether the budget allows it.
+    pub(crate) fn begin_again(&mut self, now: Time) -> bool {
+        self.counts.calls += 1;
+        self.counts.retries += 1;
+        self.take_budget(now)
+    }
+
+    pub(crate) fn take_budget(&mut self, now: Time) -> bool {
+        let taken = self.budget.take(now);
+        self.counts.over_budget += u64::from(!taken);
+        taken
+    }
+
+    pub(crate) const fn count_retry(&mut self) {
+        self.counts.retries += 1;
+    }
+
+    pub(crate) const fn count_hedge(&mut self) {
+        self.counts.hedges += 1;
+    }
+
+    pub(crate) const fn count_hedge_won(&mut self) {
+        self.counts.hedges_won += 1;
+    }
+
+    pub(crate) fn wait(&mut self, now: Time) {
+        if self.waiting == 0 {
+            self.waiting_since = Some(now);
+        }
+        self.waiting += 1;
+    }
+
+    pub(crate) const fn stop_waiting(&mut self) {
+        self.waiting -= 1;
+        if self.waiting == 0 {
+            self.waiting_since = None;
+        }
+    }
+
+    pub(crate) fn outlook(&self, need: &Need, now: Time) -> Outlook {
+        self.endpoints.outlook(need, now)
+    }
+
+    pub(crate) fn bind(
+        &mut self,
+        need: &Need,
+        tried: &[usize],
+        chance: u64,
+        now: Time,
+    ) -> Result<Place, Outlook> {
+        self.endpoints.bind(need, tried, chance, now)
+    }
+
+    pub(crate) fn unbind(&mut self, place: &Place, now: Time) {
+        self.endpoints.unbind(place, now);
+    }
+
+    pub(crate) fn send(&mut self, place: &mut Place, waited: Duration, now: Time) {
+        self.counts.sent += 1;
+        self.counts.waits.record(waited);
+        self.endpoints.send(place, now);
+    }
+
+    pub(crate) fn headers(
+        &mut self,
+        place: &mut Place,
+        status: u16,
+        told: &RateLimits,
+        took: Duration,
+        now: Time,
+    ) {
+        if status < 400 {
+            self.counts.headers.record(took);
+        }
+        self.endpoints.headers(place, status, told, now);
+    }
+
+    pub(crate) fn content(&mut self, place: &mut Place, took: Duration, now: Time) {
+        self.counts.first_content.record(took);
+        self.endpoints.content(place, now);
+    }
+
+    pub(crate) fn end(&mut self, place: &mut Place, ended: Ended<'_>, now: Time) {
+        match ended {
+            Ended::Answered => {}
+            Ended::Dropped => self.counts.cancelled += 1,
+            Ended::Failed(failure) => self.counts.attempt_failures.count(failure.class),
+        }
+        self.endpoints.end(place, ended, now);
+    }
+
+    pub(crate) fn settle(&mut self, place: &Place, used: &Need, now: Time) {
+        self.counts.input_tokens += used.input_tokens;
+        self.counts.output_tokens += used.output_tokens;
+        self.endpoints.settle(place, used, now);
+    }
+
+    /// Counts the end of a call.
+    pub(crate) fn finish(&mut self, result: Result<(), &Failure>, took: Duration, now: Time) {
+        match result {
+            Ok(()) => {
+                self.counts.answered += 1;
+                self.counts.totals.record(took);
+            }
+            Err(failure) => {
+                self.counts.failures.count(failure.class);
+                if matches!(failure.class, Class::Refused | Class::Timeout(Timer::Acquire)) {
+                    self.refused += 1;
+                    self.refused_at = Some(now);
+                }
+            }
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! One logical call over a service: its attempts, and what is to be done next.
