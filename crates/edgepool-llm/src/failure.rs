@@ -205,6 +205,8 @@ impl Class {
             429 => Self::RateLimited,
             401 | 403 => Self::Unauthorised,
             404 => Self::NotFound,
+            // Mistral's and others' word for a model that does not exist.
+            400 if matches!(code, Some("model_not_found" | "invalid_model")) => Self::NotFound,
             503 | 529 => Self::Overloaded,
             408 | 409 | 425 | 500.. => Self::Server,
             400.. => Self::Invalid,
@@ -319,8 +321,10 @@ struct Said {
 impl Said {
     /// Reads `{error:{message,type,code}}` (OpenAI; a code may be a number), `{type,error:{…}}`
     /// (Anthropic), `{error:"…"}` (Ollama), `{message,type,code}` (vLLM, Mistral, and events of
-    /// Responses) and `{detail}` (FastAPI).
+    /// Responses) `{detail}` (FastAPI).
     fn of(value: &Value) -> Self {
+        // Google's servers put it into a list.
+        let value = if value.is_array() { &value[0] } else { value };
         let inner = match &value["error"] {
             Value::String(text) => {
                 return Self { message: Some(text.clone()), ..Self::default() };

@@ -6,6 +6,7 @@
 
 use core::time::Duration;
 
+use memchr::memchr2;
 use serde_json::Value;
 
 use crate::answer::{Received, usage};
@@ -364,12 +365,12 @@ fn is_filled(value: &[u8]) -> bool {
 /// Returns where a text ends whose opening quote has been taken.
 fn end_of_text(bytes: &[u8]) -> usize {
     let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => return at,
-            b'\\' => at += 2,
-            _ => at += 1,
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at;
         }
+        at += 2;
     }
     bytes.len()
 }

@@ -40,8 +40,8 @@ fn from_variables(flavour: &Flavour, read: &impl Fn(&str) -> Option<String>) -> 
         let suffix = if value.ends_with(variable.suffix) { "" } else { variable.suffix };
         Some(format!("{value}{suffix}"))
     });
-    // A key is no sign of a service that needs none: it is the address that says where one is.
-    let named = if flavour.needs_key { key.is_some() } else { base.is_some() || key.is_some() };
+    // Where no key is needed it is the address that says that there is one.
+    let named = if flavour.needs_key { key.is_some() } else { base.is_some() };
     if !named || (base.is_none() && flavour.base_url.is_none()) {
         return None;
     }

@@ -1,3 +1,5 @@
+use memchr::memchr2;
+
 use super::bound;
 use crate::failure::Failure;
 
@@ -34,8 +36,8 @@ impl Lines {
             self.after_return = false;
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
-        let ends = |byte: &u8| *byte == b'\n' || (returns && *byte == b'\r');
-        while let Some(at) = rest.iter().position(ends) {
+        let also = if returns { b'\r' } else { b'\n' };
+        while let Some(at) = memchr2(b'\n', also, rest) {
             let line = &rest[..at];
             let line = self.fitting(line)?;
             if self.partial.is_empty() {

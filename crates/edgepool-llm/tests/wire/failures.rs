@@ -24,6 +24,7 @@ fn every_envelope_is_read() {
         (r#"{"detail":"no"}"#, None, "no"),
         (r#"{"detail":[{"loc":["body"],"msg":"no"}]}"#, None, "no"),
         (r#"{"message":"no"}"#, None, "no"),
+        (r#"[{"error":{"message":"no","code":400}}]"#, Some("400"), "no"),
     ] {
         let failure = fail(400, body);
         assert_eq!((failure.code.as_deref(), &failure.message[..]), (code, message), "{body}");
@@ -61,6 +62,17 @@ fn statuses_are_sorted() {
         assert_eq!(failure.class, class, "{status}");
         assert_eq!(failure.is_retryable(), retried, "{status}");
         assert_eq!(failure.counts_against_endpoint(), counted, "{status}");
+    }
+}
+
+#[test]
+fn a_model_that_does_not_exist_is_not_found() {
+    for (status, body) in [
+        (404, r#"{"error":{"message":"no","code":"model_not_found"}}"#),
+        (404, r#"{"error":"model 'm' not found"}"#),
+        (400, r#"{"object":"error","message":"Invalid model: m","type":"invalid_model"}"#),
+    ] {
+        assert_eq!(fail(status, body).class, Class::NotFound, "{body}");
     }
 }
 

@@ -229,6 +229,7 @@ fn an_environment_that_says_nothing_gives_nothing() {
     assert_eq!(environment(&[]).unwrap(), []);
     // A base without a key is not enough where a key is needed.
     assert_eq!(environment(&[("OPENAI_BASE_URL", "https://e.com")]).unwrap(), []);
+    assert_eq!(environment(&[("OLLAMA_API_KEY", "k")]).unwrap(), []);
     assert_eq!(environment(&[("AZURE_OPENAI_API_KEY", "k")]).unwrap(), []);
     let error = environment(&[("OLLAMA_HOST", "http://a b")]).unwrap_err();
     assert_eq!((&error.provider[..], &error.option[..]), ("ollama", "baseURL"));
