@@ -62,6 +62,16 @@ fn mutated_streams_do_no_harm() {
     }
 }
 
+/// What the fuzz target starts with, and each input that failed.
+#[test]
+fn what_the_fuzz_target_found_does_no_harm() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/seeds/wire");
+    let files = std::fs::read_dir(seeds).expect("they stand beside the target");
+    let inputs = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    let count = inputs.map(|bytes| wire::drive(&bytes)).count();
+    assert!(count > 25, "only {count} inputs");
+}
+
 /// Changes, takes out and doubles a few bytes.
 fn mutated(mut bytes: Vec<u8>, chance: &mut Chance) -> Vec<u8> {
     for _ in 0..chance.below(4) {

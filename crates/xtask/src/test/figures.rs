@@ -38,10 +38,10 @@ pub(super) fn bugs(output: &str) -> Option<String> {
     (bugs > 0).then(|| format!("{bugs} bugs, each put back for {} tests in all", rows.len()))
 }
 
-/// How often the fuzz target ran.
+/// How often the fuzz targets ran.
 pub(super) fn fuzzed(output: &str) -> Option<String> {
-    let runs = output.lines().rev().find_map(|line| line.strip_prefix("Done "))?;
-    Some(runs.to_owned())
+    let runs: Vec<_> = output.lines().filter_map(|line| line.strip_prefix("Done ")).collect();
+    (!runs.is_empty()).then(|| runs.join(", "))
 }
 
 /// The schedules that were simulated in JavaScript, and what was done in them.
@@ -79,6 +79,8 @@ mod tests {
         let reason = "skipped: no program for it";
         assert_eq!(skipped(&format!("{reason}\n0 passed")).as_deref(), Some(reason));
         assert_eq!(fuzzed("x\nDone 7 runs in 3 second(s)\n").unwrap(), "7 runs in 3 second(s)");
+        let both = fuzzed("Done 7 runs in 3 second(s)\nDone 8 runs in 4 second(s)\n");
+        assert_eq!(both.unwrap(), "7 runs in 3 second(s), 8 runs in 4 second(s)");
         let simulated = simulated("x\n7 schedules, 90 steps in 2 s\n7 passed, 0 failed\n");
         assert_eq!(simulated.unwrap(), "7 schedules, 90 steps in 2 s");
     }

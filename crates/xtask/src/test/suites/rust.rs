@@ -54,8 +54,9 @@ fn clippy() -> Vec<Cmd> {
     vec![
         clippy(&["--workspace", "--all-targets"]),
         clippy(&[&wasm[..], &["--target", WASM_TARGET]].concat()),
-        // The module, and the ledger alone.
+        // The module, the providers, and the ledger alone.
         clippy(&["-p", "edgepool-wasm", "--features", "exports", "--target", WASM_TARGET]),
+        clippy(&["-p", "edgepool-llm", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool", "--all-targets"]),
         clippy(&one("openmetrics")),
         clippy(&one("tracing")),
@@ -64,7 +65,8 @@ fn clippy() -> Vec<Cmd> {
 }
 
 fn docs() -> Vec<Cmd> {
-    let crates = ["-p", "edgepool", "-p", "edgepool-sim", "-p", "edgepool-wasm"];
+    let crates = ["edgepool", "edgepool-sim", "edgepool-wasm", "edgepool-llm"];
+    let crates = crates.iter().flat_map(|name| ["-p", name]);
     let features = "edgepool/openmetrics,edgepool/tracing,edgepool-wasm/client";
     let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
     vec![doc.args(["--features", features]).env("RUSTDOCFLAGS", "-D warnings")]
@@ -125,8 +127,11 @@ fn bench(tier: Tier) -> Suite {
     suite.limit(20 * MINUTE)
 }
 
-/// The fuzz target: that it is still one, and in the full tier what it finds. What it found before
-/// is among the native tests.
+/// What is fuzzed: the ledger, and what providers send.
+const TARGETS: [&str; 2] = ["ledger", "wire"];
+
+/// The fuzz targets: that they still are, and in the full tier what they find. What they found
+/// before is among the native tests.
 fn fuzz(tier: Tier) -> Suite {
     let target = workspace::path("target/fuzz");
     let beside = move |cmd: Cmd| {
@@ -141,20 +146,25 @@ fn fuzz(tier: Tier) -> Suite {
     let suite = Suite::new("fuzz", &[Need::CppCompiler], Reader::Exit, move || {
         let clippy = beside(cargo().arg("clippy")).arg("--no-default-features").args(DENY);
         let found = workspace::path("target/fuzz/found");
-        let corpus = workspace::path("target/fuzz/corpus");
         std::fs::create_dir_all(&found)?;
-        std::fs::create_dir_all(&corpus)?;
-        // With a target of its own, as the flags are not for build scripts.
-        let run = beside(cargo().args(["run", "--release", "--target", "host-tuple"]));
-        let run = run.args(["--", "-max_total_time=300", "-print_final_stats=1"]);
-        let run = run.arg(format!("-artifact_prefix={}/", found.display())).arg(corpus);
-        let run = run.arg(workspace::path("tests/fuzz/seeds/ledger"));
-        Ok(vec![clippy, run.env("RUSTFLAGS", COVERAGE.join(" "))])
+        let mut commands = vec![clippy];
+        for name in TARGETS {
+            let corpus = workspace::path(&format!("target/fuzz/corpus/{name}"));
+            std::fs::create_dir_all(&corpus)?;
+            // With a target of its own, as the flags are not for build scripts.
+            let run = beside(cargo().args(["run", "--release", "--target", "host-tuple"]));
+            let run = run.args(["--bin", name, "--", "-max_total_time=300"]);
+            let run = run.args(["-print_final_stats=1"]);
+            let run = run.arg(format!("-artifact_prefix={}/{name}-", found.display())).arg(corpus);
+            let run = run.arg(workspace::path(&format!("tests/fuzz/seeds/{name}")));
+            commands.push(run.env("RUSTFLAGS", COVERAGE.join(" ")));
+        }
+        Ok(commands)
     });
     suite.limit(20 * MINUTE).figures(figures::fuzzed)
 }
 
-/// What lets the fuzz target see which parts of the ledger it has reached: what `cargo fuzz` asks
+/// What lets a fuzz target see which parts of the code it has reached: what `cargo fuzz` asks
 /// for, but for the sanitizer of memory, which needs a nightly compiler and has nothing to see in
 /// safe code.
 const COVERAGE: [&str; 7] = [
@@ -172,7 +182,7 @@ fn oldest() -> Suite {
     Suite::new("oldest-rust", &[Need::OldestRust], Reader::Exit, || {
         let version = format!("+{}", workspace::OLDEST_RUST);
         let check = cargo().args([&version, "check", "--locked", "--quiet"]);
-        let check = check.args(["-p", "edgepool", "-p", "edgepool-sim"]);
+        let check = check.args(["-p", "edgepool", "-p", "edgepool-sim", "-p", "edgepool-llm"]);
         let features = ["--features", "edgepool/openmetrics,edgepool/tracing"];
         Ok(vec![check.clone(), check.args(features)])
     })
