@@ -1,7 +1,7 @@
 //! What providers speak, and how those that speak alike differ.
 //!
-//! A [`Dialect`] is a protocol; a [`Flavour`] is a provider's way with it, as data. The facts are from
-//! the providers' public documents and the sources of their SDKs, named at each table.
+//! A [`Dialect`] is a protocol; a [`Flavour`] is a provider's way with it, as data. The facts are
+//! from the providers' public documents and the sources of their SDKs, named at each table.
 
 mod flavours;
 

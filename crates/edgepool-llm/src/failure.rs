@@ -86,7 +86,8 @@ pub struct Failure {
     pub code: Option<String>,
     /// What happened; bounded, and without keys.
     pub message: String,
-    /// How long the provider asks to wait; at most [`MAX_RETRY_AFTER`](crate::headers::MAX_RETRY_AFTER).
+    /// How long the provider asks to wait; at most
+    /// [`MAX_RETRY_AFTER`](crate::headers::MAX_RETRY_AFTER).
     pub retry_after: Option<Duration>,
     /// What the provider says of trying again (`x-should-retry`).
     pub should_retry: Option<bool>,
@@ -257,8 +258,8 @@ const MAX_CODE: usize = 128;
 pub const MAX_ERROR_BODY: usize = 65_536;
 
 impl Failure {
-    /// Reads an answer that is no success. Of the body, [`MAX_ERROR_BODY`] bytes are enough. `wall` is
-    /// the time since 1970; `keys` are those that must not be shown.
+    /// Reads an answer that is no success. Of the body, [`MAX_ERROR_BODY`] bytes are enough. `wall`
+    /// is the time since 1970; `keys` are those that must not be shown.
     #[must_use]
     pub fn of_answer(
         status: u16,

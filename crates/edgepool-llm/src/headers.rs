@@ -148,8 +148,8 @@ impl LimitHeaders {
 }
 
 /// Reads how long a provider asks to wait, from `retry-after-ms`, `x-ms-retry-after-ms` or
-/// `retry-after` in seconds or as a date. `wall` is the time since 1970. A date in the past is zero,
-/// more than [`MAX_RETRY_AFTER`] is that, and nonsense (negative, not a number) is `None`.
+/// `retry-after` in seconds or as a date. `wall` is the time since 1970. A date in the past is
+/// zero, more than [`MAX_RETRY_AFTER`] is that, and nonsense (negative, not a number) is `None`.
 #[must_use]
 pub fn retry_after(headers: &Headers<'_>, wall: Duration) -> Option<Duration> {
     let millis = ["retry-after-ms", "x-ms-retry-after-ms"];

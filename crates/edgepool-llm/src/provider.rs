@@ -35,8 +35,8 @@ pub enum OnRefusal {
     Throw,
 }
 
-/// A named service. Made by [`Provider::builder`], [`from_json`] or [`from_environment`], which check
-/// it.
+/// A named service. Made by [`Provider::builder`], [`from_json`] or [`from_environment`], which
+/// check it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Provider {
@@ -254,7 +254,8 @@ impl Builder {
         self
     }
 
-    /// Sets whether a caller's own key is sent if it has one. The default is yes if there is no key.
+    /// Sets whether a caller's own key is sent if it has one. The default is yes if there is no
+    /// key.
     pub fn pass_client_key(mut self, pass: bool) -> Self {
         self.draft.pass_client_key = Some(pass);
         self

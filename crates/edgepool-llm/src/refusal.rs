@@ -1,10 +1,10 @@
 //! What a refusal of the pool's own looks like to each SDK.
 //!
 //! SDKs try again what they take for a passing failure, and so would queue again by themselves. An
-//! answer with `x-should-retry: false` ends a call of `openai` and `@anthropic-ai/sdk` at once, where
-//! an error that is thrown makes them try three times. `ollama` and `ai` do not try again what is
-//! thrown. LangChain tries again by the status, whatever the headers say, but for some, of which 409
-//! is the nearest.
+//! answer with `x-should-retry: false` ends a call of `openai` and `@anthropic-ai/sdk` at once,
+//! where an error that is thrown makes them try three times. `ollama` and `ai` do not try again
+//! what is thrown. LangChain tries again by the status, whatever the headers say, but for some, of
+//! which 409 is the nearest.
 
 use core::time::Duration;
 
@@ -115,8 +115,8 @@ impl Reason {
         }
     }
 
-    /// Finds the reason that a failure without an answer of the provider stands for; `None` where the
-    /// provider has answered, or the caller has left.
+    /// Finds the reason that a failure without an answer of the provider stands for; `None` where
+    /// the provider has answered, or the caller has left.
     #[must_use]
     pub const fn of(failure: &Failure) -> Option<Self> {
         if failure.status.is_some() {

@@ -103,7 +103,8 @@ impl BaseUrl {
     }
 
     /// Tells whether it is on this machine or its own network: a loopback or private address,
-    /// `localhost`, a name that ends with `.localhost`, `.local` or `.internal`, or one without a dot.
+    /// `localhost`, a name that ends with `.localhost`, `.local` or `.internal`, or one without a
+    /// dot.
     #[must_use]
     pub fn is_local(&self) -> bool {
         let host = self.host();

@@ -1,8 +1,8 @@
 //! What a body that is passed on unread has shown so far.
 //!
 //! Whoever hands an answer to an SDK must know when it is over, which may be long before its bytes
-//! end: SDKs stop reading at the protocol's own end. A [`BodyWatch`] looks at the bytes on their way,
-//! in one pass and without building what they say.
+//! end: SDKs stop reading at the protocol's own end. A [`BodyWatch`] looks at the bytes on their
+//! way, in one pass and without building what they say.
 
 use core::time::Duration;
 
@@ -81,7 +81,8 @@ impl BodyWatch {
     ///
     /// # Errors
     ///
-    /// When a stream that has an end of its own has not come to it; or the error that it ended with.
+    /// When a stream that has an end of its own has not come to it; or the error that it ended
+    /// with.
     pub fn end(&mut self) -> Result<(), Failure> {
         let judge = &mut self.judge;
         if !judge.over {
@@ -123,8 +124,8 @@ struct Judge {
     begun: bool,
     content: bool,
     over: bool,
-    /// Whether what came belongs to a protocol with an end of its own: not every stream of a provider
-    /// does.
+    /// Whether what came belongs to a protocol with an end of its own: not every stream of a
+    /// provider does.
     expects_end: bool,
     usage: Option<Usage>,
     failure: Option<Failure>,
@@ -375,8 +376,8 @@ fn end_of_text(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// Tells every key of a JSON object with how deep it stands and what follows it, in one pass. What is
-/// no JSON gives nothing that makes sense, and no harm.
+/// Tells every key of a JSON object with how deep it stands and what follows it, in one pass. What
+/// is no JSON gives nothing that makes sense, and no harm.
 fn scan<'a>(bytes: &'a [u8], mut tell: impl FnMut(usize, &'a [u8], &'a [u8])) {
     let mut depth = 0_usize;
     let mut at = 0;

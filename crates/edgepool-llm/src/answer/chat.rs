@@ -9,7 +9,8 @@ use crate::failure::Failure;
 ///
 /// # Errors
 ///
-/// The failure that a status of no success stands for; or that the body is not what the dialect says.
+/// The failure that a status of no success stands for; or that the body is not what the dialect
+/// says.
 pub fn chat(dialect: Dialect, received: &Received<'_>) -> Result<Answer, Failure> {
     let value = received.json()?;
     let answer = match dialect {

@@ -41,13 +41,13 @@ impl Embeddings {
     }
 }
 
-/// Reads the embeddings of `count` texts, whether they came as base64 or as numbers. With `dimensions`
-/// those of another length are an error.
+/// Reads the embeddings of `count` texts, whether they came as base64 or as numbers. With
+/// `dimensions` those of another length are an error.
 ///
 /// # Errors
 ///
-/// The failure that a status of no success stands for; or that the body is not what the dialect says:
-/// one is missing or there twice, has no finite numbers, or is longer than another.
+/// The failure that a status of no success stands for; or that the body is not what the dialect
+/// says: one is missing or there twice, has no finite numbers, or is longer than another.
 pub fn embeddings(
     dialect: Dialect,
     received: &Received<'_>,

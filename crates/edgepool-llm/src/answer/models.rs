@@ -6,7 +6,8 @@ use crate::failure::Failure;
 ///
 /// # Errors
 ///
-/// The failure that a status of no success stands for; or that the body is not what the dialect says.
+/// The failure that a status of no success stands for; or that the body is not what the dialect
+/// says.
 pub fn models(dialect: Dialect, received: &Received<'_>) -> Result<Vec<String>, Failure> {
     let value = received.json()?;
     let (list, name) = match dialect {

@@ -62,7 +62,8 @@ const MISTRAL_LIMITS: &[LimitHeaders] = &[
     ),
 ];
 
-/// Cerebras, "Rate limits": requests of a day, tokens of a minute, resets in seconds with a fraction.
+/// Cerebras, "Rate limits": requests of a day, tokens of a minute, resets in seconds with a
+/// fraction.
 const CEREBRAS_LIMITS: &[LimitHeaders] = &[
     row(
         Subject::Requests,
@@ -101,7 +102,8 @@ macro_rules! anthropic {
     };
 }
 
-/// Anthropic, "Rate limits", "Response headers": resets are times of RFC 3339; limits are per minute.
+/// Anthropic, "Rate limits", "Response headers": resets are times of RFC 3339; limits are per
+/// minute.
 const ANTHROPIC_LIMITS: &[LimitHeaders] = &[
     anthropic!(Requests, "requests"),
     anthropic!(Tokens, "tokens"),

@@ -28,8 +28,8 @@ pub fn from_environment(
     Ok(providers)
 }
 
-/// Reads what the environment says of a flavour; `None` if it names neither its key nor its address,
-/// or an address is needed and missing.
+/// Reads what the environment says of a flavour; `None` if it names neither its key nor its
+/// address, or an address is needed and missing.
 fn from_variables(flavour: &Flavour, read: &impl Fn(&str) -> Option<String>) -> Option<Builder> {
     let key = flavour.key_variables.iter().find_map(|name| read(name));
     let base = flavour.base_variables.iter().find_map(|variable| {

@@ -31,8 +31,8 @@ pub enum Target {
     Origin(String),
 }
 
-/// A request, for whichever endpoint it is sent to. `Debug` shows no value of a header and nothing of
-/// the body.
+/// A request, for whichever endpoint it is sent to. `Debug` shows no value of a header and nothing
+/// of the body.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
@@ -128,8 +128,8 @@ pub const KEY_HEADERS: [&str; 3] = ["authorization", "x-api-key", "api-key"];
 pub enum Keying {
     /// The caller's own key is sent, or none.
     Theirs,
-    /// The caller's [`KEY_HEADERS`] are taken off, and this header is set, if there is one. Where it
-    /// is, no redirect may be followed, as a key must not leave its origin.
+    /// The caller's [`KEY_HEADERS`] are taken off, and this header is set, if there is one. Where
+    /// it is, no redirect may be followed, as a key must not leave its origin.
     Ours(Option<(&'static str, Secret)>),
 }
 
@@ -147,8 +147,8 @@ pub fn keying(provider: &Provider, theirs: &Headers<'_>) -> Keying {
 ///
 /// # Errors
 ///
-/// When the request has something that the provider's dialect has no word for, no model is named, or
-/// nothing is said.
+/// When the request has something that the provider's dialect has no word for, no model is named,
+/// or nothing is said.
 pub fn chat(provider: &Provider, chat: &ChatRequest, stream: bool) -> Result<Request, Failure> {
     if chat.messages.is_empty() && !chat.extra.contains_key("messages") {
         return Err(invalid("a chat takes at least one message"));

@@ -54,8 +54,8 @@ fn delta(reader: &mut Reader, number: u64, delta: &Value) {
     }
 }
 
-/// The last count of the answer's tokens is that of all of them; what else it tells comes before what
-/// the beginning told.
+/// The last count of the answer's tokens is that of all of them; what else it tells comes before
+/// what the beginning told.
 fn count(reader: &mut Reader, value: &Value) {
     let output = value["usage"]["output_tokens"].as_u64();
     let before = reader.usage.unwrap_or_default();

@@ -26,14 +26,15 @@ use crate::headers::Headers;
 use crate::secret::Secret;
 use crate::text;
 
-/// The most bytes of one event, unless a bound is given: 8 MiB. The last event of OpenAI's Responses
-/// repeats the whole answer.
+/// The most bytes of one event, unless a bound is given: 8 MiB. The last event of OpenAI's
+/// Responses repeats the whole answer.
 pub const MAX_EVENT: usize = 8 << 20;
 
 /// Reads an answer that comes in pieces, split anywhere, as events.
 ///
-/// Hand it what comes by [`push`](Self::push), that there is no more by [`end`](Self::end), and take
-/// events by [`poll`](Self::poll) after each until it is `None`. An error is the last that it gives.
+/// Hand it what comes by [`push`](Self::push), that there is no more by [`end`](Self::end), and
+/// take events by [`poll`](Self::poll) after each until it is `None`. An error is the last that it
+/// gives.
 #[derive(Debug)]
 pub struct Decoder {
     framing: Framing,

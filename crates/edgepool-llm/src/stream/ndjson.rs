@@ -3,8 +3,8 @@
 use super::lines::Lines;
 use crate::failure::Failure;
 
-/// Finds the lines of a stream of JSON values that comes in pieces, split anywhere. It keeps at most
-/// a line, up to a bound.
+/// Finds the lines of a stream of JSON values that comes in pieces, split anywhere. It keeps at
+/// most a line, up to a bound.
 #[derive(Clone, Debug)]
 pub struct NdjsonParser {
     lines: Lines,

@@ -1,6 +1,6 @@
-//! Server-sent events, as WHATWG's HTML standard parses them ("Server-sent events", "Interpreting an
-//! event stream"), but that an event without a blank line behind it counts at the end of the stream:
-//! some servers end so.
+//! Server-sent events, as WHATWG's HTML standard parses them ("Server-sent events", "Interpreting
+//! an event stream"), but that an event without a blank line behind it counts at the end of the
+//! stream: some servers end so.
 
 use super::bound;
 use super::lines::Lines;

@@ -110,23 +110,49 @@ fn a_cut_between_events_is_named() {
 #[test]
 fn errors_within_a_stream_are_typed() {
     use Class::{Invalid, Overloaded, QuotaExhausted, RateLimited, Server, Unauthorised};
-    let anthropic = |kind: &str| {
-        format!(
-            "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"{kind}\",\"message\":\"no\"}}}}\n\n"
-        )
-    };
-    for (dialect, body, class) in [
-        (Dialect::OpenAi, "data: {\"error\":{\"message\":\"no\",\"type\":\"server_error\"}}\n\n".to_owned(), Server),
-        (Dialect::OpenAi, "data: {\"error\":{\"message\":\"no\",\"code\":429}}\n\n".to_owned(), RateLimited),
-        (Dialect::OpenAi, "data: {\"id\":\"x\",\"error\":{\"message\":\"no\",\"code\":\"insufficient_quota\"},\"choices\":[]}\n\n".to_owned(), QuotaExhausted),
-        (Dialect::OpenAi, "data: {\"object\":\"error\",\"message\":\"no\",\"code\":400}\n\n".to_owned(), Invalid),
-        (Dialect::OpenAiResponses, "event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"no\"}\n\n".to_owned(), RateLimited),
-        (Dialect::OpenAiResponses, "data: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"server_error\",\"message\":\"no\"}}}\n\n".to_owned(), Server),
-        (Dialect::Anthropic, anthropic("overloaded_error"), Overloaded),
-        (Dialect::Anthropic, anthropic("authentication_error"), Unauthorised),
-        (Dialect::Anthropic, anthropic("api_error"), Server),
-        (Dialect::Ollama, "{\"error\":\"no\"}\n".to_owned(), Server),
+    let both = [Dialect::OpenAiResponses, Dialect::Anthropic];
+    for (dialect, data, class) in [
+        (Dialect::OpenAi, r#"{"error":{"message":"no","type":"server_error"}}"#, Server),
+        (Dialect::OpenAi, r#"{"error":{"message":"no","code":429}}"#, RateLimited),
+        (
+            Dialect::OpenAi,
+            r#"{"id":"x","error":{"message":"no","code":"insufficient_quota"},"choices":[]}"#,
+            QuotaExhausted,
+        ),
+        (Dialect::OpenAi, r#"{"object":"error","message":"no","code":400}"#, Invalid),
+        (
+            Dialect::OpenAiResponses,
+            r#"{"type":"error","code":"rate_limit_exceeded","message":"no"}"#,
+            RateLimited,
+        ),
+        (
+            Dialect::OpenAiResponses,
+            r#"{"type":"response.failed","response":{"error":{"code":"x","message":"no"}}}"#,
+            Server,
+        ),
+        (
+            Dialect::Anthropic,
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"no"}}"#,
+            Overloaded,
+        ),
+        (
+            Dialect::Anthropic,
+            r#"{"type":"error","error":{"type":"authentication_error","message":"no"}}"#,
+            Unauthorised,
+        ),
+        (
+            Dialect::Anthropic,
+            r#"{"type":"error","error":{"type":"api_error","message":"no"}}"#,
+            Server,
+        ),
+        (Dialect::Ollama, r#"{"error":"no"}"#, Server),
     ] {
+        let name = if both.contains(&dialect) && !data.contains("failed") { "error" } else { "" };
+        let body = match dialect {
+            Dialect::Ollama => format!("{data}\n"),
+            _ if name.is_empty() => format!("data: {data}\n\n"),
+            _ => format!("event: {name}\ndata: {data}\n\n"),
+        };
         let stream = Stream { name: "", dialect, body, events: Vec::new() };
         let more = stream.body.clone() + &stream.body;
         let events = decode(stream.decoder(), [more.as_bytes()]);
@@ -225,9 +251,8 @@ fn a_whole_body_tells_its_usage() {
 fn an_end_is_found_behind_a_line_of_any_length() {
     let headers: Headers<'_> = [("content-type", &b"text/event-stream"[..])].into_iter().collect();
     let long = "x".repeat(3 * MAX_LOOK);
-    let body = format!(
-        "event: response.completed\ndata: {{\"type\":\"response.completed\",\"response\":{{\"a\":\"{long}\"}}}}\n\n"
-    );
+    let data = format!(r#"{{"type":"response.completed","response":{{"a":"{long}"}}}}"#);
+    let body = format!("event: response.completed\ndata: {data}\n\n");
     let mut watch = BodyWatch::new(Dialect::OpenAiResponses, &headers, Vec::new());
     let over = body.as_bytes().chunks(1_000).map(|piece| watch.push(piece).over);
     assert_eq!(over.filter(|over| *over).count(), 1);
