@@ -47,6 +47,8 @@ struct Bucket {
     rate: Option<Rate>,
     /// Whether the rate was set, and not learnt from headers.
     set: bool,
+    /// When headers told of it last.
+    told: Time,
     /// What is left; below zero where callers were given times.
     level: f64,
     /// When `level` was counted.
@@ -61,13 +63,14 @@ impl Bucket {
     fn new(rate: Option<Rate>, now: Time) -> Self {
         let rate = rate.filter(|rate| rate.amount > 0 && !rate.window.is_zero());
         let level = rate.map_or(0.0, |rate| rate.amount as f64);
-        Self { rate, set: rate.is_some(), level, at: now, blocked: Time::ZERO, unseen: 0.0 }
+        let set = rate.is_some();
+        Self { rate, set, told: now, level, at: now, blocked: Time::ZERO, unseen: 0.0 }
     }
 
     /// Returns from when on that much may be taken.
     fn ready_at(&self, need: f64, cap: Duration, now: Time) -> Time {
         let blocked = self.blocked.max(now);
-        let Some(rate) = self.rate else { return blocked };
+        let Some(rate) = self.known(cap, now) else { return blocked };
         // What is more than a bucket holds passes when it is full.
         let missing = need.min(rate.amount as f64) - self.level_at(now);
         if missing <= 0.0 {
@@ -77,6 +80,11 @@ impl Bucket {
         let wait = Duration::from_nanos(nanos);
         let wait = if self.set { wait } else { wait.min(cap) };
         now.saturating_add(wait).max(blocked)
+    }
+
+    /// Returns the rate. What headers told and do not repeat counts for no longer than the cap.
+    fn known(&self, cap: Duration, now: Time) -> Option<Rate> {
+        self.rate.filter(|_| self.set || now.saturating_since(self.told) < cap)
     }
 
     fn level_at(&self, now: Time) -> f64 {
@@ -110,7 +118,7 @@ impl Bucket {
 
     fn correct(&mut self, told: &Allowance, cap: Duration, now: Time) {
         self.count(now);
-        self.learn(told);
+        self.learn(told, cap, now);
         let Some(remaining) = told.remaining else { return };
         let most = told.limit.filter(|&limit| limit > 0).unwrap_or(remaining);
         let remaining = remaining.min(most);
@@ -126,7 +134,7 @@ impl Bucket {
         }
     }
 
-    fn learn(&mut self, told: &Allowance) {
+    fn learn(&mut self, told: &Allowance, cap: Duration, now: Time) {
         if self.set {
             return;
         }
@@ -138,7 +146,11 @@ impl Bucket {
             Duration::try_from_secs_f64(fills?.as_secs_f64() * share).ok()
         });
         if let Some(window) = window.filter(|window| !window.is_zero()) {
+            if self.known(cap, now).is_none() {
+                self.level = amount as f64 - self.unseen;
+            }
             self.rate = Some(Rate { amount, window });
+            self.told = now;
         }
     }
 
@@ -216,8 +228,8 @@ impl Buckets {
 
     /// Tells whether a rate was set or learnt.
     #[must_use]
-    pub fn are_known(&self) -> bool {
-        self.each.iter().any(|bucket| bucket.rate.is_some())
+    pub fn are_known(&self, now: Time) -> bool {
+        self.each.iter().any(|bucket| bucket.known(self.cap, now).is_some())
     }
 
     /// Corrects what an attempt was expected to use by what it did. Only buckets whose rate was
@@ -366,6 +378,22 @@ mod tests {
             buckets.take(&NONE, at(0));
         }
         assert_eq!(buckets.ready_at(&NONE, at(0)), at(200), "a hundred in twenty seconds");
+    }
+
+    #[test]
+    fn what_is_told_once_is_forgotten_after_the_cap() {
+        let mut buckets = learnt(&requests(1, 0, SECOND, Duration::MAX));
+        assert_eq!(buckets.take(&NONE, at(59_999)), at(119_999));
+        assert_eq!(buckets.take(&NONE, at(60_000)), at(60_000));
+        assert_eq!(buckets.take(&NONE, at(60_000)), at(60_000));
+    }
+
+    #[test]
+    fn a_limit_alone_is_a_full_bucket() {
+        let told = Allowance { limit: Some(2), window: Some(60 * SECOND), ..Allowance::default() };
+        let mut buckets = learnt(&RateLimits { tokens: Some(told), ..RateLimits::default() });
+        let times = [0; 3].map(|_| buckets.take(&NONE, at(0)));
+        assert_eq!(times, [at(0), at(0), at(30_000)]);
     }
 
     #[test]

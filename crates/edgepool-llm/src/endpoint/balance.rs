@@ -11,7 +11,8 @@ pub enum Balance {
     /// of nginx).
     #[default]
     RoundRobin,
-    /// The one that has the fewest under way for its weight.
+    /// The one that has the fewest under way for its weight, with the attempt that is to be sent. So
+    /// where little is under way the heaviest gets most, as in Envoy.
     LeastConnections,
     /// Of two drawn at random the one that is less busy for its weight: how many it has under way
     /// times how long its headers take of late (Mitzenmacher's "power of two choices", with the

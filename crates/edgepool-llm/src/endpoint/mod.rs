@@ -1,7 +1,7 @@
 //! The endpoints of a provider: which one is next, and which ones are out.
 //!
 //! An endpoint is *up*, or *ejected* for a time because attempts at it failed, or *down* because
-//! checks of it did. When the time of an ejected one has passed, one attempt is let through; it
+//! checks of it did. When the time of an ejected one has passed, the next attempt goes there; it
 //! decides whether the endpoint is up again, and then gets its share little by little. At most a
 //! share of the endpoints is ejected, so that a fault that all of them have, such as a network that
 //! is gone, does not eject them all. Apart from this an endpoint may be *paused*, as it asked for

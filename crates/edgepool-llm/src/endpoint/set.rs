@@ -270,7 +270,7 @@ impl Endpoints {
     }
 
     /// Chooses an endpoint and counts an attempt there: one that takes it now, of those one that was
-    /// not tried, of those the one whose turn it is.
+    /// not tried, of those one that is half open, and else the one whose turn it is.
     pub(crate) fn bind(
         &mut self,
         need: &Need,
@@ -296,7 +296,9 @@ impl Endpoints {
         let slow_start = self.rules.ejection.slow_start;
         let free = |endpoint: &&Endpoint| endpoint.is_open(now) && endpoint.has_room();
         let rank = |index: usize, endpoint: &Endpoint| {
-            (endpoint.buckets.ready_at(need, now), tried.contains(&index))
+            let ready = endpoint.buckets.ready_at(need, now);
+            // One that is to be tried again would wait for ever where the others are better.
+            (ready, tried.contains(&index), !endpoint.is_ejected())
         };
         let all = || self.each.iter().enumerate().filter(|(_, endpoint)| free(endpoint));
         let Some(best) = all().map(|(index, endpoint)| rank(index, endpoint)).min() else {
@@ -496,7 +498,7 @@ impl Endpoint {
             Class::RateLimited => {
                 self.pause(failure.retry_after, retry, now);
                 // A server without any notion of rates means that there are too many at once.
-                if failure.retry_after.is_none() && !self.buckets.are_known() {
+                if failure.retry_after.is_none() && !self.buckets.are_known(now) {
                     self.limit.refused(place.sent, now);
                 }
             }
