@@ -1,8 +1,9 @@
 //! What the calls to one provider share.
 //!
 //! A [`Service`] decides nothing by itself: it keeps the endpoints, the budget and the counts, and
-//! each [`Call`](crate::call::Call) asks it. Like calls it has no clock: every method takes `now`,
-//! which must not go back by more than a clock's step, and never panics if it does.
+//! each [`Call`](crate::call::Call) asks it. Like calls it has no clock: every method takes `now`. A
+//! clock that steps back makes nobody panic; what has a time then waits until the clock is there
+//! again.
 //!
 //! # Places
 //!
@@ -193,8 +194,9 @@ impl Service {
     /// Counts a call that is a retry of somebody else's; tells whether the budget allows it.
     pub(crate) fn begin_again(&mut self, now: Time) -> bool {
         self.counts.calls += 1;
-        self.counts.retries += 1;
-        self.take_budget(now)
+        let allowed = self.take_budget(now);
+        self.counts.retries += u64::from(allowed);
+        allowed
     }
 
     pub(crate) fn take_budget(&mut self, now: Time) -> bool {

@@ -15,7 +15,7 @@ fn timeouts() -> edgepool_llm::clocks::Timeouts {
 /// Each brings a call to where its clock runs, and tells after how many seconds that runs out.
 #[test]
 fn each_clock_has_its_own_time_and_its_own_error() {
-    let cases: [(Timer, fn(&mut Bench, &mut Call), u32); 5] = [
+    let cases: [(Timer, Bring, u32); 5] = [
         (Timer::Acquire, |bench, call| _ = bench.steps(call), 1),
         (Timer::Headers, |bench, call| _ = bench.send(call), 2),
         (
