@@ -14,6 +14,7 @@ use crate::clocks::Timeouts;
 use crate::dialect::{Dialect, Flavour};
 use crate::identity::Identity;
 use crate::secret::Secret;
+use crate::service::Policy;
 use crate::url::BaseUrl;
 
 /// One address of a provider.
@@ -66,6 +67,8 @@ pub struct Provider {
     pub max_waiting: u32,
     /// How long the parts of a call may take.
     pub timeouts: Timeouts,
+    /// By which rules its endpoints are chosen, limited and called again.
+    pub policy: Policy,
     /// Whether a caller's own key is sent if it has one.
     pub pass_client_key: bool,
     /// What a refusal becomes.
@@ -75,6 +78,7 @@ pub struct Provider {
 /// The longest name of a provider.
 const MAX_NAME: usize = 64;
 const MAX: u32 = 65_535;
+const MAX_BY_DEFAULT: u32 = 10;
 const MAX_WAITING: u32 = 500_000;
 const MAX_WEIGHT: u32 = 1_000;
 const MAX_ENDPOINTS: usize = 256;
@@ -164,6 +168,7 @@ struct Draft {
     max: Option<u32>,
     max_waiting: Option<u32>,
     timeouts: Timeouts,
+    policy: Policy,
     pass_client_key: Option<bool>,
     on_refusal: Option<OnRefusal>,
 }
@@ -254,6 +259,12 @@ impl Builder {
         self
     }
 
+    /// Sets by which rules its endpoints are chosen, limited and called again.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.draft.policy = policy;
+        self
+    }
+
     /// Sets whether a caller's own key is sent if it has one. The default is yes if there is no
     /// key.
     pub fn pass_client_key(mut self, pass: bool) -> Self {
@@ -310,9 +321,10 @@ impl Draft {
             embedding_model: self.embedding_model,
             dimensions: self.dimensions,
             parameters: self.parameters,
-            max: self.max.unwrap_or(10),
+            max: self.max.unwrap_or(MAX_BY_DEFAULT),
             max_waiting: self.max_waiting.unwrap_or(1_000),
             timeouts: self.timeouts,
+            policy: self.policy,
             on_refusal: self.on_refusal.unwrap_or(usual),
         })
     }
@@ -408,6 +420,9 @@ impl Draft {
             if time.is_some_and(|time| time == Duration::ZERO) {
                 return Err(self.wrong(name, "takes more than 0"));
             }
+        }
+        if let Some((option, message)) = self.policy.wrong() {
+            return Err(self.wrong(option, message));
         }
         match self.parameters.not_finite() {
             Some(name) => Err(self.wrong(name, "takes a finite number")),

@@ -12,67 +12,19 @@
 //! [`poll`](crate::call::Call::poll), and when [`next_change`](Service::next_change) comes. It makes
 //! the checks that [`check_due`](Service::check_due) asks for.
 
+mod options;
+
 use core::time::Duration;
 
 use edgepool::Time;
 
-use crate::bucket::{Need, Rates};
-use crate::clocks::Timeouts;
-use crate::endpoint::{
-    Balance, Checks, Ejection, Ended, EndpointOptions, Endpoints, Outlook, Place,
-};
-use crate::limit::LimitOptions;
-use crate::retry::{Budget, RetryOptions};
+pub use options::{Policy, ServiceOptions};
+
+use crate::bucket::Need;
+use crate::endpoint::{Ended, Endpoints, Outlook, Place};
+use crate::retry::Budget;
 use crate::stats::{Alert, Counts, ServiceStats};
 use crate::{Class, Failure, RateLimits, Timer};
-
-/// How a provider is called.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ServiceOptions {
-    /// Its addresses; at least one.
-    pub endpoints: Vec<EndpointOptions>,
-    /// The most attempts at once, all endpoints together. By default 10.
-    pub max: u32,
-    /// How attempts are shared out. By default in turn.
-    pub balance: Balance,
-    /// When endpoints are ejected.
-    pub ejection: Ejection,
-    /// How endpoints are checked without a call. By default they are not.
-    pub checks: Option<Checks>,
-    /// The bounds between which a limit is sought for each endpoint. By default none is.
-    pub limit: Option<LimitOptions>,
-    /// What each endpoint takes in a time. By default what its headers tell.
-    pub rates: Rates,
-    /// How attempts are repeated.
-    pub retry: RetryOptions,
-    /// After which time without content a second attempt is sent, whose first content may win. By
-    /// default none is.
-    pub hedge_after: Option<Duration>,
-    /// How long the parts of a call may take.
-    pub timeouts: Timeouts,
-    /// After which time in which there was always somebody waiting it is told. By default 5 s.
-    pub alert_after: Duration,
-}
-
-impl ServiceOptions {
-    /// The defaults, for these endpoints.
-    #[must_use]
-    pub fn new(endpoints: Vec<EndpointOptions>) -> Self {
-        Self {
-            endpoints,
-            max: 10,
-            balance: Balance::default(),
-            ejection: Ejection::default(),
-            checks: None,
-            limit: None,
-            rates: Rates::default(),
-            retry: RetryOptions::default(),
-            hedge_after: None,
-            timeouts: Timeouts::default(),
-            alert_after: Duration::from_secs(5),
-        }
-    }
-}
 
 /// One provider, as its calls share it.
 #[derive(Clone, Debug)]
@@ -95,7 +47,7 @@ impl Service {
     pub fn new(options: ServiceOptions, now: Time) -> Self {
         Self {
             endpoints: Endpoints::new(&options, now),
-            budget: Budget::new(options.retry.budget, now),
+            budget: Budget::new(options.policy.retry.budget, now),
             counts: Counts::default(),
             waiting: 0,
             waiting_since: None,
@@ -155,7 +107,7 @@ impl Service {
     /// `alert_after`, or a call was refused within that.
     #[must_use]
     pub fn alert(&self, now: Time) -> Option<Alert> {
-        let after = self.options.alert_after;
+        let after = self.options.policy.alert_after;
         let long = self.waiting_since.filter(|&since| now.saturating_since(since) >= after);
         let refused = self.refused_at.filter(|&at| now.saturating_since(at) < after);
         let since = long.into_iter().chain(refused).min()?;

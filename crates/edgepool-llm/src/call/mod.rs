@@ -72,8 +72,8 @@ impl CallOptions {
             priority: Priority::Normal,
             need: Need::default(),
             timeouts: options.timeouts,
-            retries: options.retry.retries,
-            hedge_after: options.hedge_after,
+            retries: options.policy.retry.retries,
+            hedge_after: options.policy.hedge_after,
             retried: 0,
         }
     }
@@ -104,7 +104,8 @@ pub enum Step {
     },
     /// Break an attempt off and give its place back. Nothing more need be told of it.
     Cancel(Attempt),
-    /// Nothing until then, or until something happened. It may be [`Time::NEVER`].
+    /// Nothing until then, or until something happened. It may be [`Time::NEVER`], and it may be now
+    /// for a caller that may not wait at all.
     WaitUntil(Time),
     /// The call failed. Every attempt has ended, and every place is given back.
     Fail(Failure),
@@ -148,6 +149,17 @@ impl Seek {
     /// Whether somebody waits for room, and not for a back-off.
     const fn is_waiting(&self) -> bool {
         !matches!(self, Self::Nothing | Self::Rest(_))
+    }
+
+    /// Tells whether there is nothing to be done for it. Who may not wait at all is to get what is
+    /// there at once.
+    fn is_stuck(&self, now: Time) -> bool {
+        match self {
+            Self::Queued => true,
+            Self::Crowded(at) => *at > now,
+            Self::Placed(place) => place.at > now,
+            Self::Nothing | Self::Rest(_) | Self::Look | Self::Granted => false,
+        }
     }
 }
 
@@ -292,7 +304,7 @@ impl Call {
             let failure = self.options.timeouts.failure(Timer::Total);
             return self.conclude(service, Err(failure), now);
         }
-        if self.acquire_deadline() <= now {
+        if self.acquire_deadline() <= now && self.seek.is_stuck(now) {
             let failure = self.options.timeouts.failure(Timer::Acquire);
             self.stop_seeking(service, failure, now);
         }
@@ -329,7 +341,7 @@ impl Call {
         let is_hedge = !self.running.is_empty();
         let limit = if is_hedge { now.saturating_add(NANO) } else { self.last_moment() };
         match service.outlook(&self.options.need, now) {
-            Outlook::Open(at) | Outlook::Paused(at) if at >= limit => {
+            Outlook::Open(at) | Outlook::Paused(at) if at > now && at >= limit => {
                 self.stop_seeking(service, too_late(at.saturating_since(now)), now);
                 None
             }
@@ -355,7 +367,7 @@ impl Call {
     /// Chooses an endpoint for the place that came.
     fn take_place(&mut self, service: &mut Service, now: Time, chance: u64) {
         match service.bind(&self.options.need, &self.tried, chance, now) {
-            Ok(place) if place.at >= self.last_moment() => {
+            Ok(place) if place.at > now && place.at >= self.last_moment() => {
                 self.seek = Seek::Placed(place);
                 self.stop_seeking(service, too_late(place.at.saturating_since(now)), now);
             }
@@ -472,7 +484,8 @@ impl Call {
             // What was to be a hedge is the retry.
             return;
         }
-        let retry = RetryOptions { retries: self.options.retries, ..service.options().retry };
+        let retry =
+            RetryOptions { retries: self.options.retries, ..service.options().policy.retry };
         let elsewhere = service.endpoints().is_elsewhere(&self.tried, &self.options.need, now);
         let at = match retry.decide(&failure, self.retried, elsewhere, chance) {
             Decision::Retry(wait) => now.saturating_add(wait),

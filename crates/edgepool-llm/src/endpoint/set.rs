@@ -194,15 +194,16 @@ pub(crate) const CROWDED: Duration = Duration::from_millis(50);
 
 impl Endpoints {
     pub(crate) fn new(options: &crate::service::ServiceOptions, now: Time) -> Self {
-        let cap = options.retry.retry_after_cap;
+        let policy = &options.policy;
+        let cap = policy.retry.retry_after_cap;
         let make =
-            |each: &EndpointOptions| Endpoint::new(each, options.limit, &options.rates, cap, now);
+            |each: &EndpointOptions| Endpoint::new(each, policy.limit, &policy.rates, cap, now);
         Self {
             rules: Rules {
-                balance: options.balance,
-                ejection: options.ejection,
-                checks: options.checks,
-                retry: options.retry,
+                balance: policy.balance,
+                ejection: policy.ejection,
+                checks: policy.checks,
+                retry: policy.retry,
             },
             each: options.endpoints.iter().map(make).collect(),
             credits: vec![0; options.endpoints.len()],

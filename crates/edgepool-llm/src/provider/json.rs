@@ -1,14 +1,16 @@
+mod policy;
+
 use core::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Builder, OnRefusal, OptionError, Provider};
+use super::{Builder, MAX_BY_DEFAULT, OnRefusal, OptionError, Provider};
 use crate::chat::Parameters;
 use crate::clocks::Timeouts;
 use crate::secret::Secret;
 
 /// The options of a provider.
-const OPTIONS: [&str; 20] = [
+const OPTIONS: [&str; 28] = [
     "kind",
     "baseURL",
     "endpoints",
@@ -27,6 +29,14 @@ const OPTIONS: [&str; 20] = [
     "firstContentTimeout",
     "stallTimeout",
     "totalTimeout",
+    "balance",
+    "ejection",
+    "checks",
+    "adaptiveLimit",
+    "rates",
+    "retry",
+    "hedgeAfter",
+    "alertAfter",
     "passClientKey",
     "onRefusal",
 ];
@@ -85,6 +95,8 @@ impl Provider {
             builder = builder.parameters(parameters(name, value)?);
         }
         builder = limits(&fields, builder)?;
+        let max = builder.draft.max.unwrap_or(MAX_BY_DEFAULT);
+        builder = builder.policy(policy::policy(&fields, max)?);
         builder.timeouts(timeouts(&fields)?).build()
     }
 }

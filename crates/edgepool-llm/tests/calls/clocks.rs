@@ -114,6 +114,28 @@ fn a_back_off_that_ends_too_late_is_not_begun() {
 }
 
 #[test]
+fn a_call_that_may_not_wait_gets_what_is_there_or_fails_at_once() {
+    let mut bench = Bench::new(options(1));
+    let mut hasty = bench.options();
+    hasty.timeouts.acquire = Some(Duration::ZERO);
+    for is_there in [true, false] {
+        let mut call = bench.call_with(hasty);
+        assert_eq!(bench.poll(&mut call), ACQUIRE);
+        if is_there {
+            assert_eq!(bench.grant(&mut call), 0);
+            bench.end(&mut call, 0);
+            assert_eq!(bench.steps(&mut call), [Step::Finished]);
+        } else {
+            assert_eq!(bench.error(&mut call).class, Class::Timeout(Timer::Acquire));
+        }
+    }
+    let mut other = bench.sent();
+    bench.fail(&mut other, 0, limited(SECOND));
+    let mut call = bench.call_with(hasty);
+    assert_eq!(bench.error(&mut call).class, Class::RateLimited);
+}
+
+#[test]
 fn clocks_that_are_off_let_a_call_wait_for_ever() {
     let mut bench = Bench::new(options(1));
     let mut patient = bench.options();

@@ -25,7 +25,7 @@ fn calls_go_by_the_weights() {
 
 #[test]
 fn the_fewest_under_way_are_next() {
-    let least = ServiceOptions { balance: Balance::LeastConnections, ..options(2) };
+    let least = with(Policy { balance: Balance::LeastConnections, ..Policy::default() }, 2);
     let mut bench = Bench::new(least);
     let mut calls: Vec<_> = (0..6).map(|_| bench.sent()).collect();
     assert_eq!(sent_to(&bench), [3, 3]);
@@ -120,7 +120,7 @@ fn what_is_no_fault_of_theirs_ejects_none() {
 
 fn all_ejectable(endpoints: usize) -> ServiceOptions {
     let ejection = Ejection { at_most: 100, ..Ejection::default() };
-    ServiceOptions { ejection, ..options(endpoints) }
+    with(Policy { ejection, ..Policy::default() }, endpoints)
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_pause_of_one_is_not_one_of_the_others() {
 
 fn checked() -> ServiceOptions {
     let checks = Checks { failures: 2, ..Checks::default() };
-    ServiceOptions { checks: Some(checks), ..options(2) }
+    with(Policy { checks: Some(checks), ..Policy::default() }, 2)
 }
 
 #[test]

@@ -7,7 +7,7 @@ const LOW: Step = Step::Acquire { priority: Priority::Low };
 
 fn hedging(endpoints: usize) -> Bench {
     let hedge_after = Some(2 * SECOND);
-    Bench::new(ServiceOptions { hedge_after, ..options(endpoints) })
+    Bench::new(with(Policy { hedge_after, ..Policy::default() }, endpoints))
 }
 
 fn hedged(bench: &mut Bench) -> Call {
@@ -141,8 +141,8 @@ fn a_first_attempt_that_fails_makes_a_retry_of_the_search() {
 #[test]
 fn there_is_none_without_budget_or_after_content() {
     let mut poor = options(2);
-    poor.hedge_after = Some(2 * SECOND);
-    poor.retry.budget = BudgetOptions { percent: 0, per_second: 0 };
+    poor.policy.hedge_after = Some(2 * SECOND);
+    poor.policy.retry.budget = BudgetOptions { percent: 0, per_second: 0 };
     let mut bench = Bench::new(poor);
     let mut call = bench.sent();
     bench.pass(2 * SECOND);

@@ -7,7 +7,8 @@ use edgepool_llm::limit::LimitOptions;
 
 fn rated(amount: u64) -> ServiceOptions {
     let requests = Some(Rate { amount, window: SECOND * amount as u32 });
-    ServiceOptions { rates: Rates { requests, tokens: None }, ..options(1) }
+    let rates = Rates { requests, tokens: None };
+    with(Policy { rates, ..Policy::default() }, 1)
 }
 
 fn told(remaining: u64, reset: Duration) -> RateLimits {
@@ -131,9 +132,8 @@ fn what_is_under_way_is_not_in_the_headers_of_others() {
     assert_eq!(bench.waits_until(&mut call), at(600), "both that are left are taken");
 }
 
-fn sought(way: fn(LimitOptions) -> LimitOptions) -> ServiceOptions {
-    let limit = LimitOptions { min: 1, ..LimitOptions::to(10) };
-    ServiceOptions { limit: Some(way(limit)), ..options(1) }
+fn sought(max: u32) -> ServiceOptions {
+    with(Policy { limit: Some(LimitOptions::to(max)), ..Policy::default() }, 1)
 }
 
 fn limit(bench: &Bench) -> Option<u32> {
@@ -142,7 +142,7 @@ fn limit(bench: &Bench) -> Option<u32> {
 
 #[test]
 fn refusals_lower_a_limit_and_answers_raise_it() {
-    let mut bench = Bench::new(sought(|limit| limit));
+    let mut bench = Bench::new(sought(10));
     assert_eq!(limit(&bench), Some(1));
     bench.answer_one();
     assert_eq!((limit(&bench), bench.service.places(bench.now)), (Some(2), 2));
@@ -165,13 +165,10 @@ fn refusals_lower_a_limit_and_answers_raise_it() {
 
 #[test]
 fn a_429_lowers_the_limit_only_of_a_server_that_knows_no_rates() {
-    let grown = sought(|limit| LimitOptions { min: 10, ..limit });
     for (headers, retry_after, lowered) in
         [(false, None, true), (true, None, false), (false, Some(SECOND), false)]
     {
-        let mut options = grown.clone();
-        options.limit = Some(LimitOptions { min: 1, ..LimitOptions::to(64) });
-        let mut bench = Bench::new(options);
+        let mut bench = Bench::new(sought(64));
         bench.answer(2);
         let before = limit(&bench);
         let mut call = bench.sent();

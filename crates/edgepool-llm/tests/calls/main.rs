@@ -13,7 +13,7 @@ use edgepool::{Priority, Time};
 use edgepool_llm::bucket::Need;
 use edgepool_llm::call::{Attempt, Call, CallOptions, Step};
 use edgepool_llm::endpoint::EndpointOptions;
-use edgepool_llm::service::{Service, ServiceOptions};
+use edgepool_llm::service::{Policy, Service, ServiceOptions};
 use edgepool_llm::{Class, Failure, RateLimits, Timer};
 
 const MS: Duration = Duration::from_millis(1);
@@ -35,6 +35,10 @@ fn at(millis: u64) -> Time {
 fn options(endpoints: usize) -> ServiceOptions {
     let name = |n| EndpointOptions::new(["a", "b", "c", "d"][n]);
     ServiceOptions::new((0..endpoints).map(name).collect())
+}
+
+fn with(policy: Policy, endpoints: usize) -> ServiceOptions {
+    ServiceOptions { policy, ..options(endpoints) }
 }
 
 fn failure(class: Class) -> Failure {

@@ -8,7 +8,7 @@ use edgepool_llm::limit::LimitOptions;
 fn there_are_as_many_places_as_the_endpoints_take() {
     let limit = Some(LimitOptions { min: 3, ..LimitOptions::to(8) });
     let ejection = Ejection { at_most: 100, ..Ejection::default() };
-    let mut bench = Bench::new(ServiceOptions { limit, ejection, ..options(2) });
+    let mut bench = Bench::new(with(Policy { limit, ejection, ..Policy::default() }, 2));
     assert_eq!(bench.service.places(bench.now), 6);
     let mut call = bench.sent();
     bench.fail(&mut call, 0, limited(20 * SECOND));
@@ -25,7 +25,7 @@ fn there_are_as_many_places_as_the_endpoints_take() {
 #[test]
 fn a_place_without_room_is_left_to_others_for_a_while() {
     let limit = Some(LimitOptions::to(8));
-    let mut bench = Bench::new(ServiceOptions { limit, ..options(1) });
+    let mut bench = Bench::new(with(Policy { limit, ..Policy::default() }, 1));
     let mut first = bench.sent();
     let mut call = bench.call();
     assert_eq!(bench.steps(&mut call), [ACQUIRE]);

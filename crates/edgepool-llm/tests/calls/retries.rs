@@ -176,7 +176,7 @@ fn the_budget_bounds_what_retries_add() {
 fn the_retry_of_an_sdk_takes_from_the_same_budget() {
     let budget = BudgetOptions { percent: 0, per_second: 2 };
     let mut service = options(2);
-    service.retry.budget = budget;
+    service.policy.retry.budget = budget;
     let mut bench = Bench::new(service);
     let again = CallOptions { retried: 2, ..bench.options() };
     let mut call = bench.call_with(again);

@@ -78,7 +78,7 @@ fn draw(seed: u64) -> World {
     let endpoints = rng.within(1..=4) as usize;
     let mut backends: Vec<_> = (0..endpoints).map(|_| draw_backend(&mut rng)).collect();
     let options = draw_options(&mut rng, &backends);
-    if options.limit.is_none() {
+    if options.policy.limit.is_none() {
         // Nothing tells how much is too much, so it must not be refused.
         backends.iter_mut().for_each(|backend| backend.refusal = None);
     }
@@ -114,17 +114,18 @@ fn draw_options(rng: &mut Rng, backends: &[Backend]) -> ServiceOptions {
     let endpoints = ["a", "b", "c", "d"].map(endpoint).into_iter().take(backends.len());
     let mut options = ServiceOptions::new(endpoints.collect());
     options.max = rng.within(2..=40) as u32;
-    options.balance =
+    options.policy.balance =
         [Balance::RoundRobin, Balance::LeastConnections, Balance::PowerOfTwo][rng.index(3)];
     let way = [Way::Aimd, Way::Gradient][rng.index(2)];
     let limit = LimitOptions { way, ..LimitOptions::to(rng.within(2..=30) as u32) };
-    options.limit = rng.chance(600).then_some(limit);
-    options.hedge_after = rng.chance(400).then(|| Duration::from_millis(rng.within(100..=3_000)));
-    options.checks = rng.chance(400).then(Checks::default);
+    options.policy.limit = rng.chance(600).then_some(limit);
+    options.policy.hedge_after =
+        rng.chance(400).then(|| Duration::from_millis(rng.within(100..=3_000)));
+    options.policy.checks = rng.chance(400).then(Checks::default);
     if rng.chance(300) {
         let requests = Some(Rate { amount: rng.within(8..=60), window: SECOND });
         let tokens = Some(Rate::per_minute(rng.within(60_000..=1_000_000)));
-        options.rates = Rates { requests, tokens };
+        options.policy.rates = Rates { requests, tokens };
     }
     options.timeouts.acquire = Some(SECOND * rng.within(1..=30) as u32);
     for timeout in [
@@ -144,7 +145,7 @@ fn full_world(rate: u64, refusal: Class, seed: u64) -> World {
     backend.refusal = Some(refusal);
     let mut options = ServiceOptions::new(vec![EndpointOptions::new("a")]);
     options.max = 64;
-    options.limit = Some(LimitOptions::to(64));
+    options.policy.limit = Some(LimitOptions::to(64));
     let load = Load { rate, give_up: 0, late: Duration::ZERO };
     World::new(options, vec![backend], load, seed)
 }

@@ -168,7 +168,8 @@ impl World {
                         .faults
                         .iter()
                         .all(|fault| self.now < fault.from || fault.until <= self.now);
-                    let time = Duration::from_millis(self.rng.within(5..=6_000));
+                    let longest = if good { 100 } else { 6_000 };
+                    let time = Duration::from_millis(self.rng.within(5..=longest));
                     self.after(time, Event::CheckEnds(endpoint, good));
                 }
             }

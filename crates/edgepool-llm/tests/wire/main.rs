@@ -5,6 +5,7 @@ mod failures;
 mod fixtures;
 mod headers;
 mod nonsense;
+mod policy;
 mod providers;
 mod requests;
 mod streams;
