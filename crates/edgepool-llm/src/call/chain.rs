@@ -12,6 +12,24 @@ use crate::{Class, Failure, Timer};
 ///
 /// The first request that a provider gets by this is no retry there, and takes nothing from its
 /// budget: what follows in the chain must be there for all calls when what comes first is out.
+///
+/// # Examples
+///
+/// ```
+/// use edgepool::Time;
+/// use edgepool_llm::call::{FallbackChain, Next};
+/// use edgepool_llm::endpoint::EndpointOptions;
+/// use edgepool_llm::service::{Service, ServiceOptions};
+/// use edgepool_llm::{Class, Failure};
+///
+/// let options = ServiceOptions::new(vec![EndpointOptions::new("https://api.openai.com/v1")]);
+/// let mut openai = Service::new(options, Time::ZERO);
+/// let mut chain = FallbackChain::new(vec!["openai".into(), "local".into()], None, Time::ZERO);
+/// assert_eq!(chain.provider(), Some("openai"));
+/// let spent = Failure::new(Class::QuotaExhausted, "nothing is left of what was paid for");
+/// let next = chain.failed(&mut openai, spent, false, Time::ZERO);
+/// assert_eq!(next, Next::Provider("local".into()));
+/// ```
 #[derive(Clone, Debug)]
 pub struct FallbackChain {
     providers: Vec<String>,

@@ -29,6 +29,48 @@
 //! Attempts are repeated, hedged or sent to another endpoint only before the first content, and each
 //! of these takes from the service's budget. A hedge is a second attempt beside one that has sent no
 //! content for a while; the first content wins, and the other one is cancelled.
+//!
+//! # Examples
+//!
+//! ```
+//! use edgepool::Time;
+//! use edgepool_llm::bucket::Need;
+//! use edgepool_llm::call::{Call, CallOptions, Step};
+//! use edgepool_llm::endpoint::EndpointOptions;
+//! use edgepool_llm::service::{Service, ServiceOptions};
+//! use edgepool_llm::{Class, Failure};
+//!
+//! let endpoints = ["http://10.0.0.1:8000", "http://10.0.0.2:8000"].map(EndpointOptions::new);
+//! let mut now = Time::ZERO;
+//! let mut service = Service::new(ServiceOptions::new(endpoints.into()), now);
+//! let options = CallOptions::of(&service);
+//! let mut call = Call::new(&mut service, options, now);
+//!
+//! let mut sent_to = Vec::new();
+//! loop {
+//!     let chance = 4; // drawn anew each time
+//!     match call.poll(&mut service, now, chance) {
+//!         // Here a place is always free.
+//!         Step::Acquire { .. } => assert!(call.acquired()),
+//!         // Here the first endpoint cannot be reached, and the second one answers at once.
+//!         Step::Send { attempt, endpoint } => {
+//!             sent_to.push(endpoint);
+//!             if endpoint == 0 {
+//!                 let failure = Failure::new(Class::Network, "the connection was refused");
+//!                 call.failed(&mut service, attempt, failure, now);
+//!             } else {
+//!                 call.content(&mut service, attempt, now);
+//!                 call.ended(&mut service, attempt, &Need::default(), now);
+//!             }
+//!         }
+//!         Step::WaitUntil(at) => now = at,
+//!         Step::Finished => break,
+//!         step => panic!("{step:?}"),
+//!     }
+//! }
+//! assert_eq!(sent_to, [0, 1]);
+//! assert_eq!(service.counts().retries, 1);
+//! ```
 
 mod chain;
 
