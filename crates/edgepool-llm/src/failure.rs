@@ -7,6 +7,7 @@ use core::time::Duration;
 use serde_json::Value;
 
 use crate::headers::{self, Headers};
+use crate::json::parse;
 use crate::secret::{Secret, redact};
 use crate::text;
 
@@ -269,10 +270,7 @@ impl Failure {
         keys: &[Secret],
     ) -> Self {
         let body = &body[..body.len().min(MAX_ERROR_BODY)];
-        let said = match serde_json::from_slice::<Value>(body) {
-            Ok(value) => Said::of(&value),
-            Err(_) => Said::default(),
-        };
+        let said = parse(body).map_or_else(Said::default, |value| Said::of(&value));
         let message = said.message.clone().unwrap_or_else(|| unsaid(status, headers, body));
         let class = match said.quota() {
             true if status == 429 => Class::QuotaExhausted,

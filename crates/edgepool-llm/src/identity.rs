@@ -19,13 +19,17 @@ impl Fingerprint {
     /// headers of the caller's own by theirs, in any order. `None` of nothing.
     #[must_use]
     pub fn of<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>) -> Option<Self> {
-        let mut secrets: Vec<_> = secrets.into_iter().collect();
-        if secrets.is_empty() {
+        // There are few, and a sort is large.
+        let mut ordered: Vec<(&str, &Secret)> = Vec::new();
+        for (name, value) in secrets {
+            let at = ordered.partition_point(|(before, _)| *before <= name);
+            ordered.insert(at, (name, value));
+        }
+        if ordered.is_empty() {
             return None;
         }
-        secrets.sort_by_key(|(name, _)| *name);
         let mut hash = Sha256::new_with_prefix(CONTEXT);
-        for (name, value) in secrets {
+        for (name, value) in ordered {
             // No name and no value holds a line break.
             hash.update(name);
             hash.update("\n");
@@ -70,10 +74,14 @@ impl Identity {
         bases: impl IntoIterator<Item = BaseUrl>,
         secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>,
     ) -> Self {
-        let mut bases: Vec<_> = bases.into_iter().collect();
-        bases.sort();
-        bases.dedup();
-        Self { service, bases, credential: Fingerprint::of(secrets) }
+        let mut ordered: Vec<BaseUrl> = Vec::new();
+        for base in bases {
+            let at = ordered.partition_point(|before| *before < base);
+            if ordered.get(at) != Some(&base) {
+                ordered.insert(at, base);
+            }
+        }
+        Self { service, bases: ordered, credential: Fingerprint::of(secrets) }
     }
 }
 

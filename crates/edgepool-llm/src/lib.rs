@@ -74,6 +74,7 @@ pub mod endpoint;
 mod failure;
 pub mod headers;
 pub mod identity;
+mod json;
 pub mod limit;
 pub mod provider;
 pub mod refusal;

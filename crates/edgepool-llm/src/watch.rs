@@ -6,16 +6,15 @@
 
 use core::time::Duration;
 
-use memchr::memchr2;
-use serde_json::Value;
-
 use crate::answer::{Received, usage};
 use crate::chat::Usage;
 use crate::dialect::Dialect;
 use crate::failure::Failure;
 use crate::headers::Headers;
+use crate::json::parse;
 use crate::secret::Secret;
 use crate::stream::{Lines, Progress, split, truncated};
+use memchr::memchr2;
 
 /// The most bytes of a line that are looked at, and of a whole body for its usage: 64 KiB. What is
 /// longer is passed on all the same; its end is found, its usage may not be.
@@ -245,7 +244,7 @@ impl Judge {
 
     /// Reads the usage of an event, of the object of that name in it if there is one.
     fn count(&mut self, dialect: Dialect, data: &[u8], within: &str) {
-        let Ok(value) = serde_json::from_slice::<Value>(data) else { return };
+        let Some(value) = parse(data) else { return };
         let object = if within.is_empty() { &value } else { &value[within] };
         let read = usage(dialect, object).or_else(|| usage(dialect, &object["x_groq"]));
         let output = object["usage"]["output_tokens"].as_u64();
@@ -260,7 +259,7 @@ impl Judge {
     }
 
     fn error(&mut self, data: &[u8]) {
-        let value = serde_json::from_slice::<Value>(data).unwrap_or_default();
+        let value = parse(data).unwrap_or_default();
         let inner = if value["response"].is_object() { &value["response"] } else { &value };
         self.failure = Some(Failure::of_error(inner, &self.keys));
         self.over = true;

@@ -4,6 +4,7 @@ use super::{Received, text_at};
 use crate::chat::{Answer, Finish, MAX_TOOL_CALLS, ToolCall, Usage};
 use crate::dialect::Dialect;
 use crate::failure::Failure;
+use crate::json::list;
 
 /// Reads a whole answer to a chat.
 ///
@@ -58,17 +59,17 @@ fn begin(value: &Value) -> Answer {
 
 /// Reads calls of tools, with what `split` finds their id and their function at.
 fn calls<'a>(
-    list: &'a Value,
+    calls: &'a Value,
     split: impl Fn(&'a Value) -> (&'a Value, &'a Value),
 ) -> Vec<ToolCall> {
-    let list = list.as_array().map_or(&[][..], |list| list);
+    let calls = list(calls);
     let read = |(index, call)| {
         let (id, function): (&Value, &Value) = split(call);
         let id = text_at(id).unwrap_or_else(|| made_up(index));
         let name = text_at(&function["name"]).unwrap_or_default();
         ToolCall { id, name, arguments: arguments(&function["arguments"]) }
     };
-    list.iter().take(MAX_TOOL_CALLS).enumerate().map(read).collect()
+    calls.iter().take(MAX_TOOL_CALLS).enumerate().map(read).collect()
 }
 
 /// What a call is named where its provider does not.
@@ -93,7 +94,7 @@ fn responses(value: &Value) -> Option<Answer> {
     for item in output {
         match item["type"].as_str() {
             Some("message") => {
-                for part in item["content"].as_array().map_or(&[][..], |parts| parts) {
+                for part in list(&item["content"]) {
                     let text = part["text"].as_str().or_else(|| part["refusal"].as_str());
                     answer.text.push_str(text.unwrap_or_default());
                 }
@@ -107,7 +108,7 @@ fn responses(value: &Value) -> Option<Answer> {
                 });
             }
             Some("reasoning") => {
-                for part in item["summary"].as_array().map_or(&[][..], |parts| parts) {
+                for part in list(&item["summary"]) {
                     answer.reasoning.push_str(part["text"].as_str().unwrap_or_default());
                 }
             }

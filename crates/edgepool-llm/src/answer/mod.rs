@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::dialect::{Flavour, Probe};
 use crate::failure::{Class, Failure};
 use crate::headers::Headers;
+use crate::json::parse;
 use crate::secret::Secret;
 use crate::text;
 
@@ -48,7 +49,7 @@ impl Received<'_> {
             let Self { status, headers, body, wall, keys } = *self;
             return Err(Failure::of_answer(status, headers, body, wall, keys));
         }
-        let value: Value = serde_json::from_slice(self.body).map_err(|_| self.no_json())?;
+        let value = parse(self.body).ok_or_else(|| self.no_json())?;
         // Some servers answer a success that holds an error.
         if !value["error"].is_null() {
             let status = Some(self.status);

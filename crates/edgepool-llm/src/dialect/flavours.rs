@@ -111,6 +111,9 @@ const ANTHROPIC_LIMITS: &[LimitHeaders] = &[
     anthropic!(OutputTokens, "output-tokens"),
 ];
 
+/// Numbers written out take ten times the memory while they are read.
+const FEW_INPUTS: usize = 256;
+
 const QUIRKS: Quirks = Quirks {
     stream_options: true,
     max_tokens: "max_tokens",
@@ -193,6 +196,7 @@ pub static FLAVOURS: [Flavour; 13] = [
             seed: "random_seed",
             dimensions: "output_dimension",
             base64: false,
+            max_inputs: FEW_INPUTS,
             ..QUIRKS
         },
         ..COMPATIBLE
@@ -220,7 +224,7 @@ pub static FLAVOURS: [Flavour; 13] = [
         name: "lm-studio",
         base_url: Some("http://127.0.0.1:1234/v1"),
         limits: &[],
-        quirks: Quirks { base64: false, ..QUIRKS },
+        quirks: Quirks { base64: false, max_inputs: FEW_INPUTS, ..QUIRKS },
         ..COMPATIBLE
     },
     // llama.cpp answers 503 there while it loads.
@@ -254,6 +258,7 @@ pub static FLAVOURS: [Flavour; 13] = [
         key_variables: &["OLLAMA_API_KEY"],
         limits: &[],
         probe: Probe::Base("/api/version"),
+        quirks: Quirks { base64: false, max_inputs: FEW_INPUTS, ..QUIRKS },
         ..COMPATIBLE
     },
     Flavour { name: "http", dialect: Dialect::Http, limits: &[], probe: Probe::Head, ..COMPATIBLE },

@@ -17,6 +17,7 @@ use crate::chat::{ChatRequest, Parameters};
 use crate::dialect::{Auth, Dialect, Flavour, Probe};
 use crate::failure::{Class, Failure};
 use crate::headers::Headers;
+use crate::json::parse;
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::url::{BaseUrl, UrlError};
@@ -292,7 +293,7 @@ fn arguments(call: &crate::chat::ToolCall) -> Result<Value, Failure> {
     if call.arguments.trim().is_empty() {
         return Ok(json!({}));
     }
-    let value = serde_json::from_str(&call.arguments).ok().filter(Value::is_object);
+    let value = parse(call.arguments.as_bytes()).filter(Value::is_object);
     let wrong = || invalid(format!("the arguments of the call \"{}\" are no JSON object", call.id));
     value.ok_or_else(wrong)
 }

@@ -23,6 +23,7 @@ use crate::chat::{MAX_TOOL_CALLS, StreamEvent, Usage};
 use crate::dialect::Dialect;
 use crate::failure::{Class, Failure};
 use crate::headers::Headers;
+use crate::json::parse;
 use crate::secret::Secret;
 use crate::text;
 
@@ -239,7 +240,7 @@ impl Reader {
     }
 
     fn json(&mut self, data: &[u8]) -> Option<Value> {
-        let value = serde_json::from_slice::<Value>(data).ok().filter(Value::is_object);
+        let value = parse(data).filter(Value::is_object);
         if value.is_none() {
             self.fail(Failure::malformed("an event of the stream is no JSON object"));
         }

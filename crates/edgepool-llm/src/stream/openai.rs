@@ -6,6 +6,7 @@ use super::Reader;
 use crate::answer::usage;
 use crate::chat::Finish;
 use crate::dialect::Dialect;
+use crate::json::list;
 
 pub(super) fn read(reader: &mut Reader, value: &Value) {
     reader.start(value);
@@ -14,14 +15,14 @@ pub(super) fn read(reader: &mut Reader, value: &Value) {
     reader.usage = told.or(reader.usage);
     // Where several answers were asked for, it is the first that is read.
     let first = |choice: &&Value| choice["index"].as_u64().unwrap_or(0) == 0;
-    let choices = value["choices"].as_array().map_or(&[][..], |choices| choices);
+    let choices = list(&value["choices"]);
     for choice in choices.iter().filter(first) {
         let delta = &choice["delta"];
         reader.reasoning(&delta["reasoning_content"]);
         reader.reasoning(&delta["reasoning"]);
         content(reader, &delta["content"]);
         reader.text(&delta["refusal"]);
-        for call in delta["tool_calls"].as_array().map_or(&[][..], |calls| calls) {
+        for call in list(&delta["tool_calls"]) {
             tool_call(reader, call);
         }
         if let Some(word) = choice["finish_reason"].as_str() {
@@ -38,7 +39,7 @@ fn content(reader: &mut Reader, content: &Value) {
     };
     for part in parts {
         reader.text(&part["text"]);
-        for thought in part["thinking"].as_array().map_or(&[][..], |thoughts| thoughts) {
+        for thought in list(&part["thinking"]) {
             reader.reasoning(&thought["text"]);
         }
     }
