@@ -71,8 +71,7 @@ impl Bucket {
     fn ready_at(&self, need: f64, cap: Duration, now: Time) -> Time {
         let blocked = self.blocked.max(now);
         let Some(rate) = self.known(cap, now) else { return blocked };
-        // What is more than a bucket holds passes when it is full.
-        let missing = need.min(rate.amount as f64) - self.level_at(now);
+        let missing = self.at_most_all(need) - self.level_at(now);
         if missing <= 0.0 {
             return blocked;
         }
@@ -93,8 +92,15 @@ impl Bucket {
         (self.level + nanos * rate.per_nano()).min(rate.amount as f64)
     }
 
+    /// What is more than a bucket holds passes when it is full, and empties it: neither a caller nor
+    /// an answer with a number that is absurd is to hold the others up for ever.
+    fn at_most_all(&self, need: f64) -> f64 {
+        self.rate.map_or(need, |rate| need.min(rate.amount as f64))
+    }
+
     fn take(&mut self, need: f64, now: Time) {
         self.count(now);
+        let need = self.at_most_all(need);
         self.level -= need;
         self.unseen += need;
     }
@@ -102,13 +108,13 @@ impl Bucket {
     /// Gives back what was taken and not used.
     fn put_back(&mut self, need: f64, now: Time) {
         self.count(now);
-        self.level += need;
+        self.level += self.at_most_all(need);
         self.see(need);
     }
 
     /// The headers of what was taken came, or never will.
-    const fn see(&mut self, need: f64) {
-        self.unseen = (self.unseen - need).max(0.0);
+    fn see(&mut self, need: f64) {
+        self.unseen = (self.unseen - self.at_most_all(need)).max(0.0);
     }
 
     fn count(&mut self, now: Time) {
@@ -238,7 +244,7 @@ impl Buckets {
         let over = needs(used).into_iter().zip(needs(expected)).map(|(used, was)| used - was);
         for (bucket, over) in self.each.iter_mut().zip(over).filter(|(bucket, _)| bucket.set) {
             bucket.count(now);
-            bucket.level -= over;
+            bucket.level -= bucket.at_most_all(over);
         }
     }
 
@@ -317,13 +323,27 @@ mod tests {
     }
 
     #[test]
+    fn absurd_numbers_hold_nobody_up_for_ever() {
+        let rates = Rates { requests: None, tokens: Some(Rate::per_minute(600)) };
+        let mut buckets = Buckets::new(&rates, CAP, at(0));
+        let absurd = Need { input_tokens: u64::MAX, output_tokens: u64::MAX };
+        assert_eq!(buckets.take(&absurd, at(0)), at(0));
+        buckets.settle(&NONE, &absurd, at(0));
+        assert_eq!(buckets.ready_at(&NONE, at(0)), at(60_100));
+        buckets.settle(&absurd, &NONE, at(0));
+        assert_eq!(buckets.ready_at(&NONE, at(0)), at(0), "less than expected is given back");
+    }
+
+    #[test]
     fn what_was_used_counts_in_the_end() {
         let rates = Rates { requests: None, tokens: Some(Rate::per_minute(600)) };
         let mut buckets = Buckets::new(&rates, CAP, at(0));
-        buckets.take(&NONE, at(0));
-        let used = Need { input_tokens: 500, output_tokens: 200 };
-        buckets.settle(&NONE, &used, at(0));
-        assert_eq!(buckets.ready_at(&NONE, at(0)), at(10_100));
+        let used = Need { input_tokens: 300, output_tokens: 200 };
+        for _ in 0..2 {
+            buckets.take(&NONE, at(0));
+            buckets.settle(&NONE, &used, at(0));
+        }
+        assert_eq!(buckets.ready_at(&NONE, at(0)), at(40_100));
     }
 
     #[test]
