@@ -223,7 +223,7 @@ impl Service {
 
     pub(crate) fn content(&mut self, place: &mut Place, took: Duration, now: Time) {
         self.counts.first_content.record(took);
-        self.endpoints.content(place, now);
+        self.endpoints.content(place, took, now);
     }
 
     pub(crate) fn end(&mut self, place: &mut Place, ended: Ended<'_>, now: Time) {
@@ -236,8 +236,9 @@ impl Service {
     }
 
     pub(crate) fn settle(&mut self, place: &Place, used: &Need, now: Time) {
-        self.counts.input_tokens += used.input_tokens;
-        self.counts.output_tokens += used.output_tokens;
+        let counts = &mut self.counts;
+        counts.input_tokens = counts.input_tokens.saturating_add(used.input_tokens);
+        counts.output_tokens = counts.output_tokens.saturating_add(used.output_tokens);
         self.endpoints.settle(place, used, now);
     }
 

@@ -155,6 +155,12 @@ pub struct EndpointStats {
     pub answered: u64,
     /// Attempts that failed there, by how.
     pub failures: Failures,
+    /// Tokens of prompts, as far as they were told.
+    pub input_tokens: u64,
+    /// Tokens of answers, as far as they were told.
+    pub output_tokens: u64,
+    /// How long the first content took, from sending.
+    pub first_content: Histogram,
     /// Attempts that are under way.
     pub in_flight: u32,
     /// How many may be at once, where a limit is sought.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use edgepool::Time;
+use edgepool::{Histogram, Time};
 
 use super::balance::{Balance, Entry, Latency};
 use super::health::{Breaker, Ejection, Health};
@@ -31,6 +31,8 @@ pub struct Endpoint {
     sent: u64,
     answered: u64,
     failures: Failures,
+    used: Need,
+    first_content: Histogram,
 }
 
 impl Endpoint {
@@ -108,6 +110,9 @@ impl Endpoint {
             sent: self.sent,
             answered: self.answered,
             failures: self.failures,
+            input_tokens: self.used.input_tokens,
+            output_tokens: self.used.output_tokens,
+            first_content: self.first_content.clone(),
             in_flight: self.in_flight,
             limit: self.limit(),
             breaker: self.breaker(now),
@@ -352,10 +357,12 @@ impl Endpoints {
     }
 
     /// The first content of an attempt came.
-    pub(crate) fn content(&mut self, place: &mut Place, now: Time) {
+    pub(crate) fn content(&mut self, place: &mut Place, took: Duration, now: Time) {
+        let endpoint = &mut self.each[place.endpoint];
+        endpoint.first_content.record(took);
         // The rest may take a minute, for which nobody else need wait.
         if core::mem::take(&mut place.trial) {
-            self.each[place.endpoint].health.come_back(now);
+            endpoint.health.come_back(now);
         }
     }
 
@@ -392,7 +399,11 @@ impl Endpoints {
 
     /// Corrects the buckets by what an attempt used.
     pub(crate) fn settle(&mut self, place: &Place, used: &Need, now: Time) {
-        self.each[place.endpoint].buckets.settle(&place.need, used, now);
+        let endpoint = &mut self.each[place.endpoint];
+        let sum = &mut endpoint.used;
+        sum.input_tokens = sum.input_tokens.saturating_add(used.input_tokens);
+        sum.output_tokens = sum.output_tokens.saturating_add(used.output_tokens);
+        endpoint.buckets.settle(&place.need, used, now);
     }
 
     /// Returns the last error of each endpoint, if all of them fail.
@@ -481,6 +492,8 @@ impl Endpoint {
             sent: 0,
             answered: 0,
             failures: Failures::default(),
+            used: Need::default(),
+            first_content: Histogram::new(),
         }
     }
 

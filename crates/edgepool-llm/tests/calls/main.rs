@@ -224,6 +224,11 @@ fn a_call_takes_a_place_is_sent_and_is_answered() {
     let times = [&counts.waits, &counts.headers, &counts.first_content, &counts.totals];
     let times = times.map(|times| times.max().map(|time| time.as_millis()));
     assert_eq!(times, [Some(200), Some(300), Some(400), Some(1_600)]);
+    let [endpoint] = &bench.service.stats(bench.now).endpoints[..] else { panic!("there is one") };
+    assert_eq!((endpoint.sent, endpoint.answered, endpoint.failures.sum()), (1, 1, 0));
+    assert_eq!((endpoint.input_tokens, endpoint.output_tokens), (12, 30));
+    assert_eq!(endpoint.first_content.max(), Some(400 * MS));
+    assert_eq!(endpoint.latency, Some(300 * MS));
 }
 
 #[test]
