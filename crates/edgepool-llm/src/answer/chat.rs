@@ -177,48 +177,49 @@ pub(crate) fn ollama_finish(value: &Value, calls_tools: bool) -> Option<Finish> 
 
 /// Reads what a call used from the object that holds its `usage`; at Ollama, from the last line.
 pub(crate) fn usage(dialect: Dialect, value: &Value) -> Option<Usage> {
-    let count = |value: &Value| value.as_u64();
     let usage = &value["usage"];
-    let read = match dialect {
-        Dialect::OpenAi => Usage {
-            input_tokens: count(&usage["prompt_tokens"])?,
-            output_tokens: count(&usage["completion_tokens"]).unwrap_or(0),
-            cached_tokens: count(&usage["prompt_tokens_details"]["cached_tokens"]).unwrap_or(0),
-            reasoning_tokens: count(&usage["completion_tokens_details"]["reasoning_tokens"])
-                .unwrap_or(0),
-        },
-        Dialect::OpenAiResponses => Usage {
-            input_tokens: count(&usage["input_tokens"])?,
-            output_tokens: count(&usage["output_tokens"]).unwrap_or(0),
-            cached_tokens: count(&usage["input_tokens_details"]["cached_tokens"]).unwrap_or(0),
-            reasoning_tokens: count(&usage["output_tokens_details"]["reasoning_tokens"])
-                .unwrap_or(0),
-        },
-        Dialect::Anthropic => {
-            // Those that a cache was read or written for are not among the input.
-            let cached = count(&usage["cache_read_input_tokens"]).unwrap_or(0);
-            let written = count(&usage["cache_creation_input_tokens"]).unwrap_or(0);
-            let input = count(&usage["input_tokens"])?;
-            Usage {
-                input_tokens: input.saturating_add(cached).saturating_add(written),
-                output_tokens: count(&usage["output_tokens"]).unwrap_or(0),
-                cached_tokens: cached,
-                reasoning_tokens: 0,
-            }
-        }
-        Dialect::Ollama => {
-            let (prompt, answer) = (&value["prompt_eval_count"], &value["eval_count"]);
-            if prompt.is_null() && answer.is_null() {
-                return None;
-            }
-            Usage {
-                // A prompt that is in its cache as a whole is not counted.
-                input_tokens: count(prompt).unwrap_or(0),
-                output_tokens: count(answer).unwrap_or(0),
-                ..Usage::default()
-            }
-        }
-        Dialect::Http => return None,
-    };
-    Some(read)
+    match dialect {
+        Dialect::OpenAi => counts(usage, ["prompt_tokens", "completion_tokens"]),
+        Dialect::OpenAiResponses => counts(usage, ["input_tokens", "output_tokens"]),
+        Dialect::Anthropic => anthropic_usage(usage),
+        Dialect::Ollama => ollama_usage(value),
+        Dialect::Http => None,
+    }
+}
+
+/// Reads the counts of OpenAI's dialects, by the names of those of the prompt and of the answer.
+fn counts(usage: &Value, [input, output]: [&str; 2]) -> Option<Usage> {
+    let detail = |of: &str, name: &str| usage[format!("{of}_details")][name].as_u64();
+    Some(Usage {
+        input_tokens: usage[input].as_u64()?,
+        output_tokens: usage[output].as_u64().unwrap_or(0),
+        cached_tokens: detail(input, "cached_tokens").unwrap_or(0),
+        reasoning_tokens: detail(output, "reasoning_tokens").unwrap_or(0),
+    })
+}
+
+fn anthropic_usage(usage: &Value) -> Option<Usage> {
+    // Those that a cache was read or written for are not among the input.
+    let cached = usage["cache_read_input_tokens"].as_u64().unwrap_or(0);
+    let written = usage["cache_creation_input_tokens"].as_u64().unwrap_or(0);
+    let input = usage["input_tokens"].as_u64()?;
+    Some(Usage {
+        input_tokens: input.saturating_add(cached).saturating_add(written),
+        output_tokens: usage["output_tokens"].as_u64().unwrap_or(0),
+        cached_tokens: cached,
+        reasoning_tokens: 0,
+    })
+}
+
+fn ollama_usage(last: &Value) -> Option<Usage> {
+    let (prompt, answer) = (&last["prompt_eval_count"], &last["eval_count"]);
+    if prompt.is_null() && answer.is_null() {
+        return None;
+    }
+    Some(Usage {
+        // A prompt that is in its cache as a whole is not counted.
+        input_tokens: prompt.as_u64().unwrap_or(0),
+        output_tokens: answer.as_u64().unwrap_or(0),
+        ..Usage::default()
+    })
 }

@@ -56,22 +56,7 @@ fn message(said: &Message, history: &[Message]) -> Result<Value, Failure> {
     };
     let mut message = Map::new();
     message.insert("role".to_owned(), json!(role));
-    let mut text = String::new();
-    let mut images = Vec::new();
-    for part in &said.content {
-        match part {
-            Part::Text(more) => text.push_str(more),
-            Part::Image(Image::Data { base64, .. }) => images.push(json!(base64)),
-            Part::Image(Image::Url(_)) => {
-                return Err(invalid("a provider of the kind ollama takes images as data alone"));
-            }
-            Part::Raw(_) => {
-                return Err(invalid(
-                    "a provider of the kind ollama takes no parts but text and images",
-                ));
-            }
-        }
-    }
+    let (text, images) = content(&said.content)?;
     message.insert("content".to_owned(), json!(text));
     put(&mut message, "images", (!images.is_empty()).then_some(images));
     if said.role == Role::Tool {
@@ -92,4 +77,24 @@ fn message(said: &Message, history: &[Message]) -> Result<Value, Failure> {
         message.insert("tool_calls".to_owned(), Value::Array(calls));
     }
     Ok(Value::Object(message))
+}
+
+/// Images stand beside the text, as data.
+fn content(parts: &[Part]) -> Result<(String, Vec<Value>), Failure> {
+    let mut text = String::new();
+    let mut images = Vec::new();
+    for part in parts {
+        match part {
+            Part::Text(more) => text.push_str(more),
+            Part::Image(Image::Data { base64, .. }) => images.push(json!(base64)),
+            Part::Image(Image::Url(_)) => {
+                return Err(invalid("a provider of the kind ollama takes images as data alone"));
+            }
+            Part::Raw(_) => {
+                let text = "a provider of the kind ollama takes no parts but text and images";
+                return Err(invalid(text));
+            }
+        }
+    }
+    Ok((text, images))
 }
