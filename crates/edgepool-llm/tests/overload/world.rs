@@ -248,6 +248,7 @@ impl World {
     fn send(&mut self, number: u64, attempt: Attempt, endpoint: usize) {
         let caller = self.callers.get_mut(&number).expect("it is polled");
         assert_eq!(caller.place, Place::Held, "it is sent without a place");
+        assert!(!caller.call.has_content(), "it is sent again after content");
         caller.place = Place::Nothing;
         assert_eq!(caller.attempts.insert(attempt, endpoint), None);
         let mut time = Duration::ZERO;
