@@ -72,9 +72,26 @@ fn one_that_fails_is_ejected_and_tried_by_one_call() {
 }
 
 #[test]
+fn one_that_is_half_open_is_next_though_others_are_better() {
+    let mut unequal = with(Policy { balance: Balance::LeastConnections, ..Policy::default() }, 2);
+    unequal.endpoints[1].weight = 10;
+    let mut bench = Bench::new(unequal);
+    let mut call = bench.call_with(CallOptions { retries: 0, ..bench.options() });
+    assert_eq!(bench.send(&mut call), 1);
+    bench.fail(&mut call, 0, limited(SECOND));
+    (0..5).for_each(|_| _ = bench.fail_one(Class::Network));
+    assert_eq!(breakers(&bench), [Breaker::Open, Breaker::Closed]);
+    bench.pass(SECOND);
+    assert_eq!(bench.answer_one(), 1);
+    bench.pass(30 * SECOND);
+    assert_eq!(bench.answer_one(), 0);
+    assert_eq!(breakers(&bench), [Breaker::Closed; 2]);
+}
+
+#[test]
 fn a_trial_that_nobody_waited_for_is_made_again() {
     let mut bench = Bench::new(all_ejectable(1));
-    (0..5).for_each(|_| drop(bench.fail_one(Class::Network)));
+    (0..5).for_each(|_| _ = bench.fail_one(Class::Network));
     bench.pass(30 * SECOND);
     let mut call = bench.sent();
     call.abandoned(&mut bench.service, bench.now);
@@ -87,7 +104,7 @@ fn a_trial_that_nobody_waited_for_is_made_again() {
 fn an_answer_of_any_kind_ends_a_trial() {
     for class in [Class::RateLimited, Class::Unauthorised, Class::Invalid] {
         let mut bench = Bench::new(all_ejectable(1));
-        (0..5).for_each(|_| drop(bench.fail_one(Class::Network)));
+        (0..5).for_each(|_| _ = bench.fail_one(Class::Network));
         bench.pass(30 * SECOND);
         bench.fail_one(class);
         assert_eq!(breakers(&bench), [Breaker::Closed], "{class:?}");
