@@ -85,6 +85,8 @@ pub mod service;
 pub mod stats;
 pub mod stream;
 mod text;
+#[cfg(feature = "client")]
+pub mod transport;
 pub mod url;
 pub mod watch;
 
