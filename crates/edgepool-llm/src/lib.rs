@@ -68,6 +68,8 @@ pub mod answer;
 pub mod bucket;
 pub mod call;
 pub mod chat;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clocks;
 pub mod dialect;
 pub mod endpoint;
