@@ -1,10 +1,10 @@
 //! Clients of LLM, embedding and HTTP providers as state machines: bytes and headers in, decisions
 //! out.
 //!
-//! Nothing here has a clock, a socket, a lock or chance of its own. Whoever drives it hands in the
-//! time ([`edgepool::Time`]), the wall clock where a header holds a date (as a `Duration` since
-//! 1970), chance, and what came from the network. So the same decisions serve clients in Rust and
-//! in JavaScript, and all of them are tested on simulated time.
+//! But for the [`client`], nothing here has a clock, a socket, a lock or chance of its own. Whoever
+//! drives it hands in the time ([`edgepool::Time`]), the wall clock where a header holds a date (as
+//! a `Duration` since 1970), chance, and what came from the network. So the same decisions serve
+//! clients in Rust and in JavaScript, and all of them are tested on simulated time.
 //!
 //! ```
 //! use edgepool_llm::Headers;
@@ -47,6 +47,11 @@
 //! | [`chat`], [`request`], [`url`] | what is asked, and what is sent for it, where |
 //! | [`answer`], [`stream`], [`watch`] | answers that come whole, in pieces, and those that are passed on unread |
 //! | [`headers`], [`Failure`], [`refusal`] | limits, waits and errors of providers; what the pool's own refusals look like |
+//!
+//! # Clients
+//!
+//! With the feature `client`, which is on by default, [`client::ClientPool`] has providers by their
+//! names and carries calls out over a [`transport::Transport`], under any executor.
 //!
 //! # Bounds
 //!

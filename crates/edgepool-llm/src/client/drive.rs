@@ -8,6 +8,7 @@ use edgepool::{Acquire, AcquireError, Clock, Lease, Time};
 use futures_core::Stream;
 
 use super::Core;
+use super::alerts::Alerts;
 use super::gate::Pass;
 use super::hub::{Hub, Places};
 use super::outgoing::Outgoing;
@@ -41,7 +42,11 @@ pub(super) struct Drive<T: Transport, C: Clock> {
     pieces: VecDeque<Piece<T::Chunk>>,
     output: Option<Output>,
     alarm: Option<(Time, Pin<Box<C::Alarm>>)>,
-    pass: Pass,
+    /// Until the call is over.
+    pass: Option<Pass>,
+    alerts: Option<Alerts>,
+    /// When it has been in the queue for as long as is told.
+    alert_at: Time,
 }
 
 /// An attempt. What is under way is broken off before its place is given back.
@@ -66,6 +71,7 @@ pub(super) struct Start<T: Transport, C: Clock> {
     pub(super) outgoing: Outgoing,
     pub(super) kind: Kind,
     pub(super) options: CallOptions,
+    pub(super) alerts: Option<Alerts>,
 }
 
 /// How often a call goes on in one poll, and how much it reads each time.
@@ -90,7 +96,7 @@ pub(super) async fn begin<T: Transport, C: Clock>(
 
 impl<T: Transport, C: Clock> Drive<T, C> {
     fn new(start: Start<T, C>) -> Self {
-        let Start { core, hub, provider, home, pass, outgoing, kind, options } = start;
+        let Start { core, hub, provider, home, pass, outgoing, kind, options, alerts } = start;
         let now = hub.now();
         let call = Call::new(&mut hub.lock(), options, now);
         Self {
@@ -108,7 +114,9 @@ impl<T: Transport, C: Clock> Drive<T, C> {
             pieces: VecDeque::new(),
             output: None,
             alarm: None,
-            pass,
+            pass: Some(pass),
+            alerts,
+            alert_at: Time::NEVER,
         }
     }
 
@@ -170,7 +178,7 @@ impl<T: Transport, C: Clock> Drive<T, C> {
                 continue;
             }
             let until = match queued {
-                Some(_) => until.min(self.next_change()),
+                Some(_) => until.min(self.next_change()).min(self.next_alert()),
                 None => until,
             };
             if !self.ring(until, &mut rang, cx) {
@@ -190,12 +198,22 @@ impl<T: Transport, C: Clock> Drive<T, C> {
     ) -> Result<Option<Time>, Failure> {
         loop {
             let (now, chance) = (hub.now(), hub.chance());
-            let step = self.call.poll(&mut hub.lock(), now, chance);
+            let (step, alert) = {
+                let mut service = hub.lock();
+                (self.call.poll(&mut service, now, chance), service.alert(now))
+            };
             hub.resize();
+            if let Some(alerts) = &self.alerts {
+                alerts.tell(alert);
+            }
             match step {
                 Step::Acquire { priority } => match self.home.as_ref().and_then(Home::take) {
                     Some(seat) => self.seat_came(seat),
-                    None => *queued = Some(hub.pool.acquire().timeout(None).priority(priority)),
+                    None => {
+                        let after = self.provider.policy.alert_after;
+                        self.alert_at = now.saturating_add(after);
+                        *queued = Some(hub.pool.acquire().timeout(None).priority(priority));
+                    }
                 },
                 Step::Release => {
                     *queued = None;
@@ -204,8 +222,14 @@ impl<T: Transport, C: Clock> Drive<T, C> {
                 Step::Send { attempt, endpoint } => self.send(attempt, endpoint),
                 Step::Cancel(attempt) => self.running.retain(|each| each.attempt != attempt),
                 Step::WaitUntil(until) => return Ok(Some(until)),
-                Step::Fail(failure) => return Err(failure),
-                Step::Finished => return Ok(None),
+                Step::Fail(failure) => {
+                    self.leave();
+                    return Err(failure);
+                }
+                Step::Finished => {
+                    self.leave();
+                    return Ok(None);
+                }
             }
         }
     }
@@ -281,6 +305,7 @@ impl<T: Transport, C: Clock> Drive<T, C> {
         for _ in 0..READS {
             let running = &mut self.running[index];
             let attempt = running.attempt;
+            let mut ended = false;
             let reading = match &mut running.part {
                 Part::Sending(sending) => match sending.as_mut().poll(cx) {
                     Poll::Pending => return false,
@@ -293,12 +318,18 @@ impl<T: Transport, C: Clock> Drive<T, C> {
                 Part::Reading(reader, body) => match body.as_mut().poll_next(cx) {
                     Poll::Pending => return false,
                     Poll::Ready(Some(Ok(chunk))) => reader.push(chunk, &self.provider),
-                    Poll::Ready(None) => reader.end(&self.provider),
+                    Poll::Ready(None) => {
+                        ended = true;
+                        reader.end(&self.provider)
+                    }
                     Poll::Ready(Some(Err(error))) => Reading::Failed(self.lost(error)),
                 },
             };
             *happened = true;
-            if let Some(gone) = self.tell(index, attempt, reading, cx) {
+            if !ended && matches!(reading, Reading::Done(..)) {
+                self.finish_body(index, cx);
+            }
+            if let Some(gone) = self.tell(index, attempt, reading) {
                 return gone;
             }
         }
@@ -325,13 +356,7 @@ impl<T: Transport, C: Clock> Drive<T, C> {
 
     /// Tells the call what an attempt has brought. `None` if there may be more at once, else whether
     /// it is gone.
-    fn tell(
-        &mut self,
-        index: usize,
-        attempt: Attempt,
-        reading: Reading,
-        cx: &mut Context<'_>,
-    ) -> Option<bool> {
+    fn tell(&mut self, index: usize, attempt: Attempt, reading: Reading) -> Option<bool> {
         let now = self.hub.now();
         let hub = Arc::clone(&self.hub);
         match reading {
@@ -344,7 +369,6 @@ impl<T: Transport, C: Clock> Drive<T, C> {
             Reading::Done(output, used) => {
                 self.winner.get_or_insert(attempt);
                 self.hand_out(index);
-                self.finish_body(index, cx);
                 return Some(self.ended(attempt, output, &used));
             }
             Reading::Failed(failure) => {
@@ -376,7 +400,7 @@ impl<T: Transport, C: Clock> Drive<T, C> {
         }
     }
 
-    /// Looks whether the body has ended with its protocol, as its connection can be used again then.
+    /// Looks whether the body ends with its protocol, as its connection can be used again then.
     fn finish_body(&mut self, index: usize, cx: &mut Context<'_>) {
         const LOOKS: usize = 4;
         if let Part::Reading(_, body) = &mut self.running[index].part {
@@ -390,12 +414,19 @@ impl<T: Transport, C: Clock> Drive<T, C> {
 
     /// Tells whether the client pool was closed before anything was sent.
     fn is_shut_out(&mut self, queued: &mut Queued<'_, C>, cx: &Context<'_>) -> bool {
-        if !self.running.is_empty() || !self.pass.is_closed(cx.waker()) {
+        let shut = |pass: &Pass| pass.is_closed(cx.waker());
+        if !self.running.is_empty() || !self.pass.as_ref().is_some_and(shut) {
             return false;
         }
         *queued = None;
         self.give_up();
         true
+    }
+
+    /// Leaves what a call has that is not over, however long the caller keeps the answer.
+    fn leave(&mut self) {
+        self.home = None;
+        self.pass = None;
     }
 
     fn give_up(&mut self) {
@@ -404,6 +435,7 @@ impl<T: Transport, C: Clock> Drive<T, C> {
         self.running.clear();
         self.seat = None;
         self.hub.resize();
+        self.leave();
     }
 
     /// Returns when the service may have more places without anybody's doing.
@@ -411,6 +443,12 @@ impl<T: Transport, C: Clock> Drive<T, C> {
         let now = self.hub.now();
         let change = self.hub.lock().next_change(now);
         if change > now { change } else { Time::NEVER }
+    }
+
+    /// Returns when somebody is to be told of the wait.
+    fn next_alert(&self) -> Time {
+        let tells = self.alerts.is_some() && self.alert_at > self.hub.now();
+        if tells { self.alert_at } else { Time::NEVER }
     }
 
     /// Tells whether a time has come; if not, the caller is woken then. It rings once a poll: a

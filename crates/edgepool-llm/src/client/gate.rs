@@ -53,7 +53,13 @@ impl Gate {
         woken.into_values().for_each(Waker::wake);
     }
 
-    pub(super) fn drain_ticket(&self) -> u64 {
+    /// Wakes those who wait, as there is something new to look at.
+    pub(super) fn stir(&self) {
+        let woken = std::mem::take(&mut self.lock().waiting);
+        woken.into_values().for_each(Waker::wake);
+    }
+
+    pub(super) fn ticket(&self) -> u64 {
         let mut state = self.lock();
         state.tickets += 1;
         state.tickets
@@ -71,8 +77,22 @@ impl Gate {
         empty
     }
 
-    pub(super) fn leave_drain(&self, ticket: u64) {
-        let unneeded = self.lock().drains.remove(&ticket);
+    /// Tells whether it is closed; if not, `waker` is woken when it is.
+    pub(super) fn is_shut(&self, ticket: u64, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let mut state = self.lock();
+        let closed = state.closed;
+        let unneeded = if closed { Some(waker) } else { state.waiting.insert(ticket, waker) };
+        drop(state);
+        drop(unneeded);
+        closed
+    }
+
+    /// Forgets one who waits.
+    pub(super) fn forget(&self, ticket: u64) {
+        let mut state = self.lock();
+        let unneeded = (state.drains.remove(&ticket), state.waiting.remove(&ticket));
+        drop(state);
         drop(unneeded);
     }
 }
@@ -87,16 +107,7 @@ pub(super) struct Pass {
 impl Pass {
     /// Tells whether the gate is closed; if not, `waker` is woken when it is.
     pub(super) fn is_closed(&self, waker: &Waker) -> bool {
-        let waker = waker.clone();
-        let mut state = self.gate.lock();
-        let closed = state.closed;
-        let unneeded = match closed {
-            true => Some(waker),
-            false => state.waiting.insert(self.ticket, waker),
-        };
-        drop(state);
-        drop(unneeded);
-        closed
+        self.gate.is_shut(self.ticket, waker)
     }
 }
 

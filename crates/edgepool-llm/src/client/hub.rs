@@ -99,7 +99,8 @@ impl<C: Clock> Hub<C> {
     /// as it wakes callers; so whoever told it looks again, and the last one to tell is right.
     pub(super) fn resize(&self) {
         loop {
-            let places = self.lock().places(self.now());
+            let now = self.now();
+            let places = self.lock().places(now);
             if self.size.load(Ordering::SeqCst) == places {
                 return;
             }

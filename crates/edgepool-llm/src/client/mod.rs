@@ -4,7 +4,9 @@
 //! of their bodies, and a queue in which callers wait in their order. It needs no executor and no
 //! task of its own: whoever waits for a call does what is to be done.
 
+mod alerts;
 mod drive;
+mod driver;
 mod gate;
 mod hub;
 mod outgoing;
@@ -28,6 +30,7 @@ pub use stream::{ChatStream, HttpAnswer};
 
 use crate::failure::Failure;
 use crate::transport::Transport;
+use alerts::OnAlert;
 use gate::Gate;
 
 /// What the clients of one client pool have in common.
@@ -36,6 +39,7 @@ struct Core<T> {
     /// Tells the time since 1970, for headers with dates.
     wall: fn() -> Duration,
     gate: Arc<Gate>,
+    on_alert: Option<OnAlert>,
 }
 
 /// Makes embeddings of texts over a pooled client; clones share it.

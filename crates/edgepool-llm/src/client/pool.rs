@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -10,23 +10,24 @@ use std::time::Duration;
 
 use edgepool::{Clock, Time};
 
+use super::alerts::{Alerts, OnAlert};
 use super::gate::Gate;
 use super::hub::Hub;
 use super::registry::{Member, Registry, ShareError};
 use super::single::{Client, ClientLease, Entry};
-use super::{ChatStream, Core, HttpAnswer};
+use super::{ChatStream, Core, HttpAnswer, driver};
 use crate::answer::Embeddings;
 use crate::call::{FallbackChain, Next};
 use crate::chat::{Answer, ChatRequest};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::provider::{self, Provider};
-use crate::stats::ServiceStats;
+use crate::stats::{Alert, ServiceStats};
 use crate::transport::{HttpRequest, Transport};
 
 /// Providers by their names. Clones share them.
 pub struct ClientPool<T: Transport, C: Clock>(Arc<Inner<T, C>>);
 
-struct Inner<T: Transport, C: Clock> {
+pub(super) struct Inner<T: Transport, C: Clock> {
     core: Arc<Core<T>>,
     clock: C,
     registry: Registry<C>,
@@ -54,6 +55,7 @@ pub struct Builder<T: Transport, C: Clock> {
     pool_name: Option<String>,
     seed: Option<u64>,
     defaults: Defaults,
+    on_alert: Option<OnAlert>,
 }
 
 impl<T: Transport, C: Clock + Clone> Builder<T, C> {
@@ -79,6 +81,17 @@ impl<T: Transport, C: Clock + Clone> Builder<T, C> {
         self
     }
 
+    /// Sets who is told when a provider has less room than its callers need, by the provider's name:
+    /// somebody waited at any time for the policy's `alert_after`, or a call was refused; and with
+    /// `None` when that has passed, as the next call sees it.
+    pub fn on_alert(
+        mut self,
+        observer: impl Fn(&str, Option<&Alert>) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_alert = Some(Arc::new(observer));
+        self
+    }
+
     /// Sets what back-offs and choices between endpoints are drawn from, at the services that this
     /// pool makes. By default it is drawn at random.
     pub const fn seed(mut self, seed: u64) -> Self {
@@ -88,8 +101,8 @@ impl<T: Transport, C: Clock + Clone> Builder<T, C> {
 
     /// Makes the pool, without a provider.
     pub fn build(self) -> ClientPool<T, C> {
-        let Self { transport, clock, wall, registry, pool_name, seed, defaults } = self;
-        let core = Arc::new(Core { transport, wall, gate: Arc::new(Gate::default()) });
+        let Self { transport, clock, wall, registry, pool_name, seed, defaults, on_alert } = self;
+        let core = Arc::new(Core { transport, wall, gate: Arc::default(), on_alert });
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(0_u8));
         let entries = Mutex::default();
         ClientPool(Arc::new(Inner { core, clock, registry, pool_name, seed, defaults, entries }))
@@ -180,7 +193,16 @@ impl<T: Transport, C: Clock + Clone> ClientPool<T, C> {
     /// platform does not.
     pub fn builder_with_wall(transport: T, clock: C, wall: fn() -> Duration) -> Builder<T, C> {
         let (registry, defaults) = (Registry::new(), Box::new(|it| it));
-        Builder { transport, clock, wall, registry, pool_name: None, seed: None, defaults }
+        Builder {
+            transport,
+            clock,
+            wall,
+            registry,
+            pool_name: None,
+            seed: None,
+            defaults,
+            on_alert: None,
+        }
     }
 
     /// Begins a provider that has the pool's defaults, to be given to
@@ -204,7 +226,8 @@ impl<T: Transport, C: Clock + Clone> ClientPool<T, C> {
         let make = || Hub::new(&provider, clock, *seed);
         let member = registry.share(&provider, pool_name.as_deref(), old.as_ref(), make)?;
         let hub = Arc::clone(member.hub());
-        let entry = Arc::new(Entry { provider: Arc::new(provider), hub });
+        let alerts = core.on_alert.clone().map(|observer| Alerts::new(&name, observer));
+        let entry = Arc::new(Entry { provider: Arc::new(provider), hub, alerts });
         let replaced = lock(entries).insert(name.clone(), Listed { entry, _member: member });
         drop((old, replaced));
         if core.gate.is_closed() {
@@ -213,7 +236,26 @@ impl<T: Transport, C: Clock + Clone> ClientPool<T, C> {
             drop(late);
             return Err(ShareError::Closed);
         }
+        core.gate.stir();
         Ok(())
+    }
+}
+
+impl<T: Transport, C: Clock> Inner<T, C> {
+    /// Returns the client of each provider.
+    pub(super) fn clients(&self) -> Vec<Client<T, C>> {
+        let client = |listed: &Listed<C>| {
+            let (core, entry) = (Arc::clone(&self.core), Arc::clone(&listed.entry));
+            Client { core, entry, home: None }
+        };
+        lock(&self.entries).values().map(client).collect()
+    }
+}
+
+impl<T: Transport, C: Clock> Drop for Inner<T, C> {
+    fn drop(&mut self) {
+        // Whoever drives it has nothing to do any more.
+        self.core.gate.stir();
     }
 }
 
@@ -366,8 +408,14 @@ impl<T: Transport, C: Clock> ClientPool<T, C> {
         chat: &ChatRequest,
         total: impl Into<Option<Duration>>,
     ) -> Result<Answer, ClientError> {
-        let ask = async |client: &Client<T, C>, left| client.chat_within(chat, left).await;
-        self.any(providers, total.into(), ask).await
+        let mut links = Links::new(self, providers, total.into())?;
+        loop {
+            let (client, left) = links.current()?;
+            match client.chat_within(chat, left).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => links.failed(failure)?,
+            }
+        }
     }
 
     /// As [`chat_any`](Self::chat_any), for an answer in pieces: once content came, no other
@@ -382,33 +430,58 @@ impl<T: Transport, C: Clock> ClientPool<T, C> {
         chat: &ChatRequest,
         total: impl Into<Option<Duration>>,
     ) -> Result<ChatStream<T, C>, ClientError> {
-        let ask = async |client: &Client<T, C>, left| client.stream_within(chat, left).await;
-        self.any(providers, total.into(), ask).await
-    }
-
-    async fn any<R>(
-        &self,
-        providers: &[&str],
-        total: Option<Duration>,
-        ask: impl AsyncFn(&Client<T, C>, Option<Duration>) -> Result<R, Failure>,
-    ) -> Result<R, ClientError> {
-        // A name that is wrong is told before anything is sent.
-        let clients: Result<Vec<_>, _> = providers.iter().map(|name| self.client(name)).collect();
-        let clients = clients?;
-        let names = providers.iter().map(|&name| name.to_owned()).collect();
-        let mut chain = FallbackChain::new(names, total, self.0.clock.now());
-        for client in &clients {
-            let hub = &client.entry.hub;
-            let failure = match ask(client, chain.left(self.0.clock.now())).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
-            let now = self.0.clock.now();
-            if let Next::Fail(failure) = chain.failed(&mut hub.lock(), failure, false, now) {
-                return Err(failure.into());
+        let mut links = Links::new(self, providers, total.into())?;
+        loop {
+            let (client, left) = links.current()?;
+            match client.stream_within(chat, left).await {
+                Ok(stream) => return Ok(stream),
+                Err(failure) => links.failed(failure)?,
             }
         }
-        Err(Failure::new(crate::Class::Invalid, "a chain takes at least one provider").into())
+    }
+}
+
+/// The providers of a chain, of which one is asked at a time.
+struct Links<T: Transport, C: Clock> {
+    clients: VecDeque<Client<T, C>>,
+    chain: FallbackChain,
+    pool: ClientPool<T, C>,
+}
+
+impl<T: Transport, C: Clock> Links<T, C> {
+    /// A name that is wrong is told before anything is sent.
+    fn new(
+        pool: &ClientPool<T, C>,
+        providers: &[&str],
+        total: Option<Duration>,
+    ) -> Result<Self, ClientError> {
+        let clients: Result<_, _> = providers.iter().map(|name| pool.client(name)).collect();
+        let names = providers.iter().map(|&name| name.to_owned()).collect();
+        let chain = FallbackChain::new(names, total, pool.0.clock.now());
+        Ok(Self { clients: clients?, chain, pool: pool.clone() })
+    }
+
+    /// Returns who is asked next, and what time is left.
+    fn current(&self) -> Result<(Client<T, C>, Option<Duration>), ClientError> {
+        let left = self.chain.left(self.pool.0.clock.now());
+        match self.clients.front() {
+            Some(client) => Ok((client.clone(), left)),
+            None => {
+                let text = "a chain takes at least one provider";
+                Err(Failure::new(Class::Invalid, text).into())
+            }
+        }
+    }
+
+    /// Goes on at the next one, if that may help.
+    fn failed(&mut self, failure: Failure) -> Result<(), ClientError> {
+        let Some(client) = self.clients.pop_front() else { return Err(failure.into()) };
+        let now = self.pool.0.clock.now();
+        let mut service = client.entry.hub.lock();
+        match self.chain.failed(&mut service, failure, false, now) {
+            Next::Provider(_) => Ok(()),
+            Next::Fail(failure) => Err(failure.into()),
+        }
     }
 }
 
@@ -436,6 +509,21 @@ impl<T: Transport, C: Clock> ClientPool<T, C> {
             (name, stats)
         };
         entries.into_iter().map(stats).collect()
+    }
+
+    /// Keeps the providers going: makes the checks that their policies ask for, when they are due,
+    /// on addresses that cost nothing; no check is made without it. It ends when the pool is closed,
+    /// and does not keep it open.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future breaks the checks off that are under way; they are made up for by whoever
+    /// drives next.
+    pub fn driver(&self) -> impl Future<Output = ()> + use<T, C>
+    where
+        C: Clone,
+    {
+        driver::drive(Arc::downgrade(&self.0), Arc::clone(&self.0.core), self.0.clock.clone())
     }
 
     /// Has the registry forget services that nobody uses any more; returns how many.
@@ -473,7 +561,7 @@ impl<T: Transport, C: Clock> ClientPool<T, C> {
         let clock = &self.0.clock;
         let timeout = timeout.into();
         let until = timeout.map_or(Time::NEVER, |it| clock.now().saturating_add(it));
-        let wait = Wait { gate, ticket: gate.drain_ticket() };
+        let wait = Wait { gate, ticket: gate.ticket() };
         let mut alarm = pin!(clock.alarm(until));
         poll_fn(|cx| {
             if wait.gate.is_empty(wait.ticket, cx.waker()) {
@@ -486,14 +574,14 @@ impl<T: Transport, C: Clock> ClientPool<T, C> {
 }
 
 /// One who waits for the end. Dropped, it is forgotten.
-struct Wait<'a> {
-    gate: &'a Gate,
-    ticket: u64,
+pub(super) struct Wait<'a> {
+    pub(super) gate: &'a Gate,
+    pub(super) ticket: u64,
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        self.gate.leave_drain(self.ticket);
+        self.gate.forget(self.ticket);
     }
 }
 

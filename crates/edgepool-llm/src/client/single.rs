@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use edgepool::{AcquireError, Clock};
 
+use super::alerts::Alerts;
 use super::drive::{Drive, Start, begin, closed};
 use super::gate::Pass;
 use super::hub::Hub;
@@ -19,17 +20,18 @@ use crate::answer::{self, Embeddings};
 use crate::bucket::Need;
 use crate::call::CallOptions;
 use crate::chat::{Answer, ChatRequest};
-use crate::endpoint::Checks;
 use crate::failure::{Class, Failure, Timer};
 use crate::provider::Provider;
 use crate::request::{self, EmbedRequest};
 use crate::stats::ServiceStats;
 use crate::transport::{HttpRequest, Transport};
+use crate::url::BaseUrl;
 
 /// A provider as a client pool has it.
 pub(super) struct Entry<C: Clock> {
     pub(super) provider: Arc<Provider>,
     pub(super) hub: Arc<Hub<C>>,
+    pub(super) alerts: Option<Alerts>,
 }
 
 /// The client of one provider. Clones share what it has, but for the place of a [`ClientLease`].
@@ -221,7 +223,8 @@ impl<T: Transport, C: Clock> Client<T, C> {
     }
 
     fn chat_options(&self, chat: &ChatRequest, left: Option<Duration>) -> CallOptions {
-        let most = chat.parameters.max_tokens.or(self.provider().parameters.max_tokens);
+        let usual = self.provider().parameters.max_tokens;
+        let most = chat.parameters.max_tokens.or(usual);
         let need = Need { input_tokens: 0, output_tokens: most.unwrap_or(0) };
         CallOptions { need, ..within(self.options(), left) }
     }
@@ -234,10 +237,10 @@ impl<T: Transport, C: Clock> Client<T, C> {
     ) -> Result<Drive<T, C>, Failure> {
         let pass = self.core.gate.enter().ok_or_else(closed)?;
         let core = Arc::clone(&self.core);
-        let Entry { provider, hub } = &*self.entry;
+        let Entry { provider, hub, alerts } = &*self.entry;
         let (provider, hub) = (Arc::clone(provider), Arc::clone(hub));
-        let home = self.home.clone();
-        begin(Start { core, hub, provider, home, pass, outgoing, kind, options }).await
+        let (home, alerts) = (self.home.clone(), alerts.clone());
+        begin(Start { core, hub, provider, home, pass, outgoing, kind, options, alerts }).await
     }
 
     /// Acquires a place for as long as the caller wants.
@@ -264,11 +267,23 @@ impl<T: Transport, C: Clock> Client<T, C> {
         }
     }
 
-    async fn probe_one(&self, base: &crate::url::BaseUrl) -> Result<(), Failure> {
+    /// Checks an endpoint, and tells the service of it.
+    pub(super) async fn check(self, endpoint: usize) {
+        let hub = &self.entry.hub;
+        let result = match hub.bases.get(endpoint) {
+            Some(base) => self.probe_one(base).await,
+            None => return,
+        };
+        let now = hub.now();
+        hub.lock().checked(endpoint, result, now);
+        hub.resize();
+    }
+
+    async fn probe_one(&self, base: &BaseUrl) -> Result<(), Failure> {
         let (provider, hub) = (self.provider(), &self.entry.hub);
         let outgoing = Outgoing::from(request::probe(provider));
         let request = outgoing.to(base)?;
-        let timeout = provider.policy.checks.map_or(Checks::default().timeout, |it| it.timeout);
+        let timeout = provider.policy.checks.unwrap_or_default().timeout;
         let mut sending = pin!(self.core.transport.send(request));
         let mut alarm = pin!(hub.clock.alarm(hub.now().saturating_add(timeout)));
         let late = || {
