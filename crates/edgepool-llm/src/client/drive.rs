@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use edgepool::{Acquire, AcquireError, Clock, Lease, Time};
+use edgepool::{Acquire, AcquireError, Clock, Lease, Priority, Time};
 use futures_core::Stream;
 
 use super::Core;
@@ -165,6 +165,9 @@ impl<T: Transport, C: Clock> Drive<T, C> {
             // What came in time counts, even if the caller looks late.
             self.progress(queued, cx);
             let step = self.step(queued, hub);
+            if self.call.is_over() {
+                self.leave();
+            }
             if !self.pieces.is_empty() {
                 // A failure is told again, after what came before it.
                 return Poll::Ready(Ok(()));
@@ -207,14 +210,7 @@ impl<T: Transport, C: Clock> Drive<T, C> {
                 alerts.tell(alert);
             }
             match step {
-                Step::Acquire { priority } => match self.home.as_ref().and_then(Home::take) {
-                    Some(seat) => self.seat_came(seat),
-                    None => {
-                        let after = self.provider.policy.alert_after;
-                        self.alert_at = now.saturating_add(after);
-                        *queued = Some(hub.pool.acquire().timeout(None).priority(priority));
-                    }
-                },
+                Step::Acquire { priority } => *queued = self.acquire(priority, hub, now),
                 Step::Release => {
                     *queued = None;
                     self.seat = None;
@@ -222,16 +218,20 @@ impl<T: Transport, C: Clock> Drive<T, C> {
                 Step::Send { attempt, endpoint } => self.send(attempt, endpoint),
                 Step::Cancel(attempt) => self.running.retain(|each| each.attempt != attempt),
                 Step::WaitUntil(until) => return Ok(Some(until)),
-                Step::Fail(failure) => {
-                    self.leave();
-                    return Err(failure);
-                }
-                Step::Finished => {
-                    self.leave();
-                    return Ok(None);
-                }
+                Step::Fail(failure) => return Err(failure),
+                Step::Finished => return Ok(None),
             }
         }
+    }
+
+    /// Takes the place that the caller keeps, or gets in the queue.
+    fn acquire<'a>(&mut self, priority: Priority, hub: &'a Hub<C>, now: Time) -> Queued<'a, C> {
+        if let Some(seat) = self.home.as_ref().and_then(Home::take) {
+            self.seat_came(seat);
+            return None;
+        }
+        self.alert_at = now.saturating_add(self.provider.policy.alert_after);
+        Some(hub.pool.acquire().timeout(None).priority(priority))
     }
 
     fn send(&mut self, attempt: Attempt, endpoint: usize) {

@@ -3,6 +3,55 @@
 //! A [`ClientPool`] has providers by their names. Each has a limit of requests at once, to the end
 //! of their bodies, and a queue in which callers wait in their order. It needs no executor and no
 //! task of its own: whoever waits for a call does what is to be done.
+//!
+//! A program that makes many client pools for the same services has them share limits and queues by
+//! a [`Registry`].
+//!
+//! # Examples
+//!
+//! ```
+//! use std::future::{Ready, ready};
+//!
+//! use edgepool::StdClock;
+//! use edgepool_llm::Failure;
+//! use edgepool_llm::chat::{ChatRequest, Message, Role};
+//! use edgepool_llm::client::ClientPool;
+//! use edgepool_llm::transport::{HttpRequest, HttpResponse, Transport};
+//! use futures::stream::{Iter, iter};
+//!
+//! /// Answers the same to everything; a real one has connections.
+//! struct Echo;
+//!
+//! impl Transport for Echo {
+//!     type Chunk = Vec<u8>;
+//!     type Error = Failure;
+//!     type Body = Iter<std::vec::IntoIter<Result<Vec<u8>, Failure>>>;
+//!     type Send = Ready<Result<HttpResponse<Self::Body>, Failure>>;
+//!
+//!     fn send(&self, _: HttpRequest) -> Self::Send {
+//!         let body = br#"{"message":{"content":"Light scatters."},"done":true}"#;
+//!         ready(Ok(HttpResponse::new(200, Vec::new(), iter(vec![Ok(body.to_vec())]))))
+//!     }
+//! }
+//!
+//! let pool = ClientPool::builder(Echo, StdClock).defaults(|provider| provider.max(4)).build();
+//! pool.register_provider(pool.provider("local", "ollama").model("llama3.2").build()?)?;
+//!
+//! let messages = vec![Message::text(Role::User, "Why is the sky blue?")];
+//! let asked = ChatRequest { messages, ..ChatRequest::default() };
+//! # futures::executor::block_on(async {
+//! let answer = pool.chat("local", &asked).await?;
+//! assert_eq!(answer.text, "Light scatters.");
+//!
+//! let mut stream = pool.stream("local", &asked).await?;
+//! while let Some(event) = stream.next().await {
+//!     println!("{:?}", event?);
+//! }
+//! pool.drain(None).await?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
 mod alerts;
 mod drive;
