@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use edgepool::{Clock, Time};
 
 use super::Core;
+use super::hub::Hub;
 use super::pool::{Inner, Wait};
 use crate::transport::Transport;
 
@@ -29,14 +30,9 @@ pub(super) async fn drive<T: Transport, C: Clock>(
             drop(inner);
             let mut until = Time::NEVER;
             for client in clients {
-                let hub = Arc::clone(&client.entry.hub);
-                let now = hub.now();
-                let due = || hub.lock().check_due(hub.chance(), now);
-                while let Some(endpoint) = due() {
-                    checks.push(Box::pin(client.clone().check(endpoint)));
-                }
-                hub.resize();
-                let change = hub.lock().next_change(now);
+                let (due, change) = look(&client.entry.hub);
+                let begin = |endpoint| Box::pin(client.clone().check(endpoint));
+                checks.extend(due.into_iter().map(begin));
                 until = until.min(change);
             }
             if poll_all(&mut checks, cx) {
@@ -52,6 +48,18 @@ pub(super) async fn drive<T: Transport, C: Clock>(
         }
     })
     .await;
+}
+
+/// Returns the endpoints that are to be checked now, and when there is more to be done.
+fn look<C: Clock>(hub: &Hub<C>) -> (Vec<usize>, Time) {
+    let now = hub.now();
+    let due = std::iter::from_fn(|| {
+        let chance = hub.chance();
+        hub.lock().check_due(chance, now)
+    });
+    let due = due.collect();
+    hub.resize();
+    (due, hub.lock().next_change(now))
 }
 
 /// Polls what is under way; tells whether anything has ended.

@@ -216,6 +216,14 @@ impl<C: Clock + Clone> Registry<C> {
     }
 }
 
+/// The endpoints with their weights, in whichever order they were named.
+fn weights(options: &ServiceOptions) -> Vec<(&str, u32)> {
+    let pairs = options.endpoints.iter().map(|each| (&each.name[..], each.weight));
+    let mut weights: Vec<_> = pairs.collect();
+    weights.sort_unstable();
+    weights
+}
+
 /// Refuses other limits than those in use. How long calls may take is each caller's own.
 fn check<C: Clock>(
     hub: &Hub<C>,
@@ -224,12 +232,6 @@ fn check<C: Clock>(
 ) -> Result<(), ShareError> {
     let asked = ServiceOptions::of(provider);
     let used = hub.lock().options().clone();
-    let weights = |options: &ServiceOptions| {
-        let mut weights: Vec<_> =
-            options.endpoints.iter().map(|each| (each.name.clone(), each.weight)).collect();
-        weights.sort_unstable();
-        weights
-    };
     let mut told = Vec::new();
     let mut compare = |name: &str, used: String, asked: String| {
         if used != asked {
