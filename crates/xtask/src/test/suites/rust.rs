@@ -65,7 +65,7 @@ fn clippy() -> Vec<Cmd> {
 }
 
 fn docs() -> Vec<Cmd> {
-    let crates = ["edgepool", "edgepool-sim", "edgepool-wasm", "edgepool-llm"];
+    let crates = ["edgepool", "edgepool-sim", "edgepool-wasm", "edgepool-llm", "edgepool-http"];
     let crates = crates.iter().flat_map(|name| ["-p", name]);
     let features = "edgepool/openmetrics,edgepool/tracing,edgepool-wasm/client";
     let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
@@ -182,7 +182,8 @@ fn oldest() -> Suite {
     Suite::new("oldest-rust", &[Need::OldestRust], Reader::Exit, || {
         let version = format!("+{}", workspace::OLDEST_RUST);
         let check = cargo().args([&version, "check", "--locked", "--quiet"]);
-        let check = check.args(["-p", "edgepool", "-p", "edgepool-sim", "-p", "edgepool-llm"]);
+        let check = check.args(["-p", "edgepool", "-p", "edgepool-sim"]);
+        let check = check.args(["-p", "edgepool-llm", "-p", "edgepool-http"]);
         let features = ["--features", "edgepool/openmetrics,edgepool/tracing"];
         Ok(vec![check.clone(), check.args(features)])
     })
