@@ -119,8 +119,8 @@ impl Builder {
 
     /// Sets how large the headers of an answer may be together, in bytes, from 8,192 to
     /// 524,288. The default is 65,536. Larger ones are
-    /// [`Error::HeadersTooLarge`](crate::Error::HeadersTooLarge) on HTTP/1.1; on HTTP/2 they end the
-    /// connection with [`Error::Headers`](crate::Error::Headers), in whose source the reason is.
+    /// [`Error::HeadersTooLarge`](crate::Error::HeadersTooLarge) on HTTP/1.1; on HTTP/2 they end
+    /// the connection with [`Error::Headers`](crate::Error::Headers), in whose source the reason is.
     pub const fn max_header_bytes(mut self, most: u32) -> Self {
         self.max_header_bytes = most;
         self
