@@ -54,6 +54,7 @@
 //! | for how long | [`idle_timeout`](Builder::idle_timeout) | 60 s |
 //! | addresses and TCP | [`connect_timeout`](Builder::connect_timeout) | 10 s |
 //! | TLS | [`handshake_timeout`](Builder::handshake_timeout) | 10 s |
+//! | a dead connection of HTTP/2 | [`ping`](Builder::ping) | 30 s and 20 s |
 //! | headers of an answer | [`max_header_bytes`](Builder::max_header_bytes), [`max_headers`](Builder::max_headers) | 64 KiB, 256 |
 //! | the body of an answer | [`max_body`](Builder::max_body) | none: it is read as it is asked for |
 #![forbid(unsafe_code)]

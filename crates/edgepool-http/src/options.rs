@@ -32,7 +32,7 @@ pub struct Builder {
     pub(crate) idle_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
-    pub(crate) ping: Option<(Duration, Duration)>,
+    pub(crate) ping: (Duration, Duration),
     pub(crate) max_header_bytes: u32,
     pub(crate) max_headers: u32,
     pub(crate) max_body: Option<u64>,
@@ -56,7 +56,7 @@ impl Default for Builder {
             idle_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
-            ping: None,
+            ping: (Duration::from_secs(30), Duration::from_secs(20)),
             max_header_bytes: 65_536,
             max_headers: 256,
             max_body: None,
@@ -110,10 +110,12 @@ impl Builder {
         self
     }
 
-    /// Sends pings on HTTP/2 while there are requests: every `interval`, and without an answer
-    /// within `timeout` the connection is lost. The default is none.
+    /// Sets how long a connection of HTTP/2 with requests may be quiet before it is asked whether it
+    /// is alive, and within what time it must answer. Else it is lost with all its requests: one
+    /// that is dead would be given to their next attempts too. The default is 30 s and 20 s; an
+    /// interval of [`Duration::MAX`] never asks.
     pub const fn ping(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.ping = Some((interval, timeout));
+        self.ping = (interval, timeout);
         self
     }
 
@@ -166,7 +168,7 @@ impl Builder {
     }
 
     fn check(&self) -> Result<(), OptionsError> {
-        let (interval, timeout) = self.ping.unwrap_or((Duration::MAX, Duration::MAX));
+        let (interval, timeout) = self.ping;
         for (name, zero) in [
             ("max_connections", self.max_connections == Some(0)),
             ("idle_timeout", self.idle_timeout.is_zero()),

@@ -78,6 +78,7 @@ impl HttpTransport {
 
 /// Which client of hyper's does what the options say.
 fn client(options: &Builder) -> hyper_util::client::legacy::Builder {
+    let (interval, timeout) = options.ping;
     let mut client = Client::builder(TokioExecutor::new());
     client
         .timer(TokioTimer::new())
@@ -87,11 +88,9 @@ fn client(options: &Builder) -> hyper_util::client::legacy::Builder {
         .http1_max_buf_size(options.max_header_bytes as usize)
         .http1_max_headers(options.max_headers as usize)
         .http2_max_header_list_size(options.max_header_bytes)
+        .http2_keep_alive_interval(interval.min(LONGEST))
+        .http2_keep_alive_timeout(timeout.min(LONGEST))
         .http2_only(options.protocol == Protocol::Http2);
-    if let Some((interval, timeout)) = options.ping {
-        client.http2_keep_alive_interval(interval.min(LONGEST));
-        client.http2_keep_alive_timeout(timeout.min(LONGEST));
-    }
     client
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgepool_http::{Builder, Error, HttpTransport, Protocol};
-use edgepool_llm::transport::Transport as _;
+use edgepool_llm::transport::{HttpRequest, Transport as _};
 use edgepool_llm::{Class, Failure};
 use futures_util::StreamExt as _;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use crate::server::{Pieces, Server, Version, Watch, read_head, until};
@@ -92,6 +92,50 @@ async fn a_body_that_ends_with_its_connection_is_whole() {
     let server = Server::saying("HTTP/1.1 200 OK\r\n\r\nall of it").await;
     let answer = ask(&HttpTransport::default(), get(server.url())).await.unwrap();
     assert_eq!(answer, (200, b"all of it".to_vec()));
+}
+
+#[tokio::test]
+async fn an_answer_before_the_request_is_sent_whole_is_read() {
+    let answered = Arc::new(Notify::new());
+    let read = Arc::clone(&answered);
+    let server = Server::raw(move |mut socket| {
+        let read = Arc::clone(&read);
+        async move {
+            read_head(&mut socket).await;
+            let answer = b"HTTP/1.1 413 Payload Too Large\r\ncontent-length: 4\r\n\r\nlong";
+            socket.write_all(answer).await.unwrap();
+            // It reads no more, and closes once the client has its answer.
+            read.notified().await;
+        }
+    })
+    .await;
+    let transport = HttpTransport::default();
+    let mut request = HttpRequest::new("POST", server.url());
+    request.body = vec![b' '; 64 << 20].into();
+    assert_eq!(ask(&transport, request).await.unwrap(), (413, b"long".to_vec()));
+    answered.notify_one();
+    until("the connection's end", || transport.stats().open == 0).await;
+}
+
+#[tokio::test]
+async fn answers_that_have_no_body_keep_their_connection() {
+    let server = Server::raw(|mut socket| async move {
+        for answer in ["200 OK", "304 Not Modified", "204 No Content"] {
+            read_head(&mut socket).await;
+            // The length is that of an answer to GET.
+            let length = if answer.starts_with("204") { "" } else { "content-length: 9\r\n" };
+            let answer = format!("HTTP/1.1 {answer}\r\n{length}\r\n");
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+        read_head(&mut socket).await;
+    })
+    .await;
+    let transport = HttpTransport::builder().max_body(1).build().unwrap();
+    for (method, status) in [("HEAD", 200), ("GET", 304), ("DELETE", 204)] {
+        let answer = ask(&transport, HttpRequest::new(method, server.url())).await;
+        assert_eq!(answer.unwrap(), (status, Vec::new()));
+    }
+    assert_eq!(server.accepted(), 1);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use edgepool_http::{Builder, Error, HttpTransport, Protocol};
 use edgepool_llm::Class;
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::server::{Identity, Pieces, Server, read_head, until};
@@ -39,6 +40,18 @@ async fn the_version_is_agreed_upon() {
             assert_eq!(String::from_utf8(told).unwrap(), version);
         }
         assert_eq!(transport.stats().opened, 1, "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_begin_together_end_up_on_one_connection() {
+    let identity = Identity::new();
+    let server = telling(&identity).await;
+    let transport = trusting(&identity).build().unwrap();
+    for _ in 0..2 {
+        let answers = join_all((0..8).map(|_| ask(&transport, get(url(&server))))).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        until("the others' end", || transport.stats().open == 1).await;
     }
 }
 
