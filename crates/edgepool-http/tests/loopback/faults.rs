@@ -171,7 +171,7 @@ async fn a_body_dropped_early_ends_its_request_alone() {
         let stalled = Arc::clone(&watch);
         let server = Server::http(version, move |request: http::Request<_>| {
             let answer = match request.uri().path() {
-                "/v1/stall" => http::Response::new(Pieces::stalled(&stalled)),
+                "/v1/stall" => http::Response::new(Pieces::stalled("data: first\n\n", &stalled)),
                 _ => ok("fine"),
             };
             async { answer }

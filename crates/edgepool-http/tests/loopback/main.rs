@@ -1,6 +1,7 @@
 //! The transport against servers on loopback.
 
 mod bounds;
+mod clients;
 mod faults;
 mod reuse;
 mod server;

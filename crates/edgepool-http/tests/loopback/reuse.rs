@@ -155,7 +155,7 @@ async fn who_finds_no_connection_in_time_is_told() {
     let server = {
         let watch = Arc::clone(&watch);
         Server::http(Version::Http1, move |_| {
-            let answer = http::Response::new(Pieces::stalled(&watch));
+            let answer = http::Response::new(Pieces::stalled("data: first\n\n", &watch));
             async { answer }
         })
     }

@@ -188,9 +188,8 @@ impl Pieces {
     }
 
     /// A piece, and then nothing for ever.
-    pub(crate) fn stalled(watch: &Arc<Watch>) -> Self {
-        let piece = Bytes::from_static(b"data: first\n\n");
-        Self { piece, left: 1, silent: true, watch: Arc::clone(watch) }
+    pub(crate) fn stalled(piece: impl Into<Bytes>, watch: &Arc<Watch>) -> Self {
+        Self { piece: piece.into(), left: 1, silent: true, watch: Arc::clone(watch) }
     }
 }
 
