@@ -1,13 +1,16 @@
 //! The body of an answer.
 
 use core::fmt;
+use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
+use core::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Body as _;
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use crate::error::Error;
 
@@ -15,7 +18,8 @@ use crate::error::Error;
 ///
 /// Dropping it before its end breaks the request off: on HTTP/1.1 by closing the connection, on
 /// HTTP/2 by resetting the stream. A connection of HTTP/1.1 serves another request only if the body
-/// was polled to its end.
+/// was polled to its end, or given back by
+/// [`finish`](edgepool_llm::transport::Transport::finish), which waits for that end a moment.
 pub struct Body {
     /// None once it has ended or failed, or was too long.
     incoming: Option<Incoming>,
@@ -41,6 +45,30 @@ impl Body {
     fn is_too_long(&self, incoming: &Incoming) -> bool {
         self.left.is_some_and(|left| incoming.size_hint().lower() > left)
     }
+}
+
+/// How long the end of a body is waited for whose protocol has said that nothing follows. Servers
+/// send it at once, if they send it: it is late by what lies between two of their writes.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How much may follow.
+const MOST_AFTER: usize = 16_384;
+
+/// Reads what is left of a body, which is of no interest, up to its end: after it the connection
+/// serves another request. What has no end soon is broken off.
+pub(crate) async fn linger(mut body: Pin<Box<Body>>) {
+    let mut after = 0;
+    let rest = poll_fn(|cx| {
+        while let Some(Ok(piece)) = ready!(body.as_mut().poll_next(cx)) {
+            after += piece.len();
+            if after > MOST_AFTER {
+                break;
+            }
+        }
+        Poll::Ready(())
+    });
+    // Either way there is nothing more to do.
+    let _ = timeout(LINGER, rest).await;
 }
 
 impl fmt::Debug for Body {

@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
 use tokio::runtime::Handle;
 
-use crate::body::Body;
+use crate::body::{self, Body};
 use crate::connect::{Connector, Counts};
 use crate::error::Error;
 use crate::options::{Builder, Protocol};
@@ -119,6 +119,12 @@ impl Transport for HttpTransport {
             Err(error) => State::Failed(error),
         };
         Sending { state, max_body: self.max_body }
+    }
+
+    fn finish(&self, body: Pin<Box<Body>>) {
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(body::linger(body));
+        }
     }
 }
 

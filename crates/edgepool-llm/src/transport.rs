@@ -6,6 +6,7 @@
 
 use core::fmt;
 use core::future::Future;
+use core::pin::Pin;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -32,6 +33,14 @@ pub trait Transport {
 
     /// Sends a request. Any status is an answer, not an error; redirects are not followed.
     fn send(&self, request: HttpRequest) -> Self::Send;
+
+    /// Takes back the body of an answer that is over by the word of its protocol, such as `[DONE]`,
+    /// although the body has not ended. Its end may be on its way, and after it the connection could
+    /// be used again: a transport that has tasks may wait a moment for it. Otherwise the body is
+    /// dropped.
+    fn finish(&self, body: Pin<Box<Self::Body>>) {
+        drop(body);
+    }
 }
 
 /// A transport that is shared.
@@ -43,6 +52,10 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
     fn send(&self, request: HttpRequest) -> T::Send {
         (**self).send(request)
+    }
+
+    fn finish(&self, body: Pin<Box<T::Body>>) {
+        (**self).finish(body);
     }
 }
 

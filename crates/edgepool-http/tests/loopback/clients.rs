@@ -1,5 +1,6 @@
 //! The clients of `edgepool_llm` over the transport.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -146,4 +147,48 @@ async fn a_lost_connection_is_tried_again_before_content() {
     let stream = pool.stream("p", &question()).await.unwrap();
     assert_eq!(stream.collect_answer().await.unwrap().text, "so ");
     assert_eq!(server.accepted(), 2);
+}
+
+/// Answers each request with a stream whose body ends a while after its protocol, or never.
+async fn ending(after: Option<Duration>) -> Server {
+    Server::raw(move |mut socket| async move {
+        while !read_head(&mut socket).await.is_empty() {
+            let body = format!("{WORD}\n\ndata: [DONE]\n\n");
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: ";
+            let answer = format!("{head}{STREAM}\r\n\r\n{:x}\r\n{body}\r\n", body.len());
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            match after {
+                Some(time) => tokio::time::sleep(time).await,
+                None => pending().await,
+            }
+            // The client may have left.
+            let _ = socket.write_all(b"0\r\n\r\n").await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_body_that_ends_after_its_protocol_keeps_its_connection() {
+    let server = ending(Some(Duration::from_millis(20))).await;
+    let transport = HttpTransport::default();
+    let pool = clients(&transport, &server, 1);
+    for _ in 0..5 {
+        let stream = pool.stream("p", &question()).await.unwrap();
+        assert_eq!(stream.collect_answer().await.unwrap().text, "so ");
+        assert_eq!(pool.stats("p").unwrap().in_flight, 0, "its place is free at once");
+        // The next one comes when the end is there.
+        tokio::time::sleep(Duration::from_millis(120)).await;
+    }
+    assert_eq!((server.accepted(), transport.stats().open), (1, 1));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_with_its_protocol_is_broken_off() {
+    let server = ending(None).await;
+    let transport = HttpTransport::default();
+    let pool = clients(&transport, &server, 1);
+    let stream = pool.stream("p", &question()).await.unwrap();
+    assert_eq!(stream.collect_answer().await.unwrap().text, "so ");
+    until("the connection's end", || transport.stats().open == 0).await;
 }

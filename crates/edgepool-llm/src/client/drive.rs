@@ -59,6 +59,8 @@ struct Running<T: Transport, C: Clock> {
 enum Part<T: Transport> {
     Sending(Pin<Box<T::Send>>),
     Reading(Box<Reader<T::Chunk>>, Pin<Box<T::Body>>),
+    /// Read as far as its protocol goes.
+    Over,
 }
 
 /// Everything that a call is begun with.
@@ -324,12 +326,14 @@ impl<T: Transport, C: Clock> Drive<T, C> {
                     }
                     Poll::Ready(Some(Err(error))) => Reading::Failed(self.lost(error)),
                 },
+                Part::Over => return true,
             };
             *happened = true;
-            if !ended && matches!(reading, Reading::Done(..)) {
-                self.finish_body(index, cx);
-            }
+            let over = !ended && matches!(reading, Reading::Done(..));
             if let Some(gone) = self.tell(index, attempt, reading) {
+                if over {
+                    self.finish_body(index, cx);
+                }
                 return gone;
             }
         }
@@ -400,14 +404,17 @@ impl<T: Transport, C: Clock> Drive<T, C> {
         }
     }
 
-    /// Looks whether the body ends with its protocol, as its connection can be used again then.
+    /// Looks whether the body ends with its protocol, as its connection can be used again then. If
+    /// not, the transport may wait for that.
     fn finish_body(&mut self, index: usize, cx: &mut Context<'_>) {
         const LOOKS: usize = 4;
-        if let Part::Reading(_, body) = &mut self.running[index].part {
-            for _ in 0..LOOKS {
-                if !matches!(body.as_mut().poll_next(cx), Poll::Ready(Some(Ok(_)))) {
-                    return;
-                }
+        let part = std::mem::replace(&mut self.running[index].part, Part::Over);
+        let Part::Reading(_, mut body) = part else { return };
+        for _ in 0..LOOKS {
+            match body.as_mut().poll_next(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(_) => return,
+                Poll::Pending => return self.core.transport.finish(body),
             }
         }
     }
