@@ -51,8 +51,7 @@ export function endOfWait<T>(
     case core.NEEDS_TOO_MANY: return new TooManyError(wait.need, at.settings.max);
     case core.CREATE_FAILED: {
       const error = cause();
-      const text = `create failed: ${messageOf(error)}; acquire again once its cause has gone`;
-      return new CreateError(text, error);
+      return new CreateError(`create failed: ${messageOf(error)}`, error);
     }
     case core.CREATE_TIMED_OUT: {
       const { message } = overdue("create", at.settings.createTimeout);
