@@ -98,23 +98,25 @@ impl Bucket {
         self.rate.map_or(need, |rate| need.min(rate.amount as f64))
     }
 
-    fn take(&mut self, need: f64, now: Time) {
+    /// Takes what is needed, and returns how much that was.
+    fn take(&mut self, need: f64, now: Time) -> f64 {
         self.count(now);
-        let need = self.at_most_all(need);
-        self.level -= need;
-        self.unseen += need;
+        let taken = self.at_most_all(need);
+        self.level -= taken;
+        self.unseen += taken;
+        taken
     }
 
     /// Gives back what was taken and not used.
-    fn put_back(&mut self, need: f64, now: Time) {
+    fn put_back(&mut self, taken: f64, now: Time) {
         self.count(now);
-        self.level += self.at_most_all(need);
-        self.see(need);
+        self.level += taken;
+        self.see(taken);
     }
 
     /// The headers of what was taken came, or never will.
-    fn see(&mut self, need: f64) {
-        self.unseen = (self.unseen - self.at_most_all(need)).max(0.0);
+    fn see(&mut self, taken: f64) {
+        self.unseen = (self.unseen - taken).max(0.0);
     }
 
     fn count(&mut self, now: Time) {
@@ -181,6 +183,22 @@ pub struct Rates {
 
 const KINDS: usize = 4;
 
+/// What was taken for one attempt, and from when on it may be sent. The rate may change meanwhile,
+/// so what is given back later is what was taken, and not what the need would take by then.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    at: Time,
+    each: [f64; KINDS],
+}
+
+impl Taken {
+    /// Returns from when on the attempt may be sent.
+    #[must_use]
+    pub const fn at(&self) -> Time {
+        self.at
+    }
+}
+
 /// The buckets of one endpoint: requests, tokens, tokens of prompts, tokens of answers.
 #[derive(Clone, Debug)]
 pub struct Buckets {
@@ -205,21 +223,28 @@ impl Buckets {
 
     /// Takes what an attempt needs, and returns from when on it may be sent. The next one gets a
     /// later time.
-    pub fn take(&mut self, need: &Need, now: Time) -> Time {
+    pub fn take(&mut self, need: &Need, now: Time) -> Taken {
         let at = self.ready_at(need, now);
-        self.all(need, |bucket, need| bucket.take(need, now));
-        at
+        let mut each = needs(need);
+        for (bucket, need) in self.each.iter_mut().zip(&mut each) {
+            *need = bucket.take(*need, now);
+        }
+        Taken { at, each }
     }
 
     /// Gives back what was taken for an attempt that was not sent.
-    pub fn put_back(&mut self, need: &Need, now: Time) {
-        self.all(need, |bucket, need| bucket.put_back(need, now));
+    pub fn put_back(&mut self, taken: &Taken, now: Time) {
+        for (bucket, taken) in self.each.iter_mut().zip(taken.each) {
+            bucket.put_back(taken, now);
+        }
     }
 
     /// Notes that the headers of an attempt came, or never will: headers that come from now on
     /// count it.
-    pub fn see(&mut self, need: &Need) {
-        self.all(need, Bucket::see);
+    pub fn see(&mut self, taken: &Taken) {
+        for (bucket, taken) in self.each.iter_mut().zip(taken.each) {
+            bucket.see(taken);
+        }
     }
 
     /// Takes over what the headers of an answer tell.
@@ -238,19 +263,17 @@ impl Buckets {
         self.each.iter().any(|bucket| bucket.known(self.cap, now).is_some())
     }
 
-    /// Corrects what an attempt was expected to use by what it did. Only buckets whose rate was
-    /// set: the others hear it from the provider.
-    pub fn settle(&mut self, expected: &Need, used: &Need, now: Time) {
-        let over = needs(used).into_iter().zip(needs(expected)).map(|(used, was)| used - was);
-        for (bucket, over) in self.each.iter_mut().zip(over).filter(|(bucket, _)| bucket.set) {
-            bucket.count(now);
-            bucket.level -= bucket.at_most_all(over);
+    /// Corrects what was taken for an attempt by what it used. Only buckets whose rate was set: the
+    /// others hear it from the provider. Where it used no tokens at all nobody knows how many it
+    /// used, and what was expected stands.
+    pub fn settle(&mut self, taken: &Taken, used: &Need, now: Time) {
+        if *used == Need::default() {
+            return;
         }
-    }
-
-    fn all(&mut self, need: &Need, mut each: impl FnMut(&mut Bucket, f64)) {
-        for (bucket, need) in self.each.iter_mut().zip(needs(need)) {
-            each(bucket, need);
+        let each = self.each.iter_mut().zip(needs(used)).zip(taken.each);
+        for ((bucket, used), taken) in each.filter(|((bucket, _), _)| bucket.set) {
+            bucket.count(now);
+            bucket.level -= bucket.at_most_all(used) - taken;
         }
     }
 }
@@ -297,10 +320,12 @@ mod tests {
     #[test]
     fn each_caller_gets_its_own_time_in_order() {
         let mut buckets = set(60);
-        let times: Vec<_> = (0..63).map(|_| buckets.take(&NONE, at(0))).collect();
+        let times: Vec<_> = (0..62).map(|_| buckets.take(&NONE, at(0)).at()).collect();
+        let last = buckets.take(&NONE, at(0));
         assert!(times[..60].iter().all(|&time| time == at(0)));
-        assert_eq!(times[60..], [at(1_000), at(2_000), at(3_000)]);
-        buckets.put_back(&NONE, at(0));
+        assert_eq!(times[60..], [at(1_000), at(2_000)]);
+        assert_eq!(last.at(), at(3_000));
+        buckets.put_back(&last, at(0));
         assert_eq!(buckets.ready_at(&NONE, at(0)), at(3_000));
     }
 
@@ -308,7 +333,7 @@ mod tests {
     fn a_bucket_holds_no_more_than_a_window() {
         let mut buckets = set(2);
         let day = at(86_400_000);
-        let times: Vec<_> = (0..3).map(|_| buckets.take(&NONE, day)).collect();
+        let times: Vec<_> = (0..3).map(|_| buckets.take(&NONE, day).at()).collect();
         assert_eq!(times, [day, day, day.saturating_add(30 * SECOND)]);
     }
 
@@ -318,8 +343,8 @@ mod tests {
         let mut buckets = Buckets::new(&rates, CAP, at(0));
         let much = Need { input_tokens: 5_000, output_tokens: 0 };
         let little = Need { input_tokens: 90, output_tokens: 10 };
-        assert_eq!(buckets.take(&little, at(0)), at(0));
-        assert_eq!(buckets.take(&much, at(0)), at(10_000));
+        assert_eq!(buckets.take(&little, at(0)).at(), at(0));
+        assert_eq!(buckets.take(&much, at(0)).at(), at(10_000));
     }
 
     #[test]
@@ -327,11 +352,57 @@ mod tests {
         let rates = Rates { requests: None, tokens: Some(Rate::per_minute(600)) };
         let mut buckets = Buckets::new(&rates, CAP, at(0));
         let absurd = Need { input_tokens: u64::MAX, output_tokens: u64::MAX };
-        assert_eq!(buckets.take(&absurd, at(0)), at(0));
-        buckets.settle(&NONE, &absurd, at(0));
-        assert_eq!(buckets.ready_at(&NONE, at(0)), at(60_100));
-        buckets.settle(&absurd, &NONE, at(0));
-        assert_eq!(buckets.ready_at(&NONE, at(0)), at(0), "less than expected is given back");
+        let little = buckets.take(&NONE, at(0));
+        buckets.settle(&little, &absurd, at(0));
+        assert_eq!(buckets.ready_at(&NONE, at(0)), at(100));
+        let much = buckets.take(&absurd, at(0));
+        assert_eq!(much.at(), at(60_000));
+        let used = Need { input_tokens: 1, output_tokens: 0 };
+        buckets.settle(&much, &used, at(0));
+        assert_eq!(buckets.ready_at(&NONE, at(0)), at(200), "less than expected is given back");
+    }
+
+    fn tokens_a_minute(amount: u64) -> Buckets {
+        let rates = Rates { requests: None, tokens: Some(Rate::per_minute(amount)) };
+        Buckets::new(&rates, CAP, at(0))
+    }
+
+    #[test]
+    fn no_more_is_given_back_than_was_taken() {
+        let mut buckets = tokens_a_minute(1_000);
+        let much = Need { input_tokens: 10, output_tokens: 100_000 };
+        let used = Need { input_tokens: 10, output_tokens: 900 };
+        let taken = buckets.take(&much, at(0));
+        assert_eq!(taken.at(), at(0));
+        buckets.settle(&taken, &used, at(0));
+        assert_eq!(buckets.ready_at(&much, at(0)), at(54_600), "910 of 1,000 are used");
+    }
+
+    #[test]
+    fn what_nobody_knows_of_is_what_was_expected() {
+        let mut buckets = tokens_a_minute(1_000);
+        let need = Need { input_tokens: 400, output_tokens: 500 };
+        let taken = buckets.take(&need, at(0));
+        buckets.settle(&taken, &NONE, at(0));
+        assert_eq!(buckets.ready_at(&need, at(0)), at(48_000), "100 are left");
+    }
+
+    #[test]
+    fn what_was_taken_before_a_smaller_rate_was_learnt_is_not_held_for_ever() {
+        let told = Allowance {
+            limit: Some(1_000),
+            remaining: Some(1_000),
+            reset: Some(SECOND),
+            window: Some(60 * SECOND),
+        };
+        let told = RateLimits { tokens: Some(told), ..RateLimits::default() };
+        let mut buckets = Buckets::new(&Rates::default(), CAP, at(0));
+        let much = Need { input_tokens: 0, output_tokens: 5_000 };
+        for taken in [0; 2].map(|_| buckets.take(&much, at(0))) {
+            buckets.see(&taken);
+            buckets.correct(&told, at(0));
+        }
+        assert_eq!(buckets.ready_at(&NONE, at(0)), at(0), "nothing is under way");
     }
 
     #[test]
@@ -340,8 +411,8 @@ mod tests {
         let mut buckets = Buckets::new(&rates, CAP, at(0));
         let used = Need { input_tokens: 300, output_tokens: 200 };
         for _ in 0..2 {
-            buckets.take(&NONE, at(0));
-            buckets.settle(&NONE, &used, at(0));
+            let taken = buckets.take(&NONE, at(0));
+            buckets.settle(&taken, &used, at(0));
         }
         assert_eq!(buckets.ready_at(&NONE, at(0)), at(40_100));
     }
@@ -349,11 +420,11 @@ mod tests {
     #[test]
     fn headers_replace_what_was_counted() {
         let mut buckets = learnt(&requests(60, 0, 60 * SECOND, 60 * SECOND));
-        assert_eq!(buckets.take(&NONE, at(0)), at(1_000), "it refills evenly");
+        assert_eq!(buckets.take(&NONE, at(0)).at(), at(1_000), "it refills evenly");
         // Another one's headers count all but the attempt that is under way.
         buckets.correct(&requests(60, 2, 58 * SECOND, 60 * SECOND), at(0));
-        assert_eq!(buckets.take(&NONE, at(0)), at(0));
-        assert_eq!(buckets.take(&NONE, at(0)), at(1_000));
+        assert_eq!(buckets.take(&NONE, at(0)).at(), at(0));
+        assert_eq!(buckets.take(&NONE, at(0)).at(), at(1_000));
     }
 
     #[test]
@@ -377,7 +448,7 @@ mod tests {
         for told in cases {
             let mut buckets = learnt(&told);
             for _ in 0..100 {
-                let time = buckets.take(&NONE, at(0));
+                let time = buckets.take(&NONE, at(0)).at();
                 assert!(time <= at(60_000), "{told:?} blocks until {time:?}");
             }
         }
@@ -403,16 +474,16 @@ mod tests {
     #[test]
     fn what_is_told_once_is_forgotten_after_the_cap() {
         let mut buckets = learnt(&requests(1, 0, SECOND, Duration::MAX));
-        assert_eq!(buckets.take(&NONE, at(59_999)), at(119_999));
-        assert_eq!(buckets.take(&NONE, at(60_000)), at(60_000));
-        assert_eq!(buckets.take(&NONE, at(60_000)), at(60_000));
+        assert_eq!(buckets.take(&NONE, at(59_999)).at(), at(119_999));
+        assert_eq!(buckets.take(&NONE, at(60_000)).at(), at(60_000));
+        assert_eq!(buckets.take(&NONE, at(60_000)).at(), at(60_000));
     }
 
     #[test]
     fn a_limit_alone_is_a_full_bucket() {
         let told = Allowance { limit: Some(2), window: Some(60 * SECOND), ..Allowance::default() };
         let mut buckets = learnt(&RateLimits { tokens: Some(told), ..RateLimits::default() });
-        let times = [0; 3].map(|_| buckets.take(&NONE, at(0)));
+        let times = [0; 3].map(|_| buckets.take(&NONE, at(0)).at());
         assert_eq!(times, [at(0), at(0), at(30_000)]);
     }
 
@@ -421,7 +492,7 @@ mod tests {
         let mut buckets = set(60);
         buckets.correct(&requests(6_000, 5_999, SECOND, 60 * SECOND), at(0));
         for _ in 0..60 {
-            assert_eq!(buckets.take(&NONE, at(0)), at(0));
+            assert_eq!(buckets.take(&NONE, at(0)).at(), at(0));
         }
         assert_eq!(buckets.ready_at(&NONE, at(0)), at(1_000));
     }
@@ -430,7 +501,7 @@ mod tests {
     fn what_nobody_knows_limits_nothing() {
         let mut buckets = Buckets::new(&Rates::default(), CAP, at(0));
         for _ in 0..10_000 {
-            assert_eq!(buckets.take(&NONE, at(7)), at(7));
+            assert_eq!(buckets.take(&NONE, at(7)).at(), at(7));
         }
         buckets.correct(&RateLimits::default(), at(8));
         assert_eq!(buckets.ready_at(&NONE, at(8)), at(8));

@@ -138,15 +138,27 @@ pub enum Decision {
     TooLong(Duration),
 }
 
+/// Whether an endpoint that a call has not tried would take its next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// One would now.
+    Free,
+    /// One is up, and may as soon as there is room.
+    Busy,
+    /// There is none, or none is up.
+    Nowhere,
+}
+
 impl RetryOptions {
-    /// Decides on a failure after `retried` retries. `elsewhere` tells whether an endpoint is free
-    /// that this call has not tried; `chance` is any number.
+    /// Decides on a failure after `retried` retries. What the provider asks to wait is asked by one
+    /// endpoint, which is paused for it, and binds a call only where it can go nowhere else.
+    /// `chance` is any number.
     #[must_use]
     pub fn decide(
         &self,
         failure: &Failure,
         retried: u32,
-        elsewhere: bool,
+        elsewhere: Elsewhere,
         chance: u64,
     ) -> Decision {
         if !failure.is_retryable() {
@@ -155,15 +167,18 @@ impl RetryOptions {
         if retried >= self.retries {
             return Decision::Spent;
         }
-        // What failed is spared, and all of them together by the budget.
-        if elsewhere {
-            return Decision::Retry(Duration::ZERO);
+        let backoff = self.backoff(retried, chance);
+        match elsewhere {
+            // What failed is spared, and all of them together by the budget.
+            Elsewhere::Free => return Decision::Retry(Duration::ZERO),
+            Elsewhere::Busy => return Decision::Retry(backoff),
+            Elsewhere::Nowhere => {}
         }
         let asked = failure.retry_after.unwrap_or(Duration::ZERO);
         if asked > self.retry_after_cap {
             return Decision::TooLong(asked);
         }
-        Decision::Retry(asked.max(self.backoff(retried, chance)))
+        Decision::Retry(asked.max(backoff))
     }
 
     /// Returns a wait from zero to the longest for that retry, each as likely ("full jitter", as in
@@ -181,6 +196,7 @@ impl RetryOptions {
 mod tests {
     use super::*;
     use crate::Class;
+    use Elsewhere::{Busy, Free, Nowhere};
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -206,14 +222,15 @@ mod tests {
         let options = RetryOptions::default();
         let hour = Duration::from_secs(3_600);
         let cases = [
-            (asking(Class::Server, None), 0, false, Decision::Retry(250 * MS)),
-            (asking(Class::Server, None), 0, true, Decision::Retry(Duration::ZERO)),
-            (asking(Class::Server, None), 2, true, Decision::Spent),
-            (asking(Class::RateLimited, Some(9_000 * MS)), 1, false, Decision::Retry(9_000 * MS)),
-            (asking(Class::RateLimited, Some(hour)), 0, false, Decision::TooLong(hour)),
-            (asking(Class::RateLimited, Some(hour)), 0, true, Decision::Retry(Duration::ZERO)),
-            (asking(Class::QuotaExhausted, None), 0, true, Decision::Final),
-            (asking(Class::Invalid, None), 0, true, Decision::Final),
+            (asking(Class::Server, None), 0, Nowhere, Decision::Retry(250 * MS)),
+            (asking(Class::Server, None), 0, Free, Decision::Retry(Duration::ZERO)),
+            (asking(Class::Server, None), 2, Free, Decision::Spent),
+            (asking(Class::RateLimited, Some(9_000 * MS)), 1, Nowhere, Decision::Retry(9_000 * MS)),
+            (asking(Class::RateLimited, Some(hour)), 0, Nowhere, Decision::TooLong(hour)),
+            (asking(Class::RateLimited, Some(hour)), 0, Free, Decision::Retry(Duration::ZERO)),
+            (asking(Class::RateLimited, Some(hour)), 0, Busy, Decision::Retry(250 * MS)),
+            (asking(Class::QuotaExhausted, None), 0, Free, Decision::Final),
+            (asking(Class::Invalid, None), 0, Free, Decision::Final),
         ];
         for (failure, retried, elsewhere, expected) in cases {
             let decision = options.decide(&failure, retried, elsewhere, 1 << 63);

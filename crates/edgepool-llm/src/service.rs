@@ -98,7 +98,9 @@ impl Service {
         self.endpoints.check_due(chance, now)
     }
 
-    /// Notes what came of a check. Any answer that is no fault of the endpoint's is good.
+    /// Notes what came of a check. Any answer that is no fault of the endpoint's is good. It may
+    /// bring the endpoint back: poll the calls that wait, which may sleep until another one's pause
+    /// ends.
     pub fn checked(&mut self, endpoint: usize, result: Result<(), Failure>, now: Time) {
         self.endpoints.checked(endpoint, result, now);
     }
@@ -155,6 +157,21 @@ impl Service {
         let taken = self.budget.take(now);
         self.counts.over_budget += u64::from(!taken);
         taken
+    }
+
+    /// Tells whether the budget allows one more; counts it if not.
+    pub(crate) fn has_budget(&mut self, now: Time) -> bool {
+        let is_left = self.budget.left(now) > 0;
+        self.counts.over_budget += u64::from(!is_left);
+        is_left
+    }
+
+    /// Tells whether an attempt would be sent at once, and nobody else waits for its place.
+    pub(crate) fn has_free_place(&self, need: &Need, now: Time) -> bool {
+        let in_flight = self.endpoints.all().iter().map(|each| u64::from(each.in_flight())).sum();
+        self.waiting == 0
+            && matches!(self.outlook(need, now), Outlook::Open(at) if at <= now)
+            && u64::from(self.places(now)) > in_flight
     }
 
     pub(crate) const fn count_retry(&mut self) {
@@ -229,7 +246,7 @@ impl Service {
     pub(crate) fn end(&mut self, place: &mut Place, ended: Ended<'_>, now: Time) {
         match ended {
             Ended::Answered => {}
-            Ended::Dropped => self.counts.cancelled += 1,
+            Ended::Dropped | Ended::Overdue => self.counts.cancelled += 1,
             Ended::Failed(failure) => self.counts.attempt_failures.count(failure.class),
         }
         self.endpoints.end(place, ended, now);

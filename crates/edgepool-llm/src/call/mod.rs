@@ -96,7 +96,8 @@ pub struct CallOptions {
     pub need: Need,
     /// How long its parts may take.
     pub timeouts: Timeouts,
-    /// The most retries; 0 for what must not happen twice.
+    /// The most retries; 0 for what must not happen twice, of which no second attempt is sent
+    /// beside the first either.
     pub retries: u32,
     /// After which time without content a second attempt is sent.
     pub hedge_after: Option<Duration>,
@@ -206,7 +207,7 @@ impl Seek {
 }
 
 /// One call. See the [module's documentation](self) for how to drive it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "a call does nothing unless it is polled"]
 pub struct Call {
     options: CallOptions,
@@ -225,6 +226,8 @@ pub struct Call {
     tried: Vec<usize>,
     retried: u32,
     hedged: bool,
+    /// Before when no room for a second attempt is looked for.
+    hedge_from: Time,
     /// Whether content came, so that nothing is repeated.
     content: bool,
     /// How the last attempt failed, until it is decided what follows.
@@ -247,6 +250,7 @@ impl Call {
             tried: Vec::new(),
             retried: options.retried,
             hedged: false,
+            hedge_from: Time::ZERO,
             content: false,
             failed: None,
             outcome: None,
@@ -430,6 +434,14 @@ impl Call {
             self.seek = Seek::Granted;
             return None;
         }
+        let is_hedge = !self.running.is_empty();
+        if is_hedge && !service.take_budget(now) {
+            self.drop_seek(service, now);
+            return None;
+        }
+        if is_hedge {
+            service.count_hedge();
+        }
         self.seek = Seek::Nothing;
         service.stop_waiting();
         service.send(&mut place, now.saturating_since(self.seek_from), now);
@@ -437,7 +449,6 @@ impl Call {
         let endpoint = place.endpoint;
         self.tried.push(endpoint);
         let clocks = Deadlines::sent(&self.options.timeouts, now);
-        let is_hedge = !self.running.is_empty();
         self.running.push(Running { attempt, place, clocks, sent: now, is_hedge, quiet: 0 });
         Some(Step::Send { attempt, endpoint })
     }
@@ -467,18 +478,25 @@ impl Call {
     /// Returns when a second attempt is to be sent beside the first.
     fn hedge_at(&self) -> Time {
         match (&self.seek, self.options.hedge_after, &self.running[..]) {
-            (Seek::Nothing, Some(after), [only]) if !self.hedged && !self.content => {
-                only.sent.saturating_add(after)
+            (Seek::Nothing, Some(after), [only])
+                if !self.hedged && !self.content && self.options.retries > 0 =>
+            {
+                only.sent.saturating_add(after).max(self.hedge_from)
             }
             _ => Time::NEVER,
         }
     }
 
+    /// Looks for a place for a second attempt, where one is free: it is not to stand in the queue
+    /// before first attempts, nor to be paid for where it is not sent.
     fn hedge(&mut self, service: &mut Service, now: Time) {
-        self.hedged = true;
-        if service.take_budget(now) {
-            service.count_hedge();
+        if !service.has_budget(now) {
+            self.hedged = true;
+        } else if service.has_free_place(&self.options.need, now) {
+            self.hedged = true;
             self.seek(service, now);
+        } else {
+            self.hedge_from = now.saturating_add(CROWDED);
         }
     }
 }
@@ -522,13 +540,16 @@ impl Call {
 
     /// Decides what follows when no attempt is under way any more.
     fn judge(&mut self, service: &mut Service, failure: Failure, now: Time, chance: u64) {
-        if !matches!(self.seek, Seek::Nothing) && failure.is_retryable() {
-            // What was to be a hedge is the retry.
-            return;
+        let seeks = !matches!(self.seek, Seek::Nothing);
+        if seeks && failure.is_retryable() && self.retried < self.options.retries {
+            return self.retry_by_hedge(service, failure, now);
         }
         let retry =
             RetryOptions { retries: self.options.retries, ..service.options().policy.retry };
-        let elsewhere = service.endpoints().is_elsewhere(&self.tried, &self.options.need, now);
+        let asked = now.saturating_add(failure.retry_after.unwrap_or(Duration::ZERO));
+        let before = asked.min(self.options.timeouts.deadline(Timer::Acquire, now));
+        let endpoints = service.endpoints();
+        let elsewhere = endpoints.elsewhere(&self.tried, &self.options.need, before, now);
         let at = match retry.decide(&failure, self.retried, elsewhere, chance) {
             Decision::Retry(wait) => now.saturating_add(wait),
             Decision::Final => return self.conclude(service, Err(failure), now),
@@ -554,6 +575,15 @@ impl Call {
         self.seek = Seek::Rest(at);
     }
 
+    /// Has what was to be a hedge be the retry.
+    fn retry_by_hedge(&mut self, service: &mut Service, failure: Failure, now: Time) {
+        if !service.take_budget(now) {
+            return self.fail_after(service, failure, Some(OVER_BUDGET), now);
+        }
+        service.count_retry();
+        self.retried += 1;
+    }
+
     /// Fails for good what might have succeeded at another time.
     fn fail_after(
         &mut self,
@@ -573,8 +603,13 @@ impl Call {
     /// Ends the call: whatever it has is given back.
     fn conclude(&mut self, service: &mut Service, result: Result<(), Failure>, now: Time) {
         self.drop_seek(service, now);
+        let is_late = matches!(&result, Err(it) if it.class == Class::Timeout(Timer::Total));
+        let whole = now.saturating_since(self.began);
         for mut running in self.running.drain(..) {
-            service.end(&mut running.place, Ended::Dropped, now);
+            // One that was sent shortly before the end had no time to answer.
+            let had_its_time = is_late && now.saturating_since(running.sent) >= whole / 2;
+            let ended = if had_its_time { Ended::Overdue } else { Ended::Dropped };
+            service.end(&mut running.place, ended, now);
             self.cancels.push(running.attempt);
         }
         self.failed = None;
@@ -639,7 +674,8 @@ impl Call {
             self.drop_seek(service, now);
             let mut winner = self.running.swap_remove(place);
             for mut loser in self.running.drain(..) {
-                service.end(&mut loser.place, Ended::Dropped, now);
+                let ended = if loser.is_hedge { Ended::Dropped } else { Ended::Overdue };
+                service.end(&mut loser.place, ended, now);
                 self.cancels.push(loser.attempt);
             }
             let took = now.saturating_since(winner.sent);
@@ -662,7 +698,8 @@ impl Call {
         }
     }
 
-    /// An attempt was answered to the end, and used so much. Its place is given back.
+    /// An attempt was answered to the end, and used so much; nothing if nobody knows, and then what
+    /// was expected counts at the buckets. Its place is given back.
     pub fn ended(&mut self, service: &mut Service, attempt: Attempt, used: &Need, now: Time) {
         // An answer without any content is one too.
         if !self.content {

@@ -7,9 +7,9 @@ use edgepool::{Histogram, Time};
 use super::balance::{Balance, Entry, Latency};
 use super::health::{Breaker, Ejection, Health};
 use super::{Checks, EndpointOptions};
-use crate::bucket::{Buckets, Need, Rates};
+use crate::bucket::{Buckets, Need, Rates, Taken};
 use crate::limit::{Limit, LimitOptions, Sent};
-use crate::retry::RetryOptions;
+use crate::retry::{Elsewhere, RetryOptions};
 use crate::stats::{EndpointStats, Failures};
 use crate::{Class, Failure, RateLimits, Timer};
 
@@ -25,7 +25,9 @@ pub struct Endpoint {
     in_flight: u32,
     /// Since a 429.
     paused_until: Time,
-    /// How many 429s without an answer between them.
+    /// When the last of them came that was sent after the one before it.
+    paused_at: Time,
+    /// How many of those there were without an answer between them.
     pauses_in_row: u32,
     last_error: Option<Failure>,
     sent: u64,
@@ -126,9 +128,17 @@ impl Endpoint {
         self.health.lets_through(now) && self.paused_until <= now
     }
 
-    /// Returns how many attempts more or less may be under way; one while it is half open.
-    fn room(&self) -> Option<u32> {
-        if self.health.is_ejected() { Some(1) } else { self.limit.current() }
+    /// Returns how many places it has use for, any number being `max`: those of what is under way,
+    /// also where nothing more is let through, and where it is, those it has room for; one more
+    /// while it is half open.
+    fn places(&self, max: u32, now: Time) -> u32 {
+        if !self.is_open(now) {
+            return self.in_flight;
+        }
+        if self.is_ejected() {
+            return self.in_flight.saturating_add(1);
+        }
+        self.limit.current().unwrap_or(max).max(self.in_flight)
     }
 
     fn has_room(&self) -> bool {
@@ -157,7 +167,8 @@ pub(crate) struct Place {
     pub(crate) at: Time,
     /// Whether it is the one that is let through to an endpoint that was ejected.
     trial: bool,
-    need: Need,
+    /// What was taken from the buckets for it.
+    taken: Taken,
     /// What the limit is told of it.
     sent: Sent,
     /// Whether its headers came.
@@ -173,6 +184,9 @@ pub(crate) enum Ended<'a> {
     Failed(&'a Failure),
     /// Nobody waits for it any more.
     Dropped,
+    /// Likewise, after it had its time: it was sent before the one that answered, or took the most
+    /// of what its call had. Without headers by now, its endpoint may never answer.
+    Overdue,
 }
 
 /// The rules that all endpoints of a provider keep to.
@@ -227,13 +241,12 @@ impl Endpoints {
         self.each.iter().filter(|endpoint| endpoint.is_ejected()).count()
     }
 
-    /// Returns how many attempts may be under way at once, at most `max`: what the endpoints take
-    /// that calls are let through to, and at least one.
+    /// Returns how many attempts may be under way at once, at most `max`: what is under way where
+    /// no more is let through, and what the other endpoints take; at least one.
     #[must_use]
     pub fn places(&self, max: u32, now: Time) -> u32 {
-        let open = self.each.iter().filter(|endpoint| endpoint.is_open(now));
-        let sum = open.fold(0_u32, |sum, each| sum.saturating_add(each.room().unwrap_or(max)));
-        sum.min(max).max(1)
+        let each = self.each.iter().map(|endpoint| endpoint.places(max, now));
+        each.fold(0, u32::saturating_add).min(max).max(1)
     }
 
     /// Returns what an attempt would meet now.
@@ -249,7 +262,8 @@ impl Endpoints {
         }
         let up = self.each.iter().filter(|endpoint| endpoint.health.lets_through(now));
         match up.map(|endpoint| endpoint.paused_until).min() {
-            Some(until) => Outlook::Paused(until),
+            // One that is out may be tried again before any of the others.
+            Some(until) => Outlook::Paused(until.min(self.back_after(now))),
             None => Outlook::Down(self.back_at()),
         }
     }
@@ -265,14 +279,32 @@ impl Endpoints {
         back.filter(|&at| at > now).min().unwrap_or(Time::NEVER)
     }
 
-    /// Tells whether an endpoint that was not tried would take an attempt now.
-    pub(crate) fn is_elsewhere(&self, tried: &[usize], need: &Need, now: Time) -> bool {
-        let mut others = self.each.iter().enumerate().filter(|(index, _)| !tried.contains(index));
-        others.any(|(_, endpoint)| {
-            endpoint.is_open(now)
-                && endpoint.has_room()
-                && endpoint.buckets.ready_at(need, now) <= now
-        })
+    /// Tells whether an endpoint that was not tried would take an attempt now, or is up and not
+    /// paused until `before`.
+    pub(crate) fn elsewhere(
+        &self,
+        tried: &[usize],
+        need: &Need,
+        before: Time,
+        now: Time,
+    ) -> Elsewhere {
+        let others = self.each.iter().enumerate().filter(|(index, _)| !tried.contains(index));
+        let others = others.map(|(_, endpoint)| endpoint);
+        let up = others.filter(|each| each.health.lets_through(now));
+        let is_up = |each: &Endpoint| each.paused_until <= now || each.paused_until < before;
+        let is_free = |each: &Endpoint| {
+            each.is_open(now) && each.has_room() && each.buckets.ready_at(need, now) <= now
+        };
+        let mut found = Elsewhere::Nowhere;
+        for each in up {
+            if is_free(each) {
+                return Elsewhere::Free;
+            }
+            if is_up(each) {
+                found = Elsewhere::Busy;
+            }
+        }
+        found
     }
 
     /// Chooses an endpoint and counts an attempt there: one that takes it now, of those one that was
@@ -293,9 +325,9 @@ impl Endpoints {
         let endpoint = &mut self.each[index];
         endpoint.in_flight += 1;
         let trial = endpoint.health.bind();
-        let at = endpoint.buckets.take(need, now);
+        let taken = endpoint.buckets.take(need, now);
         let sent = Sent { at: now, beside: endpoint.in_flight };
-        Ok(Place { endpoint: index, at, trial, need: *need, sent, seen: false })
+        Ok(Place { endpoint: index, at: taken.at(), trial, taken, sent, seen: false })
     }
 
     fn entries(&self, need: &Need, tried: &[usize], now: Time) -> Vec<Entry> {
@@ -326,7 +358,7 @@ impl Endpoints {
         let endpoint = &mut self.each[place.endpoint];
         endpoint.in_flight -= 1;
         endpoint.health.unbind(place.trial);
-        endpoint.buckets.put_back(&place.need, now);
+        endpoint.buckets.put_back(&place.taken, now);
     }
 
     /// Tells whether what a place was given for still holds: since then its endpoint may have been
@@ -371,9 +403,14 @@ impl Endpoints {
         let Rules { ejection, retry, .. } = self.rules;
         let endpoint = &mut self.each[place.endpoint];
         endpoint.in_flight -= 1;
+        let was_silent = !place.seen;
         endpoint.see(place);
         match ended {
-            Ended::Dropped => endpoint.health.unbind(place.trial),
+            Ended::Overdue if was_silent => {
+                endpoint.pass_over(place, now);
+                endpoint.health.failed(place.trial, may, &ejection, now);
+            }
+            Ended::Dropped | Ended::Overdue => endpoint.health.unbind(place.trial),
             Ended::Answered => {
                 endpoint.answered += 1;
                 endpoint.health.succeeded(place.trial, &ejection, now);
@@ -403,7 +440,7 @@ impl Endpoints {
         let sum = &mut endpoint.used;
         sum.input_tokens = sum.input_tokens.saturating_add(used.input_tokens);
         sum.output_tokens = sum.output_tokens.saturating_add(used.output_tokens);
-        endpoint.buckets.settle(&place.need, used, now);
+        endpoint.buckets.settle(&place.taken, used, now);
     }
 
     /// Returns the last error of each endpoint, if all of them fail.
@@ -487,6 +524,7 @@ impl Endpoint {
             latency: Latency::default(),
             in_flight: 0,
             paused_until: Time::ZERO,
+            paused_at: Time::ZERO,
             pauses_in_row: 0,
             last_error: None,
             sent: 0,
@@ -497,10 +535,21 @@ impl Endpoint {
         }
     }
 
+    /// Notes that headers have not come for so long that nobody waits for them: they take longer
+    /// than that.
+    fn pass_over(&mut self, place: &Place, now: Time) {
+        let age = now.saturating_since(place.sent.at);
+        if self.latency(now).is_none_or(|latency| latency < age) {
+            self.latency.record(age, now);
+        }
+        let message = format!("no headers came in {age:?}, and nobody waited any longer");
+        self.last_error = Some(Failure::new(Class::Timeout(Timer::Headers), message));
+    }
+
     /// Its buckets need not remember an attempt any more.
     fn see(&mut self, place: &mut Place) {
         if !core::mem::replace(&mut place.seen, true) {
-            self.buckets.see(&place.need);
+            self.buckets.see(&place.taken);
         }
     }
 
@@ -510,7 +559,7 @@ impl Endpoint {
         self.last_error = Some(failure.clone());
         match failure.class {
             Class::RateLimited => {
-                self.pause(failure.retry_after, retry, now);
+                self.pause(place, failure.retry_after, retry, now);
                 // A server without any notion of rates means that there are too many at once.
                 if failure.retry_after.is_none() && !self.buckets.are_known(now) {
                     self.limit.refused(place.sent, now);
@@ -522,13 +571,17 @@ impl Endpoint {
     }
 
     /// Holds everything back for what was asked, or for a time that doubles. A provider that asks
-    /// for no time at all is asked again no sooner.
-    fn pause(&mut self, asked: Option<Duration>, retry: &RetryOptions, now: Time) {
-        let doubled = 1_u32.checked_shl(self.pauses_in_row).unwrap_or(u32::MAX);
+    /// for no time at all is asked again no sooner. Of attempts that were under way together all
+    /// may be refused, which says no more than one of them does.
+    fn pause(&mut self, place: &Place, asked: Option<Duration>, retry: &RetryOptions, now: Time) {
+        if self.pauses_in_row == 0 || place.sent.at > self.paused_at {
+            self.pauses_in_row = self.pauses_in_row.saturating_add(1);
+            self.paused_at = now;
+        }
+        let doubled = 1_u32.checked_shl(self.pauses_in_row - 1).unwrap_or(u32::MAX);
         let usual = retry.base.saturating_mul(doubled).min(retry.longest);
         let time =
             asked.filter(|asked| !asked.is_zero()).unwrap_or(usual).min(retry.retry_after_cap);
-        self.pauses_in_row = self.pauses_in_row.saturating_add(1);
         self.paused_until = self.paused_until.max(now.saturating_add(time));
     }
 }

@@ -229,3 +229,65 @@ impl Bench {
         is_there.then_some(())
     }
 }
+
+/// Two endpoints, of which the second is ejected for 5 s, and the first is paused for that long.
+fn paused_beside_an_ejected_one(pause: Duration) -> Bench {
+    let ejection =
+        Ejection { base: 5 * SECOND, consecutive: Some(1), share: None, ..Ejection::default() };
+    let mut bench = Bench::new(with(Policy { ejection, ..Policy::default() }, 2));
+    assert_eq!(bench.answer_one(), 0);
+    bench.fail_one(Class::Network);
+    assert_eq!(bench.service.endpoints().ejected(), 1);
+    let mut call = bench.call_with(CallOptions { retries: 0, ..bench.options() });
+    assert_eq!(bench.send(&mut call), 0);
+    bench.fail(&mut call, 0, limited(pause));
+    bench.steps(&mut call);
+    bench
+}
+
+#[test]
+fn a_pause_is_no_longer_than_until_another_one_is_tried_again() {
+    for pause in [25, 50] {
+        let mut bench = paused_beside_an_ejected_one(pause * SECOND);
+        let mut call = bench.call();
+        assert_eq!(bench.waits_until(&mut call), at(5_000), "{pause}");
+        bench.pass(5 * SECOND);
+        assert_eq!(bench.send(&mut call), 1);
+    }
+}
+
+#[test]
+fn an_endpoint_that_never_answers_is_ejected_where_the_whole_call_runs_out_first() {
+    let mut options = options(2);
+    options.timeouts.total = Some(5 * SECOND);
+    let mut bench = Bench::new(options);
+    for _ in 0..10 {
+        let mut call = bench.call();
+        if bench.send(&mut call) == 0 {
+            bench.headers(&mut call, 0);
+            bench.end(&mut call, 0);
+        } else {
+            bench.pass(5 * SECOND);
+            assert_eq!(bench.error(&mut call).class, Class::Timeout(Timer::Total));
+        }
+    }
+    let endpoints = bench.service.endpoints();
+    assert!(endpoints.all()[1].is_ejected() && !endpoints.all()[0].is_ejected());
+    assert!(endpoints.errors().contains("no headers came in 5s"), "{}", endpoints.errors());
+    assert!(endpoints.all()[1].latency(bench.now) > endpoints.all()[0].latency(bench.now));
+    bench.is_quiet();
+}
+
+#[test]
+fn one_that_was_sent_shortly_before_the_end_says_nothing_of_its_endpoint() {
+    let ejection = Ejection { consecutive: Some(1), at_most: 100, ..Ejection::default() };
+    let mut options = with(Policy { ejection, ..Policy::default() }, 1);
+    options.timeouts.total = Some(5 * SECOND);
+    let mut bench = Bench::new(options);
+    let mut call = bench.call();
+    bench.pass(3 * SECOND);
+    bench.send(&mut call);
+    bench.pass(2 * SECOND);
+    assert_eq!(bench.error(&mut call).class, Class::Timeout(Timer::Total));
+    assert_eq!(bench.service.endpoints().ejected(), 0);
+}

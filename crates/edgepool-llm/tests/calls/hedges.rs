@@ -1,6 +1,7 @@
 //! A second attempt beside the first.
 
 use super::*;
+use edgepool_llm::limit::LimitOptions;
 use edgepool_llm::retry::BudgetOptions;
 
 const LOW: Step = Step::Acquire { priority: Priority::Low };
@@ -127,7 +128,7 @@ fn a_first_attempt_that_fails_makes_a_retry_of_the_search() {
     bench.end(&mut call, 1);
     bench.steps(&mut call);
     let counts = bench.service.counts();
-    assert_eq!((counts.sent, counts.retries, counts.hedges_won), (2, 0, 0));
+    assert_eq!((counts.sent, counts.retries, counts.hedges, counts.hedges_won), (2, 1, 0, 0));
 
     let mut call = bench.sent();
     bench.pass(2 * SECOND);
@@ -168,4 +169,52 @@ fn there_is_none_where_no_endpoint_has_room_at_once() {
     assert_eq!(bench.steps(&mut call), []);
     bench.end(&mut call, 0);
     assert_eq!(bench.steps(&mut call), [Step::Finished]);
+}
+
+#[test]
+fn what_must_not_happen_twice_is_not_hedged() {
+    let mut bench = hedging(2);
+    let mut call = bench.call_with(CallOptions { retries: 0, ..bench.options() });
+    bench.send(&mut call);
+    bench.pass(2 * SECOND);
+    assert_eq!(bench.steps(&mut call), []);
+}
+
+#[test]
+fn hedges_neither_queue_nor_cost_anything_where_no_place_is_free() {
+    let limit = Some(LimitOptions { min: 5, ..LimitOptions::to(5) });
+    let hedge_after = Some(2 * SECOND);
+    let mut bench = Bench::new(with(Policy { hedge_after, limit, ..Policy::default() }, 1));
+    let mut calls: Vec<_> = (0..5).map(|_| bench.sent()).collect();
+    bench.pass(2 * SECOND);
+    let budget = bench.service.stats(bench.now).budget;
+    for call in &mut calls {
+        assert_eq!(bench.waits_until(call), at(2_050), "it looks again");
+    }
+    let stats = bench.service.stats(bench.now);
+    assert_eq!((stats.budget, stats.counts.hedges, stats.waiting), (budget, 0, 0));
+    bench.end(&mut calls[0], 0);
+    bench.pass(50 * MS);
+    bench.send(&mut calls[1]);
+    let stats = bench.service.stats(bench.now);
+    assert_eq!((stats.budget, stats.counts.hedges), (budget - 1, 1));
+}
+
+#[test]
+fn an_endpoint_whose_calls_are_always_answered_by_hedges_is_ejected() {
+    let mut bench = hedging(2);
+    for _ in 0..10 {
+        let mut call = bench.call();
+        if bench.send(&mut call) == 1 {
+            bench.pass(2 * SECOND);
+            assert_eq!(bench.send(&mut call), 0);
+            bench.end(&mut call, 1);
+        } else {
+            bench.end(&mut call, 0);
+        }
+        bench.steps(&mut call);
+    }
+    let endpoints = bench.service.endpoints();
+    assert!(endpoints.all()[1].is_ejected() && !endpoints.all()[0].is_ejected());
+    bench.is_quiet();
 }

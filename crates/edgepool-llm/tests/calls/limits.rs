@@ -180,3 +180,19 @@ fn a_429_lowers_the_limit_only_of_a_server_that_knows_no_rates() {
         assert_eq!(limit(&bench) < before, lowered, "{headers} {retry_after:?}");
     }
 }
+
+#[test]
+fn calls_that_are_refused_together_pause_as_one() {
+    let mut bench = Bench::new(options(1));
+    let options = CallOptions { retries: 0, ..bench.options() };
+    let mut calls: Vec<_> = (0..6).map(|_| bench.call_with(options)).collect();
+    calls.iter_mut().for_each(|call| _ = bench.send(call));
+    let until = |bench: &Bench| bench.service.endpoints().all()[0].paused_until(bench.now);
+    for call in &mut calls {
+        bench.fail(call, 0, failure(Class::RateLimited));
+        assert_eq!(until(&bench), Some(at(500)));
+    }
+    bench.pass(500 * MS);
+    bench.fail_one(Class::RateLimited);
+    assert_eq!(until(&bench), Some(at(1_500)), "refused again after that, for twice the time");
+}

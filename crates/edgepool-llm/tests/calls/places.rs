@@ -68,3 +68,17 @@ fn whoever_gave_up_waiting_is_told_of_for_a_while() {
     bench.pass(5 * SECOND);
     assert_eq!(bench.service.alert(bench.now), None);
 }
+
+#[test]
+fn what_is_under_way_at_a_paused_endpoint_takes_no_place_of_the_others() {
+    let limit = Some(LimitOptions { min: 5, ..LimitOptions::to(5) });
+    let mut bench = Bench::new(with(Policy { limit, ..Policy::default() }, 2));
+    let mut calls: Vec<_> = (0..10).map(|_| bench.sent()).collect();
+    let (mut at_a, mut at_b): (Vec<_>, Vec<_>) =
+        calls.drain(..).partition(|call| call.tried() == [0]);
+    bench.fail(&mut at_a[0], 0, limited(60 * SECOND));
+    at_b.iter_mut().for_each(|call| bench.end(call, 0));
+    assert_eq!(bench.service.places(bench.now), 9, "4 that run, and 5 that are free");
+    let paused = at_a.len() as u32 - 1;
+    assert_eq!((paused, bench.in_flight()), (4, 4));
+}

@@ -1,6 +1,7 @@
 //! What is tried again, when, and what is not.
 
 use super::*;
+use edgepool_llm::limit::LimitOptions;
 use edgepool_llm::retry::BudgetOptions;
 
 #[test]
@@ -186,4 +187,19 @@ fn the_retry_of_an_sdk_takes_from_the_same_budget() {
     let mut call = bench.call_with(again);
     assert_eq!(bench.error(&mut call).class, Class::Refused);
     bench.is_quiet();
+}
+
+#[test]
+fn what_one_endpoint_asks_to_wait_is_not_waited_for_where_another_is_up() {
+    for seconds in [20, 3_600] {
+        let limit = Some(LimitOptions { min: 1, ..LimitOptions::to(1) });
+        let mut bench = Bench::new(with(Policy { limit, ..Policy::default() }, 2));
+        let mut call = bench.sent();
+        let mut other = bench.sent();
+        bench.fail(&mut call, 0, limited(seconds * SECOND));
+        assert_eq!(bench.waits_until(&mut call), at(250), "the back-off alone, {seconds}");
+        bench.end(&mut other, 0);
+        bench.pass(250 * MS);
+        assert_eq!(bench.send(&mut call), 1);
+    }
 }
