@@ -21,6 +21,11 @@ use memchr::memchr2;
 pub const MAX_LOOK: usize = 65_536;
 
 /// Looks at a body that is passed on.
+///
+/// The end counts when the empty line after it has come, as its reader gets it no sooner: whoever
+/// passes on what was pushed until [`over`](Progress::over) has passed on the last event. Each line of data
+/// is looked at by itself; providers write an event in one, and usage that is spread over several
+/// is not found.
 #[derive(Debug)]
 pub struct BodyWatch {
     framing: Framing,
@@ -92,7 +97,7 @@ impl BodyWatch {
                 Framing::Whole { .. } => {}
             }
         }
-        let broken = judge.expects_end && !judge.over;
+        let broken = judge.expects_end && !judge.over && !judge.ends;
         judge.over = true;
         match judge.failure.clone() {
             Some(failure) => Err(failure),
@@ -122,6 +127,8 @@ struct Judge {
     name: Vec<u8>,
     begun: bool,
     content: bool,
+    /// Whether the event whose lines these are is the last.
+    ends: bool,
     over: bool,
     /// Whether what came belongs to a protocol with an end of its own: not every stream of a
     /// provider does.
@@ -141,6 +148,7 @@ impl Judge {
             name: Vec::new(),
             begun: false,
             content: false,
+            ends: false,
             over: false,
             expects_end: false,
             usage: None,
@@ -156,15 +164,19 @@ impl Judge {
         let mark = if self.begun { None } else { line.strip_prefix(b"\xef\xbb\xbf") };
         self.begun = true;
         match split(mark.unwrap_or(line)) {
-            (b"", _) => self.name.clear(),
+            (b"", _) if line.is_empty() => {
+                self.name.clear();
+                self.over |= self.ends;
+            }
             (b"event", name) => {
                 self.name.clear();
                 self.name.extend_from_slice(&name[..name.len().min(MAX_NAME)]);
             }
-            (b"data", data) => {
+            (b"data", data) if !self.ends => {
                 let name = core::mem::take(&mut self.name);
                 self.json(data, &name)?;
                 self.name = name;
+                self.ends = core::mem::take(&mut self.over);
             }
             _ => {}
         }

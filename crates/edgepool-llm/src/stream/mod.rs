@@ -162,6 +162,12 @@ fn bound(max: usize) -> Failure {
     Failure::new(Class::TooLarge, text)
 }
 
+/// Tells whether an event of that name is one of a protocol's, or may be.
+fn is_known(name: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 4] = [b"response.", b"message_", b"content_block_", b"error"];
+    matches!(name, b"" | b"message") || BEGINNINGS.iter().any(|known| name.starts_with(known))
+}
+
 /// Makes typed events of those of a dialect.
 #[derive(Debug)]
 struct Reader {
@@ -177,9 +183,11 @@ struct Reader {
     usage: Option<Usage>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Call {
     number: u64,
+    /// Its id, as the provider gave it.
+    id: Option<String>,
     /// Whether arguments of it have come.
     begun: bool,
 }
@@ -216,10 +224,15 @@ impl Reader {
             }
             return;
         }
+        // Servers keep a connection alive with such things.
+        if data.is_empty() || (!is_known(name) && !data.starts_with(b"{")) {
+            return;
+        }
         let Some(value) = self.json(data) else { return };
-        let untyped = value["type"].is_null();
-        let is_error = !value["error"].is_null() || value["object"] == "error";
-        if name == b"error" || (is_error && untyped) {
+        // Events of chat completions have no type; an error may have one of its own.
+        let untyped = value["type"].is_null() || self.dialect == Dialect::OpenAi;
+        let has_error = !value["error"].is_null() && untyped;
+        if name == b"error" || has_error || value["object"] == "error" {
             self.error(&value);
             return;
         }
@@ -279,9 +292,9 @@ impl Reader {
         }
     }
 
-    /// Finds the place of the call with a number of the provider's.
+    /// Finds the place of the last call with a number of the provider's.
     fn place(&self, number: u64) -> Option<usize> {
-        self.calls.iter().position(|call| call.number == number)
+        self.calls.iter().rposition(|call| call.number == number)
     }
 
     /// Begins a call of a tool.
@@ -292,8 +305,8 @@ impl Reader {
             self.fail(Failure::new(Class::TooLarge, text));
             return None;
         }
-        self.calls.push(Call { number, begun: false });
         let id = id.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
+        self.calls.push(Call { number, id: id.clone(), begun: false });
         let id = id.unwrap_or_else(|| crate::answer::made_up(index));
         let name = name.as_str().unwrap_or_default().to_owned();
         self.tell(StreamEvent::ToolCall { index, id, name });

@@ -55,9 +55,22 @@ fn tool_call(reader: &mut Reader, call: &Value) {
         None if named => last.map_or(0, |last| last.saturating_add(1)),
         None => last.unwrap_or(0),
     };
-    let known = reader.place(number);
+    // Some servers number all of them 0; each has an id and a name of its own.
+    let is_other = |index: &usize| {
+        let id = call["id"].as_str().filter(|id| !id.is_empty());
+        id.is_some() && is_named(function) && reader.calls[*index].id.as_deref() != id
+    };
+    let known = reader.place(number).filter(|index| !is_other(index));
     let index = known.or_else(|| reader.call(number, &call["id"], &function["name"]));
-    if let (Some(index), Some(json)) = (index, function["arguments"].as_str()) {
-        reader.arguments(index, json);
+    let Some(index) = index else { return };
+    match &function["arguments"] {
+        Value::String(json) => reader.arguments(index, json),
+        // Not as OpenAI writes them, but clear.
+        object @ Value::Object(_) => reader.arguments(index, &object.to_string()),
+        _ => {}
     }
+}
+
+fn is_named(function: &Value) -> bool {
+    function["name"].as_str().is_some_and(|name| !name.is_empty())
 }

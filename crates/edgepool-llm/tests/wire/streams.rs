@@ -170,7 +170,7 @@ fn a_watch_sees_what_a_decoder_sees() {
         for seed in 0..100 {
             let mut decoder = stream.decoder();
             let mut watch = BodyWatch::new(stream.dialect, &stream.headers(), Vec::new());
-            // An event ends with its blank line, which a watch does not wait for.
+            // An event ends with its blank line, for which a watch waits only at the end.
             let mut seen = Progress::default();
             for piece in pieces(stream.body.as_bytes(), &mut Chance::new(seed)) {
                 let (decoded, watched) = (decoder.push(piece), watch.push(piece));
@@ -363,4 +363,62 @@ fn comments_and_events_without_data_are_told_apart() {
     parser.end(&mut tell).unwrap();
     let told: Vec<_> = told.iter().map(|(name, data)| (&name[..], &data[..])).collect();
     assert_eq!(told, [("comment", ""), ("", ""), ("a", " x\ny"), ("comment", ""), ("b", "z")]);
+}
+
+#[test]
+fn errors_of_chat_completions_may_have_a_type() {
+    for data in [
+        r#"{"object":"error","message":"boom","type":"InternalServerError","code":500}"#,
+        r#"{"type":"error","error":{"type":"server_error","message":"boom"}}"#,
+    ] {
+        let body = format!("data: {data}\n\ndata: [DONE]\n\n");
+        let dialect = Dialect::OpenAi;
+        let stream = Stream { name: "", dialect, body, events: Vec::new() };
+        let events = decode(stream.decoder(), [stream.body.as_bytes()]);
+        let failure = events.last().unwrap().as_ref().unwrap_err();
+        assert_eq!((failure.class, &failure.message[..]), (Class::Server, "boom"), "{data}");
+    }
+}
+
+#[test]
+fn what_keeps_a_stream_alive_does_not_end_it() {
+    for alive in ["data:\n\n", "event: ping\ndata: keep-alive\n\n"] {
+        let body = format!("{alive}data: {{\"choices\":[]}}\n\n{alive}data: [DONE]\n\n");
+        let dialect = Dialect::OpenAi;
+        let stream = Stream { name: "", dialect, body, events: Vec::new() };
+        let events = decode(stream.decoder(), [stream.body.as_bytes()]);
+        assert!(events.iter().all(Result::is_ok), "{events:?}");
+    }
+}
+
+#[test]
+fn the_last_event_is_over_when_its_reader_has_it() {
+    let dialect = Dialect::Anthropic;
+    let body = "event: message_start\ndata: {\"type\":\"message_start\"}\n\n\
+                event: message_stop\ndata: {\"type\":\"message_stop\"}\n";
+    let stream = Stream { name: "", dialect, body: body.to_owned(), events: Vec::new() };
+    let watch = || BodyWatch::new(dialect, &stream.headers(), Vec::new());
+    let mut whole = watch();
+    assert!(!whole.push(body.as_bytes()).over);
+    assert!(whole.push(b"\n").over);
+    let mut cut = watch();
+    cut.push(body.as_bytes());
+    assert!(cut.end().is_ok(), "the end has come");
+}
+
+#[test]
+fn calls_of_tools_under_one_number_are_told_apart_by_their_ids() {
+    let call = |id: &str, arguments: &str| {
+        format!(r#"{{"index":0,"id":"{id}","function":{{"name":"f","arguments":{arguments}}}}}"#)
+    };
+    let calls = [call("a", "\"{}\""), call("b", r#"{"x":1}"#)].join(",");
+    let body = format!(
+        "data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{calls}]}}}}]}}\n\ndata: [DONE]\n\n"
+    );
+    let dialect = Dialect::OpenAi;
+    let stream = Stream { name: "", dialect, body, events: Vec::new() };
+    let events = decode(stream.decoder(), [stream.body.as_bytes()]);
+    let arguments =
+        |index: usize, json: &str| Ok(StreamEvent::Arguments { index, json: json.to_owned() });
+    assert!(events.contains(&arguments(0, "{}")) && events.contains(&arguments(1, r#"{"x":1}"#)));
 }
