@@ -153,7 +153,7 @@ impl fmt::Display for OptionError {
 impl core::error::Error for OptionError {}
 
 /// What was said of a provider, unchecked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Draft {
     name: String,
     kind: String,
@@ -174,10 +174,18 @@ struct Draft {
 }
 
 /// Makes a [`Provider`]. Setters may come in any order, and the last word counts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder {
     draft: Draft,
+}
+
+/// Shows no address, as one may have a key in it until it is checked.
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Draft { name, kind, .. } = &self.draft;
+        f.debug_struct("Builder").field("name", name).field("kind", kind).finish_non_exhaustive()
+    }
 }
 
 impl Builder {
@@ -346,9 +354,20 @@ impl Draft {
                 return Err(self.wrong("weight", format!("takes 1 to {MAX_WEIGHT}")));
             }
             if endpoints.iter().any(|known| known.base == base) {
-                return Err(self.wrong("endpoints", format!("names {base} twice")));
+                return Err(self.wrong("endpoints", "names an address twice"));
             }
             endpoints.push(Endpoint { base, weight: *weight });
+        }
+        // Paths are made once for all of them.
+        let shape = |it: &Endpoint| {
+            let path = it.base.path();
+            (path.ends_with("/v1"), path.contains("/deployments/"))
+        };
+        if flavour.quirks.deployments
+            && endpoints.iter().any(|it| shape(it) != shape(&endpoints[0]))
+        {
+            let message = "takes addresses of one kind: with /v1, with a deployment, or neither";
+            return Err(self.wrong("endpoints", message));
         }
         Ok(endpoints)
     }

@@ -37,7 +37,9 @@ fn from_variables(flavour: &Flavour, read: &impl Fn(&str) -> Option<String>) -> 
         let value = if flavour.dialect == Dialect::Ollama { ollama_host(&value) } else { value };
         // What has it already is as other SDKs take it.
         let value = value.trim_end_matches('/');
-        let suffix = if value.ends_with(variable.suffix) { "" } else { variable.suffix };
+        let path = value.split_once("://").map_or(value, |(_, rest)| rest);
+        let has_it = path.ends_with(variable.suffix) || path.contains(&within(variable.suffix));
+        let suffix = if has_it { "" } else { variable.suffix };
         Some(format!("{value}{suffix}"))
     });
     // Where no key is needed it is the address that says that there is one.
@@ -61,6 +63,11 @@ fn from_variables(flavour: &Flavour, read: &impl Fn(&str) -> Option<String>) -> 
         }
     }
     Some(builder)
+}
+
+/// Returns what a path has that goes on below a suffix.
+fn within(suffix: &str) -> String {
+    format!("{suffix}/")
 }
 
 /// Reads what Ollama takes for its address, as its own client does: a scheme and a port may be

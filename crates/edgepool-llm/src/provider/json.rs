@@ -143,8 +143,11 @@ fn secrets(
         }
         (Some(key), None) => builder = builder.key(Secret::new(key)),
         (None, Some(variable)) => {
-            let missing =
-                || fields.wrong("apiKeyEnv", format!("names {variable}, which is not set"));
+            // A key that was put there by mistake is not repeated.
+            let is_name =
+                |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+            let shown = if variable.bytes().all(is_name) { &variable } else { "a variable" };
+            let missing = || fields.wrong("apiKeyEnv", format!("names {shown}, which is not set"));
             let key = lookup(&variable).filter(|key| !key.is_empty()).ok_or_else(missing)?;
             builder = builder.key(Secret::new(key));
         }

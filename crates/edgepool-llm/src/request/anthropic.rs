@@ -42,10 +42,10 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<Map<String, Value>, Failure> {
 
 /// There is one system prompt, beside the messages: those among them are put behind it.
 fn system(draft: &Draft<'_>) -> Option<Value> {
-    let own = draft.chat.system.iter().map(|text| json!({"type": "text", "text": text}));
+    let own = draft.chat.system.iter().filter(|text| !text.is_empty());
+    let own = own.map(|text| json!({"type": "text", "text": text}));
     let among = draft.chat.messages.iter().filter(|said| said.role == Role::System);
-    let parts: Vec<Value> =
-        own.chain(among.flat_map(|said| said.content.iter().map(part))).collect();
+    let parts: Vec<Value> = own.chain(among.flat_map(|said| parts(&said.content))).collect();
     match &parts[..] {
         [] => None,
         [only] if only["text"].is_string() && draft.chat.system.is_some() => {
@@ -72,10 +72,13 @@ fn messages(history: &[Message]) -> Result<Value, Failure> {
     for said in history {
         let (role, blocks) = match said.role {
             Role::System => continue,
-            Role::User => ("user", said.content.iter().map(part).collect()),
+            Role::User => ("user", parts(&said.content).collect()),
             Role::Tool => ("user", vec![tool_result(said)?]),
             Role::Assistant => ("assistant", assistant(said)?),
         };
+        if blocks.is_empty() {
+            continue;
+        }
         match messages.last_mut() {
             Some((_, last)) if after_tool && role == "user" => last.extend(blocks),
             _ => messages.push((role, blocks)),
@@ -101,18 +104,24 @@ fn tool_result(said: &Message) -> Result<Value, Failure> {
     let id = id.ok_or_else(|| invalid("the answer of a tool takes a tool_call_id"))?;
     let content: Value = match &said.content[..] {
         [Part::Text(text)] => json!(text),
-        parts => parts.iter().map(part).collect(),
+        several => parts(several).collect(),
     };
     Ok(json!({"type": "tool_result", "tool_use_id": id, "content": content}))
 }
 
 fn assistant(said: &Message) -> Result<Vec<Value>, Failure> {
-    let mut blocks: Vec<Value> = said.content.iter().map(part).collect();
+    let mut blocks: Vec<Value> = parts(&said.content).collect();
     for call in &said.tool_calls {
         let input = super::arguments(call)?;
         blocks.push(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}));
     }
     Ok(blocks)
+}
+
+/// Texts that are empty, as beside calls of tools, are refused there, and say nothing.
+fn parts(content: &[Part]) -> impl Iterator<Item = Value> {
+    let empty = |part: &&Part| matches!(part, Part::Text(text) if text.is_empty());
+    content.iter().filter(move |part| !empty(part)).map(part)
 }
 
 fn part(part: &Part) -> Value {

@@ -19,10 +19,32 @@ pub struct EmbedRequest {
 }
 
 impl EmbedRequest {
-    /// Splits it into requests of as many texts as the provider takes at once, in order.
+    /// Splits it into requests of as many texts as the provider takes at once, in order: at most
+    /// so many, and 300,000 bytes unless a single one is longer.
     pub fn batches<'a>(&'a self, provider: &Provider) -> impl Iterator<Item = &'a [String]> {
-        self.inputs.chunks(provider.flavour.quirks.max_inputs.max(1))
+        let most = provider.flavour.quirks.max_inputs.max(1);
+        let mut rest = &self.inputs[..];
+        core::iter::from_fn(move || {
+            let (batch, after) = rest.split_at(first_batch(rest, most));
+            rest = after;
+            (!batch.is_empty()).then_some(batch)
+        })
     }
+}
+
+/// The most bytes of the texts of one request. OpenAI ("Create embeddings") takes at most 300,000
+/// tokens in all of them, and a token has at least a byte.
+const MAX_BYTES: usize = 300_000;
+
+/// Returns how many of the texts make the first request, of `most` at most.
+fn first_batch(inputs: &[String], most: usize) -> usize {
+    let mut bytes = 0_usize;
+    let fits = |input: &&String| {
+        bytes = bytes.saturating_add(input.len());
+        bytes <= MAX_BYTES
+    };
+    let count = inputs.iter().take(most).take_while(fits).count();
+    count.max(1).min(inputs.len())
 }
 
 /// Makes the request for the embeddings of some of the texts; see [`EmbedRequest::batches`].

@@ -236,7 +236,7 @@ fn openai_path(provider: &Provider, model: &str, path: &str) -> String {
         return format!("/{path}");
     };
     let base = base.base.path();
-    if base.ends_with("/v1") {
+    if is_newer_azure(provider) {
         return format!("/{path}");
     }
     let deployment = if base.contains("/deployments/") {
@@ -247,9 +247,16 @@ fn openai_path(provider: &Provider, model: &str, path: &str) -> String {
     versioned(provider, &format!("{deployment}/{path}"))
 }
 
+/// Tells whether it is the API of Azure that has neither deployments in paths nor versions of
+/// dates. All endpoints of a provider have the same.
+fn is_newer_azure(provider: &Provider) -> bool {
+    let first = provider.endpoints.first().filter(|_| provider.flavour.quirks.deployments);
+    first.is_some_and(|endpoint| endpoint.base.path().ends_with("/v1"))
+}
+
 /// Puts the version of the API behind a path, where there is one.
 fn versioned(provider: &Provider, path: &str) -> String {
-    match &provider.api_version {
+    match provider.api_version.as_ref().filter(|_| !is_newer_azure(provider)) {
         Some(version) => format!("{path}?api-version={version}"),
         None => path.to_owned(),
     }

@@ -27,6 +27,8 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<Map<String, Value>, Failure> {
         let tools = draft.chat.tools.iter().map(|tool| {
             let mut tool = function(tool);
             tool.insert("type".to_owned(), json!("function"));
+            // Its default would make every argument a required one, which no other dialect does.
+            tool.insert("strict".to_owned(), json!(false));
             Value::Object(tool)
         });
         body.insert("tools".to_owned(), tools.collect());

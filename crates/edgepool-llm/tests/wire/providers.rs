@@ -266,3 +266,36 @@ fn every_kind_can_be_made_and_asked() {
         assert_eq!(names.count(), 1);
     }
 }
+
+#[test]
+fn no_error_repeats_what_may_be_a_key() {
+    let wrong =
+        |value: Value| Provider::from_json("p", &value, &|_: &str| None).unwrap_err().to_string();
+    let key = "sk-proj-abcdefghijklmnop";
+    let error = wrong(json!({"kind": "openai", "apiKeyEnv": key}));
+    assert!(error.contains("apiKeyEnv") && !error.contains(key), "{error}");
+    let error = wrong(json!({"kind": "openai", "apiKeyEnv": "MY_KEY"}));
+    assert!(error.contains("MY_KEY"), "{error}");
+    let twice = ["https://gw/tok_SECRET/v1"; 2];
+    let error = wrong(json!({"kind": "vllm", "endpoints": twice}));
+    assert!(error.contains("twice") && !error.contains("SECRET"), "{error}");
+    let builder = Provider::builder("p", "vllm").base_url("https://user:hunter2@host/v1");
+    assert!(!format!("{builder:?}").contains("hunter2"));
+}
+
+#[test]
+fn azure_has_one_kind_of_address_and_its_path_once() {
+    let base = "https://r.openai.azure.com/openai";
+    let two = [(format!("{base}/v1"), 1), ("https://s.openai.azure.com/openai".to_owned(), 1)];
+    let builder = Provider::builder("p", "azure").key(Secret::new("k")).api_version("v");
+    let error = builder.endpoints(two).build().unwrap_err();
+    assert_eq!(error.option, "endpoints");
+
+    let read = |name: &str| match name {
+        "AZURE_OPENAI_API_KEY" => Some("k".to_owned()),
+        "AZURE_OPENAI_ENDPOINT" => Some(format!("{base}/v1/")),
+        _ => None,
+    };
+    let providers = from_environment(read).unwrap();
+    assert_eq!(providers[0].endpoints[0].base.to_string(), format!("{base}/v1"));
+}

@@ -109,7 +109,7 @@ fn responses_are_asked_for_as_the_documents_say() {
             {"type": "function_call_output", "call_id": "t-2", "output": "asleep"},
         ],
         "tools": [{"type": "function", "name": "look", "description": "Looks.",
-            "parameters": {"type": "object"}}],
+            "parameters": {"type": "object"}, "strict": false}],
         "max_output_tokens": 100, "temperature": 0.5, "top_p": 0.75,
     });
     assert_eq!(body(&sent("openai-responses", &full(), false)), expected);
@@ -234,6 +234,27 @@ fn azure_has_its_deployments_in_paths_but_not_in_its_newer_api() {
     let inner = format!("{host}/deployments/x");
     assert_eq!(of(&inner, Some("v")), format!("{inner}/chat/completions?api-version=v"));
     assert_eq!(of(&format!("{host}/v1/"), None), format!("{host}/v1/chat/completions"));
+    assert_eq!(of(&format!("{host}/v1"), Some("v")), format!("{host}/v1/chat/completions"));
+    let builder = Provider::builder("p", "azure").base_url(format!("{host}/v1"));
+    let provider = builder.key(Secret::new("k")).api_version("v").build().unwrap();
+    let base = &provider.endpoints[0].base;
+    assert_eq!(request::models(&provider).unwrap().url(base).unwrap(), format!("{host}/v1/models"));
+    assert_eq!(request::probe(&provider).url(base).unwrap(), format!("{host}/v1/models"));
+}
+
+#[test]
+fn anthropic_gets_no_texts_that_are_empty() {
+    let mut turn = Message::text(Role::Assistant, "");
+    turn.tool_calls =
+        full().messages.iter().find_map(|it| it.tool_calls.first().cloned()).into_iter().collect();
+    assert_eq!(turn.tool_calls.len(), 1);
+    let messages = vec![Message::text(Role::User, "a"), turn, Message::text(Role::Assistant, "")];
+    let chat = ChatRequest { messages, system: Some(String::new()), ..ChatRequest::default() };
+    let body = body(&sent("anthropic", &chat, false));
+    let messages = body["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert_eq!(messages[1]["content"][0]["type"], "tool_use");
+    assert!(body["system"].is_null());
 }
 
 #[test]
@@ -357,6 +378,11 @@ fn embeddings_are_asked_for_in_batches() {
     let request = EmbedRequest { inputs, ..EmbedRequest::default() };
     let sizes: Vec<_> = request.batches(&provider).map(<[String]>::len).collect();
     assert_eq!(sizes, [2_048, 2_048, 904]);
+    let inputs = [100_000, 200_000, 1, 300_001, 300_000].map(|length| "a".repeat(length)).into();
+    let long = EmbedRequest { inputs, ..EmbedRequest::default() };
+    let sizes: Vec<_> = long.batches(&provider).map(<[String]>::len).collect();
+    assert_eq!(sizes, [2, 1, 1, 1], "no batch has more tokens than OpenAI takes");
+    assert_eq!(EmbedRequest::default().batches(&provider).count(), 0);
     let sent = request::embeddings(&provider, &request, &request.inputs[..2]).unwrap();
     let expected =
         json!({"model": "e", "input": ["0", "1"], "dimensions": 8, "encoding_format": "base64"});
