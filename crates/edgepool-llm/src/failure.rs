@@ -207,8 +207,7 @@ impl Class {
             429 => Self::RateLimited,
             401 | 403 => Self::Unauthorised,
             404 => Self::NotFound,
-            // Mistral's and others' word for a model that does not exist.
-            400 if matches!(code, Some("model_not_found" | "invalid_model")) => Self::NotFound,
+            400 if code.is_some_and(lacks_model) => Self::NotFound,
             503 | 529 => Self::Overloaded,
             408 | 409 | 425 | 500.. => Self::Server,
             400.. => Self::Invalid,
@@ -249,7 +248,14 @@ fn is_quota(code: &str) -> bool {
             | "billing_hard_limit_reached"
             | "enforced_spend_limit_reached"
             | "billing_error"
+            | "billing_not_active"
     )
+}
+
+/// The codes and types of errors that say that a model does not exist, or not any more: OpenAI's,
+/// Mistral's and Groq's ("Model deprecation").
+fn lacks_model(code: &str) -> bool {
+    matches!(code, "model_not_found" | "invalid_model" | "model_decommissioned")
 }
 
 /// The most bytes of a code.
@@ -274,6 +280,7 @@ impl Failure {
         let message = said.message.clone().unwrap_or_else(|| unsaid(status, headers, body));
         let class = match said.quota() {
             true if status == 429 => Class::QuotaExhausted,
+            _ if status == 400 && said.lacks_model() => Class::NotFound,
             _ => Class::of_status(status, said.code()),
         };
         Self {
@@ -347,6 +354,11 @@ impl Said {
 
     fn quota(&self) -> bool {
         self.code.iter().chain(&self.kind).any(|code| is_quota(code))
+    }
+
+    /// Looks at both: Mistral's code is a number, and its type says what it is.
+    fn lacks_model(&self) -> bool {
+        self.code.iter().chain(&self.kind).any(|code| lacks_model(code))
     }
 
     fn failure(&self, class: Class, message: &str, keys: &[Secret]) -> Failure {

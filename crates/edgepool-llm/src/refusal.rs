@@ -58,7 +58,7 @@ pub enum Reason {
     AcquireTimeout,
     /// The pool takes no more calls.
     PoolClosed,
-    /// No connection could be made.
+    /// No connection could be made, or no endpoint is up.
     UpstreamUnreachable,
     /// No answer came in time.
     UpstreamTimeout,
@@ -110,21 +110,24 @@ impl Reason {
             Self::UpstreamUnreachable => {
                 ". Check that the provider runs and that its baseURL is right."
             }
-            Self::UpstreamTimeout => ". Raise headersTimeout if the provider is that slow.",
             _ => "",
         }
     }
 
-    /// Finds the reason that a failure without an answer of the provider stands for; `None` where
+    /// Finds the reason that a failure without an answer of the provider stands for, which is that
+    /// of its code if it is a refusal with one, and else the queue; `None` where
     /// the provider has answered, or the caller has left.
     #[must_use]
-    pub const fn of(failure: &Failure) -> Option<Self> {
+    pub fn of(failure: &Failure) -> Option<Self> {
         if failure.status.is_some() {
             return None;
         }
+        let code = failure.code.as_deref();
+        let named = Self::ALL.into_iter().find(|reason| code == Some(reason.code()));
         match failure.class {
-            Class::Refused => Some(Self::QueueFull),
-            Class::Timeout(Timer::Acquire) => Some(Self::AcquireTimeout),
+            Class::Refused => Some(named.unwrap_or(Self::QueueFull)),
+            // Without a status it is not the provider who says so, but its limits as they are known.
+            Class::RateLimited | Class::Timeout(Timer::Acquire) => Some(Self::AcquireTimeout),
             Class::Timeout(_) => Some(Self::UpstreamTimeout),
             Class::Network => Some(Self::UpstreamUnreachable),
             _ => None,
@@ -225,9 +228,14 @@ mod tests {
             (Class::Timeout(Timer::Headers), Some(Reason::UpstreamTimeout)),
             (Class::Network, Some(Reason::UpstreamUnreachable)),
             (Class::Cancelled, None),
-            (Class::RateLimited, None),
+            (Class::RateLimited, Some(Reason::AcquireTimeout)),
         ] {
             assert_eq!(Reason::of(&Failure::new(class, "")), reason);
+        }
+        for reason in Reason::ALL {
+            let mut refused = Failure::new(Class::Refused, "");
+            refused.code = Some(reason.code().to_owned());
+            assert_eq!(Reason::of(&refused), Some(reason), "its code says why");
         }
         let mut answered = Failure::new(Class::Network, "");
         answered.status = Some(200);

@@ -29,31 +29,6 @@ const CLASSES: [Class; 18] = [
     Class::Cancelled,
 ];
 
-/// Returns the name of a kind of failure in snake case, as statistics and metrics have it.
-#[must_use]
-pub const fn class_name(class: Class) -> &'static str {
-    match class {
-        Class::RateLimited => "rate_limited",
-        Class::Overloaded => "overloaded",
-        Class::QuotaExhausted => "quota_exhausted",
-        Class::Server => "server",
-        Class::Timeout(Timer::Acquire) => "timeout_acquire",
-        Class::Timeout(Timer::Headers) => "timeout_headers",
-        Class::Timeout(Timer::FirstContent) => "timeout_first_content",
-        Class::Timeout(Timer::BetweenContent) => "timeout_between_content",
-        Class::Timeout(Timer::Total) => "timeout_total",
-        Class::Network => "network",
-        Class::Unauthorised => "unauthorised",
-        Class::NotFound => "not_found",
-        Class::Invalid => "invalid",
-        Class::Truncated => "truncated",
-        Class::Malformed => "malformed",
-        Class::TooLarge => "too_large",
-        Class::Refused => "refused",
-        Class::Cancelled => "cancelled",
-    }
-}
-
 /// Failures by their kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures([u64; CLASSES.len()]);
@@ -199,7 +174,7 @@ mod tests {
             assert_eq!(failures.of(class), 1);
         }
         assert_eq!(failures.sum(), CLASSES.len() as u64);
-        let mut names: Vec<_> = CLASSES.map(class_name).into();
+        let mut names: Vec<_> = CLASSES.map(Class::name).into();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), CLASSES.len());

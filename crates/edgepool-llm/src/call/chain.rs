@@ -5,7 +5,7 @@ use core::time::Duration;
 use edgepool::Time;
 
 use crate::service::Service;
-use crate::{Class, Failure, Timer};
+use crate::{Class, Failure};
 
 /// Which provider a call goes on at when one has failed. Each provider gets a
 /// [`Call`](super::Call) of its own; nothing goes on after the first content.
@@ -109,14 +109,16 @@ impl FallbackChain {
 }
 
 /// Tells whether another provider may do better. One that does not know the model, or has no key for
-/// it, is no reason to give up; a request that is wrong is, and so is a caller who has.
+/// it, is no reason to give up; a request that is wrong is, and so is a caller who has. One that has
+/// used up the time of its own call leaves what the chain has left to the next.
 fn may_fall_back(failure: &Failure) -> bool {
-    !matches!(failure.class, Class::Invalid | Class::Cancelled | Class::Timeout(Timer::Total))
+    !matches!(failure.class, Class::Invalid | Class::Cancelled)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timer;
     use crate::endpoint::EndpointOptions;
     use crate::service::ServiceOptions;
 
@@ -141,6 +143,7 @@ mod tests {
             Class::Server,
             Class::Timeout(Timer::Acquire),
             Class::Timeout(Timer::Headers),
+            Class::Timeout(Timer::Total),
             Class::Network,
             Class::Unauthorised,
             Class::NotFound,
@@ -153,7 +156,7 @@ mod tests {
             assert_eq!(fail(&mut chain, class, false), Next::Provider("second".into()));
             assert_eq!(chain.provider(), Some("second"));
         }
-        for class in [Class::Invalid, Class::Cancelled, Class::Timeout(Timer::Total)] {
+        for class in [Class::Invalid, Class::Cancelled] {
             assert!(matches!(fail(&mut chain(None), class, false), Next::Fail(_)), "{class:?}");
         }
     }

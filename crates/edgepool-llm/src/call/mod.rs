@@ -83,6 +83,7 @@ pub use chain::{FallbackChain, Next};
 use crate::bucket::Need;
 use crate::clocks::{Deadlines, Timeouts};
 use crate::endpoint::{CROWDED, Ended, Outlook, Place};
+use crate::refusal::Reason;
 use crate::retry::{Decision, RetryOptions};
 use crate::service::Service;
 use crate::{Class, Failure, RateLimits, Timer};
@@ -516,7 +517,8 @@ fn all_down(service: &Service, wait: Duration, at: Time) -> Failure {
     let errors = service.endpoints().errors();
     let retry_after = (at != Time::NEVER).then_some(wait);
     let message = format!("no endpoint is up: {errors}");
-    Failure { retry_after, ..Failure::new(Class::Refused, message) }
+    let code = Some(Reason::UpstreamUnreachable.code().to_owned());
+    Failure { retry_after, code, ..Failure::new(Class::Refused, message) }
 }
 
 /// What follows from failures.
@@ -620,7 +622,10 @@ impl Call {
 }
 
 fn with_note(failure: Failure, note: &str) -> Failure {
-    let message = Failure::new(failure.class, format!("{}; {note}", failure.message)).message;
+    // A long message is cut, and not what is to be done about it.
+    let room = crate::failure::MAX_MESSAGE.saturating_sub(note.len() + 2);
+    let said = &failure.message[..crate::text::boundary(&failure.message, room)];
+    let message = Failure::new(failure.class, format!("{said}; {note}")).message;
     Failure { message, ..failure }
 }
 

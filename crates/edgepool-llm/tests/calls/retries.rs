@@ -203,3 +203,14 @@ fn what_one_endpoint_asks_to_wait_is_not_waited_for_where_another_is_up() {
         assert_eq!(bench.send(&mut call), 1);
     }
 }
+
+#[test]
+fn a_long_message_leaves_room_for_what_follows() {
+    let mut bench = Bench::new(options(1));
+    let mut call = bench.sent();
+    let mut long = Failure::new(Class::RateLimited, "x".repeat(2_000));
+    long.retry_after = Some(7_200 * SECOND);
+    bench.fail(&mut call, 0, long);
+    let failure = bench.error(&mut call);
+    assert!(failure.message.ends_with("(the option `retry_after_cap`)"), "{failure}");
+}

@@ -71,6 +71,8 @@ fn a_model_that_does_not_exist_is_not_found() {
         (404, r#"{"error":{"message":"no","code":"model_not_found"}}"#),
         (404, r#"{"error":"model 'm' not found"}"#),
         (400, r#"{"object":"error","message":"Invalid model: m","type":"invalid_model"}"#),
+        (400, r#"{"object":"error","message":"no","type":"invalid_model","code":"1500"}"#),
+        (400, r#"{"error":{"message":"no","type":"x","code":"model_decommissioned"}}"#),
     ] {
         assert_eq!(fail(status, body).class, Class::NotFound, "{body}");
     }
@@ -81,6 +83,7 @@ fn a_quota_is_final_whatever_else_is_said() {
     for body in [
         r#"{"error":{"message":"m","type":"insufficient_quota","code":"insufficient_quota"}}"#,
         r#"{"error":{"message":"m","type":"insufficient_quota","code":null}}"#,
+        r#"{"error":{"message":"m","type":"billing_not_active","code":"billing_not_active"}}"#,
         r#"{"type":"error","error":{"type":"enforced_spend_limit_reached","message":"m"}}"#,
     ] {
         let failure = fail_with(429, &[("x-should-retry", "true")], body, &[]);
