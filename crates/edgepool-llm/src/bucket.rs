@@ -4,6 +4,18 @@
 //! the time at which it will be there, each caller its own, in the order in which they took. What
 //! the headers of an answer tell replaces what was counted here, as others may use the same key; but
 //! it is never trusted so far that nothing is sent for longer than a cap.
+//!
+//! # What they are per
+//!
+//! There are buckets for each endpoint of a provider, and a 429 pauses one endpoint, whichever model
+//! was asked. OpenAI, Anthropic and others limit each model by itself. Where calls ask several models
+//! of such a provider, make it a provider for each model: otherwise a 429 of one holds the others
+//! back, and the headers of each correct the buckets of all.
+//!
+//! The windows of limits in headers are those that the flavour's documents name, a minute for
+//! OpenAI's. An account whose requests count per day tells of a smaller limit and of a time to a
+//! full bucket that does not fit a minute; until that time, at most the cap, an empty bucket holds
+//! its calls back. Where such a limit is known beforehand, set [`Rates::requests`].
 
 use core::time::Duration;
 

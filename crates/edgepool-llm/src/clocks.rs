@@ -13,7 +13,8 @@ pub struct Timeouts {
     /// The wait for a place, and for whatever else an attempt has to wait for before it is sent.
     /// Each attempt has its own. By default 30 s.
     pub acquire: Option<Duration>,
-    /// From sending to the headers of the answer. By default 60 s.
+    /// From sending to the headers of the answer. By default 60 s, and 600 s for [whole
+    /// answers](Self::of_whole_answer).
     pub headers: Option<Duration>,
     /// From the headers to the first content. By default 60 s.
     pub first_content: Option<Duration>,
@@ -37,7 +38,21 @@ impl Default for Timeouts {
     }
 }
 
+/// What the official SDKs of OpenAI and Anthropic wait for an answer.
+const WHOLE: Duration = Duration::from_secs(600);
+
 impl Timeouts {
+    /// Returns them for an answer of a model that comes whole: its headers come when all of it has
+    /// been made, and whoever gives up before pays for it again. So the default of `headers` becomes
+    /// 600 s, as in the official SDKs; any other value stays as it was set.
+    #[must_use]
+    pub fn of_whole_answer(mut self) -> Self {
+        if self.headers == Self::default().headers {
+            self.headers = Some(WHOLE);
+        }
+        self
+    }
+
     /// Returns how long one of the clocks runs.
     #[must_use]
     pub const fn of(&self, timer: Timer) -> Option<Duration> {
@@ -150,6 +165,16 @@ mod tests {
             let failure = timeouts.failure(timer);
             assert_eq!(failure.class, Class::Timeout(timer));
             assert!(failure.message.contains(&format!("`{}`", timer.name())), "{failure}");
+        }
+    }
+
+    #[test]
+    fn whole_answers_have_ten_minutes_unless_something_else_was_set() {
+        let usual = Timeouts::default();
+        assert_eq!(usual.of_whole_answer(), Timeouts { headers: Some(WHOLE), ..usual });
+        for headers in [None, Some(Duration::from_secs(5)), Some(Duration::from_secs(900))] {
+            let set = Timeouts { headers, ..usual };
+            assert_eq!(set.of_whole_answer(), set);
         }
     }
 }

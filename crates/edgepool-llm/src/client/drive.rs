@@ -17,6 +17,7 @@ use super::seat::{Home, Seat};
 use crate::bucket::Need;
 use crate::call::{Attempt, Call, CallOptions, Step};
 use crate::provider::Provider;
+use crate::refusal::Reason;
 use crate::transport::{HttpResponse, Transport};
 use crate::{Class, Failure, RateLimits, redact};
 
@@ -491,5 +492,6 @@ impl<T: Transport, C: Clock> Drop for Drive<T, C> {
 
 /// What is said to those who come after the end.
 pub(super) fn closed() -> Failure {
-    Failure::new(Class::Refused, "the client pool is closed")
+    let code = Some(Reason::PoolClosed.code().to_owned());
+    Failure { code, ..Failure::new(Class::Refused, "the client pool is closed") }
 }

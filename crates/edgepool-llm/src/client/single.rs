@@ -180,7 +180,8 @@ impl<T: Transport, C: Clock> Client<T, C> {
         left: Option<Duration>,
     ) -> Result<Answer, Failure> {
         let outgoing = request::chat(self.provider(), chat, false)?.into();
-        let options = self.chat_options(chat, left);
+        let mut options = self.chat_options(chat, left);
+        options.timeouts = options.timeouts.of_whole_answer();
         match self.run(outgoing, Kind::Chat, options).await?.take_output() {
             Some(Output::Answer(answer)) => Ok(answer),
             _ => Err(nothing()),
