@@ -45,16 +45,27 @@ const SHORTEST: usize = 6;
 /// wrong key in what they answer.
 #[must_use]
 pub fn redact<'a>(text: &str, keys: impl IntoIterator<Item = &'a Secret>) -> String {
-    let mut text = text.to_owned();
-    for key in keys {
-        if !key.expose().is_empty() {
-            text = text.replace(key.expose(), REDACTED);
-        }
-    }
+    let mut text = without_keys(text, keys);
     for mark in MARKS {
         text = without_words(&text, mark);
     }
     text
+}
+
+/// Replaces keys, the longest first. What stands for one is not looked at again, so that short ones
+/// do not make a text longer and longer.
+fn without_keys<'a>(text: &str, keys: impl IntoIterator<Item = &'a Secret>) -> String {
+    let mut keys: Vec<_> = keys.into_iter().map(Secret::expose).collect();
+    keys.retain(|key| !key.is_empty());
+    keys.sort_unstable_by_key(|key| core::cmp::Reverse(key.len()));
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let key = keys.iter().find_map(|key| rest.strip_prefix(key));
+        clean.push_str(if key.is_some() { REDACTED } else { &rest[..first.len_utf8()] });
+        rest = key.unwrap_or(&rest[first.len_utf8()..]);
+    }
+    clean
 }
 
 /// Replaces what follows a mark at the beginning of a word.

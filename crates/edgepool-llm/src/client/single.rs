@@ -278,6 +278,8 @@ impl<T: Transport, C: Clock> Client<T, C> {
         let now = hub.now();
         hub.lock().checked(endpoint, result, now);
         hub.resize();
+        // Who waits for another endpoint, or for none to be paused, may go on at this one.
+        self.core.gate.stir();
     }
 
     async fn probe_one(&self, base: &BaseUrl) -> Result<(), Failure> {

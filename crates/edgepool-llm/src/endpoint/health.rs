@@ -6,6 +6,9 @@ use edgepool::Time;
 
 use super::Checks;
 
+/// The shortest time from one check to the next, so that checks come to an end.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// When endpoints are ejected, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ejection {
@@ -262,7 +265,7 @@ impl Checked {
         self.began = Some(now);
         let tenth = (checks.interval / 10).as_nanos().min(u128::from(u64::MAX));
         let early = Duration::from_nanos(((u128::from(chance) * tenth) >> 64) as u64);
-        self.next = now.saturating_add(checks.interval - early.min(checks.interval));
+        self.next = now.saturating_add((checks.interval - early).max(SHORTEST));
     }
 
     /// Ends the check that is under way; tells whether the endpoint is back.
@@ -276,7 +279,7 @@ impl Checked {
         }
         self.in_row = self.in_row.saturating_add(1);
         self.down |= self.in_row >= checks.failures;
-        self.next = now.saturating_add(checks.interval / 10);
+        self.next = now.saturating_add((checks.interval / 10).max(SHORTEST));
         false
     }
 }

@@ -1,11 +1,13 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use edgepool::Clock;
-use edgepool_llm::Class;
+use edgepool::{Clock, Time};
 use edgepool_llm::client::{ClientError, DrainError};
 use edgepool_llm::clocks::Timeouts;
-use edgepool_llm::endpoint::Checks;
-use edgepool_llm::service::Policy;
+use edgepool_llm::endpoint::{Checks, EndpointOptions};
+use edgepool_llm::retry::RetryOptions;
+use edgepool_llm::service::{Policy, Service, ServiceOptions};
+use edgepool_llm::{Class, Failure};
 use futures::FutureExt;
 use futures::future::join;
 
@@ -222,6 +224,49 @@ fn a_driver_checks_endpoints_and_finds_out_which_are_down() {
     bench.run(join(bench.pool.driver(), watch));
     assert!(bench.script.urls().iter().any(|url| url == "http://two.test/health"));
     assert_eq!(bench.script.open(), 0);
+}
+
+#[test]
+fn a_call_goes_on_when_a_check_finds_an_endpoint_back() {
+    let checks = Some(Checks { interval: 10 * SECOND, timeout: SECOND, failures: 1 });
+    let retry = RetryOptions { retries: 0, ..RetryOptions::default() };
+    let policy = Policy { checks, retry, ..Policy::default() };
+    let both = [("http://one.test", 1), ("http://two.test", 1)];
+    let bench = Bench::with(provider("a").endpoints(both).policy(policy));
+    // The second is down for a second, and the first says to come back after 25.
+    for status in [200, 503] {
+        bench.script.reply(Reply::json(status, "{}"));
+    }
+    bench.script.reply(Reply::json(429, "{}").header("retry-after", "25"));
+    let watch = async {
+        bench.clock.alarm(bench.clock.now().saturating_add(SECOND / 2)).await;
+        let limited = bench.pool.chat("a", &hello()).await.unwrap_err();
+        assert!(limited.to_string().contains("429"), "{limited}");
+        assert!(bench.pool.chat("a", &hello()).await.is_ok());
+        assert!(bench.clock.elapsed() < 3 * SECOND, "after {:?}", bench.clock.elapsed());
+        bench.pool.close();
+    };
+    bench.run(join(bench.pool.driver(), watch));
+    assert_eq!(bench.script.open(), 0);
+}
+
+#[test]
+fn checks_without_an_interval_come_to_an_end() {
+    let checks = Checks { interval: Duration::ZERO, timeout: SECOND, failures: 1 };
+    let endpoints = vec![EndpointOptions::new("a"), EndpointOptions::new("b")];
+    let policy = Policy { checks: Some(checks), ..Policy::default() };
+    let options = ServiceOptions { policy, ..ServiceOptions::new(endpoints) };
+    let mut service = Service::new(options, Time::ZERO);
+    for good in [true, false] {
+        let due = std::iter::from_fn(|| {
+            let endpoint = service.check_due(0, Time::ZERO)?;
+            let failure = Failure::new(Class::Network, "refused");
+            service.checked(endpoint, if good { Ok(()) } else { Err(failure) }, Time::ZERO);
+            Some(endpoint)
+        });
+        let found = due.take(5).collect::<Vec<_>>();
+        assert!(found.len() <= 2, "{found:?}");
+    }
 }
 
 #[test]

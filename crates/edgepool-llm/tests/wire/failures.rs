@@ -158,6 +158,14 @@ fn keys_are_redacted_from_what_providers_say() {
 }
 
 #[test]
+fn short_keys_are_redacted_once_and_long_ones_whole() {
+    let keys = ["d", "e", "a", "abcd", "r", "t", "c"].map(Secret::new);
+    assert_eq!(redact("x abcd d", &keys), "x [redacted] [redacted]");
+    let text = "decorated ".repeat(10);
+    assert!(redact(&text, &keys).len() <= text.len() * "[redacted]".len());
+}
+
+#[test]
 fn what_looks_like_a_key_is_redacted() {
     for (text, clean) in [
         ("key sk-abcdef123456, please", "key [redacted], please"),
