@@ -61,9 +61,17 @@ fn without_keys<'a>(text: &str, keys: impl IntoIterator<Item = &'a Secret>) -> S
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let key = keys.iter().find_map(|key| rest.strip_prefix(key));
-        clean.push_str(if key.is_some() { REDACTED } else { &rest[..first.len_utf8()] });
-        rest = key.unwrap_or(&rest[first.len_utf8()..]);
+        let length = match keys.iter().find(|key| rest.starts_with(**key)) {
+            Some(key) => {
+                clean.push_str(REDACTED);
+                key.len()
+            }
+            None => {
+                clean.push(first);
+                first.len_utf8()
+            }
+        };
+        rest = &rest[length..];
     }
     clean
 }
