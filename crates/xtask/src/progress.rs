@@ -1,9 +1,13 @@
 //! Progress of long steps, on standard error: a spinner on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal as _;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// The spinners of all steps that are under way, a line for each.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A step that is under way. Dropping it takes its spinner away.
 pub(crate) struct Step {
@@ -34,7 +38,7 @@ impl Step {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        eprintln!("{}: {result}, {seconds:.1} s", self.name);
+        BARS.suspend(|| eprintln!("{}: {result}, {seconds:.1} s", self.name));
     }
 }
 
@@ -50,6 +54,7 @@ fn spinner(name: &str) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a valid template");
     let bar = ProgressBar::new_spinner().with_style(style).with_message(name.to_owned());
+    let bar = BARS.add(bar);
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: runs the suites one after the other, and says what became of each.
+//! `cargo xtask test`: runs the suites in their order, and says what became of each.
 
 mod counts;
 mod figures;
@@ -9,9 +9,10 @@ mod suites;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use futures::{StreamExt as _, stream};
 use tokio::time::timeout_at;
 
 use crate::cli::TestArgs;
@@ -21,21 +22,26 @@ use crate::test::report::Outcome;
 use crate::test::suites::{Suite, Tier};
 use crate::workspace;
 
+/// How many suites run at once of those that may. They wait for timers and for one another's
+/// processes more than they compute, and two cores are what the tests are made for.
+const SIDE_BY_SIDE: usize = 2;
+
 /// Runs the chosen suites. The exit code says whether all of them passed.
 pub(crate) async fn run(args: TestArgs) -> anyhow::Result<ExitCode> {
     let tier = Tier { full: args.full };
     let chosen = choose(suites::all(tier), &args)?;
     let mut needs = Needs::default();
     let mut outcomes = Vec::new();
-    for suite in &chosen {
-        let started = Instant::now();
-        // Its steps have lines of their own.
-        let met = needs.meet(&suite.needs).await;
-        let step = Step::start(&suite.name);
-        let mut outcome = run_suite(suite, met).await;
-        outcome.elapsed = started.elapsed();
-        step.done_with(outcome.verdict());
-        outcomes.push(outcome);
+    for group in chosen.chunk_by(|one, next| one.beside_others && next.beside_others) {
+        let mut ready = Vec::new();
+        for suite in group {
+            let started = Instant::now();
+            // Its steps have lines of their own.
+            let met = needs.meet(&suite.needs).await;
+            ready.push((suite, met, started.elapsed()));
+        }
+        let runs = ready.into_iter().map(|(suite, met, spent)| run_timed(suite, met, spent));
+        outcomes.extend(stream::iter(runs).buffered(SIDE_BY_SIDE).collect::<Vec<_>>().await);
     }
     Ok(report::print(&outcomes, &args.without, tier))
 }
@@ -50,6 +56,16 @@ fn choose(all: Vec<Suite>, args: &TestArgs) -> anyhow::Result<Vec<Suite>> {
     let only = |suite: &Suite| args.only.is_empty() || args.only.contains(&suite.name);
     let chosen = all.into_iter().filter(|s| only(s) && !args.without.contains(&s.name));
     Ok(chosen.collect())
+}
+
+/// Runs a suite whose needs took so long to meet.
+async fn run_timed(suite: &Suite, met: Result<(), String>, spent: Duration) -> Outcome {
+    let started = Instant::now();
+    let step = Step::start(&suite.name);
+    let mut outcome = run_suite(suite, met).await;
+    outcome.elapsed = spent + started.elapsed();
+    step.done_with(outcome.verdict());
+    outcome
 }
 
 async fn run_suite(suite: &Suite, needs_met: Result<(), String>) -> Outcome {
@@ -109,8 +125,6 @@ fn log_path(suite: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::process::Cmd;
     use crate::test::counts::{Counts, Reader};
@@ -131,6 +145,27 @@ mod tests {
         for silent in ["0 passed, 0 failed, 1 skipped", "skipped: no program\n0 passed, 0 failed"] {
             let outcome = reads("silent-echo", silent).await;
             assert_eq!(outcome.problem.as_deref(), Some("no test ran"), "{silent}");
+        }
+    }
+
+    #[tokio::test]
+    async fn suites_run_side_by_side_and_are_told_in_their_order() {
+        // Each of them ends only once the other has begun.
+        let meets = |name: &'static str, own: &'static str, other: &'static str| {
+            let meet = move || {
+                let folder = workspace::path("target/test-logs");
+                let text = format!("touch {own}; until [ -e {other} ]; do sleep 0.01; done");
+                Ok(vec![Cmd::new("sh").args(["-c", &text]).dir(folder)])
+            };
+            Suite::new(name, &[], Reader::Exit, meet).limit(Duration::from_secs(20))
+        };
+        let suites = [meets("side-a", "met-a", "met-b"), meets("side-b", "met-b", "met-a")];
+        let runs = suites.iter().map(|suite| run_timed(suite, Ok(()), Duration::ZERO));
+        let outcomes = stream::iter(runs).buffered(SIDE_BY_SIDE).collect::<Vec<_>>().await;
+        let told = outcomes.iter().map(|told| (&told.suite[..], told.verdict()));
+        assert_eq!(told.collect::<Vec<_>>(), [("side-a", "passed"), ("side-b", "passed")]);
+        for file in ["met-a", "met-b", "side-a.log", "side-b.log"] {
+            fs::remove_file(workspace::path("target/test-logs").join(file)).unwrap();
         }
     }
 

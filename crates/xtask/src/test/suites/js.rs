@@ -84,7 +84,7 @@ fn package(tier: Tier) -> Vec<Suite> {
             Ok(vec![with_tools(if full { run.arg("--full") } else { run })?])
         });
         let suite = if full { suite.limit(60 * MINUTE) } else { suite };
-        suite.figures(figures::skipped)
+        suite.figures(figures::skipped).beside_others()
     };
     let mut suites = vec![Suite::new("package-layout", &needs, Reader::Node, || {
         Ok(vec![node_tests("tests/js/conformance/package")?])
@@ -184,6 +184,7 @@ fn gateway(tier: Tier) -> Vec<Suite> {
         Suite::new(format!("gateway-{}", runtime.name()), &needs, Reader::Node, move || {
             Ok(vec![node_tests("tests/js/gateway")?.env("EDGEPOOL_RUNTIME", runtime.name())])
         })
+        .beside_others()
     };
     let runtimes = [Runtime::Node, Runtime::Deno, Runtime::Bun, Runtime::Workerd];
     let mut suites: Vec<_> = runtimes.map(suite).into();

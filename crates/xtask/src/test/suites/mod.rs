@@ -23,14 +23,15 @@ pub(crate) struct Tier {
 }
 
 /// One suite: its name, what it needs, its commands, how their output is counted, what else is read
-/// out of it, and how long all its commands together may take before it is ended and counted as
-/// failed.
+/// out of it, how long all its commands together may take before it is ended and counted as failed,
+/// and whether another one may run beside it.
 pub(crate) struct Suite {
     pub(crate) name: String,
     pub(crate) needs: Vec<Need>,
     pub(crate) reader: Reader,
     pub(crate) figures: Option<Figures>,
     pub(crate) limit: Duration,
+    pub(crate) beside_others: bool,
     commands: Commands,
 }
 
@@ -45,11 +46,18 @@ impl Suite {
     ) -> Self {
         let name = name.into();
         let (limit, commands) = (10 * MINUTE, Box::new(commands));
-        Self { name, needs: needs.to_vec(), reader, figures: None, limit, commands }
+        let (needs, beside_others) = (needs.to_vec(), false);
+        Self { name, needs, reader, figures: None, limit, beside_others, commands }
     }
 
     pub(super) fn limit(self, limit: Duration) -> Self {
         Self { limit, ..self }
+    }
+
+    /// Lets the suite run beside those next to it that may, too: it uses nothing that they do, and
+    /// no result of it depends on how fast it goes.
+    pub(super) fn beside_others(self) -> Self {
+        Self { beside_others: true, ..self }
     }
 
     /// Reads more out of what was printed than how many tests passed.
