@@ -122,6 +122,14 @@ impl Failure {
         self.should_retry.unwrap_or(may)
     }
 
+    /// Tells whether another provider may do better. One that does not know the model, or has no key
+    /// for it, is no reason to give up; a request that is wrong is, and so is a caller who has. One
+    /// that has used up the time of its own call leaves what a chain has left to the next.
+    #[must_use]
+    pub const fn may_fall_back(&self) -> bool {
+        !matches!(self.class, Class::Invalid | Class::Cancelled)
+    }
+
     /// Tells whether the endpoint is at fault: not where it only asks to wait, nor where the caller
     /// is at fault.
     #[must_use]

@@ -46,6 +46,8 @@
 //! | [`provider`], [`dialect`], [`identity`] | what a provider is, from code, JSON or the environment; how those that speak alike differ; which ones are the same |
 //! | [`chat`], [`request`], [`url`] | what is asked, and what is sent for it, where |
 //! | [`answer`], [`stream`], [`watch`] | answers that come whole, in pieces, and those that are passed on unread |
+//! | [`json`] | requests from JSON and answers to JSON |
+//! | [`exchange`] | one request and its answer, as whoever drives a call needs them |
 //! | [`headers`], [`Failure`], [`refusal`] | limits, waits and errors of providers; what the pool's own refusals look like |
 //!
 //! # Clients
@@ -78,10 +80,11 @@ pub mod client;
 pub mod clocks;
 pub mod dialect;
 pub mod endpoint;
+pub mod exchange;
 mod failure;
 pub mod headers;
 pub mod identity;
-mod json;
+pub mod json;
 pub mod limit;
 pub mod provider;
 pub mod refusal;

@@ -4,6 +4,7 @@ mod environment;
 mod json;
 
 pub use environment::from_environment;
+pub(crate) use json::parameters;
 pub use json::{Lookup, from_json};
 
 use core::fmt;

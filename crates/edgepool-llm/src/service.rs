@@ -13,6 +13,7 @@
 //! the checks that [`check_due`](Service::check_due) asks for.
 
 mod options;
+mod terms;
 
 use core::time::Duration;
 
@@ -132,8 +133,9 @@ impl Service {
         }
     }
 
-    /// Counts a call that went on at the next provider of a chain.
-    pub(crate) const fn fell_back(&mut self) {
+    /// Counts a call that went on at the next provider of a chain. A
+    /// [`FallbackChain`](crate::call::FallbackChain) does that itself.
+    pub const fn fell_back(&mut self) {
         self.counts.fallbacks += 1;
     }
 }

@@ -4,17 +4,16 @@
 //! decides nothing: retries, time-outs, places and limits are the business of what drives it. It
 //! follows no redirects, as a request may hold a key.
 
-use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures_core::Stream;
 
+pub use crate::exchange::HttpRequest;
+
 use crate::failure::Failure;
 use crate::headers::Headers;
-use crate::secret::Secret;
 
 /// Sends requests.
 ///
@@ -59,44 +58,6 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
     }
 }
 
-/// A request to an address. `Debug` shows no value of a header and nothing of the body.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HttpRequest {
-    /// Such as `POST`.
-    pub method: Cow<'static, str>,
-    /// An absolute URL of the scheme `http` or `https`.
-    pub url: String,
-    /// Names in lower case, with values of which any may be a key. Those that the transport sets
-    /// itself are not among them: `host`, `content-length` and what belongs to the connection.
-    pub headers: Vec<(Cow<'static, str>, Secret)>,
-    /// Empty for none. It is shared with further attempts.
-    pub body: Arc<[u8]>,
-}
-
-impl HttpRequest {
-    /// Makes a request without headers and body.
-    #[must_use]
-    pub fn new(method: impl Into<Cow<'static, str>>, url: impl Into<String>) -> Self {
-        let (headers, body) = (Vec::new(), Arc::default());
-        Self { method: method.into(), url: url.into(), headers, body }
-    }
-}
-
-impl fmt::Debug for HttpRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
-        // What follows the path may hold a key.
-        let url = self.url.split(['?', '#']).next().unwrap_or_default();
-        f.debug_struct("HttpRequest")
-            .field("method", &self.method)
-            .field("url", &url)
-            .field("headers", &names)
-            .field("body", &self.body.len())
-            .finish()
-    }
-}
-
 /// The headers of an answer, with its body unread.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -120,20 +81,5 @@ impl<B> HttpResponse<B> {
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         self.headers.iter().map(|(name, value)| (&name[..], &value[..])).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_request_holds_is_not_shown() {
-        let mut request = HttpRequest::new("GET", "https://e.com/v1/models?key=sk-in-url");
-        request.headers.push(("authorization".into(), Secret::new("Bearer sk-in-header")));
-        request.body = Arc::from(&b"sk-in-body"[..]);
-        let shown = format!("{request:?}");
-        assert!(!shown.contains("sk-"), "{shown}");
-        assert!(shown.contains("https://e.com/v1/models") && shown.contains("authorization"));
     }
 }

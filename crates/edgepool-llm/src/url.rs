@@ -147,6 +147,19 @@ impl BaseUrl {
         Ok([&self.origin[..], &self.path, path].concat())
     }
 
+    /// Splits an absolute URL of its origin: what follows the base, and that it is below it, or what
+    /// follows the origin.
+    pub(crate) fn split(&self, url: &str) -> Option<(String, bool)> {
+        let (origin, rest) = split_origin(url).ok().filter(|_| has_scheme(url))?;
+        if origin != self.origin {
+            return None;
+        }
+        let below = rest
+            .strip_prefix(&self.path[..])
+            .filter(|path| path.is_empty() || path.starts_with(['/', '?', '#']));
+        Some((below.unwrap_or(rest).to_owned(), below.is_some()))
+    }
+
     /// Finds the address of a path that is not below the base but of its origin.
     ///
     /// # Errors

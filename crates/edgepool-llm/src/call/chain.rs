@@ -79,7 +79,7 @@ impl FallbackChain {
         has_content: bool,
         now: Time,
     ) -> Next {
-        let goes_on = !has_content && may_fall_back(&failure) && now < self.deadline;
+        let goes_on = !has_content && failure.may_fall_back() && now < self.deadline;
         self.failures.push(failure);
         match self.providers.get(self.at + 1) {
             Some(next) if goes_on => {
@@ -106,13 +106,6 @@ impl FallbackChain {
         let message = format!("every provider failed: {}", told.join("; "));
         Failure { message: Failure::new(last.class, message).message, ..last.clone() }
     }
-}
-
-/// Tells whether another provider may do better. One that does not know the model, or has no key for
-/// it, is no reason to give up; a request that is wrong is, and so is a caller who has. One that has
-/// used up the time of its own call leaves what the chain has left to the next.
-fn may_fall_back(failure: &Failure) -> bool {
-    !matches!(failure.class, Class::Invalid | Class::Cancelled)
 }
 
 #[cfg(test)]

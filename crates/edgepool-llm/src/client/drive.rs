@@ -11,15 +11,15 @@ use super::Core;
 use super::alerts::Alerts;
 use super::gate::Pass;
 use super::hub::{Hub, Places};
-use super::outgoing::Outgoing;
-use super::reader::{Head, Kind, Output, Piece, Reader, Reading};
 use super::seat::{Home, Seat};
 use crate::bucket::Need;
 use crate::call::{Attempt, Call, CallOptions, Step};
+use crate::chat::StreamEvent;
+use crate::exchange::{Head, Kind, Outgoing, Output, Reader, Reading};
 use crate::provider::Provider;
 use crate::refusal::Reason;
 use crate::transport::{HttpResponse, Transport};
-use crate::{Class, Failure, RateLimits, redact};
+use crate::{Class, Failure, redact};
 
 /// Carries out what a call asks for: it waits for a place, sends attempts, reads what comes, and
 /// tells the call of it.
@@ -59,9 +59,44 @@ struct Running<T: Transport, C: Clock> {
 
 enum Part<T: Transport> {
     Sending(Pin<Box<T::Send>>),
-    Reading(Box<Reader<T::Chunk>>, Pin<Box<T::Body>>),
+    Reading(Box<Incoming<T>>),
     /// Read as far as its protocol goes.
     Over,
+}
+
+/// The body of an attempt, as far as it has come.
+struct Incoming<T: Transport> {
+    reader: Reader,
+    /// What is passed on as it is, until it is clear that this attempt is the one that counts.
+    chunks: VecDeque<T::Chunk>,
+    body: Pin<Box<T::Body>>,
+}
+
+impl<T: Transport> Incoming<T> {
+    fn push(&mut self, chunk: T::Chunk) -> Reading {
+        let bytes = chunk.as_ref();
+        let reading = self.reader.push(bytes);
+        if self.reader.passes_bytes() && !bytes.is_empty() {
+            self.chunks.push_back(chunk);
+        }
+        reading
+    }
+
+    /// Moves what came to where the caller finds it.
+    fn hand_out(&mut self, head: &mut Option<Head>, pieces: &mut VecDeque<Piece<T::Chunk>>) {
+        if head.is_none() {
+            *head = Some(self.reader.head().clone());
+        }
+        pieces.extend(std::iter::from_fn(|| self.reader.next_event()).map(Piece::Event));
+        pieces.extend(self.chunks.drain(..).map(Piece::Bytes));
+    }
+}
+
+/// A piece of an answer, on its way to the caller.
+#[derive(Debug)]
+pub(super) enum Piece<B> {
+    Event(StreamEvent),
+    Bytes(B),
 }
 
 /// Everything that a call is begun with.
@@ -318,12 +353,12 @@ impl<T: Transport, C: Clock> Drive<T, C> {
                     },
                     Poll::Ready(Err(error)) => Reading::Failed(self.lost(error)),
                 },
-                Part::Reading(reader, body) => match body.as_mut().poll_next(cx) {
+                Part::Reading(incoming) => match incoming.body.as_mut().poll_next(cx) {
                     Poll::Pending => return false,
-                    Poll::Ready(Some(Ok(chunk))) => reader.push(chunk, &self.provider),
+                    Poll::Ready(Some(Ok(chunk))) => incoming.push(chunk),
                     Poll::Ready(None) => {
                         ended = true;
-                        reader.end(&self.provider)
+                        incoming.reader.end()
                     }
                     Poll::Ready(Some(Err(error))) => Reading::Failed(self.lost(error)),
                 },
@@ -344,12 +379,14 @@ impl<T: Transport, C: Clock> Drive<T, C> {
     /// Takes the headers of an attempt in.
     fn read(&mut self, index: usize, response: HttpResponse<T::Body>) -> Result<(), Failure> {
         let (wall, now) = ((self.core.wall)(), self.hub.now());
-        let told = RateLimits::read(self.provider.flavour.limits, &response.headers(), wall);
+        let HttpResponse { status, headers, body } = response;
+        let head = Head { status, headers };
+        let told = head.limits(self.provider.flavour, wall);
         let running = &mut self.running[index];
-        let status = response.status;
         self.call.headers(&mut self.hub.lock(), running.attempt, status, &told, now);
-        let (reader, body) = Reader::new(&self.provider, self.kind, response, wall)?;
-        running.part = Part::Reading(Box::new(reader), Box::pin(body));
+        let reader = Reader::new(&self.provider, self.kind, head, wall)?;
+        let (chunks, body) = (VecDeque::new(), Box::pin(body));
+        running.part = Part::Reading(Box::new(Incoming { reader, chunks, body }));
         Ok(())
     }
 
@@ -399,9 +436,9 @@ impl<T: Transport, C: Clock> Drive<T, C> {
         let running = &mut self.running[index];
         if self.winner == Some(running.attempt)
             && self.kind.is_in_pieces()
-            && let Part::Reading(reader, _) = &mut running.part
+            && let Part::Reading(incoming) = &mut running.part
         {
-            reader.hand_out(&mut self.head, &mut self.pieces);
+            incoming.hand_out(&mut self.head, &mut self.pieces);
         }
     }
 
@@ -410,7 +447,8 @@ impl<T: Transport, C: Clock> Drive<T, C> {
     fn finish_body(&mut self, index: usize, cx: &mut Context<'_>) {
         const LOOKS: usize = 4;
         let part = std::mem::replace(&mut self.running[index].part, Part::Over);
-        let Part::Reading(_, mut body) = part else { return };
+        let Part::Reading(incoming) = part else { return };
+        let mut body = incoming.body;
         for _ in 0..LOOKS {
             match body.as_mut().poll_next(cx) {
                 Poll::Ready(Some(Ok(_))) => {}

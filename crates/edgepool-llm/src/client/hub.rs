@@ -41,7 +41,8 @@ pub(super) struct Hub<C: Clock> {
     /// The size that the pool was given last.
     size: AtomicU32,
     chance: AtomicU64,
-    pub(super) max_waiting: u32,
+    /// What all who share it must agree on.
+    pub(super) terms: Vec<(&'static str, String)>,
     /// By how many client pools' providers it is in use.
     pub(super) members: AtomicU32,
     /// The endpoints, in the order in which the service knows them.
@@ -69,7 +70,7 @@ impl<C: Clock + Clone> Hub<C> {
             clock: clock.clone(),
             size: AtomicU32::new(size),
             chance: AtomicU64::new(seed),
-            max_waiting: provider.max_waiting,
+            terms: provider.terms(),
             members: AtomicU32::new(0),
             bases: provider.endpoints.iter().map(|endpoint| endpoint.base.clone()).collect(),
         })

@@ -10,7 +10,6 @@ use edgepool::{Clock, OptionsError};
 use super::hub::Hub;
 use crate::identity::Identity;
 use crate::provider::Provider;
-use crate::service::ServiceOptions;
 
 /// Who shares what: providers of the same [`Identity`] share one limit, one queue and one state,
 /// by whichever client pools they are called. Clones are the same registry.
@@ -216,40 +215,17 @@ impl<C: Clock + Clone> Registry<C> {
     }
 }
 
-/// The endpoints with their weights, in whichever order they were named.
-fn weights(options: &ServiceOptions) -> Vec<(&str, u32)> {
-    let pairs = options.endpoints.iter().map(|each| (&each.name[..], each.weight));
-    let mut weights: Vec<_> = pairs.collect();
-    weights.sort_unstable();
-    weights
-}
-
 /// Refuses other limits than those in use. How long calls may take is each caller's own.
 fn check<C: Clock>(
     hub: &Hub<C>,
     provider: &Provider,
     identity: &Identity,
 ) -> Result<(), ShareError> {
-    let asked = ServiceOptions::of(provider);
-    let used = hub.lock().options().clone();
-    let mut told = Vec::new();
-    let mut compare = |name: &str, used: String, asked: String| {
-        if used != asked {
-            told.push(format!("{name} is {used}, not {asked}"));
-        }
-    };
-    compare("max", used.max.to_string(), asked.max.to_string());
-    compare("maxWaiting", hub.max_waiting.to_string(), provider.max_waiting.to_string());
-    compare("endpoints", format!("{:?}", weights(&used)), format!("{:?}", weights(&asked)));
-    let (used, asked) = (used.policy, asked.policy);
-    compare("balance", format!("{:?}", used.balance), format!("{:?}", asked.balance));
-    compare("ejection", format!("{:?}", used.ejection), format!("{:?}", asked.ejection));
-    compare("checks", format!("{:?}", used.checks), format!("{:?}", asked.checks));
-    compare("adaptiveLimit", format!("{:?}", used.limit), format!("{:?}", asked.limit));
-    compare("rates", format!("{:?}", used.rates), format!("{:?}", asked.rates));
-    compare("retry", format!("{:?}", used.retry), format!("{:?}", asked.retry));
-    compare("hedgeAfter", format!("{:?}", used.hedge_after), format!("{:?}", asked.hedge_after));
-    compare("alertAfter", format!("{:?}", used.alert_after), format!("{:?}", asked.alert_after));
+    let pairs = hub.terms.iter().zip(provider.terms());
+    let told: Vec<_> = pairs
+        .filter(|((_, used), (_, asked))| used != asked)
+        .map(|((name, used), (_, asked))| format!("{name} is {used}, not {asked}"))
+        .collect();
     match told.is_empty() {
         true => Ok(()),
         false => {

@@ -6,8 +6,7 @@ use std::task::{Context, Poll};
 use edgepool::Clock;
 use futures_core::Stream;
 
-use super::drive::Drive;
-use super::reader::Piece;
+use super::drive::{Drive, Piece};
 use crate::answer::Gather;
 use crate::chat::{Answer, Collector, StreamEvent, Usage};
 use crate::failure::Failure;

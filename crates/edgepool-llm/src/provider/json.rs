@@ -199,7 +199,8 @@ fn timeouts(fields: &Fields<'_>) -> Result<Timeouts, OptionError> {
     })
 }
 
-fn parameters(provider: &str, value: &Value) -> Result<Parameters, OptionError> {
+/// Reads how answers are made.
+pub(crate) fn parameters(provider: &str, value: &Value) -> Result<Parameters, OptionError> {
     let fields = Fields::of(provider, "parameters", value, &PARAMETERS)?;
     let stop = match fields.get("stop") {
         None => Vec::new(),

@@ -1,71 +1,107 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::RateLimits;
 use crate::answer::{self, Embeddings, Gather, Received};
 use crate::bucket::Need;
 use crate::chat::{Answer, StreamEvent, Usage};
+use crate::dialect::{Dialect, Flavour};
 use crate::failure::{Class, Failure, MAX_ERROR_BODY};
+use crate::headers::Headers;
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::stream::{Decoder, MAX_EVENT, Progress};
-use crate::transport::HttpResponse;
 use crate::watch::BodyWatch;
 
 /// What is made of an answer.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole answer of a model.
     Chat,
+    /// An answer of a model in pieces.
     Stream,
+    /// Embeddings.
     Embeddings {
+        /// Of how many texts.
         count: usize,
+        /// How long they must be.
         dimensions: Option<usize>,
     },
+    /// The list of models.
     Models,
-    /// Passed on as it is.
+    /// Nothing: it is passed on as it is.
     Http,
 }
 
 impl Kind {
     /// Tells whether the answer is handed out in pieces.
-    pub(super) const fn is_in_pieces(self) -> bool {
+    #[must_use]
+    pub const fn is_in_pieces(self) -> bool {
         matches!(self, Self::Stream | Self::Http)
     }
 }
 
 /// What a whole answer says.
-#[derive(Debug)]
-pub(super) enum Output {
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Output {
+    /// That of a model.
     Answer(Answer),
+    /// Embeddings.
     Embeddings(Embeddings),
+    /// The names of models.
     Models(Vec<String>),
     /// It was handed out in pieces.
     Pieces,
 }
 
-/// A piece of an answer, on its way to the caller.
-#[derive(Debug)]
-pub(super) enum Piece<B> {
-    Event(StreamEvent),
-    Bytes(B),
+/// Status and headers of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The status.
+    pub status: u16,
+    /// The headers, as they came.
+    pub headers: Vec<(String, Vec<u8>)>,
 }
 
-/// Status and headers of the answer that is handed out.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
+/// The headers by which providers name a request; the first that is there counts.
+const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "apim-request-id"];
+
+/// The longest name of a request that is kept, in bytes.
+const MAX_REQUEST_ID: usize = 128;
+
+impl Head {
+    /// Returns the headers for those who read them.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        self.headers.iter().map(|(name, value)| (&name[..], &value[..])).collect()
+    }
+
+    /// Reads what the provider tells of its limits; `wall` is the time since 1970.
+    #[must_use]
+    pub fn limits(&self, flavour: &Flavour, wall: Duration) -> RateLimits {
+        RateLimits::read(flavour.limits, &self.headers(), wall)
+    }
+
+    /// Returns the provider's own name for the request, by which it can be asked about it.
+    #[must_use]
+    pub fn request_id(&self) -> Option<String> {
+        let headers = self.headers();
+        let id = REQUEST_IDS.iter().find_map(|name| headers.text(name))?;
+        (!id.is_empty() && id.len() <= MAX_REQUEST_ID).then(|| id.to_owned())
+    }
 }
 
 /// Reads the body of one attempt.
 #[derive(Debug)]
-pub(super) struct Reader<B> {
+pub struct Reader {
     head: Head,
     wall: Duration,
+    dialect: Dialect,
     keys: Vec<Secret>,
     kind: Kind,
     how: How,
-    /// What came, until it is clear that this attempt is the one that counts.
-    pieces: VecDeque<Piece<B>>,
+    events: VecDeque<StreamEvent>,
     usage: Option<Usage>,
 }
 
@@ -79,35 +115,41 @@ enum How {
 }
 
 /// What the body has come to.
-#[derive(Debug)]
-pub(super) enum Reading {
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reading {
     /// More is to come, of which nothing is for the caller.
     Nothing,
-    /// More is to come; what came is content, or a ping.
+    /// More is to come.
     On {
+        /// Whether what came is content, and not a ping.
         content: bool,
     },
     /// Answered, with what was used.
     Done(Output, Need),
+    /// It is an error, or no answer of its kind.
     Failed(Failure),
 }
 
-impl<B: AsRef<[u8]>> Reader<B> {
-    /// Begins with the headers.
-    pub(super) fn new<Body>(
+impl Reader {
+    /// Begins with the head of the answer. `wall` is the time since 1970.
+    ///
+    /// # Errors
+    ///
+    /// When the head says already that it is no answer of that kind, or a larger one than is read.
+    pub fn new(
         provider: &Provider,
         kind: Kind,
-        response: HttpResponse<Body>,
+        head: Head,
         wall: Duration,
-    ) -> Result<(Self, Body), Failure> {
+    ) -> Result<Self, Failure> {
         let keys: Vec<_> = provider.secrets().cloned().collect();
         let dialect = provider.flavour.dialect;
-        let status = response.status;
         let is_error = match kind {
-            Kind::Http => status >= 400,
-            _ => !(200..300).contains(&status),
+            Kind::Http => head.status >= 400,
+            _ => !(200..300).contains(&head.status),
         };
-        let headers = response.headers();
+        let headers = head.headers();
         let how = match kind {
             _ if is_error => How::Error(Vec::new()),
             Kind::Stream => How::Events(Decoder::new(dialect, &headers, MAX_EVENT, keys.clone())?),
@@ -119,15 +161,23 @@ impl<B: AsRef<[u8]>> Reader<B> {
             }
         };
         drop(headers);
-        let HttpResponse { status, headers, body } = response;
-        let head = Head { status, headers };
-        let pieces = VecDeque::new();
-        Ok((Self { head, wall, keys, kind, how, pieces, usage: None }, body))
+        Ok(Self { head, wall, dialect, keys, kind, how, events: VecDeque::new(), usage: None })
+    }
+
+    /// Returns the head of the answer.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Tells whether the bytes of the body are for the caller as they are; not those of an error.
+    #[must_use]
+    pub const fn passes_bytes(&self) -> bool {
+        matches!(self.how, How::Passed(_))
     }
 
     /// Takes a piece of the body.
-    pub(super) fn push(&mut self, chunk: B, provider: &Provider) -> Reading {
-        let bytes = chunk.as_ref();
+    pub fn push(&mut self, bytes: &[u8]) -> Reading {
         if bytes.is_empty() {
             return Reading::Nothing;
         }
@@ -135,10 +185,7 @@ impl<B: AsRef<[u8]>> Reader<B> {
             How::Error(kept) => {
                 let room = MAX_ERROR_BODY - kept.len();
                 kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
-                match kept.len() < MAX_ERROR_BODY {
-                    true => Reading::Nothing,
-                    false => self.end(provider),
-                }
+                if kept.len() < MAX_ERROR_BODY { Reading::Nothing } else { self.end() }
             }
             How::Whole(gather) => match gather.push(bytes) {
                 Ok(()) => Reading::On { content: true },
@@ -150,26 +197,25 @@ impl<B: AsRef<[u8]>> Reader<B> {
             }
             How::Passed(watch) => {
                 let progress = watch.push(bytes);
-                self.pieces.push_back(Piece::Bytes(chunk));
-                match progress.over {
-                    true => self.end(provider),
-                    false => Reading::On { content: progress.content },
-                }
+                let content = progress.content;
+                if progress.over { self.end() } else { Reading::On { content } }
             }
         }
     }
 
     /// Takes the end of the body.
-    pub(super) fn end(&mut self, provider: &Provider) -> Reading {
+    pub fn end(&mut self) -> Reading {
         match &mut self.how {
             How::Error(body) => {
-                let Head { status, headers } = &self.head;
-                let headers = headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
-                let (wall, keys) = (self.wall, &self.keys);
-                Reading::Failed(Failure::of_answer(*status, &headers, body, wall, keys))
+                let (head, wall, keys) = (&self.head, self.wall, &self.keys);
+                let failure = Failure::of_answer(head.status, &head.headers(), body, wall, keys);
+                Reading::Failed(failure)
             }
-            How::Whole(_) => match self.read_whole(provider) {
-                Ok((output, usage)) => Reading::Done(output, need(usage)),
+            How::Whole(_) => match self.read_whole() {
+                Ok((output, usage)) => {
+                    self.usage = usage;
+                    Reading::Done(output, need(usage))
+                }
                 Err(failure) => Reading::Failed(failure),
             },
             How::Events(decoder) => {
@@ -177,18 +223,24 @@ impl<B: AsRef<[u8]>> Reader<B> {
                 self.take_events(progress)
             }
             How::Passed(watch) => match watch.end() {
-                Ok(()) => Reading::Done(Output::Pieces, need(watch.usage())),
+                Ok(()) => {
+                    self.usage = watch.usage();
+                    Reading::Done(Output::Pieces, need(self.usage))
+                }
                 Err(failure) => Reading::Failed(failure),
             },
         }
     }
 
-    /// Moves what came to where the caller finds it.
-    pub(super) fn hand_out(&mut self, head: &mut Option<Head>, pieces: &mut VecDeque<Piece<B>>) {
-        if head.is_none() {
-            *head = Some(std::mem::take(&mut self.head));
-        }
-        pieces.append(&mut self.pieces);
+    /// Takes the next event of a [`Kind::Stream`].
+    pub fn next_event(&mut self) -> Option<StreamEvent> {
+        self.events.pop_front()
+    }
+
+    /// Returns what the call has used, as far as the answer has told.
+    #[must_use]
+    pub const fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 
     fn take_events(&mut self, progress: Progress) -> Reading {
@@ -201,7 +253,7 @@ impl<B: AsRef<[u8]>> Reader<B> {
                     if let StreamEvent::Usage(usage) = &event {
                         self.usage = Some(*usage);
                     }
-                    self.pieces.push_back(Piece::Event(event));
+                    self.events.push_back(event);
                 }
                 Err(failure) => return Reading::Failed(failure),
             }
@@ -212,25 +264,22 @@ impl<B: AsRef<[u8]>> Reader<B> {
         }
     }
 
-    fn read_whole(&self, provider: &Provider) -> Result<(Output, Option<Usage>), Failure> {
+    fn read_whole(&self) -> Result<(Output, Option<Usage>), Failure> {
         let How::Whole(gather) = &self.how else {
             return Err(Failure::new(Class::Malformed, "the answer is not whole"));
         };
-        let Head { status, headers } = &self.head;
-        let headers = headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let (status, headers, body) = (self.head.status, self.head.headers(), gather.bytes());
         let (wall, keys) = (self.wall, &self.keys[..]);
-        let received =
-            Received { status: *status, headers: &headers, body: gather.bytes(), wall, keys };
-        let dialect = provider.flavour.dialect;
+        let received = Received { status, headers: &headers, body, wall, keys };
         Ok(match self.kind {
             Kind::Embeddings { count, dimensions } => {
-                let read = answer::embeddings(dialect, &received, count, dimensions)?;
+                let read = answer::embeddings(self.dialect, &received, count, dimensions)?;
                 let usage = read.usage;
                 (Output::Embeddings(read), usage)
             }
-            Kind::Models => (Output::Models(answer::models(dialect, &received)?), None),
+            Kind::Models => (Output::Models(answer::models(self.dialect, &received)?), None),
             Kind::Chat | Kind::Stream | Kind::Http => {
-                let read = answer::chat(dialect, &received)?;
+                let read = answer::chat(self.dialect, &received)?;
                 let usage = read.usage;
                 (Output::Answer(read), usage)
             }
