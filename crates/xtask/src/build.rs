@@ -16,25 +16,64 @@ use crate::workspace::{self, VERSION, path};
 
 const TS_PROJECT: &str = "crates/edgepool-wasm/ts";
 const GATEWAY_PROJECT: &str = "www";
-const GLUE: &str = "target/npm/glue";
 const PACKAGE: &str = "target/npm/package";
 const GATEWAY: &str = "target/www";
 
 /// Set by the tests for what they start: all is built, and is not to change while they run.
 pub(crate) const USE_BUILT: &str = "EDGEPOOL_USE_BUILT";
 
-/// What LLVM does at the end, once more: it finds then that the module reads no text of a panic, so
-/// that neither they are in it nor what would have told them.
-const PASSES: &str = "passes=deadargelim,globaldce";
+/// A wasm module of the package, and how it is made.
+struct Module {
+    /// What a step that makes it is called.
+    name: &'static str,
+    package: &'static str,
+    /// The name of its file.
+    file: &'static str,
+    profile: &'static str,
+    /// What cargo is told beside that.
+    cargo: &'static [&'static str],
+    /// What rustc is told.
+    rustc: &'static [&'static str],
+    bindgen: &'static [&'static str],
+    wasm_opt: &'static str,
+    /// The folder of the glue.
+    glue: &'static str,
+}
 
-/// What LLVM takes to be worth a copy. With its own limit, nearly twice that, the module would be
-/// 4 % larger once compressed, and hand a lease on 2 % faster as seen from JavaScript.
-const INLINING: &str = "llvm-args=-inline-threshold=125";
+/// The pool's. Of what rustc is told, the first is what LLVM does at the end, once more: it finds
+/// then that the module reads no text of a panic, so that neither they are in it nor what would have
+/// told them. The second is what LLVM takes to be worth a copy: with its own limit, nearly twice
+/// that, the module would be 4 % larger once compressed, and hand a lease on 2 % faster as seen from
+/// JavaScript.
+const POOL: Module = Module {
+    name: "wasm module",
+    package: "edgepool-wasm",
+    file: "edgepool_wasm",
+    profile: "wasm",
+    cargo: &["--features", "exports"],
+    rustc: &["-C", "passes=deadargelim,globaldce", "-C", "llvm-args=-inline-threshold=125"],
+    bindgen: &[],
+    wasm_opt: "-O3",
+    glue: "target/npm/glue",
+};
 
-/// The options of wasm-opt. It may use what rustc enables, and every engine since 2022 has: with all
-/// features it makes modules that no engine loads.
-const WASM_OPT: [&str; 9] = [
-    "-O3",
+/// That of the clients. Its glue can begin again with a new instance, as what has trapped is of no
+/// use any more.
+const CLIENTS: Module = Module {
+    name: "wasm module of the clients",
+    package: "edgepool-clients",
+    file: "edgepool_clients",
+    profile: "wasm-small",
+    cargo: &[],
+    rustc: &[],
+    bindgen: &["--experimental-reset-state-function"],
+    wasm_opt: "-Oz",
+    glue: "target/npm/glue-clients",
+};
+
+/// The options of wasm-opt for both. It may use what rustc enables, and every engine since 2022 has:
+/// with all features it makes modules that no engine loads.
+const WASM_OPT: [&str; 8] = [
     "--strip-debug",
     "--strip-producers",
     "--enable-bulk-memory",
@@ -102,12 +141,14 @@ async fn lock() -> anyhow::Result<Flock<fs::File>> {
 async fn package() -> anyhow::Result<()> {
     let bindgen = tools::wasm_bindgen().await?;
     tools::npm_packages(TS_PROJECT).await?;
-    let module = wasm_module().await?;
+    let (pool, clients) = (compile(&POOL).await?, compile(&CLIENTS).await?);
     let print = Fingerprint::default()
         .text(VERSION)
         .text(&bindgen.to_string_lossy())
         .text(&WASM_OPT.join(" "))
-        .tree(&module)?
+        .text(&[POOL.wasm_opt, CLIENTS.wasm_opt].join(" "))
+        .tree(&pool)?
+        .tree(&clients)?
         .tree(&path(TS_PROJECT))?
         .tree(&path("LICENSE-MIT"))?
         .tree(&path("LICENSE-APACHE"))?;
@@ -116,42 +157,50 @@ async fn package() -> anyhow::Result<()> {
         return Ok(());
     }
     stamp.clear();
-    glue(&bindgen, &module).await?;
+    glue(&bindgen, &POOL, &pool).await?;
+    glue(&bindgen, &CLIENTS, &clients).await?;
     typescript().await?;
     pack().await?;
     stamp.write()
 }
 
-/// Compiles the module. Cargo itself knows best whether there is anything to do. `--locked`, as a
+/// Compiles a module. Cargo itself knows best whether there is anything to do. `--locked`, as a
 /// build is to take the versions in `Cargo.lock`, and never to change them.
-async fn wasm_module() -> anyhow::Result<PathBuf> {
+async fn compile(module: &Module) -> anyhow::Result<PathBuf> {
     tools::wasm_target().await?;
     let cargo = Cmd::new("cargo")
-        .args(["rustc", "--locked", "--package", "edgepool-wasm", "--features", "exports"])
+        .args(["rustc", "--locked", "--package", module.package])
+        .args(module.cargo)
         // As a library for Rust too it would be linked without optimising across crates.
-        .args(["--lib", "--crate-type", "cdylib", "--profile", "wasm"])
+        .args(["--lib", "--crate-type", "cdylib", "--profile", module.profile])
         .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(path("target"))
-        .args(["--", "-C", PASSES, "-C", INLINING]);
-    cargo.step("wasm module").await?;
-    Ok(path("target/wasm32-unknown-unknown/wasm/edgepool_wasm.wasm"))
+        .arg("--")
+        .args(module.rustc);
+    cargo.step(module.name).await?;
+    let Module { profile, file, .. } = module;
+    Ok(path(&format!("target/wasm32-unknown-unknown/{profile}/{file}.wasm")))
 }
 
-async fn glue(bindgen: &Path, module: &Path) -> anyhow::Result<()> {
-    remove(&path(GLUE))?;
+async fn glue(bindgen: &Path, module: &Module, wasm: &Path) -> anyhow::Result<()> {
+    let folder = path(module.glue);
+    remove(&folder)?;
     let glue = Cmd::new(bindgen.join("wasm-bindgen"))
-        .args(["--target", "web", "--omit-default-module-path", "--out-dir"])
-        .arg(path(GLUE))
-        .arg(module);
-    glue.step("JavaScript glue").await?;
-    let wasm = path(GLUE).join("edgepool_wasm_bg.wasm");
+        .args(["--target", "web", "--omit-default-module-path"])
+        .args(module.bindgen)
+        .arg("--out-dir")
+        .arg(&folder)
+        .arg(wasm);
+    glue.step(&format!("JavaScript glue of the {}", module.name)).await?;
+    let wasm = folder.join(format!("{}_bg.wasm", module.file));
     let opt = Cmd::new("node")
         .arg(path(TS_PROJECT).join("node_modules/binaryen/bin/wasm-opt"))
+        .arg(module.wasm_opt)
         .args(WASM_OPT)
         .arg(&wasm)
         .arg("-o")
         .arg(&wasm);
-    opt.step("wasm-opt").await
+    opt.step(&format!("wasm-opt of the {}", module.name)).await
 }
 
 async fn typescript() -> anyhow::Result<()> {
@@ -159,7 +208,9 @@ async fn typescript() -> anyhow::Result<()> {
     let build = Cmd::new("node")
         .arg(path(TS_PROJECT).join("build.mjs"))
         .arg("--glue")
-        .arg(path(GLUE))
+        .arg(path(POOL.glue))
+        .arg("--clients-glue")
+        .arg(path(CLIENTS.glue))
         .arg("--out")
         .arg(package_folder())
         .args(["--version", VERSION]);
