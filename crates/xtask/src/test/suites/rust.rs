@@ -54,9 +54,10 @@ fn clippy() -> Vec<Cmd> {
     vec![
         clippy(&["--workspace", "--all-targets"]),
         clippy(&[&wasm[..], &["--target", WASM_TARGET]].concat()),
-        // The module, the providers, and the ledger alone.
+        // The modules, the providers, and the ledger alone.
         clippy(&["-p", "edgepool-wasm", "--features", "exports", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool-llm", "--target", WASM_TARGET]),
+        clippy(&["-p", "edgepool-clients", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool", "--all-targets"]),
         clippy(&one("openmetrics")),
         clippy(&one("tracing")),
@@ -65,7 +66,8 @@ fn clippy() -> Vec<Cmd> {
 }
 
 fn docs() -> Vec<Cmd> {
-    let crates = ["edgepool", "edgepool-sim", "edgepool-wasm", "edgepool-llm", "edgepool-http"];
+    let clients = ["edgepool-llm", "edgepool-http", "edgepool-clients"];
+    let crates = [&["edgepool", "edgepool-sim", "edgepool-wasm"][..], &clients].concat();
     let crates = crates.iter().flat_map(|name| ["-p", name]);
     let features = "edgepool/openmetrics,edgepool/tracing,edgepool-wasm/client";
     let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
@@ -184,6 +186,7 @@ fn oldest() -> Suite {
         let check = cargo().args([&version, "check", "--locked", "--quiet"]);
         let check = check.args(["-p", "edgepool", "-p", "edgepool-sim"]);
         let check = check.args(["-p", "edgepool-llm", "-p", "edgepool-http"]);
+        let check = check.args(["-p", "edgepool-clients"]);
         let features = ["--features", "edgepool/openmetrics,edgepool/tracing"];
         Ok(vec![check.clone(), check.args(features)])
     })
