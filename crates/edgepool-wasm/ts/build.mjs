@@ -1,5 +1,5 @@
 // Builds the npm package from the sources here and the glue that wasm-bindgen made:
-//   node build.mjs --glue DIR --out DIR --version V
+//   node build.mjs --glue DIR --clients-glue DIR --out DIR --version V
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { rmSync, writeFileSync } from "node:fs";
@@ -12,14 +12,16 @@ import { publishedTypes, shortNames } from "./short-names.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../../..");
-const options = { glue: { type: "string" }, out: { type: "string" }, version: { type: "string" } };
-const { glue, out, version } = parseArgs({ options }).values;
-if (!glue || !out || !version) {
-  console.error("usage: node build.mjs --glue DIR --out DIR --version V");
+const names = ["glue", "clients-glue", "out", "version"];
+const options = Object.fromEntries(names.map((name) => [name, { type: "string" }]));
+const { glue, "clients-glue": clientsGlue, out, version } = parseArgs({ options }).values;
+if (!glue || !clientsGlue || !out || !version) {
+  console.error("usage: node build.mjs --glue DIR --clients-glue DIR --out DIR --version V");
   process.exit(2);
 }
 
 const GLUE = "edgepool_wasm";
+const CLIENTS_GLUE = "edgepool_clients";
 const TSC = join(here, "node_modules", ".bin", "tsc");
 const TSC_ARGS = ["--project", join(here, "tsconfig.json")];
 // The entries, by the part of the package's name after the slash. Only these and the modules that
@@ -30,8 +32,13 @@ const ENTRIES = {
   "./slim": { node: "slim" },
   "./slim/clients": { node: "clients-slim" },
 };
-const WORKERD_ONLY = ["workerd", "clients-workerd", "module"];
-const EFFECTFUL = ["index", "workerd", "clients-index", "clients-workerd", "inline", "module"];
+// The modules by the names of their files.
+const MODULES = ["edgepool", "clients"];
+const WORKERD_ONLY = ["workerd", "clients-workerd", "module", "module-clients"];
+const EFFECTFUL = [
+  "index", "workerd", "clients-index", "clients-workerd", "inline", "inline-clients", "module",
+  "module-clients",
+];
 
 const sources = readdirSync(join(here, "src"))
   .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
@@ -41,6 +48,8 @@ const dist = join(out, "dist");
 rmSync(out, { recursive: true, force: true });
 mkdirSync(join(dist, "cjs"), { recursive: true });
 const wasm = emitModule(join(dist, "edgepool.wasm"));
+const clientsWasm = readFileSync(join(clientsGlue, `${CLIENTS_GLUE}_bg.wasm`));
+writeFileSync(join(dist, "clients.wasm"), clientsWasm);
 emitTypes();
 const mangleCache = namesToShorten();
 await emit("esm", dist, sources);
@@ -85,7 +94,8 @@ function namesToShorten() {
   const listed = execFileSync(TSC, [...TSC_ARGS, "--listFilesOnly"], { encoding: "utf8" });
   const libs = listed.split("\n").filter((file) => /\/lib\.[^/]*\.d\.ts$/.test(file));
   const exported = WebAssembly.Module.exports(new WebAssembly.Module(wasm));
-  const names = exported.map(({ name }) => name).join(" ");
+  const glueTypes = readFileSync(join(clientsGlue, `${CLIENTS_GLUE}.d.ts`), "utf8");
+  const names = [...exported.map(({ name }) => name), glueTypes].join(" ");
   const outside = [...published, ...libs.map((file) => readFileSync(file, "utf8")), names];
   return shortNames(sources.map(source), outside);
 }
@@ -99,8 +109,18 @@ async function emit(format, outdir, names) {
     format, entryPoints, outdir, outbase: join(here, "src"), target: "es2022", mangleProps,
     mangleCache, legalComments: "none", logLevel: "warning",
   });
-  const name = format === "esm" ? "export const wasmBase64" : "exports.wasmBase64";
-  writeFileSync(join(outdir, "wasm-base64.js"), `${name} = "${wasm.toString("base64")}";\n`);
+  // Nothing of it is ours to give another name.
+  await build({
+    format, entryPoints: { "clients-glue": join(clientsGlue, `${CLIENTS_GLUE}.js`) }, outdir,
+    target: "es2022", legalComments: "none", logLevel: "warning",
+  });
+  emitBytes(format, join(outdir, "wasm-base64.js"), "wasmBase64", wasm);
+  emitBytes(format, join(outdir, "clients-base64.js"), "clientsBase64", clientsWasm);
+}
+
+function emitBytes(format, file, name, bytes) {
+  const left = format === "esm" ? `export const ${name}` : `exports.${name}`;
+  writeFileSync(file, `${left} = "${bytes.toString("base64")}";\n`);
 }
 
 function emitTypes() {
@@ -112,7 +132,7 @@ function emitTypes() {
   }
   // What Workers see of a module that they import.
   const module = "declare const module: WebAssembly.Module;\nexport default module;\n";
-  writeFileSync(join(dist, "edgepool.wasm.d.ts"), module);
+  for (const name of MODULES) writeFileSync(join(dist, `${name}.wasm.d.ts`), module);
 }
 
 function manifest() {
@@ -125,9 +145,10 @@ function manifest() {
       default: condition(node),
     };
   }
-  exported["./edgepool.wasm"] = {
-    types: "./dist/edgepool.wasm.d.ts", default: "./dist/edgepool.wasm",
-  };
+  for (const name of MODULES) {
+    const file = `./dist/${name}.wasm`;
+    exported[`./${name}.wasm`] = { types: `${file}.d.ts`, default: file };
+  }
   exported["./package.json"] = "./package.json";
   return {
     name: "edgepool",

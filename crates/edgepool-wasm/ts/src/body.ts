@@ -44,9 +44,9 @@ export function hasNoBody(response: Response): boolean {
  * @internal Wraps a response so that its hooks hear once how its body has ended. Where that cannot
  * be done it breaks the body off, says that it ended with an error, and throws a PoolError.
  */
-export function bindBody<T>(
-  lease: Lease<T>, response: Response, hooks: BodyHooks, options: BindOptions = {},
-  headers?: HeadersInit,
+export function bindBody<T, H extends BodyHooks>(
+  lease: Lease<T>, response: Response, hooks: H, options: BindOptions = {}, headers?: HeadersInit,
+  Body: MakeBody<T, H> = BoundBody,
 ): Response {
   let body: BoundBody<T> | undefined;
   try {
@@ -57,7 +57,7 @@ export function bindBody<T>(
       hooks.finish("eof");
       return bound;
     }
-    body = new BoundBody(lease, response, hooks, options);
+    body = new Body(lease, response, hooks, options);
     const bound = new Response(body.stream, init);
     Object.defineProperty(bound, "url", { value: response.url });
     body.watch();
@@ -74,6 +74,10 @@ export function bindBody<T>(
   }
 }
 
+type MakeBody<T, H> = new (
+  lease: Lease<T>, response: Response, hooks: H, options: BindOptions,
+) => BoundBody<T>;
+
 /** The bytes of a reason phrase; an HTTP/1 parser may give others, which a Response refuses. */
 const PHRASE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -89,9 +93,9 @@ function readInit(response: Response, headers: HeadersInit | undefined): Respons
  * runtime. It reads when it is read, so back-pressure reaches the producer, and hands chunks on
  * as they are.
  */
-class BoundBody<T> {
+export class BoundBody<T> {
   readonly stream: ReadableStream<Uint8Array>;
-  private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  protected readonly reader: ReadableStreamDefaultReader<Uint8Array>;
   private readonly lease: Lease<T>;
   private readonly hooks: BodyHooks;
   private readonly options: BindOptions;
@@ -100,8 +104,8 @@ class BoundBody<T> {
   private readonly finder: ContentFinder | undefined;
   private stopHolding: (() => void) | undefined = undefined;
   private controller: ReadableByteStreamController | undefined = undefined;
-  private started = false;
-  private ended = false;
+  protected started = false;
+  protected ended = false;
 
   constructor(lease: Lease<T>, response: Response, hooks: BodyHooks, options: BindOptions) {
     this.lease = lease;
@@ -137,7 +141,7 @@ class BoundBody<T> {
     this.end("error", false);
   }
 
-  private async pull(): Promise<void> {
+  protected async pull(): Promise<void> {
     this.progress?.asked();
     try {
       let { done, value } = await this.reader.read();
@@ -151,8 +155,13 @@ class BoundBody<T> {
     }
   }
 
-  private pass(chunk: Uint8Array): void {
-    const content = this.finder?.look(chunk) ?? true;
+  /** Tells whether there is content in a chunk. */
+  protected look(chunk: Uint8Array): boolean {
+    return this.finder?.look(chunk) ?? true;
+  }
+
+  protected pass(chunk: Uint8Array): void {
+    const content = this.look(chunk);
     this.progress?.passed(content);
     if (content && !this.started) {
       this.started = true;
@@ -164,7 +173,7 @@ class BoundBody<T> {
     this.controller?.enqueue(own as Uint8Array<ArrayBuffer>);
   }
 
-  private finished(): void {
+  protected finished(): void {
     this.end("eof");
     this.controller?.close();
     // A pending read into the caller's own buffer is answered by this, or hangs.
@@ -177,7 +186,7 @@ class BoundBody<T> {
     return cancelled;
   }
 
-  private break(how: BodyEnd, reason: unknown): void {
+  protected break(how: BodyEnd, reason: unknown): void {
     if (this.ended) return;
     void this.stopProducer(reason);
     this.end(how);

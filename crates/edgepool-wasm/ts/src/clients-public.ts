@@ -1,6 +1,26 @@
-export type { BodyEnd } from "./body.js";
-export { ClientPool } from "./clients.js";
 export type {
-  ClientEvent, ClientPoolOptions, ClientPoolStats, PooledFetch, ProviderStats,
+  ChatAnswer, ChatEvent, Embeddings, FinishReason, Usage,
+} from "./answers.js";
+export type { BodyEnd } from "./body.js";
+export { ChatStream } from "./chat-stream.js";
+export type { ClientEvent } from "./client-events.js";
+export { ProviderClient } from "./client.js";
+export type { CallOptions, FetchOptions, PooledFetch } from "./client.js";
+export { ClientPool, PooledEmbeddingClient } from "./clients.js";
+export type {
+  ClientPoolOptions, ClientPoolStats, Environment, ProviderStats,
 } from "./clients.js";
-export type { OnRefusal, ProviderKind, ProviderOptions } from "./provider.js";
+export { ProviderError, TruncatedStreamError } from "./provider-errors.js";
+export type { FailureClass, ProviderFailure } from "./provider-errors.js";
+export type {
+  AdaptiveLimitOptions, CheckOptions, EjectionOptions, EndpointOptions, OnRefusal, ProviderKind,
+  ProviderOptions, RateOptions, RetryOptions,
+} from "./provider.js";
+export { ClientRegistry } from "./registry.js";
+export type { RegistryStats } from "./registry.js";
+export type {
+  ChatParameters, ChatRequest, EmbedParameters, Message, MessagePart, Role, Tool, ToolCall,
+} from "./requests.js";
+export type {
+  Distribution, EndpointStats, FailureCounts, ServiceStats,
+} from "./service-stats.js";

@@ -1,3 +1,4 @@
 import "./module.js";
+import "./module-clients.js";
 
 export * from "./clients-public.js";

@@ -1,74 +1,65 @@
-import { type BodyEnd, bindBody, hasNoBody } from "./body.js";
-import { type Clock, setBackgroundTimer, systemClock } from "./clock.js";
-import { PoolError, type PoolErrorCode, messageOf } from "./errors.js";
-import { afterBreak, hold } from "./hold.js";
-import type { Lease, RequestScope } from "./lease.js";
-import { checkNames, readFunction, wrong } from "./options.js";
-import { type CloseOptions, Pool } from "./pool.js";
-import {
-  type ProviderKind, type ProviderOptions, type ProviderSettings, authorise, readProvider,
-  resolveUrl,
-} from "./provider.js";
-import { refusalCode, refusalResponse } from "./refusal.js";
-import { type Mode, takesOff, usualMode } from "./runtime.js";
-import type { PoolOptions } from "./settings.js";
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { ChatAnswer } from "./answers.js";
+import { ChatStream } from "./chat-stream.js";
+import type { ClientEvent } from "./client-events.js";
+import { type CallOptions, type FetchOptions, type PooledFetch, ProviderClient } from "./client.js";
+import { type Clock, systemClock } from "./clock.js";
+import { PoolError } from "./errors.js";
+import { FallbackChain } from "./fallback.js";
+import { House } from "./house.js";
+import { type HubSettings, Opened } from "./hub.js";
+import { asyncDispose } from "./lease.js";
+import { checkNames, readDuration, readFlag, readFunction, wrong } from "./options.js";
+import type { CloseOptions } from "./pool.js";
+import type { ProviderKind, ProviderOptions } from "./provider.js";
+import { refusalResponse } from "./refusal.js";
+import { ClientRegistry, readEnvironment, shared } from "./registry.js";
+import type { ChatRequest, EmbedParameters } from "./requests.js";
+import { type Mode, usualMode } from "./runtime.js";
+import type { Send } from "./send.js";
+import type { ServiceStats } from "./service-stats.js";
 import { type PoolCounts, addCounts, countsOf } from "./stats.js";
 
-/** What happened to a call, for an observer; durations in ms. */
-export type ClientEvent =
-  /** A call has a place, and is sent. */
-  | { type: "acquired"; provider: string; waitMs: number }
-  /** A call was refused, or failed before an answer came. */
-  | { type: "refused"; provider: string; code: PoolErrorCode }
-  /** A call has given its place back. */
-  | {
-      type: "ended";
-      provider: string;
-      how: BodyEnd;
-      waitMs: number;
-      /** How long the place was held. */
-      heldMs: number;
-      /** The status of the answer; missing if no headers came. */
-      status?: number;
-      /** From sending to the headers. */
-      headersMs?: number;
-      /** From sending to the first content of the body. */
-      firstByteMs?: number;
-    };
-
-/**
- * A `fetch` that sends through the pool. A relative URL is taken below the provider's base. Settles
- * as `fetch` does, and rejects with a PoolError where the provider's refusals are thrown.
- */
-export type PooledFetch = (
-  input: string | URL | Request, init?: RequestInit & RequestScope,
-) => Promise<Response>;
+/** Variables of an environment by their names. */
+export type Environment = Record<string, string | undefined>;
 
 /** The options of a client pool. */
 export interface ClientPoolOptions {
   /** The providers by name. */
   providers: Record<string, ProviderOptions>;
+  /** What every provider has that says nothing else. */
+  defaults?: Partial<ProviderOptions> | undefined;
+  /** Where `apiKeyEnv` looks; the default is the process's, where there is one. */
+  env?: Environment | undefined;
   /** What sends; the default is the runtime's `fetch`. */
-  fetch?: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+  fetch?: Send | undefined;
   /** As in {@link PoolOptions}. */
-  mode?: Mode;
+  mode?: Mode | undefined;
   /** As in {@link PoolOptions}. */
-  clock?: Clock;
+  clock?: Clock | undefined;
+  /** Gives numbers from 0 up to 1, for back-offs and choices; the default is `Math.random`. */
+  random?: (() => number) | undefined;
   /**
    * How long a call keeps its place that does not renew it, as it is when its request has died.
    * Default `Infinity`; on the edge 15,000.
    */
-  leaseTtl?: number;
+  leaseTtl?: number | undefined;
   /** As in {@link PoolOptions}: where `leaseTtl` is `Infinity`, it needs one. */
-  heartbeat?: number;
+  heartbeat?: number | undefined;
   /** Hears of each call. What it throws is dropped. */
-  observer?: (event: ClientEvent) => void;
+  observer?: ((event: ClientEvent) => void) | undefined;
+  /** Shares services only with client pools of the same name: it is separate on purpose. */
+  name?: string | undefined;
+  /** Who shares services; the default is the program's own. */
+  registry?: ClientRegistry | undefined;
 }
 
-/** The counts of one provider. */
+/** How one provider stands. Its counts are those of all who share its service. */
 export interface ProviderStats extends PoolCounts {
   /** What the provider speaks. */
   kind: ProviderKind;
+  /** Its calls, attempts and endpoints. */
+  service: ServiceStats;
 }
 
 /** What `ClientPool.stats` tells. */
@@ -80,329 +71,322 @@ export interface ClientPoolStats {
   scope: "isolate" | "object";
   /** The providers by name. */
   providers: Record<string, ProviderStats>;
-  /** All of them together. */
+  /** All of them together; what several share counts once. */
   total: PoolCounts;
 }
 
-interface Provider extends ProviderSettings {
-  name: string;
-  pool: Pool<number>;
-}
-
 const OPTIONS = [
-  "providers", "fetch", "mode", "clock", "leaseTtl", "heartbeat", "observer",
+  "providers", "defaults", "env", "fetch", "mode", "clock", "random", "leaseTtl", "heartbeat",
+  "observer", "name", "registry",
 ] as const;
 
+const defaultFetch: Send = (input, init) => globalThis.fetch(input, init);
+const defaultRandom = (): number => Math.random();
+
 /**
- * Limits the calls to providers of HTTP services, each to its own number at once.
+ * Providers of models and other HTTP services by name, each with its own limit of requests at once.
+ * Client pools that name the same service with the same key share its limit and its queue.
  *
  * @example
  * ```ts
  * import { ClientPool } from "edgepool/clients";
  *
  * const clients = new ClientPool({
- *   providers: { openai: { kind: "openai", baseURL: "https://api.openai.com/v1", max: 10 } },
+ *   providers: { openai: { kind: "openai", apiKey, model: "gpt-4o-mini", max: 10 } },
  * });
+ * const { text } = await clients.chat("openai", { messages: [{ role: "user", content: "Hi" }] });
  * const openai = new OpenAI({ apiKey, fetch: clients.fetch("openai"), maxRetries: 0 });
  * ```
  */
 export class ClientPool {
-  private readonly providers = new Map<string, Provider>();
+  private readonly providers = new Map<string, ProviderClient>();
   private readonly options: ClientPoolOptions;
-  private readonly clock: Clock;
+  private readonly settings: HubSettings;
+  private readonly registry: ClientRegistry;
+  private readonly house: House;
 
   /** Throws a TypeError that names the option if one is unknown, or its value is wrong. */
   constructor(options: ClientPoolOptions) {
     checkNames("ClientPool", options, OPTIONS);
-    readFunction("ClientPool", "fetch", options.fetch, false);
-    readFunction("ClientPool", "observer", options.observer, false);
+    for (const name of ["fetch", "observer", "random"] as const) {
+      readFunction("ClientPool", name, options[name], false);
+    }
+    checkText(options.name);
+    if (options.registry !== undefined && !(options.registry instanceof ClientRegistry)) {
+      throw wrong("ClientPool", "registry", "a ClientRegistry", options.registry);
+    }
     this.options = options;
-    this.clock = options.clock ?? systemClock;
-    checkNames("ClientPool: providers", options.providers, Object.keys(options.providers ?? {}));
-    for (const [name, provider] of Object.entries(options.providers)) {
-      if (name === "") throw wrong("ClientPool", "providers", "names that are not empty", name);
-      this.providers.set(name, this.open(name, readProvider(name, provider)));
+    this.registry = options.registry ?? shared;
+    this.house = new House(options.observer);
+    this.settings = readHubSettings(options);
+    const { providers } = options;
+    checkNames("ClientPool: providers", providers, Object.keys(providers ?? {}));
+    try {
+      for (const [name, provider] of Object.entries(providers)) this.registerProvider(name, provider);
+    } catch (error) {
+      // What it has taken in is shared, and must not count as in use.
+      this.leaveAll();
+      throw error;
     }
   }
 
-  private open(name: string, settings: ProviderSettings): Provider {
-    const { clock } = this.options;
-    const mode = this.options.mode ?? usualMode();
-    const { max, maxWaiting, acquireTimeout } = settings;
-    // Elsewhere no call ends unseen, and one that stands still for long may go on.
-    const { leaseTtl = mode === "edge" ? 15_000 : undefined, heartbeat } = this.options;
-    const life = { leaseTtl, heartbeat };
-    let places = 0;
-    // A place is a number: there is nothing to keep ready, to retire or to check.
-    const permits: PoolOptions<number> = {
-      create: () => places++, minIdle: 0, idleTimeout: Infinity, maxLifetime: Infinity,
-    };
-    const limits = { max, maxWaiting, acquireTimeout };
-    const pool = new Pool({ ...permits, ...limits, ...life, mode, clock });
-    return { ...settings, name, pool };
+  /**
+   * Makes a client pool of the providers whose keys or addresses stand in the environment, under
+   * the names that the official SDKs use, such as `OPENAI_API_KEY` and `OLLAMA_HOST`. Each is named
+   * as its kind.
+   */
+  static fromEnv(
+    env: Environment = processEnv(), options: Partial<ClientPoolOptions> = {},
+  ): ClientPool {
+    const found = readEnvironment(JSON.stringify(env)) as Record<string, ProviderOptions>;
+    return new ClientPool({ env, ...options, providers: { ...found, ...options.providers } });
+  }
+
+  /**
+   * Closes everything that client pools share which have no registry of their own: what waits fails
+   * at once, and so do later calls. No such pool can be made any more.
+   */
+  static closeAll(): void {
+    shared.closeAll();
+  }
+
+  /**
+   * Adds a provider, or replaces the one of its name: what is under way there ends there. Throws a
+   * TypeError if an option is wrong, or if the same service is in use with other limits.
+   */
+  registerProvider(name: string, options: ProviderOptions): void {
+    if (this.house.isClosed) throw new PoolError("pool_closed", "the client pool is closed");
+    if (name === "") throw wrong("ClientPool", "providers", "names that are not empty", name);
+    const where = `ClientPool: provider "${name}"`;
+    checkNames(where, options, Object.keys(options ?? {}));
+    const merged: Record<string, unknown> = { ...this.options.defaults };
+    for (const [key, value] of Object.entries(options)) if (value !== undefined) merged[key] = value;
+    const env = environmentFor(merged, this.options.env ?? processEnv());
+    const opened = new Opened({ name, options: JSON.stringify(merged), env: JSON.stringify(env) });
+    const old = this.providers.get(name);
+    const hub = this.registry.share(opened, this.settings, this.options.name, old?._hub);
+    hub.members += 1;
+    old?._hub.leave();
+    this.providers.set(name, new ProviderClient(opened, hub, this.house));
+    hub.attend();
+  }
+
+  /** Removes a provider, and tells whether there was one. What is under way there ends there. */
+  removeProvider(name: string): boolean {
+    this.providers.get(name)?._hub.leave();
+    return this.providers.delete(name);
   }
 
   /** Tells whether there is a provider of that name. */
-  has(name: string): boolean {
+  hasProvider(name: string): boolean {
     return this.providers.has(name);
   }
 
   /** Lists the names of the providers. */
-  names(): string[] {
+  providerNames(): string[] {
     return [...this.providers.keys()];
   }
 
   /**
-   * Returns a `fetch` that waits for a place at the provider and holds it until the body of the
-   * answer has ended. Give `ctx` and `request` in its options in a Worker.
+   * Returns a client of a provider, which has it though it is replaced or removed meanwhile. Throws
+   * a PoolError with code `unknown_provider`.
    */
-  fetch(name: string): PooledFetch {
+  get(name: string): ProviderClient {
+    const { _opened, _hub } = this.find(name);
+    return new ProviderClient(_opened, _hub, this.house);
+  }
+
+  private find(name: string): ProviderClient {
     const provider = this.providers.get(name);
-    if (provider === undefined) return () => Promise.resolve(this.unknown(name));
-    return (input, init) => this.send(provider, input, init ?? {});
+    if (provider === undefined) throw new PoolError("unknown_provider", this.unknown(name));
+    return provider;
   }
 
-  private unknown(name: string): Response {
-    this.tell({ type: "refused", provider: name, code: "unknown_provider" });
-    const known = this.names().join(", ");
-    const text = `no provider is named "${name}"; there are ${known}`;
-    return refusalResponse("unknown_provider", text);
-  }
-
-  private async send(
-    provider: Provider, input: string | URL | Request, init: RequestInit & RequestScope,
-  ): Promise<Response> {
-    const { ctx, request, ...rest } = init;
-    const signal = rest.signal ?? (input instanceof Request ? input.signal : undefined);
-    const prepared = prepare(provider, input, rest);
-    let lease: Lease<number>;
-    try {
-      lease = await provider.pool.acquire({ ctx, request, signal: signal ?? undefined });
-    } catch (error) {
-      if (!(error instanceof PoolError)) throw error;
-      return this.refuse(provider, refusalCode(error), error);
-    }
-    this.tell({ type: "acquired", provider: provider.name, waitMs: lease.waited });
-    const call = new Call(provider, lease, this.clock, (event) => this.tell(event));
-    try {
-      return await call.run(this.options.fetch ?? defaultFetch, prepared, signal);
-    } catch (error) {
-      call.giveUp(error);
-      if (!(error instanceof PoolError)) throw error;
-      return this.refuse(provider, refusalCode(error), error);
-    }
-  }
-
-  private refuse(provider: Provider, code: PoolErrorCode, error: PoolError): Response {
-    this.tell({ type: "refused", provider: provider.name, code });
-    if (provider.onRefusal === "throw") throw error;
-    return refusalResponse(code, `provider "${provider.name}": ${error.message}`);
-  }
-
-  private tell(event: ClientEvent): void {
-    try {
-      this.options.observer?.(event);
-    } catch {
-      // A call must not fail because somebody who looks on did.
-    }
-  }
-
-  /** Tells how each provider's pool stands, and all together. */
-  stats(): ClientPoolStats {
-    const providers: ClientPoolStats["providers"] = {};
-    for (const { name, kind, pool } of this.providers.values()) {
-      providers[name] = { kind, ...countsOf(pool.stats()) };
-    }
-    const scope = this.options.mode === "durable-object" ? "object" : "isolate";
-    return { scope, providers, total: addCounts(Object.values(providers)) };
+  private unknown(name: string): string {
+    const known = this.providerNames().join(", ");
+    return `no provider is named "${name}"; there ${known === "" ? "is none yet" : `are ${known}`}`;
   }
 
   /**
-   * Closes every provider's pool. Resolves when no call is under way any more, or after `deadline`
-   * ms, to the number of calls that still were then.
+   * Returns a `fetch` that waits for a place at the provider of that name, and holds it until the
+   * body of the answer has ended. Give `ctx` and `request` in its options in a Worker.
    */
-  async close(options?: CloseOptions): Promise<number> {
-    const pools = [...this.providers.values()].map(({ pool }) => pool.close(options));
-    return (await Promise.all(pools)).reduce((sum, left) => sum + left.length, 0);
-  }
-}
-
-const defaultFetch: typeof fetch = (input, init) => globalThis.fetch(input, init);
-
-/** What is sent, made before anything waits so that a wrong call fails at once. */
-interface Prepared {
-  input: string | URL | Request;
-  init: RequestInit;
-}
-
-function prepare(provider: Provider, input: string | URL | Request, init: RequestInit): Prepared {
-  const isRequest = input instanceof Request;
-  const url = resolveUrl(provider.name, provider.base, isRequest ? input.url : String(input));
-  const headers = new Headers(init.headers ?? (isRequest ? input.headers : undefined));
-  const method = init.method ?? (isRequest ? input.method : "GET");
-  checkMethod(method, init.body);
-  const keyed = authorise(headers, provider);
-  const streams = init.body instanceof ReadableStream ? { duplex: "half" } : {};
-  const redirect = init.redirect ?? (isRequest ? input.redirect : undefined) ?? "follow";
-  const stays = keyed && redirect === "follow" ? { redirect: "manual" as const } : {};
-  return { input: isRequest ? input : url, init: { ...streams, ...init, ...stays, headers } };
-}
-
-/** Refuses what every `fetch` refuses, and most by a rejection that looks like a lost network. */
-function checkMethod(method: string, body: unknown): void {
-  if (/^(connect|trace|track)$/i.test(method)) {
-    throw new TypeError(`fetch: the method ${method} cannot be sent`);
-  }
-  if (body != null && /^(get|head)$/i.test(method)) {
-    throw new TypeError(`fetch: a request with the method ${method} has no body`);
-  }
-}
-
-/** One call from its lease to the end of its body. */
-class Call {
-  private readonly provider: Provider;
-  private readonly lease: Lease<number>;
-  private readonly clock: Clock;
-  private readonly tell: (event: ClientEvent) => void;
-  private readonly start: number;
-  private readonly controller = new AbortController();
-  /** Whether something is to end this call, or has. */
-  private ending = false;
-  private readonly reached: { status?: number; headersMs?: number; firstByteMs?: number } = {};
-
-  constructor(
-    provider: Provider, lease: Lease<number>, clock: Clock, tell: (event: ClientEvent) => void,
-  ) {
-    this.provider = provider;
-    this.lease = lease;
-    this.clock = clock;
-    this.tell = tell;
-    this.start = clock.now();
-  }
-
-  /** Sends, and gives the answer with a body that ends the call. */
-  async run(
-    send: typeof fetch, prepared: Prepared, signal: AbortSignal | null | undefined,
-  ): Promise<Response> {
-    const response = await this.awaitHeaders(send, prepared, signal);
-    if (response.type === "opaqueredirect") {
-      const text = "the provider redirects, which is not followed as its key must not leave it";
-      throw new PoolError("upstream_unreachable", `${text}; give the baseURL that it redirects to`);
-    }
-    this.reached.status = response.status;
-    this.reached.headersMs = this.clock.now() - this.start;
-    const { firstContentTimeout, stallTimeout } = this.provider;
-    const limits = { firstContentTimeout, stallTimeout, ...(signal ? { signal } : {}) };
-    const hooks = {
-      finish: (how: BodyEnd) => this.end(how),
-      onFirst: () => {
-        this.reached.firstByteMs = this.clock.now() - this.start;
-      },
-      breakOff: (reason: unknown) => this.controller.abort(reason),
-    };
-    const headers = this.headersFor(response);
-    this.ending = true;
-    return bindBody(this.lease, response, hooks, limits, headers);
-  }
-
-  /** Breaks off and ends what nothing else will end, after an error that nobody foresaw. */
-  giveUp(error: unknown): void {
-    if (this.ending) return;
-    this.ending = true;
-    this.controller.abort(error);
-    afterBreak(this.lease, () => this.end("error"));
-  }
-
-  private awaitHeaders(
-    send: typeof fetch, prepared: Prepared, signal: AbortSignal | null | undefined,
-  ): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      // Whatever settles first counts: not every `fetch` heeds its signal.
-      const isFirst = once();
-      const stop = this.guard(signal, (how, reason) => {
-        if (!isFirst()) return;
-        this.ending = true;
-        this.controller.abort(reason);
-        reject(reason);
-        afterBreak(this.lease, () => {
-          stop();
-          this.end(how);
-        });
-      });
-      this.send(send, prepared).then(
-        (response) => {
-          if (!isFirst()) return void response.body?.cancel().catch(() => undefined);
-          stop();
-          resolve(response);
-        },
-        (error: unknown) => {
-          if (!isFirst()) return;
-          stop();
-          this.ending = true;
-          this.end("error");
-          reject(error);
-        },
-      );
-    });
-  }
-
-  private async send(send: typeof fetch, { input, init }: Prepared): Promise<Response> {
-    // What is thrown, and not rejected with, says that the call itself is wrong.
-    const sending = send(input, { ...init, signal: this.controller.signal });
-    try {
-      return await sending;
-    } catch (cause) {
-      const text = `the request failed: ${messageOf(cause)}; see whether the provider runs`;
-      throw new PoolError("upstream_unreachable", `${text} and its baseURL is right`, { cause });
-    }
-  }
-
-  /** Watches over the wait for headers: its clock, the signals, the lease. */
-  private guard(
-    signal: AbortSignal | null | undefined, onBroken: (how: BodyEnd, reason: unknown) => void,
-  ): () => void {
-    const { headersTimeout } = this.provider;
-    const stop = hold(this.lease, signal, onBroken);
-    if (headersTimeout === Infinity) return stop;
-    const timer = setBackgroundTimer(this.clock, () => {
-      const text = `no headers came in ${headersTimeout} ms`;
-      const advice = "raise headersTimeout if they take so long";
-      onBroken("stall", new PoolError("upstream_timeout", `${text}; ${advice}`));
-    }, headersTimeout);
-    return () => {
-      this.clock.clearTimer(timer);
-      stop();
+  fetch(name: string, options?: FetchOptions): PooledFetch {
+    // Whoever has the name then is asked.
+    this.providers.get(name)?.fetch(options);
+    return async (input, init) => {
+      const provider = this.providers.get(name);
+      if (provider !== undefined) return await provider.fetch(options)(input, init);
+      this.house.tell({ type: "refused", provider: name, code: "unknown_provider" });
+      return refusalResponse("http", "unknown_provider", this.unknown(name));
     };
   }
 
-  private headersFor(response: Response): Headers {
-    const headers = new Headers(response.headers);
-    const coding = headers.get("content-encoding");
-    if (!hasNoBody(response) && coding !== null && takesOff(coding)) {
-      // `fetch` has decoded the body.
-      headers.delete("content-encoding");
-      headers.delete("content-length");
-    }
-    headers.set("x-edgepool-wait-ms", String(Math.round(this.lease.waited)));
-    headers.set("x-edgepool-slot", String(this.lease.slot));
-    return headers;
+  /** Asks a model, and waits for the whole answer; see {@link ProviderClient.chat}. */
+  async chat(name: string, request: ChatRequest, options?: CallOptions): Promise<ChatAnswer> {
+    return await this.find(name).chat(request, options);
   }
 
-  private end(how: BodyEnd): void {
-    this.lease.release();
-    const heldMs = this.clock.now() - this.start;
-    const { name } = this.provider;
-    const waitMs = this.lease.waited;
-    this.tell({ type: "ended", provider: name, how, waitMs, heldMs, ...this.reached });
+  /** Asks a model for an answer in pieces; see {@link ChatStream}. */
+  stream(name: string, request: ChatRequest, options?: CallOptions): ChatStream {
+    return new ChatStream(async () => await this.find(name)._events(request, options ?? {}));
+  }
+
+  /**
+   * Asks providers one after the other, until one has answered. `totalTimeout` is that of all of
+   * them together. Rejects as the last one did.
+   */
+  async chatAny(
+    names: readonly string[], request: ChatRequest, options: CallOptions = {},
+  ): Promise<ChatAnswer> {
+    return await this.chain(names, options).run((client, own) => client.chat(request, own));
+  }
+
+  /** As `chatAny`, in pieces: once content came, no other provider is asked. */
+  streamAny(
+    names: readonly string[], request: ChatRequest, options: CallOptions = {},
+  ): ChatStream {
+    return new ChatStream(async () =>
+      await this.chain(names, options).run((client, own) => client._events(request, own)));
+  }
+
+  /** A name that is wrong is told before anything is sent. */
+  private chain(names: readonly string[], options: CallOptions): FallbackChain {
+    return new FallbackChain(names.map((name) => this.find(name)), options, this.settings.clock);
+  }
+
+  /** Makes the embedding of a text, or those of several in their order. */
+  embed(
+    name: string, text: string, options?: CallOptions & EmbedParameters,
+  ): Promise<Float32Array>;
+  embed(
+    name: string, texts: readonly string[], options?: CallOptions & EmbedParameters,
+  ): Promise<Float32Array[]>;
+  async embed(
+    name: string, texts: string | readonly string[], options?: CallOptions & EmbedParameters,
+  ): Promise<Float32Array | Float32Array[]> {
+    return await this.find(name).embed(texts as string, options);
+  }
+
+  /** Lists a provider's models. */
+  async models(name: string, options?: CallOptions): Promise<string[]> {
+    return await this.find(name).models(options);
+  }
+
+  /** Tells how a provider stands, or each of them and all together. */
+  stats(): ClientPoolStats;
+  stats(name: string): ProviderStats;
+  stats(name?: string): ClientPoolStats | ProviderStats {
+    if (name !== undefined) return statsOf(this.find(name));
+    const providers: ClientPoolStats["providers"] = {};
+    const counted = new Map<unknown, PoolCounts>();
+    for (const [name, client] of this.providers) {
+      const stats = (providers[name] = statsOf(client));
+      counted.set(client._hub, stats);
+    }
+    const scope = this.options.mode === "durable-object" ? "object" : "isolate";
+    return { scope, providers, total: addCounts([...counted.values()]) };
+  }
+
+  /** Gives up calls whose requests have died, and forgets what nobody uses; returns how many. */
+  cleanupStale(): number {
+    const swept = this.hubs().reduce((sum, hub) => sum + hub.sweep(), 0);
+    return swept + this.registry.evict();
+  }
+
+  private hubs(): ProviderClient["_hub"][] {
+    return [...new Set([...this.providers.values()].map(({ _hub }) => _hub))];
+  }
+
+  /** Whether `close` was called. */
+  get isClosed(): boolean {
+    return this.house.isClosed;
+  }
+
+  /**
+   * Closes the client pool: calls that wait fail at once, and so do later ones. Those that were
+   * sent go on, and so do those of others who share the services. Resolves when no call is under
+   * way any more, or after `deadline` ms, to the number of calls that still were then; with `force`
+   * those are broken off.
+   */
+  async close(options: CloseOptions = {}): Promise<number> {
+    checkNames("close", options, ["deadline", "force"]);
+    const deadline = readDuration("close", "deadline", options.deadline, 30_000);
+    const force = readFlag("close", "force", options.force, false);
+    const { house } = this;
+    if (!house.isClosed) this.leaveAll();
+    house.isClosed = true;
+    house.stir();
+    await house.whenEmpty(this.hubs(), deadline);
+    const left = house.size;
+    house.isForced ||= force;
+    if (force) house.stir();
+    return left;
+  }
+
+  private leaveAll(): void {
+    for (const { _hub } of this.providers.values()) _hub.leave();
+  }
+
+  /** @internal */
+  async [asyncDispose](): Promise<void> {
+    await this.close();
   }
 }
 
-/** Gives what is true when it is called first, and false from then on. */
-function once(): () => boolean {
-  let isFirst = true;
-  return () => {
-    const was = isFirst;
-    isFirst = false;
-    return was;
-  };
+export interface ClientPool {
+  /** Closes it as `close()` does, at the end of a block with `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Makes embeddings of texts by a provider of a client pool. */
+export class PooledEmbeddingClient {
+  private readonly clients: ClientPool;
+  private readonly name: string;
+  private readonly options: EmbedParameters;
+
+  /** `model` and `dimensions` are in place of the provider's own. */
+  constructor(clients: ClientPool, name: string, options: EmbedParameters = {}) {
+    checkNames("PooledEmbeddingClient", options, ["model", "dimensions", "extra"]);
+    this.clients = clients;
+    this.name = name;
+    this.options = options;
+  }
+
+  /** Makes the embedding of a text. */
+  async getEmbedding(text: string, options?: CallOptions): Promise<Float32Array> {
+    return await this.clients.embed(this.name, text, { ...this.options, ...options });
+  }
+
+  /** Makes the embeddings of texts, in their order. */
+  async getEmbeddings(texts: readonly string[], options?: CallOptions): Promise<Float32Array[]> {
+    return await this.clients.embed(this.name, texts, { ...this.options, ...options });
+  }
+}
+
+function statsOf({ kind, _hub }: ProviderClient): ProviderStats {
+  const service = _hub.ask((protocol, at) => protocol.service_stats(at, _hub.now()));
+  return { kind, ...countsOf(_hub.pool.stats()), service: JSON.parse(service) as ServiceStats };
+}
+
+function readHubSettings(options: ClientPoolOptions): HubSettings {
+  const mode = options.mode ?? usualMode();
+  const { clock = systemClock, fetch = defaultFetch, random = defaultRandom, heartbeat } = options;
+  // Elsewhere no call ends unseen, and one that stands still for long may go on.
+  const { leaseTtl = mode === "edge" ? 15_000 : undefined } = options;
+  return { mode, clock, send: fetch, random, leaseTtl, heartbeat };
+}
+
+function checkText(name: unknown): void {
+  if (name === undefined || (typeof name === "string" && name !== "")) return;
+  throw wrong("ClientPool", "name", "a text that is not empty", name);
+}
+
+/** Only what is asked for leaves the environment. */
+function environmentFor({ apiKeyEnv }: Record<string, unknown>, env: Environment): Environment {
+  return typeof apiKeyEnv === "string" ? { [apiKeyEnv]: env[apiKeyEnv] } : {};
+}
+
+function processEnv(): Environment {
+  return (globalThis as { process?: { env?: Environment } }).process?.env ?? {};
 }

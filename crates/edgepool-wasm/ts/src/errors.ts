@@ -15,7 +15,8 @@ export type PoolErrorCode =
   | "body_stalled"
   | "unknown_provider"
   | "upstream_timeout"
-  | "upstream_unreachable";
+  | "upstream_unreachable"
+  | "provider_error";
 
 /** What a caller waited for; `backing-off` is the wait between creations after a failure. */
 export type Phase = "waiting" | "connecting" | "checking" | "backing-off" | "paused";

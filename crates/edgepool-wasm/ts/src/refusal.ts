@@ -1,29 +1,34 @@
-import { PoolError, type PoolErrorCode } from "./errors.js";
+import type { PoolErrorCode } from "./errors.js";
+import { ask } from "./protocol.js";
+import type { ProviderKind } from "./provider.js";
 
-/** The codes that a refused call has, with the status that stands for each. */
-const STATUS: Partial<Record<PoolErrorCode, number>> = {
-  unknown_provider: 404,
-  queue_full: 429,
-  acquire_timeout: 503,
-  pool_closed: 503,
-  upstream_unreachable: 502,
-  upstream_timeout: 504,
-  lease_ended: 503,
+/** The codes that a refused call may have, as the module knows them. */
+const CODES: readonly PoolErrorCode[] = [
+  "unknown_provider", "queue_full", "acquire_timeout", "pool_closed", "upstream_unreachable",
+  "upstream_timeout", "lease_ended",
+];
+
+/** What stands for the other errors of a pool. */
+const OTHERS: Partial<Record<PoolErrorCode, PoolErrorCode>> = {
+  body_stalled: "upstream_timeout", core_reset: "lease_ended", provider_error: "upstream_unreachable",
 };
 
-/** Tells the code that callers see for an error of a pool. */
-export function refusalCode(error: PoolError): PoolErrorCode {
-  return STATUS[error.code] === undefined ? "acquire_timeout" : error.code;
+interface Told {
+  status: number;
+  headers: [string, string][];
+  body: string;
 }
 
-/**
- * Makes the Response that stands for a refusal, in the envelope that the SDKs of OpenAI and
- * Anthropic both read. `x-should-retry: false` keeps them from queueing again by themselves.
- */
-export function refusalResponse(code: PoolErrorCode, text: string): Response {
-  const headers = new Headers({ "content-type": "application/json", "x-should-retry": "false" });
-  if (code === "queue_full") headers.set("retry-after", "1");
-  const error = { message: text, type: "edgepool_error", param: null, code };
-  const body = JSON.stringify({ type: "error", error });
-  return new Response(body, { status: STATUS[code] ?? 503, headers });
+/** Tells the code that callers see for an error of a pool. */
+export function refusalCode(code: PoolErrorCode): PoolErrorCode {
+  return CODES.includes(code) ? code : OTHERS[code] ?? "acquire_timeout";
+}
+
+/** Makes the Response that stands for a refusal, in the envelope of the provider's kind. */
+export function refusalResponse(
+  kind: ProviderKind, code: PoolErrorCode, text: string, retryAfter = NaN,
+): Response {
+  const told = ask((protocol) => protocol.refusal(kind, code, text, retryAfter));
+  const { status, headers, body } = JSON.parse(told) as Told;
+  return new Response(body, { status, headers });
 }

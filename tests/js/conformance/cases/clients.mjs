@@ -31,7 +31,8 @@ function setup(answer, provider = {}, more = {}) {
   const events = [];
   const sent = [];
   const options = {
-    kind: "openai", baseURL: "http://127.0.0.1:9/v1", apiKey: "sk-own", max: 1, ...provider,
+    kind: "openai", baseURL: "http://127.0.0.1:9/v1", apiKey: "sk-own", max: 1,
+    retry: { retries: 0 }, ...provider,
   };
   const clients = new ClientPool({
     providers: { p: options },
@@ -557,7 +558,7 @@ export default [
     name: "a_refusal_says_what_to_do_wherever_it_is_told",
     async run(t) {
       const answers = {
-        "upstream_unreachable baseURL": () => Promise.reject(new Error("refused")),
+        "upstream_unreachable provider runs": () => Promise.reject(new Error("refused")),
         "upstream_timeout headersTimeout": () => new Promise(() => undefined),
         "pool_closed no more": () => new Response("unused"),
       };

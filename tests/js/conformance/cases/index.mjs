@@ -12,11 +12,13 @@ import health from "./health.mjs";
 import leases from "./leases.mjs";
 import operators from "./operators.mjs";
 import options from "./options.mjs";
+import providers from "./providers.mjs";
 import queue from "./queue.mjs";
 import reuse from "./reuse.mjs";
 import time from "./time.mjs";
 
 export default [
   ...queue, ...creation, ...failures, ...health, ...accounting, ...leases, ...reuse, ...operators,
-  ...time, ...close, ...events, ...options, ...edge, ...clients, ...recovery,
+  ...time, ...close, ...events, ...options, ...edge, ...clients, ...providers,
+  ...recovery,
 ];

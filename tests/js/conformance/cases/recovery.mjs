@@ -4,14 +4,21 @@ import { each, settle, state } from "../lib/harness.mjs";
 import { World } from "../lib/world.mjs";
 
 let memory;
+let memoryOfClients;
 const { Instance } = WebAssembly;
 // The package makes its first instance with the first pool, which is after this.
 WebAssembly.Instance = class extends Instance {
   constructor(...args) {
     super(...args);
-    if (this.exports.memory !== undefined) ({ memory } = this.exports);
+    if (this.exports.pool_open !== undefined) ({ memory } = this.exports);
+    if (this.exports.call_open !== undefined) memoryOfClients = this.exports.memory;
   }
 };
+
+/** Breaks the memory of the module of the clients, so that its next call traps. */
+export function breakClients() {
+  new Uint8Array(memoryOfClients.buffer).fill(0xff);
+}
 
 /** Breaks the module's memory, so that its next call traps; returns what tells whether it did. */
 function breakCore() {

@@ -59,7 +59,7 @@ for (const bundler of Object.keys(BUNDLERS)) {
     const pool = await modulesOf(bundler, POOL_ALONE);
     assert.ok(pool.includes("pool") && pool.includes("wasm-base64"), `it has ${pool}`);
     const clients = await modulesOf(bundler, CLIENTS);
-    for (const name of ["clients", "provider", "refusal"]) {
+    for (const name of ["clients", "clients-glue", "clients-base64", "drive", "refusal"]) {
       assert.ok(clients.includes(name), `a bundle of the clients has ${clients}`);
       assert.ok(!pool.includes(name), `a bundle of the pool alone has ${name}`);
     }

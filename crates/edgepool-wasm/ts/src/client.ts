@@ -1,0 +1,298 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { ChatAnswer, Embeddings, Usage } from "./answers.js";
+import type { Attempt } from "./attempt.js";
+import { ChatStream } from "./chat-stream.js";
+import {
+  CHAT, Drive, EMBEDDINGS, type Limits, MODELS, PASSED, STREAM, type ToldRequest,
+} from "./drive.js";
+import { DrivenEvents } from "./driven-events.js";
+import { PoolClosedError, PoolError } from "./errors.js";
+import type { House } from "./house.js";
+import type { Hub, Opened } from "./hub.js";
+import { type RequestScope, dispose } from "./lease.js";
+import { checkNames, checkSignal, readWord } from "./options.js";
+import { passOn, prepare } from "./passing.js";
+import type { Priority } from "./pool.js";
+import { Complained, ask } from "./protocol.js";
+import { ProviderError, complaintError } from "./provider-errors.js";
+import type { OnRefusal, ProviderKind } from "./provider.js";
+import { refusalCode, refusalResponse } from "./refusal.js";
+import type { ChatRequest, EmbedParameters } from "./requests.js";
+
+/** The options of one call; what is not said is as the provider's options say. Durations in ms. */
+export interface CallOptions extends RequestScope {
+  /** Ends the call with its reason, wherever it is. */
+  signal?: AbortSignal | undefined;
+  /** The class in the queue. Default `normal`. */
+  priority?: Priority | undefined;
+  /** How often it is sent again at most. */
+  retries?: number | undefined;
+  /** After how long without content a second attempt is sent beside the first. */
+  hedgeAfter?: number | undefined;
+  /** See {@link ProviderOptions}. */
+  acquireTimeout?: number | undefined;
+  /** See {@link ProviderOptions}. */
+  headersTimeout?: number | undefined;
+  /** See {@link ProviderOptions}. */
+  firstContentTimeout?: number | undefined;
+  /** See {@link ProviderOptions}. */
+  stallTimeout?: number | undefined;
+  /** See {@link ProviderOptions}. */
+  totalTimeout?: number | undefined;
+}
+
+/** The options of a {@link PooledFetch}. */
+export interface FetchOptions {
+  /** In place of the provider's: SDKs differ in what they do best with. */
+  onRefusal?: OnRefusal | undefined;
+}
+
+/**
+ * A `fetch` that sends through the pool. A relative URL is taken below the provider's base. Settles
+ * as `fetch` does, with the provider's own last answer if it was an error, and rejects with a
+ * PoolError where the provider's refusals are thrown.
+ */
+export type PooledFetch = (
+  input: string | URL | Request, init?: RequestInit & RequestScope,
+) => Promise<Response>;
+
+const OF_THE_CALL = [
+  "priority", "retries", "hedgeAfter", "acquireTimeout", "headersTimeout", "firstContentTimeout",
+  "stallTimeout", "totalTimeout",
+] as const;
+const CALL_OPTIONS = ["signal", "ctx", "request", ...OF_THE_CALL] as const;
+
+/**
+ * The client of one provider. It has its provider until it is disposed of or dropped, though that
+ * is replaced or removed meanwhile.
+ */
+export class ProviderClient {
+  /** @internal */
+  readonly _hub: Hub;
+  /** @internal */
+  readonly _opened: Opened;
+  private readonly house: House;
+  private isDisposed = false;
+
+  /** @internal */
+  constructor(opened: Opened, hub: Hub, house: House) {
+    this._opened = opened;
+    this._hub = hub;
+    this.house = house;
+  }
+
+  /** The provider's name. */
+  get name(): string {
+    return this._opened.described.name;
+  }
+
+  /** What the provider speaks. */
+  get kind(): ProviderKind {
+    return this._opened.described.kind;
+  }
+
+  /** The model of chats that name none. */
+  get model(): string | undefined {
+    return this._opened.described.model;
+  }
+
+  /** Whether its service takes nothing without a key. */
+  get needsKey(): boolean {
+    return this._opened.described.needsKey;
+  }
+
+  /** Whether it runs on this machine. */
+  get isLocal(): boolean {
+    return this._opened.described.isLocal;
+  }
+
+  /**
+   * Asks a model, and waits for the whole answer. Rejects with a {@link ProviderError}, a
+   * PoolError, or the signal's own reason; with a TypeError if the request is wrong.
+   */
+  async chat(request: ChatRequest, options: CallOptions = {}): Promise<ChatAnswer> {
+    return JSON.parse(await this.whole(CHAT, JSON.stringify(request), options)) as ChatAnswer;
+  }
+
+  /** Asks a model for an answer in pieces. */
+  stream(request: ChatRequest, options: CallOptions = {}): ChatStream {
+    return new ChatStream(() => this._events(request, options));
+  }
+
+  /** @internal Waits for the first content of an answer. */
+  async _events(request: ChatRequest, options: CallOptions): Promise<DrivenEvents> {
+    const drive = this.drive(STREAM, JSON.stringify(request), options);
+    const attempt = await drive.run();
+    return new DrivenEvents(drive, attempt as Attempt);
+  }
+
+  /** Makes the embedding of a text, or those of several in their order. */
+  embed(text: string, options?: CallOptions & EmbedParameters): Promise<Float32Array>;
+  embed(texts: readonly string[], options?: CallOptions & EmbedParameters): Promise<Float32Array[]>;
+  async embed(
+    texts: string | readonly string[], options: CallOptions & EmbedParameters = {},
+  ): Promise<Float32Array | Float32Array[]> {
+    const { vectors } = await this.embeddings(typeof texts === "string" ? [texts] : texts, options);
+    return typeof texts === "string" ? vectors[0] as Float32Array : vectors;
+  }
+
+  /** As `embed`, and tells what it used. Several calls are made where one takes no more texts. */
+  async embeddings(
+    texts: readonly string[], options: CallOptions & EmbedParameters = {},
+  ): Promise<Embeddings> {
+    const { model, dimensions, extra, ...rest } = options;
+    const all: Embeddings = { vectors: [] };
+    if (texts.length === 0) return all;
+    const request = JSON.stringify({ input: texts, model, dimensions, extra });
+    for (const batch of this.batches(request)) {
+      const drive = this.drive(EMBEDDINGS, batch, rest);
+      const output = JSON.parse(await this.awaitWhole(drive, () => {
+        const flat = drive.ask((protocol, call) => protocol.call_vectors(call));
+        all.vectors.push(...split(flat, JSON.parse(drive.output()) as Shape));
+      })) as Shape;
+      if (output.usage !== undefined) all.usage = sum(all.usage, output.usage);
+    }
+    return all;
+  }
+
+  private batches(request: string): string[] {
+    return this.checked(() => {
+      const told = ask((protocol) => protocol.embed_batches(this._opened.in(protocol), request));
+      return (JSON.parse(told) as unknown[]).map((batch) => JSON.stringify(batch));
+    });
+  }
+
+  /** Lists the provider's models. */
+  async models(options: CallOptions = {}): Promise<string[]> {
+    return (JSON.parse(await this.whole(MODELS, "{}", options)) as { models: string[] }).models;
+  }
+
+  /**
+   * Returns a `fetch` that waits for a place at the provider and holds it until the body of the
+   * answer has ended. Give `ctx` and `request` in its options in a Worker.
+   */
+  fetch(options: FetchOptions = {}): PooledFetch {
+    checkNames("fetch", options, ["onRefusal"]);
+    const usual = this._opened.described.onRefusal;
+    const onRefusal = readWord("fetch", "onRefusal", options.onRefusal, usual, ["respond", "throw"]);
+    return (input, init) => this.send(input, init ?? {}, onRefusal);
+  }
+
+  private async send(
+    input: string | URL | Request, init: RequestInit & RequestScope, onRefusal: OnRefusal,
+  ): Promise<Response> {
+    const { ctx, request, ...rest } = init;
+    const signal = rest.signal ?? (input instanceof Request ? input.signal : undefined) ?? undefined;
+    const passed = prepare(this._opened.described, input, rest);
+    try {
+      const drive = this.begin(PASSED, passed.request, { ctx, request, signal }, passed.transmit);
+      const attempt = await drive.run();
+      return passOn(drive, attempt as Attempt, signal);
+    } catch (error) {
+      if (!(error instanceof PoolError) || error.code === "aborted") throw error;
+      return this.refuse(error, onRefusal);
+    }
+  }
+
+  private refuse(error: PoolError, onRefusal: OnRefusal): Response {
+    const code = refusalCode(error.code);
+    this.house.tell({ type: "refused", provider: this.name, code: error.code });
+    if (onRefusal === "throw") throw error;
+    // What to do is added there.
+    return refusalResponse(this.kind, code, `provider "${this.name}": ${plainText(error)}`,
+      error instanceof ProviderError ? error.retryAfter : undefined);
+  }
+
+  private async whole(kind: number, request: string, options: CallOptions): Promise<string> {
+    return await this.awaitWhole(this.drive(kind, request, options));
+  }
+
+  private async awaitWhole(drive: Drive, read: () => void = () => undefined): Promise<string> {
+    await drive.run();
+    try {
+      read();
+      return drive.output();
+    } finally {
+      drive.free();
+    }
+  }
+
+  private drive(kind: number, request: string, options: CallOptions): Drive {
+    const transmit = (told: ToldRequest, drive: Drive): readonly [string, RequestInit] => {
+      const { url, method, headers } = told;
+      const body = drive.ask((protocol, call) => protocol.call_body(call));
+      const sent = method === "GET" ? undefined : body as Uint8Array<ArrayBuffer>;
+      // None of these is a redirect that a key may go along with.
+      return [url, { method, headers: new Headers(headers), body: sent ?? null, redirect: "manual" }];
+    };
+    return this.begin(kind, request, options, transmit);
+  }
+
+  private begin(
+    kind: number, request: string, options: CallOptions,
+    transmit: (told: ToldRequest, drive: Drive) => readonly [string | Request, RequestInit],
+  ): Drive {
+    checkNames("call", options, CALL_OPTIONS);
+    checkSignal("call", options.signal);
+    if (this.house.isClosed || this.isDisposed) throw new PoolClosedError();
+    const { ctx, request: from, signal } = options;
+    const described = this._opened.described;
+    const given: Record<string, unknown> = {};
+    for (const name of OF_THE_CALL) if (options[name] !== undefined) given[name] = options[name];
+    const limits: Limits = {
+      firstContentTimeout: options.firstContentTimeout ?? described.firstContentTimeout,
+      stallTimeout: options.stallTimeout ?? described.stallTimeout,
+    };
+    const drive = new Drive({
+      hub: this._hub, opened: this._opened, kind, request, options: JSON.stringify(given),
+      scope: { ctx, request: from }, signal, limits, transmit, house: this.house,
+    });
+    this.house.enter(drive);
+    return drive;
+  }
+
+  /** Runs what asks the module about a request of the caller's. */
+  private checked<R>(run: () => R): R {
+    try {
+      return run();
+    } catch (error) {
+      throw error instanceof Complained ? complaintError(this.name, error.complaint) : error;
+    }
+  }
+
+  /** @internal Calls under way go on, and no more can be made by it. */
+  [dispose](): void {
+    this.isDisposed = true;
+  }
+}
+
+export interface ProviderClient {
+  /** Lets go of the provider, at the end of a block with `using`; calls under way go on. */
+  [Symbol.dispose](): void;
+}
+
+function plainText(error: PoolError): string {
+  if (error instanceof PoolClosedError) return "the pool is closed";
+  return error instanceof ProviderError ? error._plain : error.message;
+}
+
+interface Shape {
+  count: number;
+  dimensions: number;
+  usage?: Usage;
+}
+
+function split(flat: Float32Array, { count, dimensions }: Shape): Float32Array[] {
+  return Array.from({ length: count }, (_, place) =>
+    flat.slice(place * dimensions, (place + 1) * dimensions));
+}
+
+function sum(one: Usage | undefined, other: Usage): Usage {
+  if (one === undefined) return { ...other };
+  return {
+    inputTokens: one.inputTokens + other.inputTokens,
+    outputTokens: one.outputTokens + other.outputTokens,
+    cachedTokens: one.cachedTokens + other.cachedTokens,
+    reasoningTokens: one.reasoningTokens + other.reasoningTokens,
+  };
+}

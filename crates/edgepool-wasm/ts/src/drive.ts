@@ -1,0 +1,572 @@
+import { Attempt } from "./attempt.js";
+import type { BodyEnd } from "./body.js";
+import { type Clock, setBackgroundTimer } from "./clock.js";
+import { AbortError, PoolClosedError, PoolError, messageOf } from "./errors.js";
+import { headerWaitsOf } from "./header-waits.js";
+import { holdOpen } from "./hold.js";
+import type { House } from "./house.js";
+import type { Hub, Opened } from "./hub.js";
+import type { Lease, RequestScope } from "./lease.js";
+import type { Priority } from "./pool.js";
+import { Complained, type Protocol, protocolGeneration, watchProtocol } from "./protocol.js";
+import { type JsonFailure, complaintError, providerError } from "./provider-errors.js";
+import { abortReason, findAborted, listen } from "./signals.js";
+
+/** What is asked for, by the numbers that the module knows. */
+export const CHAT = 0;
+export const STREAM = 1;
+export const EMBEDDINGS = 2;
+export const MODELS = 3;
+export const PASSED = 4;
+
+/** What a call asks its driver to do. */
+const WAIT = 0;
+const ACQUIRE = 1;
+const RELEASE = 2;
+const SEND = 3;
+const CANCEL = 4;
+const FAIL = 5;
+
+/** What a piece of a body has brought. */
+export const CONTENT = 1;
+export const OVER = 2;
+export const FAILED = 4;
+export const EVENTS = 8;
+
+/** The clocks that run where an answer is read by its caller. */
+export const FIRST_CONTENT = 3;
+export const BETWEEN_CONTENT = 4;
+
+/** How long the content of an answer may take, in ms; `null` is for ever. */
+export interface Limits {
+  firstContentTimeout: number | null;
+  stallTimeout: number | null;
+}
+
+const PRIORITIES: readonly Priority[] = ["low", "normal", "high", "urgent"];
+
+/** On the edge others may change what a call waits for; nobody can tell it, so it looks. */
+const LOOK = 1_000;
+
+/** How an attempt's request is made of what the module says of it. */
+export type Transmit = (told: ToldRequest, drive: Drive) => readonly [string | Request, RequestInit];
+
+// What is not exported has names that are not this package's own: the module's JSON.
+interface RequestJson {
+  method: string;
+  url: string;
+  headers: [string, string][];
+  /** Whether it has the provider's key, which must not leave its origin. */
+  keyed: boolean;
+}
+
+/** What an attempt sends. */
+export type ToldRequest = RequestJson;
+
+/** What observers are told while a call is under way. */
+export interface DriveEvents {
+  acquired(waitMs: number): void;
+  sent(attempt: number, isHedge: boolean): void;
+  ended(attempt: Attempt, how: BodyEnd): void;
+  /** Everything was done that could be, for the time being. */
+  stepped(): void;
+}
+
+/** Everything that a call is begun with. */
+export interface Start {
+  hub: Hub;
+  opened: Opened;
+  kind: number;
+  request: string;
+  options: string;
+  scope: RequestScope;
+  signal: AbortSignal | undefined;
+  limits: Limits;
+  transmit: Transmit;
+  house: House;
+}
+
+/**
+ * Carries out what a call of the module asks for: it waits for a place, sends attempts, reads what
+ * comes, and tells the call of it. All that it does runs in the request that began it.
+ */
+export class Drive {
+  readonly hub: Hub;
+  readonly name: string;
+  readonly kind: number;
+  readonly limits: Limits;
+  /** Settles when the whole answer is there, or the attempt whose answer the caller reads. */
+  readonly began: Promise<Attempt | undefined>;
+  /** The attempt whose answer is the caller's. */
+  taken: Attempt | undefined = undefined;
+  /** The last answer that was an error, which may be passed on. */
+  refusal: Attempt | undefined = undefined;
+  /** Called once, when nothing is under way any more. */
+  onOver: (() => void) | undefined = undefined;
+  /** Told how the call failed whose answer the caller has begun to read. */
+  onFailed: ((error: unknown) => void) | undefined = undefined;
+  isOver = false;
+  waited = 0;
+  /** When it was asked last what is to be done. */
+  seen: number;
+  private readonly start: Start;
+  private readonly events: DriveEvents;
+  private readonly running = new Map<number, Attempt>();
+  private call = -1;
+  private generation = protocolGeneration();
+  private seat: Lease<number> | undefined = undefined;
+  private acquiring: AbortController | undefined = undefined;
+  private acquireSince = 0;
+  private timer: unknown = undefined;
+  private timerAt = Infinity;
+  private isStepping = false;
+  private cause: unknown = undefined;
+  private readonly undo: (() => void)[] = [];
+  private resolve: (attempt: Attempt | undefined) => void = () => undefined;
+  private reject: (error: unknown) => void = () => undefined;
+
+  constructor(start: Start) {
+    this.start = start;
+    this.hub = start.hub;
+    this.name = start.opened.described.name;
+    this.kind = start.kind;
+    this.limits = start.limits;
+    this.seen = this.hub.now();
+    this.events = start.house.eventsOf(this.name, this.hub);
+    this.began = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // Whoever reads a stream may hear of its failure later.
+    this.began.catch(() => undefined);
+  }
+
+  /** Begins the call. */
+  run(): Promise<Attempt | undefined> {
+    try {
+      this.open();
+      this.pump();
+    } catch (error) {
+      this.giveUp("error", error);
+    }
+    return this.began;
+  }
+
+  private open(): void {
+    const { hub, start } = this;
+    const signals = [start.signal, start.scope.request?.signal];
+    const aborted = findAborted(signals);
+    if (aborted !== undefined) throw abortReason(aborted);
+    this.undo.push(holdOpen(start.scope));
+    this.undo.push(listen(signals, (reason) => this.giveUp("abort", reason)));
+    // On the edge it sees that by itself: what happens in one request must not go on in another.
+    if (!this.isEdge) this.undo.push(watchProtocol((cause) => this.giveUp("error", cause)));
+    hub.sweep();
+    const { opened, kind, request, options } = start;
+    this.call = hub.ask((protocol, service) =>
+      protocol.call_open(service, opened.in(protocol), kind, request, options, hub.now()));
+    this.generation = protocolGeneration();
+  }
+
+  get isEdge(): boolean {
+    return this.hub.settings.mode === "edge";
+  }
+
+  /** Asks the module about the call. */
+  ask<R>(question: (protocol: Protocol, call: number, now: number) => R): R {
+    return this.hub.ask((protocol) => question(protocol, this.call, this.hub.now()));
+  }
+
+  /** Carries out what is to be done, until there is only to wait. */
+  pump(): void {
+    if (this.isOver || this.isStepping) return;
+    this.isStepping = true;
+    try {
+      this.seen = this.hub.now();
+      if (this.generation !== protocolGeneration()) throw lostWithItsModule();
+      if (this.start.house.isForced) throw new PoolClosedError();
+      while (this.step());
+    } catch (error) {
+      this.giveUp("error", error);
+    } finally {
+      this.isStepping = false;
+    }
+  }
+
+  private step(): boolean {
+    const { random } = this.hub.settings;
+    const code = this.ask((protocol, call, now) => protocol.call_step(call, now, random()));
+    const [detail, attempt] = [(code >>> 8) & 0xff, Math.floor(code / 65_536)];
+    switch (code & 0xff) {
+      case WAIT:
+        // Only what was sent goes on.
+        if (this.start.house.isClosed && this.running.size === 0) throw new PoolClosedError();
+        this.hub.resize();
+        this.events.stepped();
+        this.arm();
+        return false;
+      case ACQUIRE:
+        void this.acquire(PRIORITIES[detail] as Priority);
+        return true;
+      case RELEASE:
+        this.release();
+        return true;
+      case SEND:
+        this.send(attempt);
+        return !this.isOver;
+      case CANCEL:
+        this.cancel(attempt);
+        return true;
+      case FAIL:
+        this.fail();
+        return false;
+      default:
+        this.finish();
+        return false;
+    }
+  }
+
+  /** Gets in the queue. */
+  private async acquire(priority: Priority): Promise<void> {
+    const stop = new AbortController();
+    this.acquiring = stop;
+    this.acquireSince = this.hub.now();
+    let lease: Lease<number> | undefined;
+    let failed: unknown;
+    try {
+      lease = await this.queue(stop.signal, priority);
+    } catch (error) {
+      failed = error;
+    }
+    // It may have been let go of meanwhile.
+    if (this.acquiring !== stop) return;
+    this.acquiring = undefined;
+    this.guarded(() => (lease === undefined ? this.unplaced(failed) : this.placed(lease)));
+  }
+
+  private placed(lease: Lease<number>): void {
+    this.seat = lease;
+    this.waited = lease.waited;
+    this.events.acquired(lease.waited);
+    if (!this.ask((protocol, call) => protocol.call_acquired(call))) this.release();
+    this.pump();
+  }
+
+  private unplaced(error: unknown): void {
+    if (!(error instanceof PoolError)) throw error;
+    const { code, message } = error;
+    this.ask((protocol, call, now) => protocol.call_refused(call, code, message, now));
+    this.pump();
+  }
+
+  /** Acquires a place, and none that would wait with it for this request's other attempts. */
+  private async queue(signal: AbortSignal, priority: Priority): Promise<Lease<number>> {
+    const { ctx, request } = this.start.scope;
+    const waits = this.isEdge && ctx !== undefined ? headerWaitsOf(ctx) : undefined;
+    for (;;) {
+      const lease = await this.hub.pool.acquire({ ctx, request, signal, priority });
+      const isLate = signal.aborted;
+      if (!isLate && waits === undefined) return lease;
+      if (!isLate && waits?.tryEnter()) {
+        this.leaveWait = () => waits.leave();
+        return lease;
+      }
+      lease.release();
+      if (isLate) throw abortReason(signal);
+      await waits?.whenFree();
+      if (signal.aborted) throw abortReason(signal);
+    }
+  }
+
+  private leaveWait: (() => void) | undefined = undefined;
+
+  private release(): void {
+    this.acquiring?.abort();
+    this.acquiring = undefined;
+    this.leaveWait?.();
+    this.leaveWait = undefined;
+    this.seat?.release();
+    this.seat = undefined;
+  }
+
+  private send(number: number): void {
+    const { seat, hub, start } = this;
+    if (seat === undefined) throw new Error("an attempt without a place");
+    const isHedge = this.running.size > 0;
+    const attempt = new Attempt(number, seat, hub.now(), (one, how) => this.events.ended(one, how));
+    attempt.leaveWait = this.leaveWait;
+    this.leaveWait = undefined;
+    this.seat = undefined;
+    this.running.set(number, attempt);
+    attempt.hold((how, reason) => this.giveUp(how, reason));
+    this.events.sent(number, isHedge);
+    const text = this.ask((protocol, call) => protocol.call_request(call, number));
+    const [input, init] = start.transmit(JSON.parse(text) as ToldRequest, this);
+    // What is thrown, and not rejected with, says that the call itself is wrong.
+    const sending = hub.settings.send(input, { ...init, signal: attempt.controller.signal });
+    Promise.resolve(sending).then(
+      (response) => this.guarded(() => this.head(attempt, response)),
+      (error: unknown) => this.guarded(() => this.lost(attempt, error)),
+    );
+  }
+
+  /** Runs what happens by itself, so that nothing of it is left if it throws. */
+  private guarded(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.giveUp("error", error);
+    }
+  }
+
+  private head(attempt: Attempt, response: Response): void {
+    if (attempt.isOver) return void response.body?.cancel().catch(() => undefined);
+    attempt.gotHeaders();
+    if (response.type === "opaqueredirect") {
+      const text = "the provider redirects, which is not followed as its key must not leave it";
+      throw new PoolError("upstream_unreachable", `${text}; give the baseURL that it redirects to`);
+    }
+    const { status } = response;
+    attempt.response = response;
+    attempt.reached.status = status;
+    attempt.reached.headersMs = this.hub.now() - attempt.began;
+    const headers = JSON.stringify([...response.headers]);
+    const what = this.ask((protocol, call, now) =>
+      protocol.call_head(call, attempt.number, status, headers, now, Date.now()));
+    if ((what & FAILED) !== 0) return this.refused(attempt, false);
+    if (this.kind === PASSED && status < 400) return this.take(attempt);
+    this.pump();
+    if (!attempt.isOver) void this.read(attempt, response);
+  }
+
+  /** Hands the answer of an attempt to the caller: nothing else is sent from now on. */
+  private take(attempt: Attempt): void {
+    this.taken = attempt;
+    this.ask((protocol, call, now) => protocol.call_taken(call, attempt.number, now));
+    this.pump();
+    if (!attempt.isOver) this.resolve(attempt);
+  }
+
+  /** Reads a body to its end, or until its content is the caller's. */
+  private async read(attempt: Attempt, response: Response): Promise<void> {
+    try {
+      attempt.reader = response.body?.getReader();
+    } catch (error) {
+      return this.guarded(() => this.lost(attempt, error));
+    }
+    while (this.taken !== attempt && !attempt.isOver) {
+      let value: Uint8Array | undefined;
+      try {
+        value = (await attempt.reader?.read())?.value;
+      } catch (error) {
+        return this.guarded(() => this.lost(attempt, error));
+      }
+      if (!attempt.isOver) this.guarded(() => this.came(attempt, value));
+    }
+  }
+
+  /** Takes a piece of a body in, or its end. */
+  private came(attempt: Attempt, value: Uint8Array | undefined): void {
+    if (value === undefined) return this.ended(attempt);
+    if (value.byteLength === 0) return;
+    if (this.kind === PASSED) attempt.kept.push(value);
+    this.took(attempt, this.chunk(attempt, value));
+  }
+
+  /** Tells the call of a piece of a body; returns what it has brought. */
+  chunk(attempt: Attempt, bytes: Uint8Array): number {
+    const what = this.ask((protocol, call, now) =>
+      protocol.call_chunk(call, attempt.number, bytes, now));
+    if ((what & CONTENT) !== 0) attempt.reached.firstByteMs ??= this.hub.now() - attempt.began;
+    return what;
+  }
+
+  /** Tells the call of the end of a body; returns what that has brought. */
+  atEnd(attempt: Attempt): number {
+    return this.ask((protocol, call, now) => protocol.call_end(call, attempt.number, now));
+  }
+
+  /** Tells the call that a clock has run out that its caller's reading decides about. */
+  late(attempt: Attempt, timer: number): void {
+    this.ask((protocol, call, now) => protocol.call_late(call, attempt.number, timer, now));
+    this.pump();
+  }
+
+  private took(attempt: Attempt, what: number): void {
+    if ((what & FAILED) !== 0) return this.refused(attempt, false);
+    const isWon = this.kind === STREAM && (what & (CONTENT | OVER)) !== 0;
+    if ((what & OVER) !== 0) this.complete(attempt);
+    if (isWon) this.take(attempt);
+    else this.pump();
+  }
+
+  private ended(attempt: Attempt): void {
+    if ((this.atEnd(attempt) & FAILED) !== 0) return this.refused(attempt, true);
+    this.complete(attempt);
+    if (this.kind === STREAM) this.take(attempt);
+    else this.pump();
+  }
+
+  /** An answer was an error, which is passed on if the call fails with it. */
+  private refused(attempt: Attempt, isRead: boolean): void {
+    if (this.kind === PASSED) this.refusal = attempt;
+    if (isRead) attempt.reader = undefined;
+    this.pump();
+    if (this.taken === attempt) return;
+    this.running.delete(attempt.number);
+    if (isRead) attempt.end("eof");
+    else attempt.break("error", undefined);
+  }
+
+  /** Notes that a body has come to its end, or to that of its protocol. */
+  complete(attempt: Attempt, how: BodyEnd = "eof"): void {
+    this.running.delete(attempt.number);
+    const { reader } = attempt;
+    attempt.reader = undefined;
+    attempt.end(how);
+    if (reader !== undefined) drain(reader, this.hub.settings.clock);
+  }
+
+  /** The connection was lost. */
+  lost(attempt: Attempt, error: unknown): void {
+    if (attempt.isOver) return;
+    this.cause = error;
+    const message = `the request failed: ${messageOf(error)}`;
+    this.running.delete(attempt.number);
+    this.ask((protocol, call, now) => protocol.call_lost(call, attempt.number, message, now));
+    attempt.end("error");
+    this.pump();
+  }
+
+  private cancel(number: number): void {
+    const attempt = this.running.get(number);
+    if (attempt === undefined) return;
+    this.running.delete(number);
+    const isLost = this.running.size > 0 || this.taken !== undefined;
+    attempt.break(isLost ? "cancel" : "stall", new AbortError());
+  }
+
+  /** Goes on after the body has ended that the caller has read. */
+  left(attempt: Attempt, how: BodyEnd, reason?: unknown): void {
+    this.running.delete(attempt.number);
+    if (how === "eof" || how === "error") this.pump();
+    else this.giveUp(how, reason);
+    this.free();
+  }
+
+  private failure(): JsonFailure {
+    return JSON.parse(this.ask((protocol, call) => protocol.call_failure(call))) as JsonFailure;
+  }
+
+  private fail(): void {
+    const failure = this.failure();
+    const { refusal } = this;
+    if (refusal !== undefined && failure.attempt === refusal.number && this.taken === undefined) {
+      this.taken = refusal;
+      this.close();
+      return this.resolve(refusal);
+    }
+    const error = providerError(this.name, failure, this.cause);
+    this.taken?.break(failure.class.startsWith("timeout") ? "stall" : "error", error);
+    this.close();
+    this.onFailed?.(error);
+    this.free();
+    this.reject(error);
+  }
+
+  private finish(): void {
+    this.close();
+    this.resolve(this.taken);
+  }
+
+  /** What the answer says, once it is whole. It is there to be asked for until `free`. */
+  output(): string {
+    return this.ask((protocol, call) => protocol.call_output(call));
+  }
+
+  /** Leaves what a call has that is over. */
+  private close(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.release();
+    this.hub.settings.clock.clearTimer(this.timer);
+    try {
+      this.hub.resize();
+      this.events.stepped();
+    } catch (error) {
+      // The module failed, which ends this call as it ends the others.
+      this.cause ??= error;
+    }
+    for (const undo of this.undo) undo();
+    this.onOver?.();
+  }
+
+  /** Has the module forget the call, after which nothing can be asked about it. */
+  free(): void {
+    const { call } = this;
+    this.call = -1;
+    if (call < 0 || this.generation !== protocolGeneration()) return;
+    try {
+      this.hub.ask((protocol) => protocol.call_free(call, this.hub.now()));
+    } catch {
+      // With its instance it is gone too.
+    }
+  }
+
+  /** Breaks everything off, for a reason that the call does not know of. */
+  giveUp(how: BodyEnd, reason: unknown): void {
+    if (this.isOver) return;
+    const error = reason instanceof Complained
+      ? complaintError(this.name, reason.complaint) : reason;
+    this.close();
+    for (const attempt of this.running.values()) attempt.break(how, error);
+    this.running.clear();
+    this.onFailed?.(error);
+    // To free it is to abandon it too.
+    this.free();
+    this.reject(error);
+  }
+
+  /** Sets the timer for when the call is to be asked again. */
+  private arm(): void {
+    const now = this.hub.now();
+    const { clock } = this.hub.settings;
+    let until = this.ask((protocol, call) => protocol.call_until(call));
+    if (this.acquiring !== undefined) {
+      const alert = this.acquireSince + this.hub.opened.described.alertAfter;
+      until = Math.min(until, this.hub.nextChange(), alert > now ? alert : Infinity);
+    }
+    if (this.isEdge) until = Math.min(until, now + LOOK);
+    if (until === this.timerAt && this.timer !== undefined) return;
+    clock.clearTimer(this.timer);
+    this.timer = undefined;
+    this.timerAt = until;
+    if (until === Infinity) return;
+    const fire = (): void => {
+      this.timer = undefined;
+      this.pump();
+    };
+    const delay = Math.max(Math.ceil(until - now), 0);
+    // What is under way, and the queue, keep a process alive by themselves.
+    const isKept = this.running.size > 0 || this.acquiring !== undefined;
+    this.timer = isKept ? setBackgroundTimer(clock, fire, delay) : clock.setTimer(fire, delay);
+  }
+}
+
+/** For how long the end of a body is waited for, so that its connection can be kept. */
+const DRAIN = 250;
+
+/** Reads what is left of a body whose answer is over, and gives it up if it does not end. */
+export function drain(reader: ReadableStreamDefaultReader<Uint8Array>, clock: Clock): void {
+  const stop = (): void => void reader.cancel().catch(() => undefined);
+  const timer = setBackgroundTimer(clock, stop, DRAIN);
+  const look = async (): Promise<void> => {
+    while (!(await reader.read()).done);
+  };
+  void look().catch(() => undefined).then(() => clock.clearTimer(timer));
+}
+
+function lostWithItsModule(): PoolError {
+  const text = "the module of the clients failed and was replaced; call again";
+  return new PoolError("core_reset", text);
+}

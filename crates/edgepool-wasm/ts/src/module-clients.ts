@@ -1,0 +1,4 @@
+import module from "./clients.wasm";
+import { provideProtocol } from "./protocol.js";
+
+provideProtocol(() => module);
