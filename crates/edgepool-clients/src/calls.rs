@@ -370,6 +370,10 @@ impl Entry {
                 self.call.quiet(attempt);
                 0
             }
+            Reading::Bytes => {
+                self.call.bytes(attempt, now);
+                0
+            }
             Reading::Done(output, used) => {
                 self.winner = Some(attempt);
                 self.output = Some(output);

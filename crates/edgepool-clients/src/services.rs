@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use edgepool_llm::endpoint::Check;
 use edgepool_llm::exchange::{HttpRequest, Outgoing};
 use edgepool_llm::provider::Provider;
 use edgepool_llm::service::{Service, ServiceOptions};
@@ -82,9 +83,12 @@ pub fn endpoints(number: f64) -> String {
 pub fn check_due(number: f64, chance: f64, now: f64) -> f64 {
     look(number, -1.0, |shared| {
         let due = shared.service.check_due(to_chance(chance), time(now));
-        due.map_or(-1.0, |endpoint| endpoint as f64)
+        due.map_or(-1.0, |check| (check.endpoint as u64 + ENDPOINTS * check.number) as f64)
     })
 }
+
+/// The most endpoints that a provider has.
+const ENDPOINTS: u64 = 256;
 
 /// Returns the request of a check: `{method, url, headers}`.
 ///
@@ -93,7 +97,7 @@ pub fn check_due(number: f64, chance: f64, now: f64) -> f64 {
 /// When there is no such service.
 pub fn check_request(number: f64, check: f64) -> Result<String, Thrown> {
     let made = |shared: &mut Shared| {
-        let base = shared.bases.get(check as usize)?;
+        let base = shared.bases.get((check as u64 % ENDPOINTS) as usize)?;
         Some(Outgoing::from(request::probe(&shared.provider)).to(base))
     };
     let gone = || Failure::new(Class::Refused, "the service is closed");
@@ -114,7 +118,9 @@ pub fn checked(number: f64, check: f64, status: i32, message: &str, now: f64) {
             }
             Err(_) => Err(Failure::new(Class::Network, redact(message, &keys))),
         };
-        service.checked(check as usize, result, time(now));
+        let endpoint = (check as u64 % ENDPOINTS) as usize;
+        let number = check as u64 / ENDPOINTS;
+        service.checked(Check { endpoint, number }, result, time(now));
     });
 }
 

@@ -50,10 +50,13 @@ impl Adapter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// No provider has that name.
+    /// No provider has that name. It is for those who answer requests, such as gateways; client pools
+    /// tell it by an error of its own.
     UnknownProvider,
     /// As many calls wait as may.
     QueueFull,
+    /// It is a retry of the caller's own, and the budget of retries is spent.
+    OverBudget,
     /// The call had no place in time.
     AcquireTimeout,
     /// The pool takes no more calls.
@@ -62,15 +65,17 @@ pub enum Reason {
     UpstreamUnreachable,
     /// No answer came in time.
     UpstreamTimeout,
-    /// The place's time to live has passed.
+    /// The place's time to live has passed: places have one in the npm package, where a request that
+    /// holds one may die, and not in Rust, where a place is given back by being dropped.
     LeaseEnded,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::UnknownProvider,
         Self::QueueFull,
+        Self::OverBudget,
         Self::AcquireTimeout,
         Self::PoolClosed,
         Self::UpstreamUnreachable,
@@ -84,6 +89,7 @@ impl Reason {
         match self {
             Self::UnknownProvider => "unknown_provider",
             Self::QueueFull => "queue_full",
+            Self::OverBudget => "over_budget",
             Self::AcquireTimeout => "acquire_timeout",
             Self::PoolClosed => "pool_closed",
             Self::UpstreamUnreachable => "upstream_unreachable",
@@ -97,7 +103,7 @@ impl Reason {
     pub const fn status(self) -> u16 {
         match self {
             Self::UnknownProvider => 404,
-            Self::QueueFull => 429,
+            Self::QueueFull | Self::OverBudget => 429,
             Self::AcquireTimeout | Self::PoolClosed | Self::LeaseEnded => 503,
             Self::UpstreamUnreachable => 502,
             Self::UpstreamTimeout => 504,

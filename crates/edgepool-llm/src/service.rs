@@ -22,7 +22,7 @@ use edgepool::Time;
 pub use options::{Policy, ServiceOptions};
 
 use crate::bucket::Need;
-use crate::endpoint::{Ended, Endpoints, Outlook, Place};
+use crate::endpoint::{Check, Ended, Endpoints, Outlook, Place};
 use crate::retry::Budget;
 use crate::stats::{Alert, Counts, ServiceStats};
 use crate::{Class, Failure, RateLimits, Timer};
@@ -93,17 +93,17 @@ impl Service {
         pauses.chain(back).chain(check).min().unwrap_or(Time::NEVER)
     }
 
-    /// Returns an endpoint that is to be checked now, on an address that costs nothing, outside of
+    /// Returns a check that is to be made now, of an endpoint on an address that costs nothing, outside of
     /// the pool. Call it until there is none, and tell each result by [`checked`](Self::checked).
-    pub fn check_due(&mut self, chance: u64, now: Time) -> Option<usize> {
+    pub fn check_due(&mut self, chance: u64, now: Time) -> Option<Check> {
         self.endpoints.check_due(chance, now)
     }
 
     /// Notes what came of a check. Any answer that is no fault of the endpoint's is good. It may
     /// bring the endpoint back: poll the calls that wait, which may sleep until another one's pause
     /// ends.
-    pub fn checked(&mut self, endpoint: usize, result: Result<(), Failure>, now: Time) {
-        self.endpoints.checked(endpoint, result, now);
+    pub fn checked(&mut self, check: Check, result: Result<(), Failure>, now: Time) {
+        self.endpoints.checked(check, result, now);
     }
 
     /// Tells whether callers need more than there is: somebody waited at any time for

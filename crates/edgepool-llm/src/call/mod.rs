@@ -8,9 +8,10 @@
 //! 2. Set the pool's size to [`Service::places`].
 //! 3. Wait until that time, or until something happened: a place came
 //!    ([`acquired`](Call::acquired)) or was refused ([`refused`](Call::refused)); an attempt got
-//!    [`headers`](Call::headers), [`content`](Call::content) or something
-//!    [`quiet`](Call::quiet), [`ended`](Call::ended) or [`failed`](Call::failed); or the caller gave
-//!    up ([`abandoned`](Call::abandoned)). Tell it, and begin again.
+//!    [`headers`](Call::headers), [`content`](Call::content), [`bytes`](Call::bytes) of what is
+//!    handed out whole or something [`quiet`](Call::quiet), [`ended`](Call::ended) or
+//!    [`failed`](Call::failed); or the caller gave up ([`abandoned`](Call::abandoned)). Tell it, and
+//!    begin again.
 //!
 //! A call must not be dropped before it has finished or failed: what it holds at its service would
 //! stay held. Where a caller vanishes, such as a request that a runtime has killed, tell it
@@ -84,7 +85,7 @@ use crate::bucket::Need;
 use crate::clocks::{Deadlines, Timeouts};
 use crate::endpoint::{CROWDED, Ended, Outlook, Place};
 use crate::refusal::Reason;
-use crate::retry::{Decision, RetryOptions};
+use crate::retry::{Decision, Elsewhere, RetryOptions};
 use crate::service::Service;
 use crate::{Class, Failure, RateLimits, Timer};
 
@@ -168,6 +169,8 @@ struct Running {
     is_hedge: bool,
     /// How many pings and comments came since the last content.
     quiet: u32,
+    /// When the first bytes of an answer came that is handed out whole.
+    begun: Option<Time>,
 }
 
 /// How far the search for a place is that the next attempt is sent with.
@@ -175,8 +178,10 @@ struct Running {
 enum Seek {
     /// No attempt is to be sent.
     Nothing,
-    /// A failure is given time.
-    Rest(Time),
+    /// A failure is given time, and then as much more as the provider asked for, if that is longer.
+    Rest { until: Time, asked: Time },
+    /// The provider asked to wait, and no other endpoint takes the attempt before.
+    Asked(Time),
     /// Would an endpoint take it?
     Look,
     /// A place came when there was no room any more; until then it is left to others.
@@ -192,7 +197,7 @@ enum Seek {
 impl Seek {
     /// Whether somebody waits for room, and not for a back-off.
     const fn is_waiting(&self) -> bool {
-        !matches!(self, Self::Nothing | Self::Rest(_))
+        !matches!(self, Self::Nothing | Self::Rest { .. } | Self::Asked(_))
     }
 
     /// Tells whether there is nothing to be done for it. Who may not wait at all is to get what is
@@ -202,7 +207,8 @@ impl Seek {
             Self::Queued => true,
             Self::Crowded(at) => *at > now,
             Self::Placed(place) => place.at > now,
-            Self::Nothing | Self::Rest(_) | Self::Look | Self::Granted => false,
+            Self::Nothing | Self::Rest { .. } | Self::Asked(_) => false,
+            Self::Look | Self::Granted => false,
         }
     }
 }
@@ -260,7 +266,8 @@ impl Call {
         if options.retried == 0 {
             service.begin();
         } else if !service.begin_again(now) {
-            let failure = Failure::new(Class::Refused, OVER_BUDGET);
+            let code = Some(Reason::OverBudget.code().to_owned());
+            let failure = Failure { code, ..Failure::new(Class::Refused, OVER_BUDGET) };
             call.conclude(service, Err(failure), now);
             return call;
         }
@@ -313,7 +320,10 @@ impl Call {
     fn go_on(&mut self, service: &mut Service, now: Time, chance: u64) -> Option<Step> {
         match self.seek {
             Seek::Nothing if self.hedge_at() <= now => self.hedge(service, now),
-            Seek::Rest(at) if at <= now => self.seek(service, now),
+            Seek::Rest { until, asked } if until <= now => self.seek = Seek::Asked(asked),
+            Seek::Asked(at) if at <= now || self.goes_elsewhere(service, at, now) => {
+                self.seek(service, now);
+            }
             Seek::Crowded(at) if at <= now => self.seek = Seek::Look,
             Seek::Look => return self.look(service, now),
             Seek::Granted => self.take_place(service, now, chance),
@@ -326,7 +336,7 @@ impl Call {
     /// Returns when the call has to be polled at the latest.
     fn next_deadline(&self) -> Time {
         let seek = match &self.seek {
-            Seek::Rest(at) | Seek::Crowded(at) => *at,
+            Seek::Rest { until: at, .. } | Seek::Asked(at) | Seek::Crowded(at) => *at,
             Seek::Placed(place) => place.at,
             _ => Time::NEVER,
         };
@@ -450,7 +460,9 @@ impl Call {
         let endpoint = place.endpoint;
         self.tried.push(endpoint);
         let clocks = Deadlines::sent(&self.options.timeouts, now);
-        self.running.push(Running { attempt, place, clocks, sent: now, is_hedge, quiet: 0 });
+        let sent = now;
+        let (quiet, begun) = (0, None);
+        self.running.push(Running { attempt, place, clocks, sent, is_hedge, quiet, begun });
         Some(Step::Send { attempt, endpoint })
     }
 
@@ -472,7 +484,8 @@ impl Call {
                 self.release = true;
             }
             Seek::Queued | Seek::Granted => self.release = true,
-            Seek::Nothing | Seek::Rest(_) | Seek::Look | Seek::Crowded(_) => {}
+            Seek::Nothing | Seek::Rest { .. } | Seek::Asked(_) => {}
+            Seek::Look | Seek::Crowded(_) => {}
         }
     }
 
@@ -480,7 +493,10 @@ impl Call {
     fn hedge_at(&self) -> Time {
         match (&self.seek, self.options.hedge_after, &self.running[..]) {
             (Seek::Nothing, Some(after), [only])
-                if !self.hedged && !self.content && self.options.retries > 0 =>
+                if !self.hedged
+                    && !self.content
+                    && only.begun.is_none()
+                    && self.options.retries > 0 =>
             {
                 only.sent.saturating_add(after).max(self.hedge_from)
             }
@@ -549,9 +565,7 @@ impl Call {
         let retry =
             RetryOptions { retries: self.options.retries, ..service.options().policy.retry };
         let asked = now.saturating_add(failure.retry_after.unwrap_or(Duration::ZERO));
-        let before = asked.min(self.options.timeouts.deadline(Timer::Acquire, now));
-        let endpoints = service.endpoints();
-        let elsewhere = endpoints.elsewhere(&self.tried, &self.options.need, before, now);
+        let elsewhere = self.elsewhere(service, asked, now);
         let at = match retry.decide(&failure, self.retried, elsewhere, chance) {
             Decision::Retry(wait) => now.saturating_add(wait),
             Decision::Final => return self.conclude(service, Err(failure), now),
@@ -573,8 +587,22 @@ impl Call {
             return self.fail_after(service, failure, Some(OVER_BUDGET), now);
         }
         service.count_retry();
+        let backoff = now.saturating_add(retry.backoff(self.retried, chance)).min(at);
+        let has_others = service.endpoints().all().len() > 1;
+        let until = if has_others { backoff } else { at };
         self.retried += 1;
-        self.seek = Seek::Rest(at);
+        self.seek = Seek::Rest { until, asked: at };
+    }
+
+    /// Tells whether another endpoint takes the next attempt before the one that asked to wait until
+    /// `asked`.
+    fn elsewhere(&self, service: &Service, asked: Time, now: Time) -> Elsewhere {
+        let before = asked.min(self.options.timeouts.deadline(Timer::Acquire, now));
+        service.endpoints().elsewhere(&self.tried, &self.options.need, before, now)
+    }
+
+    fn goes_elsewhere(&self, service: &Service, asked: Time, now: Time) -> bool {
+        self.elsewhere(service, asked, now) != Elsewhere::Nowhere
     }
 
     /// Has what was to be a hedge be the retry.
@@ -668,8 +696,8 @@ impl Call {
         service.headers(&mut running.place, status, told, took, now);
     }
 
-    /// Content of an attempt came: an event that is no ping, or a piece of a body. The first wins:
-    /// whatever else is under way is cancelled.
+    /// Content of an attempt came that its caller sees: an event that is no ping, or a piece of a
+    /// body. The first wins: whatever else is under way is cancelled.
     pub fn content(&mut self, service: &mut Service, attempt: Attempt, now: Time) {
         let Some(place) = self.running.iter().position(|each| each.attempt == attempt) else {
             return;
@@ -683,7 +711,7 @@ impl Call {
                 service.end(&mut loser.place, ended, now);
                 self.cancels.push(loser.attempt);
             }
-            let took = now.saturating_since(winner.sent);
+            let took = winner.begun.unwrap_or(now).saturating_since(winner.sent);
             service.content(&mut winner.place, took, now);
             if winner.is_hedge {
                 service.count_hedge_won();
@@ -693,6 +721,15 @@ impl Call {
         if let Some(only) = self.running.first_mut() {
             only.quiet = 0;
             only.clocks.start(Timer::BetweenContent, &self.options.timeouts, now);
+        }
+    }
+
+    /// Bytes of an answer came that is handed out whole: nobody has seen them, so that it may still be
+    /// repeated, and each starts the clock of the next.
+    pub fn bytes(&mut self, attempt: Attempt, now: Time) {
+        if let Some(running) = self.running.iter_mut().find(|each| each.attempt == attempt) {
+            running.begun.get_or_insert(now);
+            running.clocks.start(Timer::BetweenContent, &self.options.timeouts, now);
         }
     }
 

@@ -407,6 +407,7 @@ impl<T: Transport, C: Clock> Drive<T, C> {
                 self.winner.get_or_insert(attempt);
             }
             Reading::On { content: false } => self.call.quiet(attempt),
+            Reading::Bytes => self.call.bytes(attempt, now),
             Reading::Nothing => {}
             Reading::Done(output, used) => {
                 self.winner.get_or_insert(attempt);

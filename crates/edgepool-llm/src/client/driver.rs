@@ -8,6 +8,7 @@ use edgepool::{Clock, Time};
 use super::Core;
 use super::hub::Hub;
 use super::pool::{Inner, Wait};
+use crate::endpoint::Check;
 use crate::transport::Transport;
 
 /// Makes the checks of a client pool's providers until it is closed or dropped.
@@ -31,7 +32,7 @@ pub(super) async fn drive<T: Transport, C: Clock>(
             let mut until = Time::NEVER;
             for client in clients {
                 let (due, change) = look(&client.entry.hub);
-                let begin = |endpoint| Box::pin(client.clone().check(endpoint));
+                let begin = |check| Box::pin(client.clone().check(check));
                 checks.extend(due.into_iter().map(begin));
                 until = until.min(change);
             }
@@ -50,8 +51,8 @@ pub(super) async fn drive<T: Transport, C: Clock>(
     .await;
 }
 
-/// Returns the endpoints that are to be checked now, and when there is more to be done.
-fn look<C: Clock>(hub: &Hub<C>) -> (Vec<usize>, Time) {
+/// Returns the checks that are to be made now, and when there is more to be done.
+fn look<C: Clock>(hub: &Hub<C>) -> (Vec<Check>, Time) {
     let now = hub.now();
     let due = std::iter::from_fn(|| {
         let chance = hub.chance();

@@ -18,6 +18,7 @@ use crate::answer::{self, Embeddings};
 use crate::bucket::Need;
 use crate::call::CallOptions;
 use crate::chat::{Answer, ChatRequest};
+use crate::endpoint::Check;
 use crate::exchange::{Kind, Outgoing, Output};
 use crate::failure::{Class, Failure, Timer};
 use crate::provider::Provider;
@@ -267,15 +268,15 @@ impl<T: Transport, C: Clock> Client<T, C> {
         }
     }
 
-    /// Checks an endpoint, and tells the service of it.
-    pub(super) async fn check(self, endpoint: usize) {
+    /// Makes a check, and tells the service of it.
+    pub(super) async fn check(self, check: Check) {
         let hub = &self.entry.hub;
-        let result = match hub.bases.get(endpoint) {
+        let result = match hub.bases.get(check.endpoint) {
             Some(base) => self.probe_one(base).await,
             None => return,
         };
         let now = hub.now();
-        hub.lock().checked(endpoint, result, now);
+        hub.lock().checked(check, result, now);
         hub.resize();
         // Who waits for another endpoint, or for none to be paused, may go on at this one.
         self.core.gate.stir();

@@ -97,7 +97,7 @@ impl Health {
             returned: false,
             in_row: 0,
             window: Window::new(now),
-            checks: Checked { next: now, began: None, in_row: 0, down: false },
+            checks: Checked { next: now, began: None, number: 0, in_row: 0, down: false },
         }
     }
 
@@ -249,6 +249,8 @@ pub(super) struct Checked {
     pub(super) next: Time,
     /// When the one under way began.
     pub(super) began: Option<Time>,
+    /// Which one that is.
+    pub(super) number: u64,
     in_row: u32,
     pub(super) down: bool,
 }
@@ -260,9 +262,10 @@ impl Checked {
         self.began.map_or(self.next, |began| began.saturating_add(checks.timeout))
     }
 
-    /// Begins a check; `chance` spreads those of many programs that began together.
+    /// Begins a check, and numbers it; `chance` spreads those of many programs that began together.
     pub(super) fn begin(&mut self, checks: &Checks, chance: u64, now: Time) {
         self.began = Some(now);
+        self.number += 1;
         let tenth = (checks.interval / 10).as_nanos().min(u128::from(u64::MAX));
         let early = Duration::from_nanos(((u128::from(chance) * tenth) >> 64) as u64);
         self.next = now.saturating_add((checks.interval - early).max(SHORTEST));

@@ -49,6 +49,16 @@ pub struct Checks {
     pub failures: u32,
 }
 
+/// A check that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Check {
+    /// The place of its endpoint among those of the service.
+    pub endpoint: usize,
+    /// Which one of that endpoint's it is: what comes of one that was given up is not taken for what
+    /// comes of the next.
+    pub number: u64,
+}
+
 impl Default for Checks {
     fn default() -> Self {
         Self { interval: Duration::from_secs(60), timeout: Duration::from_secs(5), failures: 3 }

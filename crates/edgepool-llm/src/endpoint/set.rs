@@ -6,7 +6,7 @@ use edgepool::{Histogram, Time};
 
 use super::balance::{Balance, Entry, Latency};
 use super::health::{Breaker, Ejection, Health};
-use super::{Checks, EndpointOptions};
+use super::{Check, Checks, EndpointOptions};
 use crate::bucket::{Buckets, Need, Rates, Taken};
 use crate::limit::{Limit, LimitOptions, Sent};
 use crate::retry::{Elsewhere, RetryOptions};
@@ -472,7 +472,7 @@ impl Endpoints {
 
     /// Returns an endpoint to be checked now, on an address that costs nothing; call it until there
     /// is none. A check that took too long counts as failed, and what comes of it later as nothing.
-    pub fn check_due(&mut self, chance: u64, now: Time) -> Option<usize> {
+    pub fn check_due(&mut self, chance: u64, now: Time) -> Option<Check> {
         let checks = self.rules.checks?;
         for index in 0..self.each.len() {
             let checked = &mut self.each[index].health.checks;
@@ -481,21 +481,24 @@ impl Endpoints {
             }
             if checked.began.is_none() {
                 checked.begin(&checks, chance, now);
-                return Some(index);
+                return Some(Check { endpoint: index, number: checked.number });
             }
+            let check = Check { endpoint: index, number: checked.number };
             let message = format!("a check got no answer in {:?}", checks.timeout);
-            self.checked(index, Err(Failure::new(Class::Timeout(Timer::Headers), message)), now);
+            self.checked(check, Err(Failure::new(Class::Timeout(Timer::Headers), message)), now);
         }
         None
     }
 
-    /// Notes what came of a check. Any answer that is not a fault of the endpoint's is good, such as
+    /// Notes what came of a check, unless it was given up. Any answer that is not a fault of the endpoint's is good, such as
     /// one that says that the key may not look.
-    pub fn checked(&mut self, endpoint: usize, result: Result<(), Failure>, now: Time) {
-        let (Some(checks), Some(endpoint)) = (&self.rules.checks, self.each.get_mut(endpoint))
-        else {
+    pub fn checked(&mut self, check: Check, result: Result<(), Failure>, now: Time) {
+        let endpoint = self.each.get_mut(check.endpoint);
+        let endpoint = endpoint.filter(|each| each.health.checks.number == check.number);
+        let (Some(checks), Some(endpoint)) = (&self.rules.checks, endpoint) else { return };
+        if endpoint.health.checks.began.is_none() {
             return;
-        };
+        }
         let good =
             result.as_ref().map_or_else(|failure| !failure.counts_against_endpoint(), |()| true);
         let is_back = endpoint.health.checks.end(good, checks, now);

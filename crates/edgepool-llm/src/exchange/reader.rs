@@ -125,6 +125,8 @@ pub enum Reading {
         /// Whether what came is content, and not a ping.
         content: bool,
     },
+    /// More is to come of an answer that nobody sees before its end.
+    Bytes,
     /// Answered, with what was used.
     Done(Output, Need),
     /// It is an error, or no answer of its kind.
@@ -188,7 +190,7 @@ impl Reader {
                 if kept.len() < MAX_ERROR_BODY { Reading::Nothing } else { self.end() }
             }
             How::Whole(gather) => match gather.push(bytes) {
-                Ok(()) => Reading::On { content: true },
+                Ok(()) => Reading::Bytes,
                 Err(failure) => Reading::Failed(failure),
             },
             How::Events(decoder) => {

@@ -1,7 +1,7 @@
 //! Which endpoint is next, and which ones are out.
 
 use super::*;
-use edgepool_llm::endpoint::{Balance, Breaker, Checks, Ejection};
+use edgepool_llm::endpoint::{Balance, Breaker, Check, Checks, Ejection};
 
 fn breakers(bench: &Bench) -> Vec<Breaker> {
     bench.service.endpoints().all().iter().map(|each| each.breaker(bench.now)).collect()
@@ -174,16 +174,23 @@ fn checked() -> ServiceOptions {
     with(Policy { checks: Some(checks), ..Policy::default() }, 2)
 }
 
+/// Begins the check that is due, which is of that endpoint.
+fn due(bench: &mut Bench, endpoint: usize) -> Check {
+    let check = bench.service.check_due(0, bench.now).expect("a check is due");
+    assert_eq!(check.endpoint, endpoint);
+    check
+}
+
 #[test]
 fn checks_take_endpoints_down_and_bring_them_back() {
     let mut bench = Bench::new(checked());
     for round in 0..2 {
-        assert_eq!(bench.service.check_due(0, bench.now), Some(0));
-        bench.service.checked(0, Err(failure(Class::Network)), bench.now);
+        let check = due(&mut bench, 0);
+        bench.service.checked(check, Err(failure(Class::Network)), bench.now);
         if round == 0 {
-            assert_eq!(bench.service.check_due(0, bench.now), Some(1));
+            let check = due(&mut bench, 1);
             // What an endpoint answers to those who may not look is an answer.
-            bench.service.checked(1, Err(failure(Class::Unauthorised)), bench.now);
+            bench.service.checked(check, Err(failure(Class::Unauthorised)), bench.now);
         }
         assert_eq!(bench.service.check_due(0, bench.now), None);
         assert_eq!(bench.service.next_change(bench.now), bench.now.saturating_add(6 * SECOND));
@@ -193,9 +200,25 @@ fn checks_take_endpoints_down_and_bring_them_back() {
     for _ in 0..5 {
         assert_eq!(bench.answer_one(), 1);
     }
-    assert_eq!(bench.service.check_due(0, bench.now), Some(0));
-    bench.service.checked(0, Ok(()), bench.now);
+    let check = due(&mut bench, 0);
+    bench.service.checked(check, Ok(()), bench.now);
     assert_eq!(breakers(&bench), [Breaker::Closed; 2]);
+}
+
+#[test]
+fn what_comes_of_a_check_that_was_given_up_does_not_end_the_next() {
+    let mut bench =
+        Bench::new(with(Policy { checks: Some(Checks::default()), ..Policy::default() }, 1));
+    let late = due(&mut bench, 0);
+    bench.pass(5 * SECOND);
+    assert_eq!(bench.service.check_due(0, bench.now), None, "it is given up");
+    bench.pass(6 * SECOND);
+    let next = due(&mut bench, 0);
+    bench.service.checked(late, Ok(()), bench.now);
+    assert_eq!(bench.service.next_change(bench.now), bench.now.saturating_add(5 * SECOND));
+    bench.service.checked(next, Ok(()), bench.now);
+    let after = bench.service.next_change(bench.now).saturating_since(bench.now);
+    assert!(after > 50 * SECOND, "the next is an interval away: {after:?}");
 }
 
 #[test]

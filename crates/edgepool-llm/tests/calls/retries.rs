@@ -1,7 +1,9 @@
 //! What is tried again, when, and what is not.
 
 use super::*;
+use edgepool_llm::endpoint::Checks;
 use edgepool_llm::limit::LimitOptions;
+use edgepool_llm::refusal::Reason;
 use edgepool_llm::retry::BudgetOptions;
 
 #[test]
@@ -185,7 +187,9 @@ fn the_retry_of_an_sdk_takes_from_the_same_budget() {
     call.abandoned(&mut bench.service, bench.now);
     bench.steps(&mut call);
     let mut call = bench.call_with(again);
-    assert_eq!(bench.error(&mut call).class, Class::Refused);
+    let failure = bench.error(&mut call);
+    assert_eq!(failure.class, Class::Refused);
+    assert_eq!(Reason::of(&failure), Some(Reason::OverBudget));
     bench.is_quiet();
 }
 
@@ -213,4 +217,44 @@ fn a_long_message_leaves_room_for_what_follows() {
     bench.fail(&mut call, 0, long);
     let failure = bench.error(&mut call);
     assert!(failure.message.ends_with("(the option `retry_after_cap`)"), "{failure}");
+}
+
+#[test]
+fn who_rests_as_asked_goes_on_where_a_check_finds_an_endpoint_back() {
+    let checks = Checks { failures: 1, ..Checks::default() };
+    let mut bench = Bench::new(with(Policy { checks: Some(checks), ..Policy::default() }, 2));
+    let due = [0, 1].map(|_| bench.service.check_due(0, bench.now).expect("a check is due"));
+    bench.service.checked(due[0], Ok(()), bench.now);
+    bench.service.checked(due[1], Err(failure(Class::Network)), bench.now);
+    let mut call = bench.sent();
+    bench.fail(&mut call, 0, limited(20 * SECOND));
+    assert_eq!(bench.waits_until(&mut call), at(250), "the back-off");
+    bench.pass(250 * MS);
+    assert_eq!(bench.waits_until(&mut call), at(20_000), "the other endpoint is down");
+    bench.pass(6 * SECOND);
+    let check = bench.service.check_due(0, bench.now).expect("a check is due");
+    bench.service.checked(check, Ok(()), bench.now);
+    assert_eq!(bench.send(&mut call), 1);
+}
+
+#[test]
+fn a_whole_answer_that_breaks_off_is_asked_for_again() {
+    let mut bench = Bench::new(options(1));
+    let hedge_after = Some(10 * SECOND);
+    let mut call = bench.call_with(CallOptions { hedge_after, ..bench.options() });
+    bench.send(&mut call);
+    bench.headers(&mut call, 0);
+    call.bytes(Attempt(0), bench.now);
+    bench.pass(59 * SECOND);
+    call.bytes(Attempt(0), bench.now);
+    bench.pass(59 * SECOND);
+    assert_eq!(bench.waits_until(&mut call), at(119_000), "no hedge, and bytes wind the clock");
+    bench.fail(&mut call, 0, failure(Class::Network));
+    bench.waits_until(&mut call);
+    bench.pass(250 * MS);
+    bench.send(&mut call);
+    call.bytes(Attempt(1), bench.now);
+    bench.end(&mut call, 1);
+    assert_eq!(bench.steps(&mut call), [Step::Finished]);
+    assert_eq!(bench.service.counts().retries, 1);
 }

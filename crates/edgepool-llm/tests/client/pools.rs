@@ -259,10 +259,10 @@ fn checks_without_an_interval_come_to_an_end() {
     let mut service = Service::new(options, Time::ZERO);
     for good in [true, false] {
         let due = std::iter::from_fn(|| {
-            let endpoint = service.check_due(0, Time::ZERO)?;
+            let check = service.check_due(0, Time::ZERO)?;
             let failure = Failure::new(Class::Network, "refused");
-            service.checked(endpoint, if good { Ok(()) } else { Err(failure) }, Time::ZERO);
-            Some(endpoint)
+            service.checked(check, if good { Ok(()) } else { Err(failure) }, Time::ZERO);
+            Some(check.endpoint)
         });
         let found = due.take(5).collect::<Vec<_>>();
         assert!(found.len() <= 2, "{found:?}");

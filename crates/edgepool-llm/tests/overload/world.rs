@@ -6,6 +6,7 @@ use std::time::Duration;
 use edgepool::{Priority, Time};
 use edgepool_llm::bucket::Need;
 use edgepool_llm::call::{Attempt, Call, CallOptions, Step};
+use edgepool_llm::endpoint::Check;
 use edgepool_llm::service::{Service, ServiceOptions};
 use edgepool_llm::{Class, Failure};
 use edgepool_sim::Rng;
@@ -40,7 +41,7 @@ enum Event {
     GivesUp(u64),
     /// The service may have changed by itself.
     Change,
-    CheckEnds(usize, bool),
+    CheckEnds(Check, bool),
 }
 
 /// How callers come and go.
@@ -162,21 +163,21 @@ impl World {
             Event::Change => {
                 self.change_at = Time::NEVER;
                 let chance = self.rng.next_u64();
-                while let Some(endpoint) = self.service.check_due(chance, self.now) {
+                while let Some(check) = self.service.check_due(chance, self.now) {
                     // An endpoint that has no trouble to speak of answers.
-                    let good = self.backends[endpoint]
+                    let good = self.backends[check.endpoint]
                         .faults
                         .iter()
                         .all(|fault| self.now < fault.from || fault.until <= self.now);
                     let longest = if good { 100 } else { 6_000 };
                     let time = Duration::from_millis(self.rng.within(5..=longest));
-                    self.after(time, Event::CheckEnds(endpoint, good));
+                    self.after(time, Event::CheckEnds(check, good));
                 }
             }
-            Event::CheckEnds(endpoint, good) => {
+            Event::CheckEnds(check, good) => {
                 let broken = || Failure::new(Class::Network, "the check failed");
                 let result = if good { Ok(()) } else { Err(broken()) };
-                self.service.checked(endpoint, result, self.now);
+                self.service.checked(check, result, self.now);
             }
         }
     }
