@@ -74,6 +74,7 @@ export function bindBody<T, H extends BodyHooks>(
   }
 }
 
+/** @internal */
 type MakeBody<T, H> = new (
   lease: Lease<T>, response: Response, hooks: H, options: BindOptions,
 ) => BoundBody<T>;
@@ -89,7 +90,7 @@ function readInit(response: Response, headers: HeadersInit | undefined): Respons
 }
 
 /**
- * A byte stream driven from JavaScript, because only such a one hears of every end in every
+ * @internal A byte stream driven from JavaScript, because only such a one hears of every end in every
  * runtime. It reads when it is read, so back-pressure reaches the producer, and hands chunks on
  * as they are.
  */

@@ -16,8 +16,13 @@ export interface EventSource {
  *
  * @example
  * ```ts
+ * import { ClientPool } from "edgepool/clients";
+ *
+ * const openai = { kind: "openai", apiKey, model: "gpt-5.4-mini" } as const;
+ * const clients = new ClientPool({ providers: { openai } });
+ * const messages = [{ role: "user", content: "Hello?" }] as const;
  * for await (const event of clients.stream("openai", { messages })) {
- *   if (event.type === "text") process.stdout.write(event.text);
+ *   if (event.type === "text") console.log(event.text);
  * }
  * ```
  */

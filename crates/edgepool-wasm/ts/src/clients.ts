@@ -92,7 +92,7 @@ const defaultRandom = (): number => Math.random();
  * import { ClientPool } from "edgepool/clients";
  *
  * const clients = new ClientPool({
- *   providers: { openai: { kind: "openai", apiKey, model: "gpt-4o-mini", max: 10 } },
+ *   providers: { openai: { kind: "openai", apiKey, model: "gpt-5.4-mini", max: 10 } },
  * });
  * const { text } = await clients.chat("openai", { messages: [{ role: "user", content: "Hi" }] });
  * const openai = new OpenAI({ apiKey, fetch: clients.fetch("openai"), maxRetries: 0 });

@@ -146,7 +146,7 @@ export interface ProviderOptions {
   retry?: RetryOptions | undefined;
   /** After how long without content a second attempt is sent beside the first. Default never. */
   hedgeAfter?: number | undefined;
-  /** After how long in the queue observers are told. */
+  /** After how long in the queue observers are told. Default 5,000. */
   alertAfter?: number | undefined;
   /**
    * Sends the caller's own key instead, if it has one in `authorization`, `x-api-key` or

@@ -281,7 +281,7 @@ export default [
         [provider({ kind: "gopher" }), /"kind"/],
         [provider({ baseURL: "nope" }), /"baseURL" .*takes an http or https URL/],
         [provider({ baseURL: "ftp://h/" }), /"baseURL"/],
-        [provider({ baseURL: undefined }), /"baseURL"/],
+        [provider({ kind: "http", baseURL: undefined }), /"baseURL"/],
         [provider({ max: 0 }), /"max" takes/],
         [provider({ max: 65_536 }), /"max" takes/],
         [provider({ headersTimeout: 0 }), /"headersTimeout"/],

@@ -58,7 +58,7 @@ function setup(respond, provider = {}, more = {}) {
     clock, mode: "process", random: () => 0.999, registry: new ClientRegistry(),
     observer: (event) => void events.push(event),
     fetch: async (input, init) => {
-      sent.push({ url: String(input), init, body: await bodyOf(init) });
+      sent.push({ url: String(input), init, body: textOf(init.body) });
       return await respond(sent.length - 1, sent.at(-1));
     },
     ...more,
@@ -68,8 +68,9 @@ function setup(respond, provider = {}, more = {}) {
   return { clients, clock, events, types, sent, inUse };
 }
 
-async function bodyOf({ body }) {
-  return body == null ? undefined : await new Response(body).text();
+/** Reads what is sent, unless it is a stream. */
+function textOf(body) {
+  return ArrayBuffer.isView(body) ? new TextDecoder().decode(body) : body;
 }
 
 /** Collects what an iteration gives, and what it ends with. */
@@ -205,9 +206,7 @@ export default [
       const chat = it.clients.chat("p", { messages });
       await settle();
       t.equal([it.sent.length, it.inUse()], [1, 0], "no place is held between attempts");
-      await it.clock.advance(500);
-      t.equal(it.sent.length, 2);
-      await it.clock.advance(1_000);
+      await it.clock.advance(2_000);
       t.equal([(await chat).text, it.sent.length], ["Hi", 3]);
       t.equal(it.types("retry").map(({ attempt }) => attempt), [1, 2]);
       const { retries, answered, attemptFailures } = it.clients.stats("p").service;
@@ -360,7 +359,7 @@ export default [
       const wrong = [
         [{ messages: [{ role: "nobody", content: "" }] }, /messages\[0\]\.role/],
         [{ messages, temperature: 1 }, /temperature/],
-        [{}, /messages/],
+        [{}, /message/],
       ];
       for (const [request, pattern] of wrong) {
         const error = await t.rejects(it.clients.chat("p", request), { name: "TypeError" });

@@ -1,8 +1,11 @@
 // What a user writes against the published types; it is compiled and not run.
 import { Lease as LeaseClass, type Lease, Pool, type PoolOptions, type PoolStats } from "edgepool";
-import { ClientPool, type ClientEvent } from "edgepool/clients";
+import {
+  type ChatAnswer, type ChatEvent, type ClientEvent, ClientPool, ClientRegistry,
+  PooledEmbeddingClient, ProviderError,
+} from "edgepool/clients";
 import { init } from "edgepool/slim";
-import { ClientPool as SlimClientPool } from "edgepool/slim/clients";
+import { ClientPool as SlimClientPool, initClients } from "edgepool/slim/clients";
 
 interface Connection {
   query(text: string): Promise<string[]>;
@@ -37,7 +40,28 @@ export async function call(): Promise<Response> {
   return left > 0 ? clients.fetch("p")("/v1/models", { ctx, request }) : new Response();
 }
 
+export async function talk(): Promise<ChatAnswer> {
+  await using clients = ClientPool.fromEnv({ OLLAMA_HOST: "h" }, { registry: new ClientRegistry() });
+  using client = clients.get("ollama");
+  const messages = [{ role: "user", content: ["Hi", { type: "image", url: "http://h/" }] }] as const;
+  await using stream = client.stream({ messages, tools: [{ name: "add" }] }, { ctx, request });
+  for await (const event of stream) {
+    const told: ChatEvent = event;
+    if (told.type === "text") console.log(told.text.length);
+  }
+  const [vector] = await clients.embed("ollama", ["a"], { dimensions: 3 });
+  const one: Float32Array = await new PooledEmbeddingClient(clients, "ollama").getEmbedding("a");
+  const { service } = clients.stats("ollama");
+  try {
+    return await clients.chatAny(["a", "b"], { messages }, { retries: 0, totalTimeout: 10 });
+  } catch (error) {
+    if (error instanceof ProviderError && error.class === "truncated") throw error;
+    throw new Error(`${vector?.length} ${one.length} ${service.endpoints[0]?.breaker}`);
+  }
+}
+
 export const start: (module: WebAssembly.Module) => void = init;
+export const startClients: (module: WebAssembly.Module) => void = initClients;
 export const imported: Promise<{ default: WebAssembly.Module }> = import("edgepool/edgepool.wasm");
 export const slimClients: typeof ClientPool = SlimClientPool;
 

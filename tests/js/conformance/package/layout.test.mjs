@@ -103,6 +103,19 @@ test("slim takes the module that its caller has, in both kinds of modules", () =
   }
 });
 
+test("slim clients take a module of their own", () => {
+  const code = `import { readFileSync } from "node:fs"; import { init } from "edgepool/slim";
+    import { ClientPool, initClients } from "edgepool/slim/clients";
+    const read = (name) => readFileSync("node_modules/edgepool/dist/" + name + ".wasm");
+    const providers = { p: { kind: "http", baseURL: "http://127.0.0.1:9" } };
+    try { new ClientPool({ providers }); } catch (error) { console.log(error.message); }
+    init(read("edgepool")); initClients(read("clients"));
+    console.log(new ClientPool({ providers }).providerNames());`;
+  const [first, second] = run("mjs", code).split("\n");
+  assert.match(first, /initClients/);
+  assert.equal(second, "[ 'p' ]");
+});
+
 test("slim without its module says what to call", () => {
   const code = `import { Pool } from "edgepool/slim";
     try { new Pool({ create: () => 1 }); } catch (error) { console.log(error.message); }`;

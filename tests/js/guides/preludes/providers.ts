@@ -25,26 +25,43 @@ globalThis.fetch = (async (input: string | URL | Request, init?: RequestInit) =>
   const end = () => {
     seen.now -= 1;
   };
-  if (hostname === "api.example.com") return answer("application/json", ['{"ok":true}'], end);
+  if (pathname.startsWith("/v1/items")) return answer("application/json", ['{"ok":true}'], end);
+  if (request.headers.get("authorization") === "Bearer sk-wrong") {
+    const error = { message: "that is no key", code: "invalid_api_key" };
+    return answer("application/json", [JSON.stringify({ error })], end, 401);
+  }
   if (streams) return answer("text/event-stream", events(), end);
-  return answer("application/json", [JSON.stringify(whole(pathname))], end);
+  return answer("application/json", [JSON.stringify(whole(pathname, asked))], end);
 }) as typeof fetch;
+
+const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
 
 function events(): string[] {
   const parts = ["Hel", "lo"].map((content) => ({ choices: [{ index: 0, delta: { content } }] }));
-  return [...parts.map((part) => `data: ${JSON.stringify(part)}\n\n`), "data: [DONE]\n\n"];
+  const last = { choices: [{ index: 0, delta: {}, finish_reason: "stop" }], usage };
+  return [
+    ...[...parts, last].map((part) => `data: ${JSON.stringify(part)}\n\n`), "data: [DONE]\n\n",
+  ];
 }
 
-function whole(pathname: string): unknown {
+function whole(pathname: string, asked: string): unknown {
+  if (pathname.endsWith("/models")) return { data: [{ id: "gpt-5.4-mini" }] };
+  if (pathname.endsWith("/embeddings")) {
+    const { input } = JSON.parse(asked) as { input: string[] };
+    const bytes = new Uint8Array(Float32Array.of(0.25, 0.5, 0.75).buffer);
+    const embedding = btoa(String.fromCharCode(...bytes));
+    return { data: input.map((_, index) => ({ index, embedding })), usage };
+  }
   if (pathname.endsWith("/messages")) {
     const content = [{ type: "text", text: "Hello" }];
     return { id: "1", type: "message", role: "assistant", content };
   }
   const message = { role: "assistant", content: "Hello" };
-  return { id: "1", object: "chat.completion", choices: [{ index: 0, message }] };
+  const choices = [{ index: 0, message, finish_reason: "stop" }];
+  return { id: "1", object: "chat.completion", choices, usage };
 }
 
-function answer(type: string, parts: string[], end: () => void): Response {
+function answer(type: string, parts: string[], end: () => void, status = 200): Response {
   const left = [...parts];
   const body = new ReadableStream<Uint8Array>({
     pull(controller) {
@@ -55,7 +72,7 @@ function answer(type: string, parts: string[], end: () => void): Response {
     },
     cancel: end,
   }, { highWaterMark: 0 });
-  return new Response(body, { headers: { "content-type": type } });
+  return new Response(body, { status, headers: { "content-type": type } });
 }
 
 export {};
