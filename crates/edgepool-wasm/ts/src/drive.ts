@@ -162,6 +162,10 @@ export class Drive {
     // On the edge it sees that by itself: what happens in one request must not go on in another.
     if (!this.isEdge) this.undo.push(watchProtocol((cause) => this.giveUp("error", cause)));
     hub.sweep();
+    if (this.isEdge && hub.opened.described.checks) {
+      // Elsewhere there is a timer for them.
+      start.scope.ctx?.waitUntil(hub.check().catch(() => undefined));
+    }
     const { opened, kind, request, options } = start;
     this.call = hub.ask((protocol, service) =>
       protocol.call_open(service, opened.in(protocol), kind, request, options, hub.now()));
@@ -375,6 +379,7 @@ export class Drive {
 
   /** Tells the call of a piece of a body; returns what it has brought. */
   chunk(attempt: Attempt, bytes: Uint8Array): number {
+    if (this.isVoid()) return CONTENT;
     const what = this.ask((protocol, call, now) =>
       protocol.call_chunk(call, attempt.number, bytes, now));
     if ((what & CONTENT) !== 0) attempt.reached.firstByteMs ??= this.hub.now() - attempt.began;
@@ -383,7 +388,15 @@ export class Drive {
 
   /** Tells the call of the end of a body; returns what that has brought. */
   atEnd(attempt: Attempt): number {
+    if (this.isVoid()) return 0;
     return this.ask((protocol, call, now) => protocol.call_end(call, attempt.number, now));
+  }
+
+  /** Gives up a call that its module knows no more, whose word would mean nothing. */
+  private isVoid(): boolean {
+    const isVoid = this.generation !== protocolGeneration();
+    if (isVoid) this.giveUp("error", lostWithItsModule());
+    return isVoid || this.isOver;
   }
 
   /** Tells the call that a clock has run out that its caller's reading decides about. */

@@ -16,6 +16,7 @@ export type PoolErrorCode =
   | "unknown_provider"
   | "upstream_timeout"
   | "upstream_unreachable"
+  | "over_budget"
   | "provider_error";
 
 /** What a caller waited for; `backing-off` is the wait between creations after a failure. */

@@ -171,7 +171,7 @@ export default [
     async run(t) {
       const feed = source();
       const headers = { "content-type": "text/event-stream; charset=utf-8" };
-      const limits = { firstContentTimeout: 300, stallTimeout: 200 };
+      const limits = { kind: "http", firstContentTimeout: 300, stallTimeout: 200 };
       const answer = () => new Response(feed.stream, { headers });
       const { send, clock, inUse, ended } = setup(answer, limits);
       const text = t.rejects(readAll(await send("/v1/x")), { code: "body_stalled" });
