@@ -9,7 +9,7 @@ const KINDS: readonly Kind[] = ["openai", "anthropic", "ollama", "http"];
 export interface ProviderConfig {
   kind: Kind;
   baseURL: string;
-  max: number;
+  max?: number;
   maxWaiting?: number;
   acquireTimeout?: number;
   headersTimeout?: number;
@@ -126,7 +126,6 @@ function checkProvider(name: string, value: unknown): void {
     throw wrong(`${where}.kind`, KINDS.join(", "));
   }
   checkUrl(`${where}.baseURL`, provider["baseURL"]);
-  if (provider["max"] === undefined) throw wrong(`${where}.max`, "1 to 65535");
   number(`${where}.max`, provider["max"], 1, 65_535, true);
   number(`${where}.maxWaiting`, provider["maxWaiting"], 0, MOST_WAITING, true);
   for (const [field, least] of Object.entries(DURATIONS)) {

@@ -15,18 +15,33 @@ use crate::simulator::SimulateArgs;
 pub(crate) const GUARD: &str = "guard";
 
 const CONFIG_HELP: &str = "\
-The configuration file, in TOML; every table and key but a provider's kind and url may be left out:
+The configuration file, in TOML; every table and key but a provider's kind may be left out:
 
   [gateway]         runtime, scope, port, bind           the command line overrides them
                     hosts, a list                        the host names that the gateway answers
                                                          to, beside loopback and bind
-  [pool]            max, max_waiting, acquire_timeout_ms, headers_timeout_ms,
-                    first_content_timeout_ms, stall_timeout_ms
-                                                         for providers that do not say otherwise
-                    lease_ttl_ms, heartbeat_ms           for all pools
-  [providers.NAME]  kind, url, the first six of [pool], pass_client_key, and key (the key itself)
-                    or key_env (the name of a variable)
-  [simulator]       max, latency_ms, first_token_ms, chunk_ms, chunks, seed";
+  [pool]            lease_ttl_ms, heartbeat_ms           for all pools
+                    and each LIMIT                       for providers that do not say otherwise
+  [providers.NAME]  kind                                 openai, anthropic, ollama, http, ...
+                    url, or endpoints, a list            of urls, or of { url, weight }
+                    key, or key_env                      the key, or the name of its variable
+                    headers, model, api_version          what is sent; model is for the page
+                    and each LIMIT
+  [simulator]       max, latency_ms, first_token_ms, chunk_ms, chunks, seed
+
+A LIMIT is one of these; durations are in ms, and \"none\" is no limit:
+
+  max, max_waiting, pass_client_key, hedge_after_ms, alert_after_ms,
+  acquire_timeout_ms, headers_timeout_ms, first_content_timeout_ms, stall_timeout_ms,
+  total_timeout_ms
+  balance           round_robin, least_connections or power_of_two
+  ejection          consecutive, base_ms, longest_ms, at_most, slow_start_ms,
+                    share = { percent, least, window_ms }
+  checks            interval_ms, timeout_ms, failures
+  adaptive_limit    way (aimd or gradient), min, max, hold_ms
+  rates             requests and tokens, each = { amount, window_ms }
+  retry             retries, base_ms, longest_ms, retry_after_cap_ms,
+                    budget = { percent, per_second }";
 
 /// Build, serve and test edgepool.
 #[derive(Debug, Parser)]
@@ -75,8 +90,8 @@ pub(crate) struct ServeArgs {
     /// The address that the gateway listens on [default: 127.0.0.1]
     #[arg(long, value_name = "IP")]
     pub(crate) bind: Option<IpAddr>,
-    /// A provider; repeat for more. KIND is openai, anthropic, ollama or http. Its key is taken
-    /// from the environment, EDGEPOOL_KEY_<NAME>
+    /// A provider; repeat for more. KIND is openai, anthropic, ollama, http or another one that is
+    /// known. Its key is taken from the environment, EDGEPOOL_KEY_<NAME>
     #[arg(long = "provider", value_name = "NAME=KIND,URL[,max=N]")]
     pub(crate) providers: Vec<String>,
     /// A TOML file with [gateway], [pool], [providers.NAME] and [simulator]

@@ -69,7 +69,7 @@ fn announce(
     let mut out = std::io::stdout().lock();
     writeln!(out, "gateway   {base}  ({})", serve.runtime.name())?;
     for (name, provider) in &serve.gateway.providers {
-        let mut target = provider.base_url.clone();
+        let mut target = provider.addresses();
         if let Some(simulator) = simulator.filter(|_| name.as_str() == SIMULATOR) {
             target = format!("simulator {}", simulator.url);
         }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::cli::SimArgs;
-use crate::config::provider::{Kind, Name};
+use crate::config::provider::Name;
 use crate::runtime::{Runtime, Scope};
 
 /// The whole file. Every table may be left out, but not all of them.
@@ -38,86 +38,26 @@ pub(crate) struct GatewayTable {
 
 /// `[pool]`: what holds for all pools, and for each provider that does not say otherwise.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct PoolTable {
-    max: Option<Max>,
-    max_waiting: Option<MaxWaiting>,
-    acquire_timeout_ms: Option<Millis>,
-    headers_timeout_ms: Option<Millis>,
-    first_content_timeout_ms: Option<Millis>,
-    stall_timeout_ms: Option<Millis>,
     pub(crate) lease_ttl_ms: Option<Millis>,
     pub(crate) heartbeat_ms: Option<Millis>,
+    #[serde(flatten)]
+    pub(crate) options: toml::Table,
 }
 
 /// `[providers.NAME]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize)]
 pub(crate) struct ProviderTable {
-    pub(crate) kind: Kind,
-    pub(crate) url: String,
-    #[serde(default)]
-    pub(crate) pass_client_key: bool,
     pub(crate) key: Option<Secret>,
     pub(crate) key_env: Option<String>,
-    max: Option<Max>,
-    max_waiting: Option<MaxWaiting>,
-    acquire_timeout_ms: Option<Millis>,
-    headers_timeout_ms: Option<Millis>,
-    first_content_timeout_ms: Option<Millis>,
-    stall_timeout_ms: Option<Millis>,
+    #[serde(flatten)]
+    pub(crate) options: toml::Table,
 }
 
-/// The options of one provider's pool, where given.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct PoolOptions {
-    pub(crate) max: Option<Max>,
-    pub(crate) max_waiting: Option<MaxWaiting>,
-    pub(crate) acquire_timeout_ms: Option<Millis>,
-    pub(crate) headers_timeout_ms: Option<Millis>,
-    pub(crate) first_content_timeout_ms: Option<Millis>,
-    pub(crate) stall_timeout_ms: Option<Millis>,
-}
-
-impl PoolOptions {
-    /// Fills what is not given from `other`.
-    pub(crate) fn or(self, other: Self) -> Self {
-        Self {
-            max: self.max.or(other.max),
-            max_waiting: self.max_waiting.or(other.max_waiting),
-            acquire_timeout_ms: self.acquire_timeout_ms.or(other.acquire_timeout_ms),
-            headers_timeout_ms: self.headers_timeout_ms.or(other.headers_timeout_ms),
-            first_content_timeout_ms: self
-                .first_content_timeout_ms
-                .or(other.first_content_timeout_ms),
-            stall_timeout_ms: self.stall_timeout_ms.or(other.stall_timeout_ms),
-        }
-    }
-}
-
-impl PoolTable {
-    pub(crate) fn options(&self) -> PoolOptions {
-        PoolOptions {
-            max: self.max,
-            max_waiting: self.max_waiting,
-            acquire_timeout_ms: self.acquire_timeout_ms,
-            headers_timeout_ms: self.headers_timeout_ms,
-            first_content_timeout_ms: self.first_content_timeout_ms,
-            stall_timeout_ms: self.stall_timeout_ms,
-        }
-    }
-}
-
-impl ProviderTable {
-    pub(crate) fn options(&self) -> PoolOptions {
-        PoolOptions {
-            max: self.max,
-            max_waiting: self.max_waiting,
-            acquire_timeout_ms: self.acquire_timeout_ms,
-            headers_timeout_ms: self.headers_timeout_ms,
-            first_content_timeout_ms: self.first_content_timeout_ms,
-            stall_timeout_ms: self.stall_timeout_ms,
-        }
+/// A key may stand in it under a wrong name.
+impl std::fmt::Debug for ProviderTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.options.keys()).finish()
     }
 }
 
@@ -201,11 +141,6 @@ impl TryFrom<String> for Host {
 #[serde(try_from = "i64")]
 pub(crate) struct Max(pub(crate) u16);
 
-/// How many requests may wait: 0 to 9000, below the number of timers that workerd allows.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "i64")]
-pub(crate) struct MaxWaiting(pub(crate) u16);
-
 /// A duration in milliseconds: 1 to 2147483647, as longer timers fire at once.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "i64")]
@@ -229,17 +164,6 @@ impl FromStr for Max {
         let number =
             text.parse::<i64>().map_err(|_| format!("max is {text:?}, which is no number"));
         number.and_then(Self::try_from).map_err(anyhow::Error::msg)
-    }
-}
-
-impl TryFrom<i64> for MaxWaiting {
-    type Error = String;
-
-    fn try_from(value: i64) -> Result<Self, String> {
-        match u16::try_from(value) {
-            Ok(waiting @ ..=9000) => Ok(Self(waiting)),
-            _ => Err(format!("max_waiting is {value}, but it must be from 0 to 9000")),
-        }
     }
 }
 

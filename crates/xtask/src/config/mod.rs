@@ -5,17 +5,21 @@
 //! neither printed nor written anywhere.
 
 pub(crate) mod file;
+mod options;
 pub(crate) mod provider;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context as _, bail};
+use edgepool_llm::dialect::{Dialect, Flavour};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::cli::{ServeArgs, SimArgs};
-use crate::config::file::{FileConfig, Host, PoolOptions, ProviderTable};
-use crate::config::provider::{Kind, Name, ProviderArg, base_url};
+use crate::config::file::{FileConfig, Host, ProviderTable};
+use crate::config::options::Options;
+use crate::config::provider::{Name, ProviderArg};
 use crate::runtime::{Runtime, Scope};
 
 /// The name of the embedded simulator's provider.
@@ -65,47 +69,49 @@ pub(crate) struct Gateway {
 }
 
 /// One provider as the gateway knows it. Durations are in milliseconds.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Provider {
-    kind: Kind,
-    #[serde(rename = "baseURL")]
-    pub(crate) base_url: String,
-    max: u16,
-    max_waiting: u16,
-    acquire_timeout: u32,
-    headers_timeout: u32,
-    first_content_timeout: u32,
-    stall_timeout: u32,
-    pass_client_key: bool,
+    #[serde(flatten)]
+    options: Options,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     simulator: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_env: Option<String>,
 }
 
-impl Provider {
-    fn new(kind: Kind, base_url: String, options: PoolOptions) -> Self {
-        Self {
-            kind,
-            base_url,
-            max: options.max.map_or(10, |max| max.0),
-            max_waiting: options.max_waiting.map_or(1000, |waiting| waiting.0),
-            acquire_timeout: options.acquire_timeout_ms.map_or(30_000, |ms| ms.0),
-            headers_timeout: options.headers_timeout_ms.map_or(60_000, |ms| ms.0),
-            first_content_timeout: options.first_content_timeout_ms.map_or(60_000, |ms| ms.0),
-            stall_timeout: options.stall_timeout_ms.map_or(60_000, |ms| ms.0),
-            pass_client_key: false,
-            simulator: false,
-            key_env: None,
-        }
+/// The values of headers may be keys.
+impl std::fmt::Debug for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.options.keys()).finish()
     }
 }
 
 impl Provider {
     /// The path below the provider's name that a client's base URL ends with.
     pub(crate) fn client_path(&self) -> &'static str {
-        if self.kind == Kind::OpenAi { "/v1" } else { "" }
+        let flavour = self.options.get("kind").and_then(Value::as_str).and_then(Flavour::named);
+        match flavour {
+            Some(Flavour { quirks, .. }) if quirks.deployments => "",
+            Some(Flavour { dialect: Dialect::OpenAi | Dialect::OpenAiResponses, .. }) => "/v1",
+            _ => "",
+        }
+    }
+
+    /// Lists its addresses.
+    pub(crate) fn addresses(&self) -> String {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let endpoints = self.options.get("endpoints").and_then(Value::as_array);
+        let Some(endpoints) = endpoints else {
+            let usual = || self.options.get("kind").and_then(Value::as_str);
+            let usual = || usual().and_then(Flavour::named).and_then(|flavour| flavour.base_url);
+            return match self.options.get("baseURL") {
+                Some(url) => text(url),
+                None => usual().unwrap_or_default().to_owned(),
+            };
+        };
+        let url = |endpoint: &Value| text(endpoint.get("baseURL").unwrap_or(endpoint));
+        endpoints.iter().map(url).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -120,19 +126,21 @@ impl Serve {
     }
 
     fn assemble(args: ServeArgs, file: FileConfig, env: Env<'_>) -> anyhow::Result<Self> {
-        let defaults = file.pool.options();
-        let mut providers = Providers { env, named: BTreeMap::new(), keys: Keys::default() };
+        let defaults = options::of_all("pool", &file.pool.options)?;
+        let (named, keys) = (BTreeMap::new(), Keys::default());
+        let mut providers = Providers { env, defaults, named, keys };
         for (name, table) in file.providers.unwrap_or_default() {
-            providers.add_table(name, table, defaults)?;
+            providers.add_table(name, table)?;
         }
         for arg in args.providers {
             // Parsed here, as clap shows what it refuses, and a key may stand in it by mistake.
-            providers.add_arg(arg.parse().context("--provider")?, defaults)?;
+            providers.add_arg(arg.parse().context("--provider")?)?;
         }
         let alone = providers.named.is_empty();
         let simulator = simulator_settings(args.sim, file.simulator, alone)?;
         if let Some(settings) = &simulator {
-            providers.insert(simulator_name(), simulator_provider(settings, defaults))?;
+            let simulated = simulator_provider(settings, &providers.defaults);
+            providers.insert(simulator_name(), simulated)?;
         }
         let gateway = file.gateway;
         let runtime = args.runtime.or(gateway.runtime).unwrap_or(Runtime::Workerd);
@@ -159,7 +167,7 @@ impl Serve {
     /// Tells the gateway where the embedded simulator listens.
     pub(crate) fn set_simulator_url(&mut self, url: &str) {
         if let Some(provider) = self.gateway.providers.get_mut(&simulator_name()) {
-            url.clone_into(&mut provider.base_url);
+            provider.options.insert("baseURL".into(), url.into());
         }
     }
 }
@@ -167,40 +175,51 @@ impl Serve {
 /// The providers named so far, and their keys.
 struct Providers<'a> {
     env: Env<'a>,
+    defaults: Options,
     named: BTreeMap<Name, Provider>,
     keys: Keys,
 }
 
 impl Providers<'_> {
-    fn add_table(
-        &mut self,
-        name: Name,
-        table: ProviderTable,
-        defaults: PoolOptions,
-    ) -> anyhow::Result<()> {
-        let url = base_url(&table.url).with_context(|| format!("providers.{name}.url"))?;
-        let mut provider = Provider::new(table.kind, url, table.options().or(defaults));
-        provider.pass_client_key = table.pass_client_key;
+    fn add_table(&mut self, name: Name, table: ProviderTable) -> anyhow::Result<()> {
+        let place = format!("providers.{name}");
         let key = match (table.key, table.key_env) {
-            (Some(_), Some(_)) => bail!("providers.{name}: give `key` or `key_env`, not both"),
+            (Some(_), Some(_)) => bail!("{place}: give `key` or `key_env`, not both"),
             (Some(key), None) => Some(key.0),
             (None, Some(source)) => match (self.env)(&source) {
                 Some(key) => Some(key),
-                None => bail!("providers.{name}.key_env: the variable {source} is not set"),
+                None => bail!("{place}.key_env: the variable {} is not set", variable(&source)),
             },
             (None, None) => self.own_key(&name),
         };
-        provider.key_env = self.hand_on(&name, key)?;
-        self.insert(name, provider)
+        let options = options::read(&place, &table.options)?;
+        self.add(&place, name, options, key)
     }
 
-    fn add_arg(&mut self, arg: ProviderArg, defaults: PoolOptions) -> anyhow::Result<()> {
+    fn add_arg(&mut self, arg: ProviderArg) -> anyhow::Result<()> {
         let ProviderArg { name, kind, url, max } = arg;
-        let options = PoolOptions { max, ..PoolOptions::default() }.or(defaults);
-        let mut provider = Provider::new(kind, url, options);
+        let mut options = Options::new();
+        options.insert("kind".into(), kind.0.into());
+        options.insert("baseURL".into(), url.into());
+        if let Some(max) = max {
+            options.insert("max".into(), max.0.into());
+        }
         let key = self.own_key(&name);
-        provider.key_env = self.hand_on(&name, key)?;
-        self.insert(name, provider)
+        self.add(&format!("--provider {name}"), name, options, key)
+    }
+
+    /// Adds what is told at `place`, after a check.
+    fn add(
+        &mut self,
+        place: &str,
+        name: Name,
+        options: Options,
+        key: Option<String>,
+    ) -> anyhow::Result<()> {
+        let key_env = self.hand_on(&name, key.as_deref())?;
+        let options = options::under(options, &self.defaults);
+        options::check(place, name.as_str(), &options, key.as_deref())?;
+        self.insert(name, Provider { options, simulator: false, key_env })
     }
 
     /// The variable of a provider's own name holds its key, unless it is empty.
@@ -209,7 +228,7 @@ impl Providers<'_> {
     }
 
     /// Keeps a key for the runtime, and returns the name of the variable that hands it on.
-    fn hand_on(&mut self, name: &Name, key: Option<String>) -> anyhow::Result<Option<String>> {
+    fn hand_on(&mut self, name: &Name, key: Option<&str>) -> anyhow::Result<Option<String>> {
         let Some(key) = key else { return Ok(None) };
         if key.is_empty() || key.chars().any(char::is_control) {
             bail!("the key of provider {name} is empty, or has control characters in it");
@@ -219,7 +238,7 @@ impl Providers<'_> {
         if let Some(other) = self.named.keys().find(shared) {
             bail!("providers {other} and {name} share the variable {variable}: rename one");
         }
-        self.keys.0.insert(variable.clone(), key);
+        self.keys.0.insert(variable.clone(), key.to_owned());
         Ok(Some(variable))
     }
 
@@ -234,6 +253,12 @@ impl Providers<'_> {
         self.named.insert(name, provider);
         Ok(())
     }
+}
+
+/// Shows the name of a variable, unless it looks as if it were the key itself.
+fn variable(name: &str) -> &str {
+    let is_of_name = |byte: u8| byte == b'_' || byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    if name.bytes().all(is_of_name) { name } else { "that it names" }
 }
 
 /// The simulator runs when no provider is named, and when anything is said about it.
@@ -252,12 +277,14 @@ fn simulator_name() -> Name {
     SIMULATOR.parse().expect("a valid name")
 }
 
-/// The pool's limit is the simulator's own: it then never has cause to refuse.
-fn simulator_provider(settings: &SimArgs, defaults: PoolOptions) -> Provider {
-    let mut provider = Provider::new(Kind::OpenAi, String::new(), defaults);
-    provider.max = settings.max.unwrap_or(DEFAULT_SIM_MAX);
-    provider.simulator = true;
-    provider
+/// The pool's limit is the simulator's own: it then never has cause to refuse. Its address is known
+/// when it runs.
+fn simulator_provider(settings: &SimArgs, defaults: &Options) -> Provider {
+    let max = settings.max.unwrap_or(DEFAULT_SIM_MAX);
+    let options = [("kind", json!("openai")), ("max", json!(max)), ("baseURL", json!(""))];
+    let options = options.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    let options = options::under(options, defaults);
+    Provider { options, simulator: true, key_env: None }
 }
 
 #[cfg(test)]

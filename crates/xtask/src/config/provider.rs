@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
+use edgepool_llm::dialect::Flavour;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -65,30 +66,19 @@ impl TryFrom<String> for Name {
     }
 }
 
-/// What a provider speaks.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    OpenAi,
-    Anthropic,
-    Ollama,
-    Http,
-}
+/// What a provider is: the name of one that is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind(pub(crate) &'static str);
 
 impl FromStr for Kind {
     type Err = anyhow::Error;
 
     fn from_str(kind: &str) -> anyhow::Result<Self> {
-        Ok(match kind {
-            "openai" => Self::OpenAi,
-            "anthropic" => Self::Anthropic,
-            "ollama" => Self::Ollama,
-            "http" => Self::Http,
-            _ => bail!(
-                "{} is no kind of provider: it is openai, anthropic, ollama or http",
-                shown(kind)
-            ),
-        })
+        let Some(flavour) = Flavour::named(kind) else {
+            let known = Flavour::names().collect::<Vec<_>>().join(", ");
+            bail!("{} is no kind of provider: it is one of {known}", shown(kind));
+        };
+        Ok(Self(flavour.name))
     }
 }
 

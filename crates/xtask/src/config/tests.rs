@@ -37,7 +37,7 @@ fn bad_input_is_named_and_the_accepted_values_with_it() {
         (
             &["--provider", "a=gopher,http://h"],
             "",
-            &["gopher", "openai, anthropic, ollama or http"],
+            &["gopher", "openai, ", "anthropic, ", "ollama, http"],
         ),
         (&["--provider", "a=openai,http://h,max=0"], "", &["max is 0", "1 to 65535"]),
         (&["--provider", "a=openai,http://h,max=65536"], "", &["max is 65536"]),
@@ -79,12 +79,22 @@ fn bad_input_is_named_and_the_accepted_values_with_it() {
         (&[], "[gateway]\nhosts = ['h:80']", &["line 2", "h:80", "without a scheme or port"]),
         (&[], "[pools]", &["pools", "gateway", "pool", "providers", "simulator"]),
         (&[], "[pool]\nacquire_timeout = 1", &["acquire_timeout_ms"]),
-        (&[], "[pool]\nacquire_timeout_ms = 0", &["line 2", "1 to 2147483647"]),
-        (&[], "[pool]\nmax_waiting = 10000", &["max_waiting is 10000", "0 to 9000"]),
-        (&[], "[providers.a]\nkind='openai'\nurl='http://h'\nmax=0", &["line 4", "max is 0"]),
+        (&[], "[pool]\nlease_ttl_ms = 0", &["1 to 2147483647"]),
+        (&[], "[pool]\nheaders_timeout_ms = 0", &["pool: headers_timeout_ms takes more than 0"]),
+        (&[], "[pool]\nmax_waiting = 10000", &["pool: max_waiting takes 0 to 9000"]),
+        (&[], "[pool]\nmodel = 'm'", &["pool: model is said for each provider"]),
+        (
+            &[],
+            "[providers.a]\nkind='openai'\nurl='http://h'\nmax=0",
+            &["providers.a: max takes 1 to 65535"],
+        ),
         (&[], "[providers.a]\nkind='openai'\nurl='h'", &["providers.a.url", "no URL"]),
-        (&[], "[providers.a]\nkind='open'\nurl='http://h'", &["line 2", "open", "anthropic"]),
-        (&[], "[providers.a]\nkind='openai'", &["url"]),
+        (
+            &[],
+            "[providers.a]\nkind='open'\nurl='http://h'",
+            &["providers.a: kind", "one of", "anthropic"],
+        ),
+        (&[], "[providers.a]\nkind='http'", &["providers.a: url is needed"]),
         (&[], "[providers.metrics]\nkind='openai'\nurl='http://h'", &["metrics", "reserved"]),
         (
             &[],
@@ -146,14 +156,7 @@ fn a_named_provider_stands_in_for_the_simulator() {
     let serve = load(&["--provider", "a=anthropic,https://h/v1/,max=3"], "", &[]).unwrap();
     assert_eq!(serve.simulator, None);
     let provider = json(&serve)["providers"]["a"].clone();
-    assert_eq!(
-        provider,
-        serde_json::json!({
-            "kind": "anthropic", "baseURL": "https://h/v1", "max": 3, "maxWaiting": 1000,
-            "acquireTimeout": 30_000, "headersTimeout": 60_000, "firstContentTimeout": 60_000,
-            "stallTimeout": 60_000, "passClientKey": false
-        })
-    );
+    assert_eq!(provider, json!({ "kind": "anthropic", "baseURL": "https://h/v1", "max": 3 }));
 }
 
 #[test]
@@ -180,7 +183,7 @@ fn the_command_line_overrides_the_file_and_a_provider_its_pool() {
     assert_eq!((serve.runtime, serve.port), (Runtime::Deno, 0));
     assert_eq!(serve.bind.to_string(), "::1");
     let json = json(&serve);
-    assert_eq!(json["hosts"], serde_json::json!(["pool.example", "fd00::1"]));
+    assert_eq!(json["hosts"], json!(["pool.example", "fd00::1"]));
     assert_eq!(json["leaseTtl"], 900);
     assert_eq!(json["providers"]["a"]["max"], 2);
     assert_eq!(json["providers"]["a"]["acquireTimeout"], 200);
@@ -223,6 +226,10 @@ fn no_error_shows_a_key() {
         "[providers.'u:hunter2@h']\nkind='openai'\nurl='http://h'",
         "[providers.a]\nkind='openai'\nurl='http://h'\nkey = \"hunter2\\n\"",
         "[providers.a]\nkind='openai'\nurl='http://h'\nkeey = 'hunter2'",
+        "[providers.a]\nkind='openai'\nkey_env = 'hunter2'",
+        "[providers.a]\nkind='hunter2'",
+        "[providers.a]\nkind='http'\nendpoints = ['http://u:hunter2@h']",
+        "[providers.a]\nkind='http'\nurl='http://h'\nheaders = { a = ['hunter2'] }",
     ];
     for file in rows {
         let error = load(&[], file, &[]).expect_err(file);
@@ -263,4 +270,129 @@ fn names_are_at_most_64_long() {
     let name = |length| format!("{}=http,http://h", "x".repeat(length));
     assert!(load(&["--provider", &name(64)], "", &[]).is_ok());
     assert!(load(&["--provider", &name(65)], "", &[]).is_err());
+}
+
+const EVERYTHING: &str = "
+    [pool]
+    max = 6
+    alert_after_ms = 250
+    retry = { retries = 5, base_ms = 10, budget = { percent = 50 } }
+    [providers.a]
+    kind = 'openai'
+    endpoints = ['http://h:1/v1/', { url = 'http://h:2/v1', weight = 3 }]
+    model = 'the_model'
+    acquire_timeout_ms = 100
+    total_timeout_ms = 'none'
+    hedge_after_ms = 30.5
+    balance = 'least_connections'
+    checks = { interval_ms = 1000, timeout_ms = 500, failures = 2 }
+    adaptive_limit = { way = 'gradient', min = 2, hold_ms = 100 }
+    [providers.a.headers]
+    x_of_ours = 'hunter2'
+    [providers.a.ejection]
+    consecutive = 'none'
+    base_ms = 1000
+    at_most = 100
+    slow_start_ms = 0
+    share = { percent = 20, least = 2, window_ms = 500 }
+    [providers.a.rates]
+    requests = { amount = 100, window_ms = 1000 }
+    [providers.a.retry]
+    retries = 1
+    retry_after_cap_ms = 2000
+    budget = { per_second = 2 }
+";
+
+#[test]
+fn every_rule_of_a_provider_is_handed_on_under_its_name_in_json() {
+    let serve = load(&[], EVERYTHING, &[]).unwrap();
+    let wanted = json!({
+        "kind": "openai", "max": 6, "model": "the_model", "balance": "leastConnections",
+        "endpoints": ["http://h:1/v1", { "baseURL": "http://h:2/v1", "weight": 3 }],
+        "acquireTimeout": 100, "totalTimeout": null, "hedgeAfter": 30.5, "alertAfter": 250,
+        "checks": { "interval": 1000, "timeout": 500, "failures": 2 },
+        "adaptiveLimit": { "way": "gradient", "min": 2, "hold": 100 },
+        "headers": { "x_of_ours": "hunter2" },
+        "ejection": {
+            "consecutive": null, "base": 1000, "atMost": 100, "slowStart": 0,
+            "share": { "percent": 20, "least": 2, "window": 500 }
+        },
+        "rates": { "requests": { "amount": 100, "window": 1000 } },
+        "retry": {
+            "retries": 1, "base": 10, "retryAfterCap": 2000,
+            "budget": { "percent": 50, "perSecond": 2 }
+        }
+    });
+    assert_eq!(json(&serve)["providers"]["a"], wanted);
+    let provider = serve.gateway.providers.values().next().unwrap();
+    assert_eq!(provider.addresses(), "http://h:1/v1, http://h:2/v1");
+    assert!(!format!("{serve:?}").contains("hunter2"));
+}
+
+#[test]
+fn errors_of_rules_have_the_names_of_the_file() {
+    let rows = [
+        ("acquire_timeout = 1", "acquire_timeout is no option of provider; there are kind, url, "),
+        ("acquire_timeout = 1", ", acquire_timeout_ms, "),
+        ("max_ms = 1", "max_ms is no option of provider"),
+        ("acquireTimeout = 1", "none but a-z, 0-9 and _"),
+        ("base_url = 'http://h'", "base_url is no option of provider; there are kind, url, "),
+        ("parameters = { seed = 1 }", "parameters is no option of a gateway"),
+        ("on_refusal = 'throw'", "on_refusal is no option of a gateway"),
+        ("retry = { base_ms = 9000 }", "retry.base_ms takes at most what retry.longest_ms is"),
+        ("retry = { bose_ms = 1 }", "bose_ms is no option of retry; there are retries, base_ms, "),
+        ("ejection = { consecutive = 0 }", "takes at least 1, or \"none\" for never"),
+        ("balance = 'dice'", "takes one of round_robin, least_connections, power_of_two"),
+        ("balance = 'round robin'", "takes one of round_robin"),
+        ("hedge_after_ms = '1 s'", "hedge_after_ms takes milliseconds from 0 to 1e12, or \"none\""),
+        ("adaptive_limit = { min = 11 }", "adaptive_limit.min takes 1 to what adaptive_limit.max"),
+        ("endpoints = ['http://i']", "endpoints cannot stand beside \"url\""),
+        ("pass_client_key = 1", "pass_client_key takes true or false"),
+        ("alert_after_ms = 2020-01-01", "alert_after_ms takes milliseconds"),
+    ];
+    for (line, wanted) in rows {
+        let file = format!("[providers.a]\nkind='http'\nurl='http://h'\n{line}");
+        let error = load(&[], &file, &[]).map_or_else(|error| error, |_| "accepted".into());
+        assert!(error.contains(wanted), "{line}: {wanted:?} is not in: {error}");
+        assert!(error.starts_with("providers.a"), "{error}");
+    }
+}
+
+/// The names of what is a duration are known here, and must be right at every place.
+#[test]
+fn what_is_a_duration_is_one_for_the_providers_too() {
+    let known = |place: &str| {
+        let options = place.rsplit('.').fold(json!({ "no option": 1 }), |inner, name| {
+            if name.is_empty() { inner } else { json!({ name: inner }) }
+        });
+        let error = refused(options);
+        let (_, known) = error.split_once("; there are ").unwrap_or_else(|| panic!("{error}"));
+        known.split(", ").map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let places =
+        ["", "ejection", "ejection.share", "checks", "adaptiveLimit", "rates", "rates.requests"];
+    for place in places.into_iter().chain(["rates.tokens", "retry", "retry.budget"]) {
+        for name in known(place) {
+            let path = format!("{place}.{name}");
+            let mut last = json!({ (name.as_str()): [true] });
+            if place.starts_with("rates.") && name != "amount" {
+                last["amount"] = json!(1);
+            }
+            let options = place.rsplit('.').filter(|name| !name.is_empty());
+            let options = options.fold(last, |inner, name| json!({ name: inner }));
+            let is_duration = refused(options).contains("takes milliseconds");
+            assert_eq!(options::DURATIONS.contains(&&name[..]), is_duration, "{path}");
+            seen.extend(is_duration.then_some(name));
+        }
+    }
+    assert_eq!(seen.len(), options::DURATIONS.len(), "{seen:?}");
+}
+
+/// Says why the provider is refused that has these options beside an address.
+fn refused(options: Value) -> String {
+    let mut all = json!({ "kind": "http", "baseURL": "http://h" });
+    let Value::Object(options) = options else { panic!("an object") };
+    all.as_object_mut().unwrap().extend(options);
+    edgepool_llm::provider::Provider::from_json("a", &all, &|_| None).unwrap_err().to_string()
 }
