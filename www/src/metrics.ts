@@ -1,9 +1,7 @@
-import { BOUNDS_MS, type Histogram } from "./histogram.js";
+import { BOUNDS_MS } from "./histogram.js";
 import type { Observer, Track } from "./observe.js";
+import { type Sample, buckets, family } from "./prometheus.js";
 import type { PoolNumbers, Stats } from "./wire.js";
-
-type Labels = Record<string, string>;
-type Sample = [labels: Labels, value: number, suffix?: string];
 
 const SCOPE = "in the scope that edgepool_info names";
 
@@ -134,32 +132,17 @@ function counted(
 function histogram(
   name: string, help: string, tracks: [string, Track][], field: "wait" | "headers" | "latency",
 ): string[] {
-  const samples = tracks.flatMap(([provider, track]) => buckets({ provider }, track[field]));
+  const samples = tracks.flatMap(([provider, track]) => {
+    const { counts, sum } = track[field];
+    return buckets({ provider }, bounded(counts), sum / 1_000);
+  });
   return family(name, "histogram", help, samples);
 }
 
-function buckets(labels: Labels, { counts, sum }: Histogram): Sample[] {
-  let below = 0;
-  const samples = [...counts].map((count, bucket): Sample => {
-    below += count;
+/** Gives each count of a histogram the upper bound of its bucket, in seconds. */
+export function bounded(counts: ArrayLike<number>): [le: number, count: number][] {
+  return Array.from(counts, (count, bucket) => {
     const bound = BOUNDS_MS[bucket];
-    const le = bound === undefined ? "+Inf" : String(bound / 1_000);
-    return [{ ...labels, le }, below, "_bucket"];
+    return [bound === undefined ? Infinity : bound / 1_000, count];
   });
-  return [...samples, [labels, sum / 1_000, "_sum"], [labels, below, "_count"]];
-}
-
-/** Writes one family; without any sample it is left out. */
-function family(name: string, type: string, help: string, samples: Sample[]): string[] {
-  if (samples.length === 0) return [];
-  const lines = samples.map(([labels, value, suffix = ""]) => {
-    const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escape(text)}"`);
-    const shown = pairs.length > 0 ? `{${pairs.join(",")}}` : "";
-    return `${name}${suffix}${shown} ${value}`;
-  });
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines];
-}
-
-function escape(text: string): string {
-  return text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");
 }

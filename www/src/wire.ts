@@ -35,10 +35,83 @@ export interface PoolNumbers {
   refused_last_minute: number;
 }
 
+/** How long things took, in ms; null where nothing was counted. */
+export interface Distribution extends Percentiles {
+  sum: number;
+  mean: number | null;
+  max: number | null;
+}
+
+/** Whether an endpoint gets calls: while it is `half_open` one, else none unless it is `up`. */
+export type EndpointState = "up" | "half_open" | "ejected" | "paused";
+
+/** One address of a provider. Counters since the start. */
+export interface EndpointNumbers {
+  /** The address. */
+  name: string;
+  state: EndpointState;
+  /** Attempts that were sent to it, and that it answered to the end. */
+  attempts: number;
+  answered: number;
+  /** Attempts that failed, by why. */
+  failures: Record<string, number>;
+  /** Of these, those that it answered with 429. */
+  rate_limited: number;
+  input_tokens: number;
+  output_tokens: number;
+  first_content_ms: Distribution;
+  in_flight: number;
+  /** How many may be at once, where a limit is sought. */
+  limit: number | null;
+  /** For how long it still asks to be left alone. */
+  paused_ms: number;
+  /** How long its headers take of late. */
+  latency_ms: number | null;
+  /** What its last failure said. */
+  last_error: string | null;
+}
+
+/** The calls to a provider, and the attempts that they took. Counters since the start. */
+export interface ServiceNumbers {
+  /** `calls` is `answered`, all of `failures`, and those under way. */
+  calls: number;
+  answered: number;
+  failures: Record<string, number>;
+  /** First attempts, retries and hedges that were sent; and those that another one outran. */
+  attempts: number;
+  attempt_failures: Record<string, number>;
+  attempts_cancelled: number;
+  rate_limited: number;
+  retries: number;
+  hedges: number;
+  hedges_won: number;
+  /** Retries and hedges that the budget did not allow, and how many it allows now. */
+  over_budget: number;
+  budget: number;
+  /** Calls that went on at the next provider. */
+  fallbacks: number;
+  input_tokens: number;
+  output_tokens: number;
+  /** Until an attempt was sent; from there to its headers, and to its first content. */
+  waits_ms: Distribution;
+  headers_ms: Distribution;
+  first_content_ms: Distribution;
+  /** From the call to the end of its answer, with waits and retries. */
+  total_ms: Distribution;
+  in_flight: number;
+  waiting: number;
+  /** How many attempts may be under way at once, by what its endpoints take now. */
+  limit: number;
+  /** Callers need more than there is: since when, and how many were refused since the start. */
+  alert: { since_ms: number; waiting: number; refused: number } | null;
+  endpoints: EndpointNumbers[];
+}
+
 /** One provider in `/stats`. */
 export interface ProviderNumbers extends PoolNumbers {
   kind: Kind;
   simulator?: true;
+  service?: ServiceNumbers;
 }
 
 /** The answer of `/stats`. */

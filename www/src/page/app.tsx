@@ -2,6 +2,7 @@ import type { Columns, PoolNumbers, ProviderNumbers, Stats } from "../wire.js";
 import { Burst } from "./burst.js";
 import { Chart, type Line } from "./chart.js";
 import { Copy } from "./copy.js";
+import { Endpoints, Service } from "./endpoints.js";
 import { count, duration, plural } from "./format.js";
 import { type Live, useLive } from "./live.js";
 import { Slots } from "./slots.js";
@@ -63,13 +64,16 @@ function Alerts({ live: { stats, lostSince } }: { live: Live }) {
 }
 
 function exhausted([name, numbers]: [string, ProviderNumbers]) {
-  const { queue_age_ms: age, refused_last_minute: refused, waiting } = numbers;
+  const { queue_age_ms: age, refused_last_minute: refused, waiting, service } = numbers;
+  const alert = service?.alert ?? null;
   const long = age > LONG_QUEUE_MS;
-  if (!long && refused === 0) return [];
+  if (alert === null && !long && refused === 0) return [];
+  const waits = alert?.waiting ?? waiting;
   return [
     <p class="alert" key={name}>
       <strong>{name} is exhausted.</strong>
-      {long && ` Its queue has not been empty for ${duration(age)}: ${count(waiting)} wait now.`}
+      {waits > 0 && ` Its queue has not been empty for ${duration(alert?.since_ms ?? age)}: `
+        + `${count(waits)} wait now.`}
       {refused > 0 && ` ${plural(refused, "request")} refused in the last minute.`}
       {" Send fewer at once, or raise its max."}
     </p>,
@@ -168,6 +172,8 @@ function Provider({ name, numbers, start, columns }: ProviderProps) {
         </div>
         <Ranks numbers={numbers} />
       </div>
+      {numbers.service && <Service service={numbers.service} />}
+      {numbers.service && <Endpoints service={numbers.service} />}
       {columns && <Charts start={start} columns={columns} numbers={numbers} />}
     </section>
   );
