@@ -16,6 +16,8 @@ export class Attempt {
   readonly began: number;
   readonly controller = new AbortController();
   readonly reached: Reached = {};
+  /** Where it is sent. */
+  url = "";
   response: Response | undefined = undefined;
   reader: ReadableStreamDefaultReader<Uint8Array> | undefined = undefined;
   /** What came of the body of an answer that may be passed on whole. */

@@ -1,16 +1,27 @@
 import type { BodyEnd } from "./body.js";
 import type { PoolErrorCode } from "./errors.js";
+import type { RequestLike } from "./lease.js";
+import type { FailureClass } from "./provider-errors.js";
+
+/** Whose call something happened to. */
+export interface CallOrigin {
+  /** The provider that it is made to. */
+  provider: string;
+  /** The request that it was made for, if its options name one. */
+  request?: RequestLike;
+}
 
 /** What happened to a call, for an observer; durations in ms. */
 export type ClientEvent =
   /** An attempt has a place, and is sent. */
-  | { type: "acquired"; provider: string; waitMs: number }
+  | CallOrigin & { type: "acquired"; waitMs: number }
   /** A call was refused, or failed before an answer came. */
-  | { type: "refused"; provider: string; code: PoolErrorCode }
+  | CallOrigin & { type: "refused"; code: PoolErrorCode }
   /** An attempt has given its place back. */
-  | {
+  | CallOrigin & {
       type: "ended";
-      provider: string;
+      /** Where it was sent. */
+      url: string;
       how: BodyEnd;
       waitMs: number;
       /** How long the place was held. */
@@ -22,10 +33,12 @@ export type ClientEvent =
       /** From sending to the first content of the body. */
       firstByteMs?: number;
     }
+  /** A call is over: it was answered, or has failed in the end, and all of it took so long. */
+  | CallOrigin & { type: "finished"; totalMs: number; failure?: FailureClass }
   /** A call is sent again; `attempt` is 1 the first time. */
-  | { type: "retry"; provider: string; attempt: number }
+  | CallOrigin & { type: "retry"; attempt: number }
   /** A second attempt is sent beside one that is slow. */
-  | { type: "hedge"; provider: string; attempt: number }
+  | CallOrigin & { type: "hedge"; attempt: number }
   /** A provider has less room than its callers need: some wait for long, or were refused. */
   | { type: "alert"; provider: string; waiting: number; refused: number }
   /** It has enough again. */

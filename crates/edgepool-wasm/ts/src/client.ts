@@ -9,7 +9,7 @@ import { DrivenEvents } from "./driven-events.js";
 import { PoolClosedError, PoolError } from "./errors.js";
 import type { House } from "./house.js";
 import type { Hub, Opened } from "./hub.js";
-import { type RequestScope, dispose } from "./lease.js";
+import { type RequestLike, type RequestScope, dispose } from "./lease.js";
 import { checkNames, checkSignal, readWord } from "./options.js";
 import { passOn, prepare } from "./passing.js";
 import type { Priority } from "./pool.js";
@@ -190,13 +190,14 @@ export class ProviderClient {
       return passOn(drive, attempt as Attempt, signal);
     } catch (error) {
       if (!(error instanceof PoolError) || error.code === "aborted") throw error;
-      return this.refuse(error, onRefusal);
+      return this.refuse(error, onRefusal, request);
     }
   }
 
-  private refuse(error: PoolError, onRefusal: OnRefusal): Response {
+  private refuse(error: PoolError, onRefusal: OnRefusal, from?: RequestLike): Response {
     const code = refusalCode(error.code);
-    this.house.tell({ type: "refused", provider: this.name, code: error.code });
+    const told = { provider: this.name, ...(from === undefined ? {} : { request: from }) };
+    this.house.tell({ type: "refused", ...told, code: error.code });
     if (onRefusal === "throw") throw error;
     // What to do is added there.
     return refusalResponse(this.kind, code, `provider "${this.name}": ${plainText(error)}`,

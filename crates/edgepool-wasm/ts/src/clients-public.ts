@@ -3,7 +3,7 @@ export type {
 } from "./answers.js";
 export type { BodyEnd } from "./body.js";
 export { ChatStream } from "./chat-stream.js";
-export type { ClientEvent } from "./client-events.js";
+export type { CallOrigin, ClientEvent } from "./client-events.js";
 export { ProviderClient } from "./client.js";
 export type { CallOptions, FetchOptions, PooledFetch } from "./client.js";
 export { ClientPool, PooledEmbeddingClient } from "./clients.js";

@@ -365,8 +365,17 @@ export class PooledEmbeddingClient {
 }
 
 function statsOf({ kind, _hub }: ProviderClient): ProviderStats {
-  const service = _hub.ask((protocol, at) => protocol.service_stats(at, _hub.now()));
-  return { kind, ...countsOf(_hub.pool.stats()), service: JSON.parse(service) as ServiceStats };
+  let service: ServiceStats | undefined;
+  const read = (): ServiceStats => JSON.parse(
+    _hub.ask((protocol, at) => protocol.service_stats(at, _hub.now())),
+  ) as ServiceStats;
+  // Whoever looks often at the counts alone need not pay for it.
+  return {
+    kind, ...countsOf(_hub.pool.stats()),
+    get service() {
+      return service ??= read();
+    },
+  };
 }
 
 function readHubSettings(options: ClientPoolOptions): HubSettings {

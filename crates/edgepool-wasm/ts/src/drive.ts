@@ -1,5 +1,6 @@
 import { Attempt } from "./attempt.js";
 import type { BodyEnd } from "./body.js";
+import type { CallOrigin } from "./client-events.js";
 import { type Clock, setBackgroundTimer } from "./clock.js";
 import { AbortError, PoolClosedError, PoolError, messageOf } from "./errors.js";
 import { headerWaitsOf } from "./header-waits.js";
@@ -9,7 +10,9 @@ import type { Hub, Opened } from "./hub.js";
 import type { Lease, RequestScope } from "./lease.js";
 import type { Priority } from "./pool.js";
 import { Complained, type Protocol, protocolGeneration, watchProtocol } from "./protocol.js";
-import { type JsonFailure, complaintError, providerError } from "./provider-errors.js";
+import {
+  type FailureClass, type JsonFailure, complaintError, providerError,
+} from "./provider-errors.js";
 import { abortReason, findAborted, listen } from "./signals.js";
 
 /** What is asked for, by the numbers that the module knows. */
@@ -47,6 +50,9 @@ const PRIORITIES: readonly Priority[] = ["low", "normal", "high", "urgent"];
 
 /** On the edge others may change what a call waits for; nobody can tell it, so it looks. */
 const LOOK = 1_000;
+
+/** The kinds of failures that a call does not know of itself. */
+const CLASSES: Partial<Record<BodyEnd, FailureClass>> = { error: "network", stall: "cancelled" };
 
 /** How an attempt's request is made of what the module says of it. */
 export type Transmit = (told: ToldRequest, drive: Drive) => readonly [string | Request, RequestInit];
@@ -106,6 +112,10 @@ export class Drive {
   /** Told how the call failed whose answer the caller has begun to read. */
   onFailed: ((error: unknown) => void) | undefined = undefined;
   isOver = false;
+  /** How it has failed, if it has. */
+  failed: FailureClass | undefined = undefined;
+  /** What observers are told of it in any case. */
+  readonly told: CallOrigin;
   waited = 0;
   /** When it was asked last what is to be done. */
   seen: number;
@@ -132,7 +142,9 @@ export class Drive {
     this.kind = start.kind;
     this.limits = start.limits;
     this.seen = this.hub.now();
-    this.events = start.house.eventsOf(this.name, this.hub);
+    const { request } = start.scope;
+    this.told = { provider: this.name, ...(request === undefined ? {} : { request }) };
+    this.events = start.house.eventsOf(this.told, this.hub);
     this.began = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -305,7 +317,9 @@ export class Drive {
     attempt.hold((how, reason) => this.giveUp(how, reason));
     this.events.sent(number, isHedge);
     const text = this.ask((protocol, call) => protocol.call_request(call, number));
-    const [input, init] = start.transmit(JSON.parse(text) as ToldRequest, this);
+    const told = JSON.parse(text) as ToldRequest;
+    attempt.url = told.url;
+    const [input, init] = start.transmit(told, this);
     // What is thrown, and not rejected with, says that the call itself is wrong.
     const sending = hub.settings.send(input, { ...init, signal: attempt.controller.signal });
     Promise.resolve(sending).then(
@@ -473,6 +487,7 @@ export class Drive {
 
   private fail(): void {
     const failure = this.failure();
+    this.failed = failure.class;
     const { refusal } = this;
     if (refusal !== undefined && failure.attempt === refusal.number && this.taken === undefined) {
       this.taken = refusal;
@@ -531,6 +546,7 @@ export class Drive {
     if (this.isOver) return;
     const error = reason instanceof Complained
       ? complaintError(this.name, reason.complaint) : reason;
+    this.failed = CLASSES[how] ?? "cancelled";
     this.close();
     for (const attempt of this.running.values()) attempt.break(how, error);
     this.running.clear();

@@ -1,6 +1,6 @@
 import type { Attempt } from "./attempt.js";
 import type { BodyEnd } from "./body.js";
-import type { ClientEvent } from "./client-events.js";
+import type { ClientEvent, CallOrigin } from "./client-events.js";
 import type { Drive, DriveEvents } from "./drive.js";
 import { TICK } from "./edge-waiter.js";
 import type { Hub } from "./hub.js";
@@ -39,8 +39,12 @@ export class House {
   enter(drive: Drive): void {
     this.sweep(drive);
     this.drives.add(drive);
+    const since = drive.hub.now();
     drive.onOver = () => {
       this.drives.delete(drive);
+      const totalMs = drive.hub.now() - since;
+      const failure = drive.failed === undefined ? {} : { failure: drive.failed };
+      this.tell({ type: "finished", ...drive.told, totalMs, ...failure });
       if (this.drives.size === 0) for (const leave of this.leavers) leave();
     };
   }
@@ -60,22 +64,23 @@ export class House {
     }
   }
 
-  /** What the calls of one provider tell. */
-  eventsOf(provider: string, hub: Hub): DriveEvents {
+  /** What a call tells, of which `told` is known. */
+  eventsOf(told: CallOrigin, hub: Hub): DriveEvents {
     return {
-      acquired: (waitMs) => this.tell({ type: "acquired", provider, waitMs }),
+      acquired: (waitMs) => this.tell({ type: "acquired", ...told, waitMs }),
       sent: (attempt, isHedge) => {
-        if (attempt > 0) this.tell({ type: isHedge ? "hedge" : "retry", provider, attempt });
+        if (attempt > 0) this.tell({ type: isHedge ? "hedge" : "retry", ...told, attempt });
       },
-      ended: (attempt, how) => this.ended(provider, hub, attempt, how),
-      stepped: () => this.lookForAlert(provider, hub),
+      ended: (attempt, how) => this.ended(told, hub, attempt, how),
+      stepped: () => this.lookForAlert(told.provider, hub),
     };
   }
 
-  private ended(provider: string, hub: Hub, attempt: Attempt, how: BodyEnd): void {
+  private ended(told: CallOrigin, hub: Hub, attempt: Attempt, how: BodyEnd): void {
     const heldMs = hub.now() - attempt.began;
-    const { reached, lease: { waited: waitMs } } = attempt;
-    this.tell({ type: "ended", provider, how, waitMs, heldMs, ...reached });
+    const { provider } = told;
+    const { reached, url, lease: { waited: waitMs } } = attempt;
+    this.tell({ type: "ended", ...told, url, how, waitMs, heldMs, ...reached });
     const isFailure = how === "error" || how === "stall" || (reached.status ?? 0) >= 500;
     if (isFailure || this.ejected.size > 0) this.lookForEjections(provider, hub);
   }
