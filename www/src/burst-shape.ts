@@ -6,9 +6,22 @@ export const BURST_PATH = "/_page/burst";
 /** The most requests of one burst. */
 export const MOST = 200;
 
+const OPENAI = { path: "/v1/chat/completions", body: chatBody };
+
 /** What each kind of provider is asked for a short streamed answer. */
 export const CHAT: Partial<Record<Kind, { path: string; body: (model: string) => object }>> = {
-  openai: { path: "/v1/chat/completions", body: chatBody },
+  openai: OPENAI,
+  "openai-compatible": OPENAI,
+  groq: OPENAI,
+  mistral: OPENAI,
+  cerebras: OPENAI,
+  vllm: OPENAI,
+  "lm-studio": OPENAI,
+  "llama-cpp": OPENAI,
+  "openai-responses": {
+    path: "/v1/responses",
+    body: (model) => ({ model, stream: true, input: QUESTION }),
+  },
   ollama: { path: "/api/chat", body: chatBody },
   anthropic: {
     path: "/v1/messages",
@@ -16,7 +29,13 @@ export const CHAT: Partial<Record<Kind, { path: string; body: (model: string) =>
   },
 };
 
+const QUESTION = "Say in one sentence what a pool is for.";
+
 function chatBody(model: string) {
-  const messages = [{ role: "user", content: "Say in one sentence what a pool is for." }];
-  return { model, stream: true, messages };
+  return { model, stream: true, messages: [{ role: "user", content: QUESTION }] };
+}
+
+/** Tells whether clients of OpenAI's kind are for it. */
+export function speaksOpenAi(kind: Kind): boolean {
+  return CHAT[kind] === OPENAI || kind === "openai-responses";
 }

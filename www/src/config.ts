@@ -1,20 +1,15 @@
+import type { ProviderKind, ProviderOptions } from "edgepool/clients";
+
 import { hostName } from "./hosts.js";
 
-/** How a provider speaks, and so where its key goes. */
-export type Kind = "openai" | "anthropic" | "ollama" | "http";
+/** What a provider speaks, and so where its key goes. */
+export type Kind = ProviderKind;
 
-const KINDS: readonly Kind[] = ["openai", "anthropic", "ollama", "http"];
+/** What the gateway says itself, for all providers. */
+type Own = "apiKey" | "apiKeyEnv" | "onRefusal" | "passClientKey";
 
-/** One provider as `EDGEPOOL_CONFIG` has it. Durations are in ms. */
-export interface ProviderConfig {
-  kind: Kind;
-  baseURL: string;
-  max?: number;
-  maxWaiting?: number;
-  acquireTimeout?: number;
-  headersTimeout?: number;
-  firstContentTimeout?: number;
-  stallTimeout?: number;
+/** One provider as `EDGEPOOL_CONFIG` has it: the client pool's options, which checks them. */
+export interface ProviderConfig extends Omit<ProviderOptions, Own> {
   /** Passes the key that a client sends, instead of dropping it. */
   passClientKey?: boolean;
   /** Says that this is no real provider, wherever it shows. */
@@ -46,14 +41,8 @@ export class ConfigError extends Error {
 
 type Fields = Record<string, unknown>;
 
+const OWN = ["apiKey", "apiKeyEnv", "onRefusal"];
 const TOP_FIELDS = ["scope", "providers", "hosts", "leaseTtl", "heartbeat"];
-/** Durations with the least that each takes; the package takes no less. */
-const DURATIONS = {
-  acquireTimeout: 0, headersTimeout: 1, firstContentTimeout: 1, stallTimeout: 1,
-};
-const PROVIDER_FIELDS = [
-  "kind", "baseURL", "max", "maxWaiting", ...Object.keys(DURATIONS), "passClientKey", "simulator", "keyEnv",
-];
 /** The paths of the gateway itself; no provider can have their names. */
 const RESERVED = ["stats", "metrics", "healthz"];
 /** Below the number of timers that workerd allows to a Worker. */
@@ -121,16 +110,12 @@ function checkProvider(name: string, value: unknown): void {
     );
   }
   const where = `providers.${name}`;
-  const provider = fields(where, value, PROVIDER_FIELDS);
-  if (!KINDS.includes(provider["kind"] as Kind)) {
-    throw wrong(`${where}.kind`, KINDS.join(", "));
+  const provider = fields(where, value);
+  const own = OWN.find((field) => field in provider);
+  if (own !== undefined) {
+    throw new ConfigError(`${where}: ${own} is no option of a gateway; a key comes by keyEnv`);
   }
-  checkUrl(`${where}.baseURL`, provider["baseURL"]);
-  number(`${where}.max`, provider["max"], 1, 65_535, true);
   number(`${where}.maxWaiting`, provider["maxWaiting"], 0, MOST_WAITING, true);
-  for (const [field, least] of Object.entries(DURATIONS)) {
-    number(`${where}.${field}`, provider[field], least, Infinity);
-  }
   for (const field of ["passClientKey", "simulator"]) {
     const flag = provider[field];
     if (flag !== undefined && typeof flag !== "boolean") {
@@ -141,15 +126,6 @@ function checkProvider(name: string, value: unknown): void {
   if (keyEnv !== undefined && (typeof keyEnv !== "string" || keyEnv === "")) {
     throw wrong(`${where}.keyEnv`, "the name of a variable");
   }
-}
-
-function checkUrl(where: string, value: unknown): void {
-  const url = typeof value === "string" && URL.canParse(value) ? new URL(value) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol)) throw wrong(where, "an http or https URL");
-  if (url.username || url.password) {
-    throw new ConfigError(`${where} has a user or a password in it; put the key in keyEnv`);
-  }
-  if (url.search || url.hash) throw wrong(where, "a URL without a query or fragment");
 }
 
 function fields(where: string, value: unknown, names?: string[]): Fields {

@@ -1,12 +1,14 @@
-import { ClientPool, type ClientPoolOptions } from "edgepool/clients";
 import page from "edgepool-page";
 
+import { readBody } from "./bodies.js";
 import { BURST_PATH } from "./burst-shape.js";
 import { burst } from "./burst.js";
-import { type GatewayConfig, LEASE_TTL, type ProviderConfig } from "./config.js";
+import type { GatewayConfig, ProviderConfig } from "./config.js";
+import { operationOf } from "./conventions.js";
 import { hostCheck } from "./hosts.js";
 import { METRICS_TYPE, metricsText } from "./metrics.js";
-import { Observer } from "./observe.js";
+import { Observer, type ObservedCall } from "./observe.js";
+import { Pools } from "./pools.js";
 import { json, refuse } from "./refuse.js";
 import { climbs, endToEnd, requestHeaders } from "./upstream.js";
 
@@ -34,10 +36,8 @@ type Handler = (request: Request, url: URL, ctx?: RequestContext) => Response | 
 
 interface Parts {
   config: GatewayConfig;
-  clients: ClientPool;
+  pools: Pools;
   observer: Observer;
-  /** The providers whose key is the gateway's own. */
-  keyed: ReadonlySet<string>;
 }
 
 const WELL: Record<string, Handler> = {
@@ -59,14 +59,10 @@ const WELL: Record<string, Handler> = {
  * clock outside of one.
  */
 export function createGateway(config: GatewayConfig, env: GatewayEnv): Gateway {
-  const keyed = new Set<string>();
   let observer: Observer | undefined;
-  const clients = new ClientPool({
-    ...clientOptions(config, env, keyed),
-    observer: (event) => observer?.handle(event),
-  });
-  observer = new Observer(config, env.runtime, () => clients.stats());
-  const parts: Parts = { config, clients, observer, keyed };
+  const pools = new Pools(config, env, (event) => observer?.handle(event));
+  observer = new Observer(config, env.runtime, () => pools.stats());
+  const parts: Parts = { config, pools, observer };
   const own = ownRoutes(parts);
   const checkedUrl = hostCheck(env.host, config.hosts);
   return {
@@ -89,29 +85,6 @@ export function misdirected(request: Request): Response {
   const message = `the gateway is not known as ${host}; use the address that it listens on, or `
     + "add the name to hosts in [gateway] of its configuration file";
   return refuse(421, "unknown_host", message);
-}
-
-function clientOptions(
-  config: GatewayConfig, env: GatewayEnv, keyed: Set<string>,
-): ClientPoolOptions {
-  const providers: ClientPoolOptions["providers"] = {};
-  for (const [name, { keyEnv, simulator: _, ...options }] of Object.entries(config.providers)) {
-    const apiKey = keyEnv === undefined ? undefined : env.variable(keyEnv);
-    if (apiKey) keyed.add(name);
-    const passClientKey = options.passClientKey ?? false;
-    const own = { apiKey: apiKey || undefined, passClientKey, onRefusal: "respond" } as const;
-    providers[name] = { ...options, ...own };
-  }
-  const { heartbeat } = config;
-  // A heartbeat is that of a time to live, which only Workers have without being told.
-  const leaseTtl = config.leaseTtl ?? (heartbeat === undefined ? undefined : LEASE_TTL);
-  return {
-    providers,
-    // All requests of an object share one context: none of them takes its place along when it ends.
-    ...(config.scope === "object" ? { mode: "durable-object" as const } : {}),
-    ...(leaseTtl === undefined ? {} : { leaseTtl }),
-    ...(heartbeat === undefined ? {} : { heartbeat }),
-  };
 }
 
 function ownRoutes(parts: Parts): Map<string, Handler> {
@@ -147,7 +120,7 @@ async function forward(
     const message = "the path has a step up (..) in it; write the path without one";
     return refuse(400, "invalid_path", message);
   }
-  if (parts.keyed.has(name) && isForeignPage(request, url)) return foreign();
+  if (parts.pools.keyed.has(name) && isForeignPage(request, url)) return foreign();
   const target = (path || "/") + url.search;
   return send(parts, name, providers[name] as ProviderConfig, target, request, ctx);
 }
@@ -172,42 +145,49 @@ function foreign(): Response {
 }
 
 async function send(
-  { clients, observer }: Parts, name: string, provider: ProviderConfig, target: string,
+  { pools, observer }: Parts, name: string, provider: ProviderConfig, target: string,
   request: Request, ctx?: RequestContext,
 ): Promise<Response> {
-  const body = bodyOf(request);
-  const init = {
-    method: request.method,
-    headers: requestHeaders(request.headers, provider.passClientKey ?? false),
-    body,
-    redirect: "manual",
-    signal: request.signal,
-    request,
-    ...(body ? { duplex: "half" } : {}),
-    ...(ctx ? { ctx } : {}),
-  } as const;
+  const { method } = request;
+  const operation = operationOf(provider.kind, method, target.replace(/\?.*$/, ""));
+  const call: ObservedCall = { provider: name, method, operation, isStream: false, attempts: 0 };
+  observer.begin(request, call);
   try {
-    const answer = clients.fetch(name)(target, init);
+    const body = await readBody(request, operation !== undefined);
+    const init = {
+      method,
+      headers: requestHeaders(request.headers, provider.passClientKey ?? false),
+      body,
+      redirect: "manual",
+      signal: request.signal,
+      request,
+      ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
+      ...(ctx ? { ctx } : {}),
+    } as const;
+    const answer = pools.fetch(name)(target, init);
     // It may wait now, of which there is no event.
     observer.advance();
-    return withHeaders(await answer);
+    return withHeaders(await answer, call, pools);
   } catch (error) {
     return failed(name, error, request);
   }
 }
 
-/** Takes the body, which is a stream; an empty one is none, or it would be sent in chunks. */
-function bodyOf(request: Request): ReadableStream | null {
-  return request.headers.get("content-length") === "0" ? null : request.body;
-}
+const STREAMS = /^(text\/event-stream|application\/x-ndjson)\b/;
 
 /**
  * Drops what was for the next hop alone, and keeps a provider's document from acting as one of the
  * gateway's own origin; the body stays the stream that it is.
  */
-function withHeaders(answer: Response): Response {
+function withHeaders(answer: Response, call: ObservedCall, pools: Pools): Response {
   const { status, statusText } = answer;
   const headers = endToEnd(answer.headers);
+  call.isStream = STREAMS.test(headers.get("content-type") ?? "");
+  headers.set("x-edgepool-provider", call.provider);
+  headers.set("x-edgepool-attempts", String(call.attempts));
+  // Its number, as its address is for whoever runs the gateway.
+  const endpoint = pools.endpointOf(call.provider, answer.url);
+  if (endpoint > 0) headers.set("x-edgepool-endpoint", String(endpoint));
   // Beside the provider's own policies: a browser heeds all of them.
   headers.append("content-security-policy", "sandbox");
   headers.set("x-content-type-options", "nosniff");

@@ -1,6 +1,7 @@
 import { BOUNDS_MS } from "./histogram.js";
 import type { Observer, Track } from "./observe.js";
 import { type Sample, buckets, family } from "./prometheus.js";
+import { serviceMetrics } from "./service-metrics.js";
 import type { PoolNumbers, Stats } from "./wire.js";
 
 const SCOPE = "in the scope that edgepool_info names";
@@ -68,13 +69,13 @@ const POOL_FAMILIES: PoolFamily[] = [
   {
     name: "edgepool_completed_total",
     type: "counter",
-    help: "Answers that came to their end",
+    help: "Calls that had an answer to its end",
     fields: ["completed"],
   },
   {
     name: "edgepool_errors_total",
     type: "counter",
-    help: "Calls that ended by an error, a stall, an expired lease, or with status 429 or 5xx",
+    help: "Calls that failed in the end, not by the caller: an error, a stall, a 429 or 5xx",
     fields: ["errors"],
   },
 ];
@@ -90,12 +91,14 @@ export function metricsText(observer: Observer): string {
       family(of.name, of.type, of.help, perProvider(providers, of))),
     ...family("edgepool_responses_total", "counter", "Answers of providers by status class",
       counted(tracks, "statuses", "status")),
-    ...family("edgepool_endings_total", "counter", "Ends of calls that had a place, by kind",
+    ...family("edgepool_endings_total", "counter", "Ends of attempts, by kind",
       counted(tracks, "endings", "how")),
     ...histogram("edgepool_wait_seconds", "Waits for a place", tracks, "wait"),
     ...histogram("edgepool_headers_seconds", "From the place to the headers", tracks, "headers"),
     ...histogram("edgepool_call_seconds", "From the call to the end of the body", tracks,
       "latency"),
+    ...serviceMetrics(observer.services(stats)),
+    ...observer.conventions.text(),
     "",
   ].join("\n");
 }

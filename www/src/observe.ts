@@ -1,8 +1,12 @@
-import type { ClientEvent, ClientPoolStats } from "edgepool/clients";
+import type { ClientEvent, FailureClass } from "edgepool/clients";
 
-import type { GatewayConfig } from "./config.js";
+import type { GatewayConfig, ProviderConfig } from "./config.js";
+import { Conventions, type Operation } from "./conventions.js";
 import { Histogram, percentiles } from "./histogram.js";
 import { type Gauges, HistoryRing } from "./history.js";
+import type { PoolsStats } from "./pools.js";
+import type { ServiceTold } from "./service-metrics.js";
+import { serviceNumbers } from "./service.js";
 import { HISTORY_SECONDS, type History, type PoolNumbers, type Stats } from "./wire.js";
 
 /** What of the history counts as now. */
@@ -11,8 +15,34 @@ const RECENT_SECONDS = 10;
 /** The codes by which the pool itself says no; the others tell of the provider. */
 const REFUSALS = ["queue_full", "acquire_timeout", "pool_closed", "lease_ended"];
 
+/** The failures that are answers of the provider's, passed on to their end. */
+const ANSWERS: readonly FailureClass[] = [
+  "rate_limited", "overloaded", "quota_exhausted", "server", "unauthorised", "not_found", "invalid",
+];
+
+/** Those that are nobody's fault but the caller's, or are refusals, which count by themselves. */
+const NO_ERRORS: readonly FailureClass[] = [
+  "unauthorised", "not_found", "invalid", "timeout_acquire", "refused", "cancelled",
+];
+
 type Ended = Extract<ClientEvent, { type: "ended" }>;
-type PoolStats = ClientPoolStats["total"];
+type Finished = Extract<ClientEvent, { type: "finished" }>;
+type PoolStats = PoolsStats["total"];
+
+/** What the gateway knows of a call while it is under way. */
+export interface ObservedCall {
+  provider: string;
+  method: string;
+  /** What it asks of a model. */
+  operation: Operation | undefined;
+  /** Whether its answer comes in pieces. */
+  isStream: boolean;
+  /** How many attempts were sent so far. */
+  attempts: number;
+  /** When it had content, and when it began, once it has ended well; by one clock. */
+  contentAt?: number;
+  beganAt?: number;
+}
 
 /** What is known of one provider's calls, or of all. */
 export class Track {
@@ -45,8 +75,10 @@ export class Track {
       this.ring.time("wait", event.waitMs);
     } else if (event.type === "refused") {
       this.refused(event.code);
-    } else {
+    } else if (event.type === "ended") {
       this.ended(event);
+    } else if (event.type === "finished") {
+      this.finished(event);
     }
   }
 
@@ -56,19 +88,23 @@ export class Track {
     this.ring.count("refused");
   }
 
-  private ended(event: Ended): void {
-    const { how, status, headersMs, waitMs, heldMs } = event;
+  private ended({ how, status, headersMs }: Ended): void {
     bump(this.endings, how);
     if (status !== undefined) bump(this.statuses, `${Math.floor(status / 100)}xx`);
     if (headersMs !== undefined) this.headers.add(headersMs);
-    this.latency.add(waitMs + heldMs);
-    this.ring.time("latency", waitMs + heldMs);
-    if (how === "eof") {
+  }
+
+  private finished({ failure, totalMs }: Finished): void {
+    const isAnswer = failure === undefined || ANSWERS.includes(failure);
+    if (failure !== "refused" && failure !== "timeout_acquire") {
+      this.latency.add(totalMs);
+      this.ring.time("latency", totalMs);
+    }
+    if (isAnswer) {
       this.completed += 1;
       this.ring.count("completed");
     }
-    const refusedThere = status !== undefined && (status === 429 || status >= 500);
-    if (!refusedThere && ["eof", "cancel", "abort"].includes(how)) return;
+    if (failure === undefined || NO_ERRORS.includes(failure)) return;
     this.errors += 1;
     this.ring.count("errors");
   }
@@ -110,12 +146,14 @@ function bump(counts: Record<string, number>, name: string): void {
 export class Observer {
   readonly tracks = new Map<string, Track>();
   readonly total: Track;
+  readonly conventions = new Conventions();
+  private readonly calls = new WeakMap<object, ObservedCall>();
   private readonly started: number;
   private readonly config: GatewayConfig;
-  private readonly read: () => ClientPoolStats;
+  private readonly read: () => PoolsStats;
   private readonly runtime: string;
 
-  constructor(config: GatewayConfig, runtime: string, read: () => ClientPoolStats) {
+  constructor(config: GatewayConfig, runtime: string, read: () => PoolsStats) {
     this.config = config;
     this.runtime = runtime;
     this.read = read;
@@ -126,15 +164,58 @@ export class Observer {
     this.total = new Track(this.started);
   }
 
+  /** Notes whose call it is that is made for a request. */
+  begin(request: Request, call: ObservedCall): void {
+    this.calls.set(request, call);
+  }
+
   /** Hears of a call. */
   handle(event: ClientEvent): void {
     this.advance();
     this.tracks.get(event.provider)?.handle(event);
     this.total.handle(event);
+    const call = "request" in event ? this.calls.get(event.request as object) : undefined;
+    if (call === undefined) return;
+    if (event.type === "acquired") call.attempts += 1;
+    if (event.type === "ended") this.attemptEnded(call, event);
+    if (event.type === "finished") this.callEnded(call, event);
+  }
+
+  private attemptEnded(call: ObservedCall, event: Ended): void {
+    const { provider, url, how, status, headersMs, heldMs, firstByteMs } = event;
+    // What came in one piece has its first content with its end.
+    const first = firstByteMs ?? (how === "eof" ? heldMs : undefined);
+    if (first !== undefined) call.contentAt = performance.now() - heldMs + first;
+    this.streamBegun(call);
+    const failed = status === undefined || status >= 400;
+    this.conventions.request({
+      provider, method: call.method, url, status,
+      ms: headersMs ?? heldMs,
+      error: failed ? String(status ?? how) : undefined,
+    });
+  }
+
+  private callEnded(call: ObservedCall, { provider, totalMs, failure }: Finished): void {
+    const { operation } = call;
+    if (operation === undefined) return;
+    const { kind } = this.config.providers[provider] as ProviderConfig;
+    this.conventions.operation({ provider, kind, operation, ms: totalMs, error: failure });
+    if (failure === undefined) call.beganAt = performance.now() - totalMs;
+    this.streamBegun(call);
+  }
+
+  /** Counts how long the content of a stream took. Its attempt may end before its call, or after. */
+  private streamBegun(call: ObservedCall): void {
+    const { provider, operation, isStream, contentAt, beganAt } = call;
+    if (operation === undefined || !isStream) return;
+    if (contentAt === undefined || beganAt === undefined) return;
+    delete call.beganAt;
+    const { kind } = this.config.providers[provider] as ProviderConfig;
+    this.conventions.firstChunk({ provider, kind, operation, ms: contentAt - beganAt });
   }
 
   /** Notes the levels now: somebody may have begun to wait, of which there is no event. */
-  advance(): ClientPoolStats {
+  advance(): PoolsStats {
     const now = Date.now();
     const stats = this.read();
     for (const [name, track] of this.tracks) {
@@ -144,15 +225,24 @@ export class Observer {
     return stats;
   }
 
+  /** The time by the pools' own clock. */
+  private get poolTime(): number {
+    return this.runtime === "workerd" ? Date.now() : performance.now();
+  }
+
   /** Reads everything as `/stats` tells it. */
   stats(): Stats {
     const pools = this.advance();
     const now = Date.now();
     const providers: Stats["providers"] = {};
     for (const [name, track] of this.tracks) {
-      const { kind, simulator } = this.config.providers[name] as GatewayConfig["providers"][string];
-      const numbers = track.numbers(snakeCase(pools.providers[name] as PoolStats), now);
-      providers[name] = { kind, ...(simulator ? { simulator } : {}), ...numbers };
+      const { kind, simulator, model } = this.config.providers[name] as ProviderConfig;
+      const pool = pools.providers[name] as PoolsStats["providers"][string];
+      providers[name] = {
+        kind, ...(simulator ? { simulator } : {}), ...(model === undefined ? {} : { model }),
+        ...track.numbers(snakeCase(pool), now),
+        service: serviceNumbers(pool.service, this.poolTime),
+      };
     }
     return {
       scope: this.config.scope,
@@ -161,6 +251,15 @@ export class Observer {
       providers,
       total: this.total.numbers(snakeCase(pools.total), now),
     };
+  }
+
+  /** Pairs what `/stats` tells of each provider with the histograms that it leaves out. */
+  services({ providers }: Stats): ServiceTold[] {
+    const pools = this.read();
+    return Object.entries(providers).map(([name, { service: numbers }]) => {
+      const { service: stats } = pools.providers[name] as PoolsStats["providers"][string];
+      return { name, stats, numbers };
+    });
   }
 
   /** Reads the samples from a second on (seconds since 1970). */
@@ -178,7 +277,7 @@ function gauges({ inUse, waiting }: PoolStats): Gauges {
 }
 
 /** Writes `timedOut` as `timed_out`, and leaves out what is no number. */
-export function snakeCase(stats: PoolStats): Record<string, number> {
+export function snakeCase(stats: object): Record<string, number> {
   const named = Object.entries(stats).filter(([, value]) => typeof value === "number");
   return Object.fromEntries(named.map(([name, value]) => [
     name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value as number,

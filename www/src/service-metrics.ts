@@ -1,5 +1,6 @@
+import type { Distribution as Durations, EndpointStats, ServiceStats } from "edgepool/clients";
+
 import { type Labels, type Sample, buckets, family } from "./prometheus.js";
-import type { Durations, EndpointStats, ServiceStats } from "./service.js";
 import type { EndpointNumbers, EndpointState, ServiceNumbers } from "./wire.js";
 
 /** A provider with its statistics, as the client pool tells them and as `/stats` does. */

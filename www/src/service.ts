@@ -1,60 +1,8 @@
+import type {
+  Distribution as Durations, EndpointStats, FailureCounts, ServiceStats,
+} from "edgepool/clients";
+
 import type { Distribution, EndpointNumbers, EndpointState, ServiceNumbers } from "./wire.js";
-
-/** How long things took, in ms, with each bucket's upper bound (null: none) and its own count. */
-export interface Durations {
-  count: number;
-  sum: number;
-  mean: number | null;
-  p50: number | null;
-  p90: number | null;
-  p99: number | null;
-  max: number | null;
-  buckets: [upTo: number | null, count: number][];
-}
-
-/** What the client pool tells of one endpoint. Points in time are of its own clock. */
-export interface EndpointStats {
-  name: string;
-  sent: number;
-  answered: number;
-  failures: Record<string, number>;
-  inputTokens: number;
-  outputTokens: number;
-  firstContent: Durations;
-  inFlight: number;
-  limit: number | null;
-  breaker: "closed" | "open" | "halfOpen";
-  pausedUntil: number | null;
-  latency: number | null;
-  lastError: string | null;
-}
-
-/** What the client pool tells of a provider: its calls, and the attempts that they took. */
-export interface ServiceStats {
-  calls: number;
-  answered: number;
-  failures: Record<string, number>;
-  sent: number;
-  attemptFailures: Record<string, number>;
-  cancelled: number;
-  retries: number;
-  hedges: number;
-  hedgesWon: number;
-  overBudget: number;
-  fallbacks: number;
-  inputTokens: number;
-  outputTokens: number;
-  waits: Durations;
-  headers: Durations;
-  firstContent: Durations;
-  totals: Durations;
-  inFlight: number;
-  waiting: number;
-  limit: number;
-  budget: number;
-  alert: { since: number; waiting: number; refused: number } | null;
-  endpoints: EndpointStats[];
-}
 
 /** Writes a provider's statistics as `/stats` has them; `now` is of the clock that they are of. */
 export function serviceNumbers(stats: ServiceStats, now: number): ServiceNumbers {
@@ -62,9 +10,9 @@ export function serviceNumbers(stats: ServiceStats, now: number): ServiceNumbers
   return {
     calls: stats.calls,
     answered: stats.answered,
-    failures: stats.failures,
+    failures: counts(stats.failures),
     attempts: stats.sent,
-    attempt_failures: stats.attemptFailures,
+    attempt_failures: counts(stats.attemptFailures),
     attempts_cancelled: stats.cancelled,
     rate_limited: stats.attemptFailures["rate_limited"] ?? 0,
     retries: stats.retries,
@@ -96,7 +44,7 @@ function endpointNumbers(stats: EndpointStats, now: number): EndpointNumbers {
     state: stateOf(stats, paused),
     attempts: stats.sent,
     answered: stats.answered,
-    failures: stats.failures,
+    failures: counts(stats.failures),
     rate_limited: stats.failures["rate_limited"] ?? 0,
     input_tokens: stats.inputTokens,
     output_tokens: stats.outputTokens,
@@ -118,4 +66,8 @@ function stateOf({ breaker }: EndpointStats, paused: number): EndpointState {
 
 function distribution({ buckets: _, ...numbers }: Durations): Distribution {
   return numbers;
+}
+
+function counts(failures: FailureCounts): Record<string, number> {
+  return failures as Record<string, number>;
 }

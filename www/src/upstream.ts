@@ -4,8 +4,8 @@ const HOP_BY_HOP = [
   "te", "trailer", "transfer-encoding", "upgrade",
 ];
 
-/** Keys in headers that the client pool does not know. */
-const OTHER_KEYS = ["x-goog-api-key"];
+/** Where clients put a key. */
+const KEYS = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
 /** Tells whether a server that decodes a path (even twice) could see a step up in it. */
 export function climbs(path: string): boolean {
@@ -17,7 +17,7 @@ export function climbs(path: string): boolean {
   return false;
 }
 
-/** Makes the headers that the provider gets, but for its key: the client pool puts that in. */
+/** Makes the headers that the provider gets, but for its own key: the client pool puts that in. */
 export function requestHeaders(from: Headers, passClientKey: boolean): Headers {
   const headers = endToEnd(from);
   // The runtime makes the first itself, and refuses the second.
@@ -25,7 +25,7 @@ export function requestHeaders(from: Headers, passClientKey: boolean): Headers {
   // Every fetch decodes what it knows; a body that comes as it is needs none of that. Deno's does
   // not decode what comes compressed all the same after a plain `identity`.
   headers.set("accept-encoding", "identity;q=1, *;q=0");
-  if (!passClientKey) for (const name of OTHER_KEYS) headers.delete(name);
+  if (!passClientKey) for (const name of KEYS) headers.delete(name);
   return headers;
 }
 

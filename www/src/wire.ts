@@ -13,13 +13,13 @@ export interface PoolNumbers {
   max: number;
   /** The ledger's counters by their names, such as `started` or `timed_out`. */
   [counter: string]: unknown;
-  /** Answers whose body came to its end, whatever their status. */
+  /** Calls that had an answer to its end, whatever its status. */
   completed: number;
-  /** Calls that ended by an error, a stall or an expired lease, or with status 429 or 5xx. */
+  /** Calls that failed in the end, not by the caller: an error, a stall, a status 429 or 5xx. */
   errors: number;
   /** The pool's own refusals by code. */
   refusals: Record<string, number>;
-  /** How calls ended: eof, cancel, abort, error, stall, expired. */
+  /** How attempts ended: eof, cancel, abort, error, stall, expired. */
   endings: Record<string, number>;
   /** Over the last five minutes: the wait for a place. */
   wait_ms: Percentiles;
@@ -111,7 +111,9 @@ export interface ServiceNumbers {
 export interface ProviderNumbers extends PoolNumbers {
   kind: Kind;
   simulator?: true;
-  service?: ServiceNumbers;
+  /** The model of chats that name none, as the page's own. */
+  model?: string;
+  service: ServiceNumbers;
 }
 
 /** The answer of `/stats`. */

@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { chat, isComplete } from "../lib/client.mjs";
 import { RUNTIME } from "../lib/process.mjs";
 import { startGateway, startSimulator } from "../lib/servers.mjs";
+import { eventually } from "../lib/time.mjs";
 
 const CALLERS = 200;
 const PLACES = 4;
@@ -56,14 +57,17 @@ test(`${RUNTIME}: 200 streams at once on a backend that admits 4 all complete`, 
 test(`${RUNTIME}: callers are served in the order in which they came`, async () => {
   const order = [];
   const calls = [];
-  const slow = { "x-sim-first-token-ms": "150", "x-sim-chunks": "1" };
+  const slow = { "x-sim-first-token-ms": "300", "x-sim-chunks": "1" };
+  const { started } = await gateway.stats("few");
   for (let i = 0; i < 24; i += 1) {
     const call = chat(`${gateway.url}/few`, { headers: slow }).then(async (response) => {
       order.push(i);
       await response.text();
     });
     calls.push(call);
-    await new Promise((done) => setTimeout(done, 8));
+    // A request has come when all of it is there.
+    await eventually(5_000, "it is in", async () =>
+      (await gateway.stats("few")).started === started + i + 1);
   }
   await Promise.all(calls);
   // Those let in together may answer in any order; nobody overtakes a whole round.

@@ -129,7 +129,7 @@ test(`${RUNTIME}: /metrics is Prometheus text that a parser reads`, async () => 
   const families = parsePrometheus(text);
   const names = new Set();
   for (const { name, help, type, metrics } of families) {
-    assert.match(name, /^edgepool_[a-z0-9_]+$/);
+    assert.match(name, /^(edgepool|gen_ai_client|http_client)_[a-z0-9_]+$/);
     assert.ok(!names.has(name), `${name} twice`);
     names.add(name);
     assert.ok(help.length > 0, `${name} has no help`);
@@ -183,12 +183,14 @@ test(`${RUNTIME}: the buckets of a histogram grow, and end at its count`, async 
   const samples = (name) => families.filter((f) => f.name === name).flatMap((f) => f.metrics);
   const histograms = [...text.matchAll(/^# TYPE (\S+) histogram$/gm)].map(([, name]) => name);
   assert.ok(histograms.length > 0);
+  const but = ({ le: _, ...others }) => JSON.stringify(others);
   for (const name of histograms) {
     const counts = samples(`${name}_count`);
-    assert.ok(counts.length >= 3, `${name} for each provider`);
+    const isOfAll = !/^(gen_ai|http)_/.test(name);
+    assert.ok(counts.length >= (isOfAll ? 3 : 1), `${name} for each provider`);
     for (const { labels: of, value } of counts) {
       const bounds = samples(`${name}_bucket`);
-      const mine = bounds.filter(({ labels }) => labels.provider === of.provider);
+      const mine = bounds.filter(({ labels }) => but(labels) === but(of));
       assert.deepEqual(mine.at(-1).labels.le, "+Inf", name);
       assert.equal(mine.at(-1).value, value, `${name}: the last bucket is the count`);
       for (const [i, { labels, value }] of mine.slice(1).entries()) {
@@ -199,4 +201,31 @@ test(`${RUNTIME}: the buckets of a histogram grow, and end at its count`, async 
   const waits = samples("edgepool_wait_seconds_count");
   const { value } = waits.find(({ labels }) => labels.provider === "busy");
   assert.ok(Number(value) >= 5);
+});
+
+test(`${RUNTIME}: calls are told by OpenTelemetry's names, with the labels that it asks for`, async () => {
+  const text = await (await fetch(`${gateway.url}/metrics`)).text();
+  const bare = parsePrometheus(text.replaceAll(/^#.*\n/gm, "")).flatMap((family) =>
+    family.metrics.map((metric) => ({ name: family.name, ...metric })));
+  const busy = (name) => bare.filter((one) => one.name === name && one.labels.provider === "busy");
+  const { port } = new URL(simulator.url);
+  const model = {
+    provider: "busy", gen_ai_operation_name: "chat", gen_ai_provider_name: "openai",
+  };
+  const calls = busy("gen_ai_client_operation_duration_seconds_count");
+  const well = calls.find(({ labels }) => labels.error_type === undefined);
+  assert.deepEqual(well.labels, model);
+  assert.ok(Number(well.value) >= 5);
+  const [first] = busy("gen_ai_client_operation_time_to_first_chunk_seconds_count");
+  assert.deepEqual([first.labels, Number(first.value)], [model, Number(well.value)]);
+  const requests = busy("http_client_request_duration_seconds_count");
+  const answered = requests.find(({ labels }) => labels.http_response_status_code === "200");
+  assert.deepEqual(answered.labels, {
+    provider: "busy", http_request_method: "POST", server_address: "127.0.0.1",
+    server_port: port, http_response_status_code: "200",
+  });
+  assert.ok(!text.includes('gen_ai_operation_name="chat",gen_ai_provider_name="http"'));
+  const les = busy("gen_ai_client_operation_duration_seconds_bucket")
+    .filter(({ labels }) => labels.error_type === undefined).map(({ labels }) => labels.le);
+  assert.deepEqual([les.length, les[0], les.at(-2)], [15, "0.01", "81.92"]);
 });

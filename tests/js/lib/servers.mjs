@@ -40,6 +40,12 @@ export async function startSimulator(options = {}) {
   };
 }
 
+function inline(value) {
+  if (Array.isArray(value)) return `[${value.map(inline).join(", ")}]`;
+  if (typeof value !== "object") return JSON.stringify(value);
+  return `{ ${Object.entries(value).map(([key, one]) => `${key} = ${inline(one)}`).join(", ")} }`;
+}
+
 /** Writes a table of plain values and lists as TOML; nested objects become tables. */
 export function toml(tables) {
   const lines = [];
@@ -48,7 +54,7 @@ export function toml(tables) {
     const isPlain = (value) => typeof value !== "object" || Array.isArray(value);
     const plain = entries.filter(([, value]) => isPlain(value));
     if (plain.length > 0) lines.push(`[${name}]`);
-    for (const [key, value] of plain) lines.push(`${key} = ${JSON.stringify(value)}`);
+    for (const [key, value] of plain) lines.push(`${key} = ${inline(value)}`);
     for (const [key, value] of entries) {
       if (!isPlain(value)) write(`${name}.${key}`, value);
     }

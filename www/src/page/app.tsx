@@ -1,3 +1,4 @@
+import { speaksOpenAi } from "../burst-shape.js";
 import type { Columns, PoolNumbers, ProviderNumbers, Stats } from "../wire.js";
 import { Burst } from "./burst.js";
 import { Chart, type Line } from "./chart.js";
@@ -7,9 +8,6 @@ import { count, duration, plural } from "./format.js";
 import { type Live, useLive } from "./live.js";
 import { Slots } from "./slots.js";
 import { ThemeButton } from "./theme.js";
-
-/** A queue that has not been empty for longer than this is told on top of the page. */
-const LONG_QUEUE_MS = 5_000;
 
 /** The whole page. */
 export function App() {
@@ -64,16 +62,13 @@ function Alerts({ live: { stats, lostSince } }: { live: Live }) {
 }
 
 function exhausted([name, numbers]: [string, ProviderNumbers]) {
-  const { queue_age_ms: age, refused_last_minute: refused, waiting, service } = numbers;
-  const alert = service?.alert ?? null;
-  const long = age > LONG_QUEUE_MS;
-  if (alert === null && !long && refused === 0) return [];
-  const waits = alert?.waiting ?? waiting;
+  const { refused_last_minute: refused, service: { alert } } = numbers;
+  if (alert === null) return [];
   return [
     <p class="alert" key={name}>
       <strong>{name} is exhausted.</strong>
-      {waits > 0 && ` Its queue has not been empty for ${duration(alert?.since_ms ?? age)}: `
-        + `${count(waits)} wait now.`}
+      {alert.waiting > 0 && ` Its queue has not been empty for ${duration(alert.since_ms)}: `
+        + `${count(alert.waiting)} wait now.`}
       {refused > 0 && ` ${plural(refused, "request")} refused in the last minute.`}
       {" Send fewer at once, or raise its max."}
     </p>,
@@ -156,7 +151,7 @@ interface ProviderProps {
 }
 
 function Provider({ name, numbers, start, columns }: ProviderProps) {
-  const base = `${location.origin}/${name}${numbers.kind === "openai" ? "/v1" : ""}`;
+  const base = `${location.origin}/${name}${speaksOpenAi(numbers.kind) ? "/v1" : ""}`;
   return (
     <section class="card provider" aria-labelledby={`provider-${name}`}>
       <div class="head">
@@ -172,19 +167,19 @@ function Provider({ name, numbers, start, columns }: ProviderProps) {
         </div>
         <Ranks numbers={numbers} />
       </div>
-      {numbers.service && <Service service={numbers.service} />}
-      {numbers.service && <Endpoints service={numbers.service} />}
+      <Service service={numbers.service} />
+      <Endpoints service={numbers.service} />
       {columns && <Charts start={start} columns={columns} numbers={numbers} />}
     </section>
   );
 }
 
 function clientOf({ kind }: ProviderNumbers): string {
-  const clients = {
-    openai: "an OpenAI client", anthropic: "an Anthropic client", ollama: "an Ollama client",
-    http: "any client",
+  if (speaksOpenAi(kind)) return "an OpenAI client";
+  const clients: Partial<Record<typeof kind, string>> = {
+    azure: "an Azure OpenAI client", anthropic: "an Anthropic client", ollama: "an Ollama client",
   };
-  return clients[kind];
+  return clients[kind] ?? "any client";
 }
 
 function Numbers({ numbers }: { numbers: ProviderNumbers }) {

@@ -74,7 +74,8 @@ export function Burst({ providers }: { providers: Record<string, ProviderNumbers
     return <p class="note">None of the providers has a chat to send a burst to.</p>;
   }
   const simulated = providers[name]?.simulator === true;
-  const asked = { provider: name, count: size, model: model || (simulated ? "simulator" : "") };
+  const usual = simulated ? "simulator" : providers[name]?.model ?? "";
+  const asked = { provider: name, count: size, model: model || usual };
   const submit = (event: Event) => {
     event.preventDefault();
     start(asked);
@@ -94,8 +95,8 @@ export function Burst({ providers }: { providers: Record<string, ProviderNumbers
             onInput={(event) => setSize(event.currentTarget.valueAsNumber || 0)} />
         </label>
         <label>Model
-          <input type="text" required={!simulated} value={model} spellcheck={false}
-            placeholder={simulated ? "simulator" : "the model's name"} autocomplete="off"
+          <input type="text" required={usual === ""} value={model} spellcheck={false}
+            placeholder={usual || "the model's name"} autocomplete="off"
             onInput={(event) => setModel(event.currentTarget.value)} />
         </label>
         <div class="buttons">

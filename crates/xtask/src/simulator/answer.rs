@@ -73,12 +73,13 @@ impl Answer {
             Some(Fault::Stall) => pieces.cut_after(BEFORE_FAULT, Then::Silence),
             Some(Fault::Disconnect) => pieces.cut_after(BEFORE_FAULT, Then::Cut),
             Some(Fault::NeverEnds) => {
-                // White space keeps an endless JSON text well formed.
+                // A stream stays without the end that its protocol has; white space keeps an
+                // endless JSON text well formed.
                 let again = match self.script.chunks.get(1) {
                     Some((_, chunk)) => chunk.clone(),
                     None => Bytes::from_static(b" \n"),
                 };
-                Script { then: Then::Repeat(plan.chunk, again), ..pieces }
+                pieces.cut_after(2, Then::Repeat(plan.chunk, again))
             }
         };
         self
