@@ -1,5 +1,5 @@
 import type { BodyEnd } from "./body.js";
-import { afterBreak, hold } from "./hold.js";
+import { afterBreak, hold, holdOpen } from "./hold.js";
 import type { Lease } from "./lease.js";
 
 /** What an attempt has come to, as observers are told. */
@@ -69,10 +69,15 @@ export class Attempt {
     if (this.isOver) return;
     this.isOver = true;
     this.gotHeaders();
+    // What keeps its request open ends with its body, and the turn must come all the same.
+    const close = holdOpen(this.lease._scope);
     this.controller.abort(reason);
     if (this.breakBody !== undefined) this.breakBody(how, reason);
     else void this.reader?.cancel(reason).catch(() => undefined);
-    afterBreak(this.lease, () => this.letGo(how));
+    afterBreak(this.lease, () => {
+      this.letGo(how);
+      close();
+    });
   }
 
   private letGo(how: BodyEnd): void {
