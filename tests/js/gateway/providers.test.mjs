@@ -84,7 +84,8 @@ test(`${RUNTIME}: an endpoint that dies costs no call, and gets calls again when
     }
     assert.ok(answers.some(({ attempts }) => attempts === "2"), "some were sent again");
     const [endpoint, other] = await endpointsOf("one");
-    assert.deepEqual([endpoint.state, other.state], ["ejected", "up"]);
+    assert.match(endpoint.state, /^(ejected|half_open)$/);
+    assert.equal(other.state, "up");
     assert.ok(endpoint.failures.network >= 2, JSON.stringify(endpoint.failures));
     assert.match(endpoint.last_error, /failed/);
     assert.equal(endpoint.in_flight, 0);
