@@ -50,6 +50,12 @@ pub(super) fn simulated(output: &str) -> Option<String> {
     Some(line.to_owned())
 }
 
+/// The SDKs and endings that were tried, and after how many a slot was still in use.
+pub(super) fn sdks(output: &str) -> Option<String> {
+    let line = output.lines().rev().find(|line| line.contains(" SDKs, "))?;
+    Some(line.to_owned())
+}
+
 /// Why the suite cannot run here, if it says so: `skipped: REASON`.
 pub(super) fn skipped(output: &str) -> Option<String> {
     let line = output.lines().find(|line| line.starts_with("skipped: "))?;
@@ -81,6 +87,8 @@ mod tests {
         assert_eq!(fuzzed("x\nDone 7 runs in 3 second(s)\n").unwrap(), "7 runs in 3 second(s)");
         let both = fuzzed("Done 7 runs in 3 second(s)\nDone 8 runs in 4 second(s)\n");
         assert_eq!(both.unwrap(), "7 runs in 3 second(s), 8 runs in 4 second(s)");
+        let tried = sdks("x\n8 SDKs, 9 endings, 0 with a slot in use\n9 passed, 0 failed\n");
+        assert_eq!(tried.unwrap(), "8 SDKs, 9 endings, 0 with a slot in use");
         let simulated = simulated("x\n7 schedules, 90 steps in 2 s\n7 passed, 0 failed\n");
         assert_eq!(simulated.unwrap(), "7 schedules, 90 steps in 2 s");
     }

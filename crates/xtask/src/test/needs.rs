@@ -24,6 +24,8 @@ pub(crate) enum Need {
     JsTools,
     /// The runtimes, bundlers and linters that the npm package is tried with.
     PackageTools,
+    /// The SDKs of providers that the npm package is tried under.
+    Sdks,
     /// The npm packages that the benches measure the package beside.
     JsBench,
     /// A Chromium to drive.
@@ -69,6 +71,7 @@ impl Need {
             Self::Build => build::everything().await,
             Self::JsTools => tools::npm_packages("tests/js").await,
             Self::PackageTools => tools::npm_packages("tests/js/conformance").await,
+            Self::Sdks => tools::npm_packages("tests/js/sdks").await,
             Self::JsBench => tools::npm_packages("tests/js/bench").await,
             Self::Chromium => chromium().map(drop),
             Self::Miri => miri().await,

@@ -16,6 +16,7 @@ pub(super) fn suites(tier: Tier) -> Vec<Suite> {
         wasm(tier),
         vec![seeds(tier)],
         package(tier),
+        sdks(),
         memory(tier),
         guides(),
         vec![rust_worker()],
@@ -98,6 +99,20 @@ fn package(tier: Tier) -> Vec<Suite> {
     suites
 }
 
+/// The SDKs of providers over the package, each with every way in which a call ends;
+/// `target/sdks/table.md` has the slots that were in use after each.
+fn sdks() -> Vec<Suite> {
+    let suite = |runtime: &'static str| {
+        let needs = [Need::Build, Need::JsTools, Need::PackageTools, Need::Sdks];
+        let suite = Suite::new(format!("sdks-{runtime}"), &needs, Reader::Plain, move || {
+            let run = Cmd::new("node").arg(workspace::path("tests/js/sdks/run.mjs")).arg(runtime);
+            Ok(vec![with_tools(run)?])
+        });
+        suite.figures(figures::sdks)
+    };
+    ["node", "deno", "workerd"].map(suite).into()
+}
+
 /// The documentation of the package: the reference is generated, with warnings as errors, and every
 /// snippet of the guides is compiled and run.
 fn guides() -> Vec<Suite> {
@@ -112,11 +127,11 @@ fn guides() -> Vec<Suite> {
             Ok(vec![node_tests(place)?.env("EDGEPOOL_GUIDES", ways)])
         })
     };
-    let needs = [Need::Build, Need::JsTools, Need::Chromium];
+    let needs = [Need::Build, Need::JsTools, Need::Sdks, Need::Chromium];
     let in_pages = "tests/js/guides/guides.test.mjs";
     vec![
         reference,
-        snippets("guides", &needs[..2], "tests/js/guides", "processes"),
+        snippets("guides", &needs[..3], "tests/js/guides", "processes"),
         snippets("guides-chromium", &needs, in_pages, "chromium"),
     ]
 }

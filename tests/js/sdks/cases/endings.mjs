@@ -1,0 +1,149 @@
+// The ways in which a call ends: what the provider does (its model), what the caller does, and what
+// must come of it.
+import { INPUTS } from "./sdks.mjs";
+
+export const TEXT = "Hello there";
+const TOOL = { name: "weather", args: { city: "Oslo" } };
+const VECTORS = INPUTS.map((_, index) => [index + 0.5, -1, 0.25]);
+/** Small, and far above what anything but a fault takes. */
+const CLOCK = 1_000;
+
+/**
+ * `run` is given the calls of one SDK as `Call` has them, and gives what the caller saw: `text`,
+ * `tool` or `vectors`; what it throws is described. `sees` is what of that is compared. `requests`
+ * is how many must reach the provider, and `calls` how often the SDK may call its `fetch`. With
+ * `own`, the SDK's retries are as they come; else they are off. `limits` are options of the
+ * provider. `needs` names a call that not all SDKs have.
+ */
+export const ENDINGS = [
+  { name: "whole", model: "fine", run: chat, sees: { text: TEXT } },
+  { name: "stream", model: "fine", run: stream, sees: { text: TEXT } },
+  {
+    name: "protocol's end without the body's", model: "lingers", run: stream, sees: { text: TEXT },
+  },
+  { name: "tool", model: "fine", run: ({ tool }) => tool(), sees: { tool: TOOL } },
+  {
+    name: "tool in a stream", model: "fine", run: ({ toolStream }) => toolStream(),
+    sees: { tool: TOOL },
+  },
+  {
+    name: "embeddings", model: "fine", needs: "embed", run: ({ embed }) => embed(),
+    sees: { vectors: VECTORS },
+  },
+  {
+    name: "break", model: "endless", limits: { stallTimeout: CLOCK }, sees: { text: "Hel" },
+    async run(call) {
+      for await (const text of texts(call)) return { text };
+    },
+  },
+  {
+    name: "left alone", model: "endless", limits: { stallTimeout: CLOCK }, sees: { text: "Hel" },
+    // Neither read on nor ended.
+    async run(call) {
+      const { value: text } = await call.keep(texts(call)).next();
+      return { text };
+    },
+  },
+  {
+    name: "abort before headers", model: "mute", sees: { aborted: true },
+    async run(call) {
+      const answer = chat(call);
+      await call.arrives();
+      call.abort();
+      return answer;
+    },
+  },
+  {
+    name: "abort in the stream", model: "endless", sees: { text: /^Hel/ },
+    run: (call) => stream(call, () => call.abort()),
+  },
+  {
+    name: "abort in the queue", model: "fine", requests: 0, sees: { aborted: true },
+    async run(call) {
+      const release = await call.occupy();
+      const answer = chat(call);
+      await call.until(({ waiting }) => waiting === 1);
+      call.abort();
+      return answer.finally(release);
+    },
+  },
+  ...[400, 401, 404].map((status) => (
+    { name: `${status}`, model: `fails-${status}`, own: true, run: chat, sees: { status } }
+  )),
+  { name: "500", model: "fails-500", run: chat, sees: { status: 500 } },
+  { name: "500 for a stream", model: "fails-500", run: stream, sees: { status: 500 } },
+  { name: "truncated", model: "truncates", run: stream, sees: { text: "Hello " } },
+  {
+    name: "error in the stream", model: "breaks", run: stream, sees: { text: "Hel", failed: true },
+  },
+  {
+    name: "no headers", model: "mute", limits: { headersTimeout: CLOCK }, run: chat,
+    sees: { code: "upstream_timeout" },
+  },
+  {
+    name: "no content", model: "silent", limits: { firstContentTimeout: CLOCK }, run: stream,
+    sees: { code: "body_stalled", text: "" },
+  },
+  {
+    // Ollama sends none.
+    name: "pings alone", model: "pings", needs: "pings", run: stream,
+    limits: { firstContentTimeout: CLOCK }, sees: { code: "body_stalled", text: "" },
+  },
+  {
+    name: "stalled", model: "stalls", limits: { stallTimeout: CLOCK }, run: stream,
+    sees: { code: "body_stalled", text: "Hel" },
+  },
+  { name: "malformed answer", model: "garbles", run: chat, sees: { failed: true } },
+  { name: "malformed stream", model: "garbles", run: stream, sees: { text: "" } },
+  { name: "a page for an answer", model: "html", run: chat, sees: { failed: true } },
+  ...["seconds", "date", "ms", "past", "malformed"].map((form) => ({
+    name: `429, ${form}`, model: `limits-${form}`, own: true, requests: 2, run: chat,
+    sees: { text: TEXT },
+  })),
+  { name: "429, huge", model: "limits-huge", own: true, run: chat, sees: { status: 429 } },
+  {
+    name: "lost before headers", model: "drops", run: chat,
+    sees: { code: "upstream_unreachable" },
+  },
+  { name: "lost in the body", model: "cuts", run: chat, sees: { failed: true } },
+  { name: "lost in the stream", model: "cuts", run: stream, sees: { text: "Hel", failed: true } },
+  {
+    name: "pool full", model: "fine", own: true, requests: 0, limits: { maxWaiting: 0 },
+    sees: { code: "queue_full" },
+    async run(call) {
+      const release = await call.occupy();
+      return chat(call).finally(release);
+    },
+  },
+  {
+    name: "no turn", model: "fine", own: true, requests: 0, limits: { acquireTimeout: 200 },
+    sees: { code: "acquire_timeout" },
+    async run(call) {
+      const release = await call.occupy();
+      return chat(call).finally(release);
+    },
+  },
+];
+
+async function chat(call) {
+  return { text: await call.chat() };
+}
+
+/** Reads a stream to its end; an error has with it what came before. */
+async function stream(call, onText = () => undefined) {
+  let text = "";
+  try {
+    for await (const part of texts(call)) {
+      text += part;
+      onText();
+    }
+    return { text };
+  } catch (error) {
+    throw Object.assign(new Error("the stream failed", { cause: error }), { text });
+  }
+}
+
+/** The texts of a stream that are not empty. */
+async function* texts(call) {
+  for await (const text of call.stream()) if (text !== "") yield text;
+}
