@@ -34,7 +34,7 @@ for (const snippet of snippets) {
   else snippet.name = snippet.place.replace(/\W+/g, "-");
 }
 
-for (const world of ["node", "browser", "workerd", "deno"]) {
+for (const world of ["node", "sdks", "browser", "workerd", "deno"]) {
   const those = snippets.filter((one) => one.language === "ts" && worldOf(one) === world);
   if (those.length === 0 || ways === "chromium") continue;
   test(`types: ${those.length} snippets in the world of ${world}`, async () => {

@@ -10,15 +10,18 @@ import { ROOT } from "../../lib/process.mjs";
 const here = dirname(dirname(fileURLToPath(import.meta.url)));
 const { transformSync } = createRequire(join(ROOT, "www/package.json"))("esbuild");
 
-/** What snippets import beside the package: dev dependencies of these tests. */
-const BESIDE = ["generic-pool", "tarn", "openai", "@anthropic-ai", "@types", "@cloudflare",
-  "undici-types"];
+/** What snippets import beside the package: dev dependencies of tests, by their folder. */
+const BESIDE = {
+  "": ["generic-pool", "tarn", "openai", "@anthropic-ai", "@types", "@cloudflare", "undici-types"],
+  sdks: ["@ai-sdk", "@langchain", "ai", "ollama"],
+};
 
 /** Installs the tarball as a user would, and puts preludes and types beside it. */
 export function install(folder) {
   installByNpm(folder, tarball(ROOT));
-  for (const name of BESIDE) {
-    symlinkSync(join(dirname(here), "node_modules", name), join(folder, "node_modules", name));
+  for (const [of, names] of Object.entries(BESIDE)) {
+    const modules = join(dirname(here), of, "node_modules");
+    for (const name of names) symlinkSync(join(modules, name), join(folder, "node_modules", name));
   }
   mkdirSync(join(folder, "preludes"));
   for (const name of readdirSync(join(here, "preludes"))) {

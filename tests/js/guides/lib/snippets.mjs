@@ -110,7 +110,8 @@ function readMarker(place, { language }, text) {
 }
 
 /** Tells in what world the types of a snippet are checked. */
-export function worldOf({ runs, page }) {
+export function worldOf({ runs, page, code }) {
+  if (/from "(ai|ollama|@ai-sdk\/.*|@langchain\/.*)"/.test(code)) return "sdks";
   if (runs.includes("workerd") || (runs.includes("types") && /worker|durable/.test(page))) {
     return "workerd";
   }
