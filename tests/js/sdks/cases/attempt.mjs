@@ -86,10 +86,15 @@ class Call {
 /** Makes the pool of a run, with one place. */
 function open({ sdk, ending, origin, run, pool = {} }) {
   const base = `${origin}/${run}`;
-  const { kind, path, onRefusal } = sdk;
-  const provider = { kind, baseURL: `${base}${path}`, max: 1, onRefusal, ...ending.limits };
+  const { kind, path } = sdk;
+  const provider = { kind, baseURL: `${base}${path}`, max: 1, ...ending.limits };
   const clients = new ClientPool({ providers: { it: provider }, ...pool });
   return { sdk, ending, origin, run, base, clients, counts: () => clients.stats().total };
+}
+
+/** What the SDK is handed. */
+function fetchOf({ clients, sdk: { onRefusal } }) {
+  return clients.fetch("it", { onRefusal });
 }
 
 /**
@@ -99,7 +104,7 @@ function open({ sdk, ending, origin, run, pool = {} }) {
 export async function attempt({ pair, origin, run, scope = {}, pool }) {
   const at = open({ ...pairOf(pair), origin, run, pool });
   pools.set(run, at);
-  const send = at.clients.fetch("it");
+  const send = fetchOf(at);
   const call = new Call({ ...at, send: (input, init) => send(input, { ...init, ...scope }) });
   const start = Date.now();
   const saw = await inTime(HANGS, at.ending.run(call)).catch(describe);
@@ -111,7 +116,7 @@ export function streamOf({ sdk: at, model, origin, run, scope, pool }) {
   const sdk = SDKS[at];
   const it = open({ sdk, ending: { model }, origin, run, pool });
   pools.set(run, it);
-  const send = it.clients.fetch("it");
+  const send = fetchOf(it);
   const fetch = (input, init) => send(input, { ...init, ...scope });
   return sdk.open({ base: it.base, fetch, retries: 0 }).stream(model);
 }
@@ -124,18 +129,18 @@ export async function after({ run, scope = {} }) {
   while (isBusy() && Date.now() - start < BACK) await sleep(5);
   const { inUse, waiting } = at.counts();
   const backMs = Date.now() - start;
-  const again = inUse > 0 ? "no place" : await once(at, scope);
+  const again = inUse > 0 ? { text: "no place" } : await once(at, scope);
   pools.delete(run);
   return { inUse, waiting, backMs, again };
 }
 
 /** Calls once more, which the only place must be free for. */
 async function once(at, scope) {
-  const send = at.clients.fetch("it");
+  const send = fetchOf(at);
   const fetch = (input, init) => send(input, { ...init, ...scope });
   const sdk = at.sdk.open({ base: at.base, fetch, retries: 0 });
   try {
-    return await inTime(HANGS, sdk.chat("again"));
+    return { text: await inTime(HANGS, sdk.chat("again")) };
   } catch (error) {
     return describe(error);
   }
@@ -164,6 +169,7 @@ function describe(error) {
     message: first(({ message, text }) => (text === undefined ? message : undefined)),
     text: first(({ text }) => text),
     status: first(({ status, statusCode, status_code }) => status ?? statusCode ?? status_code),
+    class: first((one) => one.class),
     code: first(({ code }) => (typeof code === "string" ? code : undefined)),
     aborted: chain.some(isAbort),
   };

@@ -7,13 +7,17 @@ const TOOL = { name: "weather", args: { city: "Oslo" } };
 const VECTORS = INPUTS.map((_, index) => [index + 0.5, -1, 0.25]);
 /** Small, and far above what anything but a fault takes. */
 const CLOCK = 1_000;
+/** A request, and the pool's two retries of it. */
+const TRIES = 3;
+const BY_AI = ["ai openai", "ai compatible", "ai anthropic"];
 
 /**
  * `run` is given the calls of one SDK as `Call` has them, and gives what the caller saw: `text`,
  * `tool` or `vectors`; what it throws is described. `sees` is what of that is compared. `requests`
  * is how many must reach the provider, and `calls` how often the SDK may call its `fetch`. With
  * `own`, the SDK's retries are as they come; else they are off. `limits` are options of the
- * provider. `needs` names a call that not all SDKs have.
+ * provider. `needs` names what not all SDKs have. `again` is what a call after it comes to, if it is
+ * not served. `except` has what is otherwise with an SDK, by its name.
  */
 export const ENDINGS = [
   { name: "whole", model: "fine", run: chat, sees: { text: TEXT } },
@@ -28,6 +32,10 @@ export const ENDINGS = [
   },
   {
     name: "embeddings", model: "fine", needs: "embed", run: ({ embed }) => embed(),
+    sees: { vectors: VECTORS },
+  },
+  {
+    name: "embeddings in base64", model: "base64", needs: "base64", run: ({ embed }) => embed(),
     sees: { vectors: VECTORS },
   },
   {
@@ -70,39 +78,62 @@ export const ENDINGS = [
   ...[400, 401, 404].map((status) => (
     { name: `${status}`, model: `fails-${status}`, own: true, run: chat, sees: { status } }
   )),
-  { name: "500", model: "fails-500", run: chat, sees: { status: 500 } },
-  { name: "500 for a stream", model: "fails-500", run: stream, sees: { status: 500 } },
-  { name: "truncated", model: "truncates", run: stream, sees: { text: "Hello " } },
+  { name: "500", model: "fails-500", requests: TRIES, run: chat, sees: { status: 500 } },
+  {
+    name: "500 for a stream", model: "fails-500", requests: TRIES, run: stream,
+    sees: { status: 500 },
+  },
+  {
+    name: "500, its own retries", model: "fails-500", own: true, requests: TRIES, run: chat,
+    sees: { status: 500 },
+    // These do not heed the header that says to leave retries to the pool: theirs are to be off.
+    except: of(BY_AI, { requests: TRIES * 3, calls: 3 }),
+  },
+  {
+    name: "truncated", model: "truncates", run: stream,
+    sees: { text: "Hello ", class: "truncated" },
+  },
   {
     name: "error in the stream", model: "breaks", run: stream, sees: { text: "Hel", failed: true },
   },
   {
-    name: "no headers", model: "mute", limits: { headersTimeout: CLOCK }, run: chat,
-    sees: { code: "upstream_timeout" },
+    name: "no headers", model: "mute", limits: { headersTimeout: CLOCK }, requests: TRIES,
+    run: chat, sees: { code: "upstream_timeout" },
   },
   {
     name: "no content", model: "silent", limits: { firstContentTimeout: CLOCK }, run: stream,
-    sees: { code: "body_stalled", text: "" },
+    sees: { class: "timeout_first_content", text: "" },
   },
   {
     // Ollama sends none.
     name: "pings alone", model: "pings", needs: "pings", run: stream,
-    limits: { firstContentTimeout: CLOCK }, sees: { code: "body_stalled", text: "" },
+    limits: { firstContentTimeout: CLOCK }, sees: { class: "timeout_first_content", text: "" },
   },
   {
     name: "stalled", model: "stalls", limits: { stallTimeout: CLOCK }, run: stream,
-    sees: { code: "body_stalled", text: "Hel" },
+    sees: { class: "timeout_between_content", text: "Hel" },
+  },
+  {
+    name: "too long", model: "endless", limits: { totalTimeout: CLOCK }, run: stream,
+    sees: { class: "timeout_total", text: /^Hel/ },
   },
   { name: "malformed answer", model: "garbles", run: chat, sees: { failed: true } },
-  { name: "malformed stream", model: "garbles", run: stream, sees: { text: "" } },
+  {
+    name: "malformed stream", model: "garbles", run: stream, sees: { text: "", failed: true },
+  },
   { name: "a page for an answer", model: "html", run: chat, sees: { failed: true } },
   ...["seconds", "date", "ms", "past", "malformed"].map((form) => ({
     name: `429, ${form}`, model: `limits-${form}`, own: true, requests: 2, run: chat,
     sees: { text: TEXT },
   })),
-  { name: "429, huge", model: "limits-huge", own: true, run: chat, sees: { status: 429 } },
   {
-    name: "lost before headers", model: "drops", run: chat,
+    // Nobody is to come back so soon; who does is told when to.
+    name: "429, huge", model: "limits-huge", own: true, run: chat, sees: { status: 429 },
+    again: { code: "acquire_timeout" },
+    except: of(BY_AI, { calls: 2, sees: { code: "acquire_timeout" } }),
+  },
+  {
+    name: "lost before headers", model: "drops", requests: TRIES, run: chat,
     sees: { code: "upstream_unreachable" },
   },
   { name: "lost in the body", model: "cuts", run: chat, sees: { failed: true } },
@@ -124,6 +155,11 @@ export const ENDINGS = [
     },
   },
 ];
+
+/** The same for several SDKs. */
+function of(names, what) {
+  return Object.fromEntries(names.map((name) => [name, what]));
+}
 
 async function chat(call) {
   return { text: await call.chat() };

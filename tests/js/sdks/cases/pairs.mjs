@@ -6,7 +6,7 @@ import { SDKS } from "./sdks.mjs";
 export function pairs() {
   return SDKS.flatMap((sdk, i) => {
     const calls = sdk.open({ base: "http://127.0.0.1", fetch });
-    const has = ({ needs }) => needs === undefined || needs in calls || needs in sdk;
+    const has = ({ needs }) => needs === undefined || needs in calls || sdk[needs];
     return ENDINGS.flatMap((ending, j) => (has(ending) ? [[i, j]] : []));
   });
 }

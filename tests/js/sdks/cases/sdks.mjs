@@ -23,13 +23,14 @@ const functionTool = {
 
 /**
  * What all of them have: `kind` and `path` of the provider; `onRefusal`, and `retries`, where the
- * default of the kind, or of the SDK itself, is not right; `pings` if its providers send any; and
- * `open`, which gives the calls. Each takes a model and a signal; `stream` gives an iterator of
- * texts. The `retries` that it is given are the SDK's own; if undefined, they are as they come.
+ * default of the kind, or of the SDK itself, is not right; `pings` if its providers send any, and
+ * `base64` if it asks for vectors in it; and `open`, which gives the calls. Each takes a model and a
+ * signal; `stream` gives an iterator of texts. The `retries` that it is given are the SDK's own; if
+ * undefined, they are as they come.
  */
 export const SDKS = [
   {
-    name: "openai chat", kind: "openai", path: "/v1", pings: true,
+    name: "openai chat", kind: "openai", path: "/v1", pings: true, base64: true,
     open({ base, fetch, retries }) {
       const { completions } = openaiOf({ base, fetch, retries }).chat;
       return {
@@ -144,10 +145,12 @@ export const SDKS = [
         },
         tool: async (model) => toolOf((await client.chat({ model, messages, tools })).message),
         async toolStream(model) {
+          let found;
           const stream = await client.chat({ model, messages, tools, stream: true });
           for await (const { message } of stream) {
-            if (message.tool_calls) return toolOf(message);
+            if (message.tool_calls) found = toolOf(message);
           }
+          return found;
         },
         embed: async (model) => (await client.embed({ model, input: INPUTS })).embeddings,
       };
@@ -175,7 +178,7 @@ export const SDKS = [
   },
   {
     // By default it repeats six times what says that it is not to be repeated.
-    name: "langchain", kind: "openai", path: "/v1", pings: true, retries: 0,
+    name: "langchain", kind: "openai", path: "/v1", pings: true, base64: true, retries: 0,
     open({ base, fetch, retries: maxRetries }) {
       const configuration = { baseURL: `${base}/v1`, fetch };
       const options = definedOnly({ apiKey, configuration, maxRetries });

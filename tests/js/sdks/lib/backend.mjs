@@ -82,6 +82,12 @@ async function fine(call) {
   response.end(dialect.closing(model, tool).join(""));
 }
 
+/** Has vectors in base64 alone. */
+function coded(call) {
+  if (call.asked.encoding_format === "base64") return fine(call);
+  return send(call.response, 400, { error: { message: "it has base64 alone" } });
+}
+
 const fails = (status) => ({ response, dialect }) =>
   send(response, status, dialect.error(`it says ${status}`));
 
@@ -97,6 +103,7 @@ const later = (ms) => new Date(Date.now() + ms).toUTCString();
 /** What each model does. */
 const SCENARIOS = {
   fine,
+  base64: coded,
   /** The protocol's end comes, and the end of the body does not. */
   async lingers(call) {
     open(call);

@@ -26,24 +26,27 @@ export const DENO = {
   run: runProcess,
 };
 
-/** Runs them, and gives each row as it comes. */
+/** Runs them, and gives each row to be judged as it comes. */
 async function runProcess(at, onRow) {
   const [program, ...flags] = at.program(at);
   const args = [...flags, "cases/main.mjs", at.origin, at.only];
   const child = spawn(program, args, { cwd: at.project, stdio: ["ignore", "pipe", "pipe"] });
   const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT);
+  const judged = [];
   let out = "";
   let err = "";
   child.stderr.on("data", (data) => (err += data));
   child.stdout.setEncoding("utf8").on("data", (data) => {
     const lines = (out + data).split("\n");
     out = lines.pop();
-    for (const line of lines) if (line.startsWith("ROW ")) onRow(JSON.parse(line.slice(4)));
+    const rows = lines.filter((line) => line.startsWith("ROW "));
+    judged.push(...rows.map((line) => onRow(JSON.parse(line.slice(4)))));
   });
   const code = await new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => resolve(code ?? signal));
   });
   clearTimeout(timer);
+  await Promise.all(judged);
   if (code !== 0) throw new Error(`the process ended with ${code}:\n${err}`);
 }

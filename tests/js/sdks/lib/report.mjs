@@ -4,7 +4,8 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { ENDINGS } from "../cases/endings.mjs";
+import { sleep } from "../../lib/time.mjs";
+import { ENDINGS, TEXT } from "../cases/endings.mjs";
 import { pairOf, pairs } from "../cases/pairs.mjs";
 import { SDKS } from "../cases/sdks.mjs";
 import { RUNTIMES } from "./runtimes.mjs";
@@ -24,8 +25,9 @@ export class Report {
   }
 
   /** Judges a row, and says what is wrong with it. */
-  add(row) {
+  async add(row) {
     const run = this.#at.provider.run(row.run ?? row.pair.join("."));
+    await closed(run);
     const { sdk, ending } = row.pair ? pairOf(row.pair) : { sdk: SDKS[row.sdk], ending: row.gone };
     const requests = run.models[ending.model] ?? 0;
     const wrong = judge({ ...row, requests, open: run.open }, sdk, ending);
@@ -61,6 +63,11 @@ export class Report {
   }
 }
 
+/** Waits for the end of connections that are broken off, for a moment. */
+async function closed(run) {
+  for (let left = 40; run.open > 0 && left > 0; left -= 1) await sleep(50);
+}
+
 /** Says what of a row is not as it should be. */
 function judge(row, sdk, ending) {
   const wanted = { ...ending, ...ending.except?.[sdk.name] };
@@ -73,7 +80,10 @@ function judge(row, sdk, ending) {
   };
   compare("slots in use", row.inUse, 0);
   compare("callers that wait", row.waiting, 0);
-  compare("a call after it", row.again, wanted.again ?? "Hello there");
+  const { again = { text: TEXT } } = wanted;
+  for (const [key, value] of Object.entries(again)) {
+    compare(`${key} of a call after it`, row.again[key], value);
+  }
   compare("requests at the provider", row.requests, requests);
   compare("requests left open", row.open, 0);
   compare("calls of its fetch", row.calls, calls);

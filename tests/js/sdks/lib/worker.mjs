@@ -11,10 +11,14 @@ import { SDKS } from "../cases/sdks.mjs";
 const AT_ONCE = 16;
 const LIMIT = 30_000;
 
-/** How clients go: in a stream that never ends, or before the provider has answered. */
+/**
+ * How clients go: in a stream that never ends, or before the provider has answered. One that leaves
+ * by a FIN is noticed only at the next write.
+ */
 export const GONE = [
-  { name: "client gone in the stream", model: "endless", after: "Hel" },
-  { name: "client gone before headers", model: "mute" },
+  { name: "client cut off in the stream", model: "endless", after: "Hel", how: "RST" },
+  { name: "client gone in the stream", model: "endless", after: "Hel", how: "FIN" },
+  { name: "client cut off before headers", model: "mute", how: "RST" },
 ];
 
 export const WORKERD = {
@@ -51,7 +55,7 @@ function jobs(at) {
   return [
     ...attempts.filter(({ run }) => wanted(run)).map(({ pair, run }) => async () => {
       const row = await json(url(address, "/attempt", { pair, run }));
-      onRow({ pair, ...row, ...await json(url(address, "/after", { run })) });
+      await onRow({ pair, ...row, ...await json(url(address, "/after", { run })) });
     }),
     ...leavings.filter(({ run }) => wanted(run)).map((one) => () => leave(at, one)),
   ];
@@ -59,13 +63,13 @@ function jobs(at) {
 
 /** Has a client read a stream of an SDK, and go. */
 async function leave({ address, provider, onRow }, { sdk, gone, run }) {
-  const { model, after } = gone;
+  const { model, after, how } = gone;
   const raw = open(url(address, "/stream", { sdk, model, run }));
   const reached = () => provider.run(run).models[model] > 0;
   await eventually(LIMIT, `${run} at the provider`, reached);
   if (after !== undefined) await raw.until(({ received }) => received.includes(after));
-  await cut(raw, "RST");
-  onRow({ sdk, gone, run, calls: 1, ...await json(url(address, "/after", { run })) });
+  await cut(raw, how);
+  await onRow({ sdk, gone, run, calls: 1, ...await json(url(address, "/after", { run })) });
 }
 
 async function inTurns(queue) {
