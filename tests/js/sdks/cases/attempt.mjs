@@ -23,28 +23,28 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The calls of one SDK under one ending. */
 class Call {
-  /** How often the SDK has called its `fetch`. */
-  calls = 0;
   #at;
   #sdk;
+  #model;
   #stop = new AbortController();
 
-  constructor(at) {
+  constructor(at, sdk, model = at.ending.model) {
     this.#at = at;
-    const fetch = (input, init) => {
-      this.calls += 1;
-      return at.send(input, init);
-    };
-    const retries = at.ending.own ? at.sdk.retries : 0;
-    this.#sdk = at.sdk.open({ base: at.base, fetch, retries });
+    this.#sdk = sdk;
+    this.#model = model;
   }
 
-  chat = () => this.#sdk.chat(this.#at.ending.model, this.#stop.signal);
-  stream = () => this.#sdk.stream(this.#at.ending.model, this.#stop.signal);
-  tool = async () => ({ tool: await this.#sdk.tool(this.#at.ending.model) });
-  toolStream = async () => ({ tool: await this.#sdk.toolStream(this.#at.ending.model) });
-  embed = async () => ({ vectors: await this.#sdk.embed(this.#at.ending.model) });
+  chat = () => this.#sdk.chat(this.#model, this.#stop.signal);
+  stream = () => this.#sdk.stream(this.#model, this.#stop.signal);
+  tool = async () => ({ tool: await this.#sdk.tool(this.#model) });
+  toolStream = async () => ({ tool: await this.#sdk.toolStream(this.#model) });
+  embed = async () => ({ vectors: await this.#sdk.embed(this.#model) });
   abort = () => this.#stop.abort();
+
+  /** Gives the calls of the same client to another model. */
+  of(model) {
+    return new Call(this.#at, this.#sdk, model);
+  }
 
   keep(iterator) {
     kept.push(iterator);
@@ -54,7 +54,7 @@ class Call {
   /** Takes the only place; gives what gives it back. */
   async occupy() {
     const stop = new AbortController();
-    const body = JSON.stringify({ model: "endless", stream: true, messages: [] });
+    const body = JSON.stringify({ model: "held", stream: true, messages: [] });
     const headers = { "content-type": "application/json" };
     const { send, base, sdk } = this.#at;
     const { signal } = stop;
@@ -69,10 +69,10 @@ class Call {
 
   /** Waits until the request is at the provider. */
   async arrives() {
-    const { origin, run, ending } = this.#at;
+    const { origin, run } = this.#at;
     const look = async () => {
       const { models } = await (await fetch(`${origin}/_runs/${run}`)).json();
-      return models[ending.model] > 0;
+      return models[this.#model] > 0;
     };
     while (!await look()) await sleep(10);
   }
@@ -104,11 +104,18 @@ function fetchOf({ clients, sdk: { onRefusal } }) {
 export async function attempt({ pair, origin, run, scope = {}, pool }) {
   const at = open({ ...pairOf(pair), origin, run, pool });
   pools.set(run, at);
-  const send = fetchOf(at);
-  const call = new Call({ ...at, send: (input, init) => send(input, { ...init, ...scope }) });
+  const given = fetchOf(at);
+  const send = (input, init) => given(input, { ...init, ...scope });
+  let calls = 0;
+  const fetch = (input, init) => {
+    calls += 1;
+    return send(input, init);
+  };
+  const retries = at.ending.own ? at.sdk.retries : 0;
+  const call = new Call({ ...at, send }, at.sdk.open({ base: at.base, fetch, retries }));
   const start = Date.now();
   const saw = await inTime(HANGS, at.ending.run(call)).catch(describe);
-  return { saw, calls: call.calls, ms: Date.now() - start };
+  return { saw, calls, ms: Date.now() - start };
 }
 
 /** Opens a stream of an SDK in the pool of a run, for whoever reads it. */
@@ -166,7 +173,7 @@ function describe(error) {
   return {
     failed: true,
     error: first(({ name, text }) => (text === undefined ? name : undefined)),
-    message: first(({ message, text }) => (text === undefined ? message : undefined)),
+    message: chain.map(({ message }) => message).filter(Boolean).join(" < "),
     text: first(({ text }) => text),
     status: first(({ status, statusCode, status_code }) => status ?? statusCode ?? status_code),
     class: first((one) => one.class),

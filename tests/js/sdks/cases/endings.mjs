@@ -3,6 +3,8 @@
 import { INPUTS } from "./sdks.mjs";
 
 export const TEXT = "Hello there";
+/** What is asked for around the call that is tried: to take the place before, and after it. */
+export const OWN_MODELS = ["held", "again"];
 const TOOL = { name: "weather", args: { city: "Oslo" } };
 const VECTORS = INPUTS.map((_, index) => [index + 0.5, -1, 0.25]);
 /** Small, and far above what anything but a fault takes. */
@@ -14,7 +16,8 @@ const BY_AI = ["ai openai", "ai compatible", "ai anthropic"];
 /**
  * `run` is given the calls of one SDK as `Call` has them, and gives what the caller saw: `text`,
  * `tool` or `vectors`; what it throws is described. `sees` is what of that is compared. `requests`
- * is how many must reach the provider, and `calls` how often the SDK may call its `fetch`. With
+ * is how many must reach the provider, `most` how many may be there at once, and `calls` how often
+ * the SDK may call its `fetch`: 1 each if it is missing. With
  * `own`, the SDK's retries are as they come; else they are off. `limits` are options of the
  * provider. `needs` names what not all SDKs have. `again` is what a call after it comes to, if it is
  * not served. `except` has what is otherwise with an SDK, by its name.
@@ -24,6 +27,8 @@ export const ENDINGS = [
   { name: "stream", model: "fine", run: stream, sees: { text: TEXT } },
   {
     name: "protocol's end without the body's", model: "lingers", run: stream, sees: { text: TEXT },
+    // What is still open has been answered.
+    most: 2,
   },
   { name: "tool", model: "fine", run: ({ tool }) => tool(), sees: { tool: TOOL } },
   {
@@ -40,9 +45,7 @@ export const ENDINGS = [
   },
   {
     name: "break", model: "endless", limits: { stallTimeout: CLOCK }, sees: { text: "Hel" },
-    async run(call) {
-      for await (const text of texts(call)) return { text };
-    },
+    run: first,
   },
   {
     name: "left alone", model: "endless", limits: { stallTimeout: CLOCK }, sees: { text: "Hel" },
@@ -114,7 +117,7 @@ export const ENDINGS = [
     sees: { class: "timeout_between_content", text: "Hel" },
   },
   {
-    name: "too long", model: "endless", limits: { totalTimeout: CLOCK }, run: stream,
+    name: "too long", model: "endless", limits: { totalTimeout: 3 * CLOCK }, run: stream,
     sees: { class: "timeout_total", text: /^Hel/ },
   },
   { name: "malformed answer", model: "garbles", run: chat, sees: { failed: true } },
@@ -154,11 +157,38 @@ export const ENDINGS = [
       return chat(call).finally(release);
     },
   },
+  {
+    name: "many ends at once", model: "fine", limits: { max: 3, stallTimeout: 2 * CLOCK }, most: 3,
+    requests: 24, calls: 24, sees: { answered: 12 },
+    async run(call) {
+      const ends = (await Promise.all(Array.from({ length: 4 }, () => each(call)))).flat();
+      // To abort is an answer or an error, as the SDK has it.
+      const sure = ends.filter((_, at) => at % 6 !== 3);
+      return { answered: sure.filter((end) => end === "fulfilled").length };
+    },
+  },
 ];
 
 /** The same for several SDKs. */
 function of(names, what) {
   return Object.fromEntries(names.map((name) => [name, what]));
+}
+
+/** Ends a call in each of these ways, at once; gives how many were answered, or failed. */
+async function each(call) {
+  const streams = call.of("endless");
+  const ways = [
+    chat(call.of("fine")), stream(call.of("fine")), first(call.of("endless")),
+    stream(streams, () => streams.abort()), chat(call.of("fails-400")), stream(call.of("cuts")),
+  ];
+  const ends = await Promise.allSettled(ways);
+  return ends.map(({ status }) => status);
+}
+
+/** Leaves a stream after its first text. */
+async function first(call) {
+  for await (const text of texts(call)) return { text };
+  return { text: "" };
 }
 
 async function chat(call) {

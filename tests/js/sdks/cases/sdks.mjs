@@ -120,23 +120,21 @@ export const SDKS = [
   {
     name: "ollama", kind: "ollama", path: "",
     open({ base, fetch }) {
-      // It has no signal of a call's own, and retries nothing.
-      let given;
-      const client = new Ollama({
+      // It retries nothing, and has no signal of a call's own: a client of its own carries one.
+      const of = (signal) => new Ollama({
         host: base,
         fetch: (url, init) => {
-          const signals = [init.signal, given].filter(Boolean);
+          const signals = [init.signal, signal].filter(Boolean);
           return fetch(url, { ...init, signal: AbortSignal.any(signals) });
         },
       });
+      const client = of();
       const toolOf = ({ tool_calls: [{ function: call }] }) =>
         ({ name: call.name, args: call.arguments });
       const tools = [functionTool];
       return {
-        chat: async (model, signal) => {
-          given = signal;
-          return (await client.chat({ model, messages })).message.content;
-        },
+        chat: async (model, signal) =>
+          (await of(signal).chat({ model, messages })).message.content,
         async *stream(model, signal) {
           const stream = await client.chat({ model, messages, stream: true });
           // `{ once }` alone would keep it for as long as the signal lives.

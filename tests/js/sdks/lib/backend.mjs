@@ -3,18 +3,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { startBackend } from "../../lib/servers.mjs";
+import { turns } from "../../lib/time.mjs";
 import { DIALECTS, EMBEDDINGS, PARTS } from "./dialects.mjs";
 
 const PACE = 20;
 
 /**
  * Starts it. The first segment of a path names the run that asks: `/RUN/v1/messages`. `/_runs/RUN`
- * tells how many requests it made of each model, and how many are `open`.
+ * tells how many requests it made of each model, and how many are `open` and were at once.
  */
 export async function startProvider() {
   const runs = new Map();
   const runOf = (name) => {
-    if (!runs.has(name)) runs.set(name, { models: {}, open: 0 });
+    if (!runs.has(name)) runs.set(name, { models: {}, open: 0, peak: 0 });
     return runs.get(name);
   };
   const server = await startBackend(async (request, response) => {
@@ -26,8 +27,12 @@ export async function startProvider() {
     const call = await read(request, response, `/${rest.join("/")}`);
     if (call === undefined) return send(response, 404, { error: { message: "no such path" } });
     run.models[call.model] = call.turn = (run.models[call.model] ?? 0) + 1;
+    // A busy provider hears of a start and of the end before it in one turn, in any order.
+    await turns();
     run.open += 1;
+    run.peak = Math.max(run.peak, run.open);
     response.on("close", () => (run.open -= 1));
+    if (response.destroyed) run.open -= 1;
     await (SCENARIOS[call.model] ?? SCENARIOS.fine)(call);
   });
   return { url: server.url, run: (name) => runOf(name), stop: server.stop };
@@ -115,6 +120,7 @@ const SCENARIOS = {
     await some(call, 1);
     await forever(call.response, call.dialect.part(call.model, PARTS[1]));
   },
+  held: (call) => SCENARIOS.endless(call),
   mute: () => undefined,
   silent: (call) => open(call, { silent: true }),
   async pings(call) {

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { sleep } from "../../lib/time.mjs";
-import { ENDINGS, TEXT } from "../cases/endings.mjs";
+import { ENDINGS, OWN_MODELS, TEXT } from "../cases/endings.mjs";
 import { pairOf, pairs } from "../cases/pairs.mjs";
 import { SDKS } from "../cases/sdks.mjs";
 import { RUNTIMES } from "./runtimes.mjs";
@@ -29,8 +29,9 @@ export class Report {
     const run = this.#at.provider.run(row.run ?? row.pair.join("."));
     await closed(run);
     const { sdk, ending } = row.pair ? pairOf(row.pair) : { sdk: SDKS[row.sdk], ending: row.gone };
-    const requests = run.models[ending.model] ?? 0;
-    const wrong = judge({ ...row, requests, open: run.open }, sdk, ending);
+    const requests = requestsOf(run);
+    const { open, peak } = run;
+    const wrong = judge({ ...row, requests, open, peak }, sdk, ending);
     if (wrong.length === 0) this.passed += 1;
     else {
       this.failed += 1;
@@ -63,6 +64,12 @@ export class Report {
   }
 }
 
+/** Counts the requests, but for those of the test's own. */
+function requestsOf({ models }) {
+  const counted = Object.entries(models).filter(([model]) => !OWN_MODELS.includes(model));
+  return counted.reduce((sum, [, count]) => sum + count, 0);
+}
+
 /** Waits for the end of connections that are broken off, for a moment. */
 async function closed(run) {
   for (let left = 40; run.open > 0 && left > 0; left -= 1) await sleep(50);
@@ -86,6 +93,7 @@ function judge(row, sdk, ending) {
   }
   compare("requests at the provider", row.requests, requests);
   compare("requests left open", row.open, 0);
+  if (row.peak > (wanted.most ?? 1)) wrong.push(`${row.peak} requests at once at the provider`);
   compare("calls of its fetch", row.calls, calls);
   for (const [key, value] of Object.entries(sees)) compare(key, row.saw?.[key], value);
   if (wrong.length > 0) wrong.push(`it saw ${JSON.stringify(row.saw)}`);

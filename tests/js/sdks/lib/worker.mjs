@@ -8,7 +8,7 @@ import { eventually, within } from "../../lib/time.mjs";
 import { pairs } from "../cases/pairs.mjs";
 import { SDKS } from "../cases/sdks.mjs";
 
-const AT_ONCE = 16;
+const AT_ONCE = 24;
 const LIMIT = 30_000;
 
 /**

@@ -3,7 +3,7 @@
 import { after, attempt, streamOf } from "../cases/attempt.mjs";
 
 /** A request that dies takes its timers with it: a lease's time to live ends what it held. */
-const pool = { leaseTtl: 900, heartbeat: 300 };
+const pool = { leaseTtl: 3_000, heartbeat: 1_000 };
 
 const ROUTES = { "/attempt": attempt, "/after": after };
 
