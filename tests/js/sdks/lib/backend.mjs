@@ -27,15 +27,30 @@ export async function startProvider() {
     const call = await read(request, response, `/${rest.join("/")}`);
     if (call === undefined) return send(response, 404, { error: { message: "no such path" } });
     run.models[call.model] = call.turn = (run.models[call.model] ?? 0) + 1;
-    // A busy provider hears of a start and of the end before it in one turn, in any order.
-    await turns();
-    run.open += 1;
-    run.peak = Math.max(run.peak, run.open);
-    response.on("close", () => (run.open -= 1));
-    if (response.destroyed) run.open -= 1;
+    await count(run, request, response);
     await (SCENARIOS[call.model] ?? SCENARIOS.fine)(call);
   });
   return { url: server.url, run: (name) => runOf(name), stop: server.stop };
+}
+
+/** Counts a request as open until its answer, or its client, has gone. */
+async function count(run, request, response) {
+  let isOpen = false;
+  let isOver = false;
+  const over = () => {
+    if (isOpen) run.open -= 1;
+    isOpen = false;
+    isOver = true;
+  };
+  // A client has gone at its FIN or RST, which node:http passes on only some turns later.
+  for (const sign of ["end", "error"]) request.socket.prependListener(sign, over);
+  response.on("close", over);
+  // A busy provider hears of a start and of the end before it in one turn, in any order.
+  await turns();
+  if (isOver) return;
+  isOpen = true;
+  run.open += 1;
+  run.peak = Math.max(run.peak, run.open);
 }
 
 /** Reads what is asked; nothing for a path that there is not. */
