@@ -17,7 +17,7 @@ const BY_AI = ["ai openai", "ai compatible", "ai anthropic"];
  * `run` is given the calls of one SDK as `Call` has them, and gives what the caller saw: `text`,
  * `tool` or `vectors`; what it throws is described. `sees` is what of that is compared. `requests`
  * is how many must reach the provider, `most` how many may be there at once, and `calls` how often
- * the SDK may call its `fetch`: 1 each if it is missing. With
+ * the SDK may call its `fetch`: 1 each if it is missing. `least` is how many ms it has to take. With
  * `own`, the SDK's retries are as they come; else they are off. `limits` are options of the
  * provider. `needs` names what not all SDKs have. `again` is what a call after it comes to, if it is
  * not served. `except` has what is otherwise with an SDK, by its name.
@@ -125,10 +125,11 @@ export const ENDINGS = [
     name: "malformed stream", model: "garbles", run: stream, sees: { text: "", failed: true },
   },
   { name: "a page for an answer", model: "html", run: chat, sees: { failed: true } },
-  ...["seconds", "date", "ms", "past", "malformed"].map((form) => ({
-    name: `429, ${form}`, model: `limits-${form}`, own: true, requests: 2, run: chat,
-    sees: { text: TEXT },
-  })),
+  ...Object.entries({ seconds: 990, date: 900, ms: 290, past: 0, malformed: 0 })
+    .map(([form, least]) => ({
+      name: `429, ${form}`, model: `limits-${form}`, own: true, requests: 2, least, run: chat,
+      sees: { text: TEXT },
+    })),
   {
     // Nobody is to come back so soon; who does is told when to.
     name: "429, huge", model: "limits-huge", own: true, run: chat, sees: { status: 429 },

@@ -11,6 +11,9 @@ import { SDKS } from "../cases/sdks.mjs";
 import { RUNTIMES } from "./runtimes.mjs";
 import { GONE } from "./worker.mjs";
 
+const LEGEND = "Slots in use after each ending / requests that reached the provider; – cannot be.";
+
+/** What came of every attempt in a runtime. */
 export class Report {
   passed = 0;
   failed = 0;
@@ -39,7 +42,9 @@ export class Report {
     }
     const { inUse, backMs, calls, saw } = row;
     const names = { sdk: sdk.name, ending: ending.name };
-    this.#rows.push({ ...names, inUse, backMs, requests, calls, saw, ok: wrong.length === 0 });
+    const retries = ending.own ? sdk.retries ?? "as they come" : 0;
+    const ok = wrong.length === 0;
+    this.#rows.push({ ...names, retries, inUse, backMs, requests, calls, saw, ok });
   }
 
   /** Prints the table, and keeps it beside those of other runtimes. */
@@ -47,7 +52,7 @@ export class Report {
     const { root, name } = this.#at;
     const [number] = /\d[\d.-]*\d/.exec(version) ?? [version];
     const record = { version: number, package: this.#print, rows: this.#rows };
-    console.log(tableOf(name, record));
+    console.log(`${LEGEND}\n\n${tableOf(name, record)}\n`);
     if (write) {
       const wanted = pairs().length + (name === "workerd" ? SDKS.length * GONE.length : 0);
       if (this.#rows.length !== wanted) {
@@ -95,6 +100,7 @@ function judge(row, sdk, ending) {
   compare("requests left open", row.open, 0);
   if (row.peak > (wanted.most ?? 1)) wrong.push(`${row.peak} requests at once at the provider`);
   compare("calls of its fetch", row.calls, calls);
+  if (row.ms < (wanted.least ?? 0)) wrong.push(`it took ${row.ms} ms, not ${wanted.least}`);
   for (const [key, value] of Object.entries(sees)) compare(key, row.saw?.[key], value);
   if (wrong.length > 0) wrong.push(`it saw ${JSON.stringify(row.saw)}`);
   return wrong;
@@ -126,6 +132,6 @@ function keep(folder, name, record) {
   const rows = found.flatMap(([runtime, one]) => one.rows.map((row) => ({ runtime, ...row })));
   writeFileSync(file("table"), `${JSON.stringify(rows, null, 1)}\n`);
   const tables = found.map(([of, one]) => tableOf(of, one));
-  const title = "# Slots in use after each ending / requests that reached the provider";
-  writeFileSync(join(folder, "table.md"), `${[title, ...tables].join("\n\n")}\n`);
+  const parts = ["# The SDKs over the package", LEGEND, ...tables];
+  writeFileSync(join(folder, "table.md"), `${parts.join("\n\n")}\n`);
 }
