@@ -3,7 +3,8 @@
 //! [Cancellation](#cancellation) · [Panics](#panics) · [Timeouts](#timeouts) · [Health](#health) ·
 //! [Sizes](#sizes) · [Fairness and priorities](#fairness-and-priorities) · [Failures](#failures) ·
 //! [Driving a pool](#driving-a-pool) · [Clocks](#clocks) · [Observing a pool](#observing-a-pool) ·
-//! [Edge and wasm](#edge-and-wasm) · [Testing](#testing)
+//! [Connections to services](#connections-to-services) · [Edge and wasm](#edge-and-wasm) ·
+//! [Testing](#testing)
 //!
 //! # Cancellation
 //!
@@ -206,6 +207,32 @@
 //! - Who holds what: [`Pool::holders`](crate::Pool::holders), and the errors
 //!   [`TimedOut`](crate::TimedOut) and [`DrainError`](crate::DrainError), name the line where a lease
 //!   was acquired if [`capture_holders`](crate::Builder::capture_holders) is on.
+//!
+//! # Connections to services
+//!
+//! A [`Connection`](crate::Connection) checks, resets and closes itself, and a
+//! [`ConnectionFactory`](crate::ConnectionFactory) pools whatever opens such connections. The crate
+//! `edgepool-postgres` has them for PostgreSQL, `edgepool-http` for services over HTTP.
+//! [`Pool::for_service`](crate::Pool::for_service) sets a pool up for them. What pools elsewhere
+//! call otherwise:
+//!
+//! | elsewhere | here |
+//! |---|---|
+//! | `min_connections` 2, `max_connections` 20 | [`min_idle`](crate::Builder::min_idle), [`max`](crate::Builder::max) |
+//! | `max_idle_time` 300 s | [`idle_timeout`](crate::Builder::idle_timeout) |
+//! | `connection_timeout` 10 s | [`create_timeout`](crate::Builder::create_timeout) |
+//! | `health_check_interval` 30 s | [`check_interval`](crate::Builder::check_interval) |
+//! | `max_lifetime` 3,600 s | [`max_lifetime`](crate::Builder::max_lifetime) |
+//! | `is_healthy` | [`Connection::check`](crate::Connection::check), which says why not |
+//! | `reset` | [`Connection::reset`](crate::Connection::reset) |
+//! | `last_used`, `use_count` | [`last_used`](crate::Info::last_used) and [`uses`](crate::Info::uses) of [`Lease::info`](crate::Lease::info) |
+//! | a guard, and its explicit return | [`Lease`](crate::Lease), [`Lease::release`](crate::Lease::release) |
+//! | total, idle, active, max | `size`, `idle`, `in_use`, `max` of [`Gauges`](crate::ledger::Gauges) |
+//! | utilisation | [`Stats::utilisation`](crate::Stats::utilisation) |
+//! | creation failed | [`CreateFailed`](crate::AcquireError::CreateFailed), with the cause; [`CreateTimedOut`](crate::AcquireError::CreateTimedOut) |
+//! | shut down | [`Closed`](crate::AcquireError::Closed) |
+//! | timed out | [`TimedOut`](crate::AcquireError::TimedOut), with what was waited for |
+//! | none healthy | [`Unavailable`](crate::AcquireError::Unavailable), with the last failure: what is bad is replaced, so there is none only as long as none can be made |
 //!
 //! # Edge and wasm
 //!

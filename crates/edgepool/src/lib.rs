@@ -122,6 +122,8 @@ mod boxed;
 mod builder;
 mod clock;
 #[cfg(feature = "std")]
+mod connection;
+#[cfg(feature = "std")]
 mod effects;
 #[cfg(feature = "std")]
 mod error;
@@ -173,6 +175,8 @@ pub use builder::{Builder, CheckOnAcquire, UNBOUNDED};
 pub use clock::{Clock, Time};
 #[cfg(all(feature = "std", not(target_family = "wasm")))]
 pub use clock::{StdAlarm, StdClock};
+#[cfg(feature = "std")]
+pub use connection::{Connect, Connection, ConnectionFactory};
 #[cfg(feature = "std")]
 pub use error::{AcquireError, DrainError, Failure, Holder, Phase, TimedOut, WarmUpError};
 #[cfg(feature = "std")]

@@ -42,6 +42,24 @@ impl<F: Factory, C: Clock> Pool<F, C> {
         Builder::new(factory, clock)
     }
 
+    /// Starts to set a pool up for a service outside of the program, such as a database: 2 to 20
+    /// connections, each made within 10 s, unused for at most 300 s, looked at every 30 s and
+    /// replaced after an hour. The [guide](crate::guide#connections-to-services) has more on such
+    /// pools.
+    ///
+    /// Each of these may be set anew. What is smaller than two connections, or has no check, is set
+    /// up by [`builder`](Self::builder): here 2 stay ready, and the interval of checks is an error
+    /// for a factory without one.
+    pub fn for_service(factory: F, clock: C) -> Builder<F, C> {
+        Self::builder(factory, clock)
+            .max(20)
+            .min_idle(2)
+            .create_timeout(Duration::from_secs(10))
+            .idle_timeout(Duration::from_secs(300))
+            .check_interval(Duration::from_secs(30))
+            .max_lifetime(Duration::from_secs(3_600))
+    }
+
     pub(crate) fn over(shared: Arc<Shared<F, C>>) -> Self {
         Self { handle: Arc::new(Handle(Arc::clone(&shared))), shared }
     }
