@@ -65,6 +65,8 @@ pub(crate) enum Command {
     /// Measure the pool beside its peers
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Run a command beside a PostgreSQL of its own, named in PGHOST, PGPORT, PGUSER, PGPASSWORD
+    Postgres(PostgresArgs),
     /// Become another program, which ends when this one's parent does
     #[command(name = GUARD, hide = true)]
     Guard {
@@ -197,6 +199,16 @@ pub(crate) struct BenchArgs {
     /// Measure only the cases whose names begin so; repeat for more
     #[arg(long = "case", value_name = "CASE")]
     pub(crate) cases: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PostgresArgs {
+    /// The port of the server [default: a free one]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// The command; without one, the server runs until this is stopped
+    #[arg(last = true)]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Args, Debug)]

@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod fingerprint;
 mod health;
+mod postgres;
 mod process;
 mod progress;
 mod runtime;
@@ -50,6 +51,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Simulate(args)) => simulator::run(args).await?,
         Some(Command::Test(args)) => return test::run(args).await,
         Some(Command::Bench(command)) => bench::run(command).await?,
+        Some(Command::Postgres(args)) => return postgres::run(args).await,
         Some(Command::Guard { parent, command }) => {
             return Err(process::become_guarded(parent, &command));
         }

@@ -104,6 +104,12 @@ impl Cmd {
         Self { env, dir, ..guard.args(args) }
     }
 
+    /// Makes a command the arguments of another one, which runs it.
+    pub(crate) fn behind(self, runner: Self) -> Self {
+        let Self { program, args, env, dir } = self;
+        Self { env, dir, ..runner.arg(program).args(args) }
+    }
+
     /// Starts a process that stays. What it prints goes to this program's standard error.
     pub(crate) fn start(&self) -> anyhow::Result<Group> {
         let mut command = self.command();
@@ -120,11 +126,21 @@ impl Cmd {
         Ok((group, stdout))
     }
 
-    /// Runs the command to its end with its output in `log`, in order.
-    pub(crate) async fn run_to(&self, log: &File) -> anyhow::Result<ExitStatus> {
+    /// Starts a process that prints where this program does.
+    pub(crate) fn start_here(&self) -> anyhow::Result<Group> {
+        self.spawn(self.command())
+    }
+
+    /// Starts a process with its output in `log`, in order.
+    pub(crate) fn start_to(&self, log: &File) -> anyhow::Result<Group> {
         let mut command = self.command();
         command.stdout(log.try_clone()?).stderr(log.try_clone()?);
-        self.spawn(command)?.wait().await
+        self.spawn(command)
+    }
+
+    /// Runs the command to its end with its output in `log`, in order.
+    pub(crate) async fn run_to(&self, log: &File) -> anyhow::Result<ExitStatus> {
+        self.start_to(log)?.wait().await
     }
 
     /// Runs the command to its end and returns what it wrote to standard output.
@@ -216,7 +232,13 @@ impl Group {
         Ok(self.child.wait().await?)
     }
 
-    fn has_ended(&mut self) -> bool {
+    /// Sends a signal to the process alone.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // One that has ended needs none.
+        nix::sys::signal::kill(self.id, signal).ok();
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 
 use crate::process::Cmd;
-use crate::{build, tools, workspace};
+use crate::{build, postgres, tools, workspace};
 
 /// Something that a suite cannot run without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +30,8 @@ pub(crate) enum Need {
     JsBench,
     /// A Chromium to drive.
     Chromium,
+    /// The programs of PostgreSQL.
+    Postgres,
     /// wasm-pack.
     WasmPack,
     /// A nightly toolchain with miri.
@@ -74,6 +76,7 @@ impl Need {
             Self::Sdks => tools::npm_packages("tests/js/sdks").await,
             Self::JsBench => tools::npm_packages("tests/js/bench").await,
             Self::Chromium => chromium().map(drop),
+            Self::Postgres => postgres::install().await,
             Self::Miri => miri().await,
             Self::OldestRust => oldest_rust().await,
             Self::CppCompiler => on_path(&["c++", "g++", "clang++"])

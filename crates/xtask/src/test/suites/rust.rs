@@ -5,7 +5,7 @@ use crate::process::Cmd;
 use crate::test::counts::Reader;
 use crate::test::figures;
 use crate::test::needs::Need;
-use crate::workspace;
+use crate::{postgres, workspace};
 
 /// What is outside the workspace, with lock files of its own.
 const BENCH: &str = "tests/bench/Cargo.toml";
@@ -20,6 +20,7 @@ pub(super) fn checks() -> Vec<Suite> {
         Suite::new("clippy", &[Need::WasmTarget], Reader::Exit, || Ok(clippy())).limit(20 * MINUTE),
         Suite::new("docs", &[], Reader::Exit, || Ok(docs())),
         Suite::new("native", &[], Reader::Libtest, || Ok(native())).limit(15 * MINUTE),
+        over_postgres(),
         mutations(),
     ]
 }
@@ -59,6 +60,7 @@ fn clippy() -> Vec<Cmd> {
         clippy(&["-p", "edgepool-llm", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool-clients", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool", "--all-targets"]),
+        clippy(&["-p", "edgepool-postgres", "--all-targets", "--features", "server-tests"]),
         clippy(&one("openmetrics")),
         clippy(&one("tracing")),
         clippy(&[&bugs[..], &["--features", "edgepool-tests/mutations"]].concat()),
@@ -66,9 +68,9 @@ fn clippy() -> Vec<Cmd> {
 }
 
 fn docs() -> Vec<Cmd> {
-    let clients = ["edgepool-llm", "edgepool-http", "edgepool-clients"];
-    let crates = [&["edgepool", "edgepool-sim", "edgepool-wasm"][..], &clients].concat();
-    let crates = crates.iter().flat_map(|name| ["-p", name]);
+    let crates = ["edgepool", "edgepool-sim", "edgepool-wasm", "edgepool-llm", "edgepool-http"];
+    let crates = crates.into_iter().chain(["edgepool-postgres"]);
+    let crates = crates.flat_map(|name| ["-p", name]);
     let features = "edgepool/openmetrics,edgepool/tracing,edgepool-wasm/client";
     let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
     vec![doc.args(["--features", features]).env("RUSTDOCFLAGS", "-D warnings")]
@@ -76,6 +78,17 @@ fn docs() -> Vec<Cmd> {
 
 fn native() -> Vec<Cmd> {
     vec![cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])]
+}
+
+/// Pools of connections to a real PostgreSQL.
+fn over_postgres() -> Suite {
+    Suite::new("postgres-rust", &[Need::Postgres], Reader::Libtest, || {
+        let test = cargo().args(["test", "--locked", "-p", "edgepool-postgres"]);
+        let test = test.args(["--features", "server-tests", "--test", "postgres"]);
+        let run = cargo().args(["run", "--locked", "--quiet", "-p", "edgepool-postgres"]);
+        let run = run.args(["--example", "orders"]);
+        Ok(vec![postgres::beside(test), postgres::beside(run)])
+    })
 }
 
 /// The tests again, with one known bug after the other put back: they are to catch each.
@@ -186,7 +199,7 @@ fn oldest() -> Suite {
         let check = cargo().args([&version, "check", "--locked", "--quiet"]);
         let check = check.args(["-p", "edgepool", "-p", "edgepool-sim"]);
         let check = check.args(["-p", "edgepool-llm", "-p", "edgepool-http"]);
-        let check = check.args(["-p", "edgepool-clients"]);
+        let check = check.args(["-p", "edgepool-postgres"]);
         let features = ["--features", "edgepool/openmetrics,edgepool/tracing"];
         Ok(vec![check.clone(), check.args(features)])
     })

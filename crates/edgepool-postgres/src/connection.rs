@@ -1,0 +1,186 @@
+//! A connection, its task, and its end.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::{Client, Statement};
+
+use crate::error::Error;
+use crate::reset::Reset;
+use crate::statements::Statements;
+
+/// Asks the server to cancel what the connection is busy with.
+pub(crate) type Cancel = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// For how long the server is not asked whether a connection that it answered on is alive.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long the server may take to end a connection, before what it does is cancelled.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A connection to PostgreSQL: a [`Client`] of the driver, and the task that serves it.
+pub struct PgConnection {
+    /// `None` only once it is being closed.
+    client: Option<Client>,
+    task: Option<JoinHandle<()>>,
+    runtime: Handle,
+    cancel: Cancel,
+    /// Why the task ended, if not by farewell.
+    lost: Arc<Mutex<Option<tokio_postgres::Error>>>,
+    reset: Reset,
+    statements: Statements,
+    /// When the server answered last, of what is asked here.
+    heard: Instant,
+    /// Whether an answer is waited for that is to come at once.
+    asking: bool,
+}
+
+impl PgConnection {
+    pub(crate) fn new<S, T>(
+        client: Client,
+        connection: tokio_postgres::Connection<S, T>,
+        runtime: Handle,
+        cancel: Cancel,
+        reset: Reset,
+        statements: usize,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let lost = Arc::new(Mutex::new(None));
+        let end = Arc::clone(&lost);
+        let task = runtime.spawn(async move {
+            let error = connection.await.err();
+            *end.lock().unwrap_or_else(PoisonError::into_inner) = error;
+        });
+        let statements = Statements::new(statements);
+        let (heard, asking) = (Instant::now(), false);
+        let (client, task) = (Some(client), Some(task));
+        Self { client, task, runtime, cancel, lost, reset, statements, heard, asking }
+    }
+
+    /// Prepares a statement, or gives it as it was prepared before on this connection. Of those used
+    /// longest ago the connection forgets some, if there are more than it
+    /// [keeps](crate::PgConnector::statement_cache).
+    ///
+    /// # Errors
+    ///
+    /// The server refuses the statement, or the connection is lost.
+    pub async fn prepare_cached(&self, text: &str) -> Result<Statement, tokio_postgres::Error> {
+        if let Some(statement) = self.statements.get(text) {
+            return Ok(statement);
+        }
+        let statement = self.prepare(text).await?;
+        self.statements.keep(text, &statement);
+        Ok(statement)
+    }
+
+    /// Returns how many statements are kept prepared.
+    pub fn cached_statements(&self) -> usize {
+        self.statements.len()
+    }
+
+    /// Tells how the connection was lost.
+    fn lost(&self) -> Error {
+        Error::Lost(self.lost.lock().unwrap_or_else(PoisonError::into_inner).take())
+    }
+
+    /// Lets the connection go. The task that this starts ends with it.
+    fn say_goodbye(&mut self) -> Option<JoinHandle<()>> {
+        // Without its client, the connection's task says goodbye once all answers have come.
+        drop(self.client.take()?);
+        let task = self.task.take().filter(|task| !task.is_finished())?;
+        let patience = if self.asking { Duration::ZERO } else { FAREWELL };
+        Some(self.runtime.spawn(end(task, patience, Arc::clone(&self.cancel))))
+    }
+}
+
+/// Sees a connection's task end, in the worst case by cutting it off.
+async fn end(mut task: JoinHandle<()>, patience: Duration, cancel: Cancel) {
+    if timeout(patience, &mut task).await.is_ok() {
+        return;
+    }
+    let cancelled = async {
+        cancel().await;
+        drop((&mut task).await);
+    };
+    if timeout(FAREWELL, cancelled).await.is_err() {
+        task.abort();
+    }
+}
+
+impl edgepool::Connection for PgConnection {
+    type Error = Error;
+
+    async fn check(&mut self) -> Result<(), Error> {
+        if self.is_closed() {
+            return Err(self.lost());
+        }
+        if self.heard.elapsed() < FRESH {
+            return Ok(());
+        }
+        self.asking = true;
+        let answer = self.check_connection().await;
+        self.asking = false;
+        answer.map_err(|error| Error::Lost(Some(error)))?;
+        self.heard = Instant::now();
+        Ok(())
+    }
+
+    async fn reset(&mut self) -> Result<(), Error> {
+        if self.is_closed() {
+            return Err(self.lost());
+        }
+        if !self.reset.keeps_statements() {
+            self.statements.clear();
+        }
+        self.asking = true;
+        let cleaned = self.reset.run(self).await;
+        self.asking = false;
+        cleaned
+            .map_err(|error| if error.is_closed() { self.lost() } else { Error::Reset(error) })?;
+        self.heard = Instant::now();
+        Ok(())
+    }
+
+    async fn close(mut self) {
+        if let Some(end) = self.say_goodbye() {
+            drop(end.await);
+        }
+    }
+}
+
+impl Drop for PgConnection {
+    fn drop(&mut self) {
+        drop(self.say_goodbye());
+    }
+}
+
+impl Deref for PgConnection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.client.as_ref().expect("a connection has a client until it is closed")
+    }
+}
+
+impl DerefMut for PgConnection {
+    fn deref_mut(&mut self) -> &mut Client {
+        self.client.as_mut().expect("a connection has a client until it is closed")
+    }
+}
+
+impl fmt::Debug for PgConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let closed = self.client.as_ref().is_none_or(Client::is_closed);
+        f.debug_struct("PgConnection").field("closed", &closed).finish_non_exhaustive()
+    }
+}

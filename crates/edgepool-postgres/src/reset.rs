@@ -1,0 +1,64 @@
+//! How a connection is cleaned for the next caller.
+
+use std::borrow::Cow;
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+/// How a connection is cleaned that comes back. Whichever it is, an open transaction is rolled back
+/// first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reset {
+    /// Nothing of the session is left but prepared statements: settings, roles, cursors, temporary
+    /// tables, sequences' values, advisory locks and `LISTEN` are gone. That is `DISCARD ALL`
+    /// without `DEALLOCATE ALL`, after which the driver's own statements, which it reads types
+    /// with, would be missing.
+    #[default]
+    Session,
+    /// `DISCARD ALL`, which forgets prepared statements, too; those that are cached here are
+    /// prepared again. It makes queries fail that return a type of the database's own, if one of
+    /// another such type was made on the same connection before the reset.
+    DiscardAll,
+    /// Only the transaction is rolled back: for callers that change nothing of the session.
+    Rollback,
+    /// These statements, separated by `;`. Prepared statements that are cached here are
+    /// prepared again.
+    Custom(Cow<'static, str>),
+}
+
+/// Ends a transaction if there is one, and warns of nothing: a `ROLLBACK` alone would make the
+/// server log a warning each time that there is none.
+const END: &str = "BEGIN; ROLLBACK;";
+
+const SESSION: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
+                       SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; \
+                       DISCARD SEQUENCES;";
+
+impl Reset {
+    pub(crate) async fn run(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        let first = match self {
+            Self::Session => Cow::Owned(format!("{END} {SESSION}")),
+            _ => Cow::Borrowed(END),
+        };
+        match client.batch_execute(&first).await {
+            // Only `ROLLBACK` ends a transaction that has failed.
+            Err(error) if error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
+                client.batch_execute("ROLLBACK").await?;
+                client.batch_execute(&first).await?;
+            }
+            done => done?,
+        }
+        // By themselves: several statements at once are a transaction, in which not all may be.
+        match self {
+            Self::Session | Self::Rollback => Ok(()),
+            Self::DiscardAll => client.batch_execute("DISCARD ALL").await,
+            Self::Custom(statements) => client.batch_execute(statements).await,
+        }
+    }
+
+    /// Whether prepared statements live on.
+    pub(crate) const fn keeps_statements(&self) -> bool {
+        matches!(self, Self::Session | Self::Rollback)
+    }
+}
