@@ -836,8 +836,10 @@ impl Model {
     /// As `prepare` for a caller who would queue; it begins the creation itself.
     pub(crate) fn prepare_directly(&mut self) -> Option<u64> {
         let alone = self.first().is_none() && self.idle.is_empty() && self.options.min_idle == 0;
+        let gauges = self.gauges();
+        let coming = gauges.creating + gauges.checking + gauges.resetting > 0;
         let room = (self.slots.len() as u32) < self.options.max;
-        let may = alone && room && !self.closed && !self.paused;
+        let may = alone && !coming && room && !self.closed && !self.paused;
         self.started |= may;
         if !may || !self.may_create() {
             return None;

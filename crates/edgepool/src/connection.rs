@@ -295,6 +295,24 @@ mod tests {
     }
 
     #[test]
+    fn a_caller_waits_for_a_check_and_not_for_another_connection() {
+        let told = Arc::new(Told::default());
+        let factory = ConnectionFactory::new(lines(&told, true));
+        let always = crate::CheckOnAcquire::Always;
+        let pool = Pool::for_service(factory, StdClock).min_idle(0).check_on_acquire(always);
+        let pool = pool.build().unwrap();
+        block_on(async {
+            for _ in 0..3 {
+                pool.acquire().await.unwrap().release().await.unwrap();
+                // The reset that a dropped lease begins is waited for as well.
+                drop(pool.acquire().await.unwrap());
+            }
+        });
+        let counters = pool.stats().counters;
+        assert_eq!((counters.creations, counters.check_failed), (1, 0));
+    }
+
+    #[test]
     fn a_service_that_cannot_be_reached_says_why() {
         let refuse = || std::future::ready(Err::<Line, _>(Broken("refused")));
         let pool = Pool::for_service(ConnectionFactory::new(refuse), StdClock).build().unwrap();

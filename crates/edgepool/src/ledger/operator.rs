@@ -22,13 +22,16 @@ impl Ledger {
         (room && self.may_create()).then(|| self.start_creation())
     }
 
-    /// As [`prepare`](Self::prepare), for a caller who would otherwise queue: only if nothing is idle,
-    /// nobody is queued, and nothing else is to be made for `min_idle`. There is no effect: the
-    /// caller begins the creation itself, and answers as for one that was asked for.
+    /// As [`prepare`](Self::prepare), for a caller who would otherwise queue: only if nothing is idle
+    /// or on its way, nobody is queued, and nothing else is to be made for `min_idle`. There is no
+    /// effect: the caller begins the creation itself, and answers as for one that was asked for.
     #[inline]
     pub fn prepare_directly(&mut self) -> Option<SlotKey> {
         let alone = self.queue.is_empty() && self.idle.len() + self.options.min_idle == 0;
-        if !alone || self.closed | self.paused || self.size() >= self.options.max {
+        let coming = self.count(SlotState::Creating)
+            + self.count(SlotState::Checking)
+            + self.count(SlotState::Resetting);
+        if !alone || coming > 0 || self.closed | self.paused || self.size() >= self.options.max {
             return None;
         }
         self.started = true;
