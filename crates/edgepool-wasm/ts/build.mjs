@@ -29,6 +29,7 @@ const TSC_ARGS = ["--project", join(here, "tsconfig.json")];
 const ENTRIES = {
   ".": { node: "index", workerd: "workerd" },
   "./clients": { node: "clients-index", workerd: "clients-workerd" },
+  "./postgres": { node: "postgres" },
   "./slim": { node: "slim" },
   "./slim/clients": { node: "clients-slim" },
 };

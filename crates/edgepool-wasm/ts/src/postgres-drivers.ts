@@ -1,0 +1,176 @@
+/** What is known of a connection beside it. */
+export interface Session {
+  /** How it was lost, if it was. */
+  lost: Error | undefined;
+  /** Whether an answer is waited for that is to come at once. */
+  stuck: boolean;
+  /** When the server answered last, of what is asked here. */
+  heard: number;
+  /** What serves it at the server. */
+  backend: Backend | undefined;
+}
+
+/** A process of the server. Its number may be another's one day. */
+export interface Backend {
+  number: number;
+  started: string;
+}
+
+/** A client of `pg`, or what works as it does. */
+export type PgClient = {
+  /** Connects. */
+  connect(): Promise<unknown>;
+  /** Runs statements. */
+  query(text: string, values?: unknown[]): Promise<unknown>;
+  /** Disconnects. */
+  end(): Promise<unknown>;
+  /** Tells what happens. */
+  on(event: string, listener: (...args: never[]) => unknown): unknown;
+};
+
+/** The class `Client` of `pg`. */
+export type PgClientClass<T extends PgClient> = new (config?: never) => T;
+
+/** What the function of `postgres` makes: a tag for queries. */
+export type Sql = {
+  /** Runs statements as they are. */
+  unsafe(text: string, values?: never[]): PromiseLike<unknown>;
+  /** Disconnects; `timeout` in seconds. */
+  end(options?: { timeout?: number }): Promise<unknown>;
+};
+
+/** What `postgres` exports. */
+export type PostgresFunction<T extends Sql> = {
+  (url: string, options?: never): T;
+  (options?: never): T;
+};
+
+/** What the factory asks of a driver. */
+export interface Driver<T> {
+  /** Connects; `lose` is told when the connection ends, and `signal` ends the attempt. */
+  open(lose: (error: unknown) => void, signal: AbortSignal | undefined): Promise<T>;
+  run(connection: T, text: string, values?: unknown[]): Promise<readonly unknown[]>;
+  /** Waits until no query is under way, as far as the driver tells. */
+  free(connection: T): Promise<void>;
+  /** Disconnects, and gives whether a query may have been under way. */
+  shut(connection: T, stuck: boolean): Promise<boolean>;
+  /** The number of the server's process, as the connection was told of it. */
+  numberOf(connection: T): number | undefined;
+}
+
+// The members of the drivers, by the names that they have there: the build shortens none that an
+// interface has which is not exported.
+interface Client {
+  connect(): Promise<unknown>;
+  query(text: string, values?: unknown[]): Promise<{ rows?: unknown[] } | unknown[]>;
+  end(): Promise<unknown>;
+  on(event: string, listener: (error?: unknown) => void): unknown;
+  once?(event: string, listener: () => void): unknown;
+  readyForQuery?: boolean;
+  processID?: number;
+}
+interface Process {
+  pid?: number;
+}
+interface Answer extends Array<unknown> {
+  state?: Process;
+}
+interface SqlTag {
+  unsafe(text: string, values?: unknown[]): PromiseLike<Answer>;
+  end(options: { timeout: number }): Promise<unknown>;
+}
+interface SqlOptions {
+  max: number;
+  idle_timeout: null;
+  max_lifetime: null;
+  onclose: (id: number) => void;
+}
+
+export function pgDriver<T extends PgClient>(
+  Class: PgClientClass<T>, config: string | object | undefined,
+): Driver<T> {
+  const bare = (connection: T) => connection as unknown as Client;
+  return {
+    async open(lose, signal) {
+      const client = new Class(config as never);
+      bare(client).on("error", lose);
+      bare(client).on("end", () => lose(new Error("the connection has ended")));
+      const giveUp = () => void bare(client).end().catch(lose);
+      signal?.addEventListener("abort", giveUp);
+      try {
+        await bare(client).connect();
+      } catch (error) {
+        giveUp();
+        throw error;
+      } finally {
+        signal?.removeEventListener("abort", giveUp);
+      }
+      return client;
+    },
+    async run(connection, text, values) {
+      const result = await bare(connection).query(text, values);
+      return Array.isArray(result) ? [] : (result.rows ?? []);
+    },
+    async free(connection) {
+      const client = bare(connection);
+      if (client.readyForQuery !== false) return;
+      await new Promise<void>((resolve) => {
+        client.once?.("drain", resolve);
+        client.once?.("end", resolve);
+      });
+    },
+    async shut(connection) {
+      const busy = bare(connection).readyForQuery === false;
+      await bare(connection).end();
+      return busy;
+    },
+    numberOf: (connection) => bare(connection).processID,
+  };
+}
+
+/** How long queries under way may take when a connection is closed, in seconds. */
+const FAREWELL = 1;
+
+export function sqlDriver<T extends Sql>(
+  postgres: PostgresFunction<T>, config: string | object | undefined,
+): Driver<T> {
+  const bare = (connection: T) => connection as unknown as SqlTag;
+  const numbers = new WeakMap<T, number>();
+  return {
+    async open(lose, signal) {
+      const given = (typeof config === "object" ? config : {}) as Partial<SqlOptions>;
+      const onclose = (id: number) => {
+        lose(new Error("the connection was closed"));
+        given.onclose?.(id);
+      };
+      const options: SqlOptions = {
+        ...given, max: 1, idle_timeout: null, max_lifetime: null, onclose,
+      };
+      const sql = typeof config === "string"
+        ? postgres(config, options as never)
+        : postgres(options as never);
+      const giveUp = () => void bare(sql).end({ timeout: 0 }).catch(lose);
+      signal?.addEventListener("abort", giveUp);
+      try {
+        // It connects with the first query.
+        const { state } = await bare(sql).unsafe("SELECT 1");
+        if (state?.pid !== undefined) numbers.set(sql, state.pid);
+      } catch (error) {
+        giveUp();
+        throw error;
+      } finally {
+        signal?.removeEventListener("abort", giveUp);
+      }
+      return sql;
+    },
+    run: async (connection, text, values) => bare(connection).unsafe(text, values),
+    // Queries wait for each other.
+    async free() {},
+    async shut(connection, stuck) {
+      const began = Date.now();
+      await bare(connection).end({ timeout: stuck ? 0 : FAREWELL });
+      return Date.now() - began >= FAREWELL * 1_000;
+    },
+    numberOf: (connection) => numbers.get(connection),
+  };
+}

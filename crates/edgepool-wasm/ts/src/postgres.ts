@@ -1,0 +1,217 @@
+/**
+ * Connections to PostgreSQL for a pool, of the drivers `pg` and `postgres`. It brings neither of them
+ * along, nor the pool.
+ *
+ * @module edgepool/postgres
+ */
+import type { Job } from "./jobs.js";
+import {
+  type Backend, type Driver, type PgClient, type PgClientClass, type PostgresFunction,
+  type Session, type Sql, pgDriver, sqlDriver,
+} from "./postgres-drivers.js";
+import { PostgresError, secretsOf, sort } from "./postgres-errors.js";
+
+export { PostgresError } from "./postgres-errors.js";
+export type { PostgresErrorKind } from "./postgres-errors.js";
+export type { PgClient, PgClientClass, PostgresFunction, Sql } from "./postgres-drivers.js";
+
+/**
+ * How a connection is cleaned that comes back. Whichever it is, an open transaction is rolled back
+ * first.
+ *
+ * - `session`: nothing of the session is left but prepared statements, which the drivers remember:
+ *   settings, roles, cursors, temporary tables, advisory locks and `LISTEN` are gone. That is
+ *   `DISCARD ALL` without `DEALLOCATE ALL`.
+ * - `discard-all`: `DISCARD ALL`. Named statements of `pg` fail after it.
+ * - `rollback`: nothing else, for callers that change nothing of the session.
+ * - `{ sql }`: these statements.
+ */
+export type PostgresReset = "session" | "discard-all" | "rollback" | { readonly sql: string };
+
+/** The options of {@link pgFactory} and {@link postgresFactory}. */
+export interface PostgresOptions {
+  /** How a connection is cleaned that comes back. Default `session`. */
+  reset?: PostgresReset | undefined;
+}
+
+/** What a pool is told of its connections: spread it into the options of a `Pool`. */
+export interface PostgresFactory<T> {
+  /** Connects. It throws a {@link PostgresError}. */
+  create: (job: Job) => Promise<T>;
+  /** Looks whether the connection was lost, and asks the server if it was silent for a second. */
+  check: (connection: T, job: Job) => boolean | Promise<boolean>;
+  /** Cleans a connection that comes back. */
+  reset: (connection: T, job: Job) => Promise<void>;
+  /** Closes a connection. What it is stuck in is ended at the server. */
+  close: (connection: T) => Promise<void>;
+  /** The pool checks before each loan: mostly that is a look, and no question to the server. */
+  checkAfter: number;
+}
+
+/** For how long the server is not asked whether a connection that it answered on is alive. */
+const FRESH = 1_000;
+
+// The columns of WHO: the build shortens no member of an interface that is not exported.
+interface Row {
+  number: number;
+  started: string;
+}
+
+/** Ends a transaction if there is one. A `ROLLBACK` alone makes the server warn if there is none. */
+const END = "BEGIN; ROLLBACK;";
+const SESSION =
+  "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; " +
+  "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES;";
+const IN_FAILED_TRANSACTION = "25P02";
+
+const WHO =
+  "SELECT pid AS number, backend_start::text AS started FROM pg_catalog.pg_stat_activity " +
+  "WHERE pid = pg_catalog.pg_backend_pid()";
+const TERMINATE =
+  "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity " +
+  "WHERE pid = $1 AND backend_start::text = $2";
+
+/**
+ * Makes a pool's factory of the `Client` of `pg`, or one that works as that does.
+ *
+ * ```js
+ * const pool = new Pool({ ...pgFactory(pg.Client, { connectionString }), max: 8 });
+ * const rows = await pool.use(async (client) => (await client.query("SELECT 1")).rows);
+ * ```
+ */
+export function pgFactory<T extends PgClient>(
+  Client: PgClientClass<T>, config?: string | object,
+  options: PostgresOptions = {},
+): PostgresFactory<T> {
+  return factory(pgDriver(Client, config), secretsOf(config), options);
+}
+
+/**
+ * Makes a pool's factory of the function that `postgres` exports. Each resource is an `sql` with one
+ * connection, whose own limits of time are off: the pool has them.
+ *
+ * ```js
+ * const pool = new Pool({ ...postgresFactory(postgres, { host: "db.example" }), max: 8 });
+ * const rows = await pool.use((sql) => sql`SELECT 1`);
+ * ```
+ */
+export function postgresFactory<T extends Sql>(
+  postgres: PostgresFunction<T>, config?: string | object,
+  options: PostgresOptions = {},
+): PostgresFactory<T> {
+  return factory(sqlDriver(postgres, config), secretsOf(config), options);
+}
+
+function factory<T extends object>(
+  driver: Driver<T>, secrets: readonly string[], options: PostgresOptions,
+): PostgresFactory<T> {
+  const { reset = "session" } = options;
+  checkReset(reset);
+  const sessions = new WeakMap<T, Session>();
+  const of = (connection: T) => sessions.get(connection) as Session;
+
+  async function create({ signal }: Job): Promise<T> {
+    const session: Session = { lost: undefined, stuck: false, heard: 0, backend: undefined };
+    const lose = (error: unknown) => {
+      session.lost ??= new PostgresError("lost", error, secrets);
+    };
+    try {
+      const connection = await driver.open(lose, signal);
+      sessions.set(connection, session);
+      session.backend = await who(connection);
+      session.heard = Date.now();
+      return connection;
+    } catch (error) {
+      throw sort(error, secrets);
+    }
+  }
+
+  async function who(connection: T): Promise<Backend | undefined> {
+    try {
+      const [row] = await driver.run(connection, WHO);
+      const backend: Backend = row as Row;
+      // Behind a pooler the server's process is everybody's.
+      return backend.number === driver.numberOf(connection) ? backend : undefined;
+    } catch (error) {
+      void driver.shut(connection, true).catch(ignore);
+      throw error;
+    }
+  }
+
+  function check(connection: T): boolean | Promise<boolean> {
+    const session = of(connection);
+    if (session.lost !== undefined) throw session.lost;
+    if (Date.now() - session.heard < FRESH) return true;
+    return ask(session, async () => driver.run(connection, "SELECT 1")).then(() => true);
+  }
+
+  /** Asks the server something that it is to answer at once. */
+  async function ask(session: Session, question: () => Promise<unknown>): Promise<void> {
+    session.stuck = true;
+    try {
+      await question();
+      session.heard = Date.now();
+    } catch (error) {
+      throw session.lost ?? new PostgresError("reset", error, secrets);
+    } finally {
+      session.stuck = false;
+    }
+  }
+
+  async function clean(connection: T): Promise<void> {
+    // A query that its caller did not wait for.
+    await driver.free(connection);
+    const first = reset === "session" ? `${END} ${SESSION}` : END;
+    try {
+      await driver.run(connection, first);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== IN_FAILED_TRANSACTION) throw error;
+      await driver.run(connection, "ROLLBACK");
+      await driver.run(connection, first);
+    }
+    // By itself: several statements at once are a transaction, in which not all may be.
+    if (reset === "discard-all") await driver.run(connection, "DISCARD ALL");
+    else if (typeof reset === "object") await driver.run(connection, reset.sql);
+  }
+
+  async function close(connection: T): Promise<void> {
+    const session = of(connection);
+    const { lost, stuck, backend } = session;
+    if (lost !== undefined) return void driver.shut(connection, true).catch(ignore);
+    const busy = (await driver.shut(connection, stuck)) || stuck;
+    // Its socket is closed, which the server does not notice as long as it is busy.
+    if (busy && backend !== undefined) await terminate(backend).catch(ignore);
+  }
+
+  async function terminate({ number, started }: Backend): Promise<void> {
+    const beside = await driver.open(ignore, undefined);
+    try {
+      await driver.run(beside, TERMINATE, [number, started]);
+    } finally {
+      await driver.shut(beside, false);
+    }
+  }
+
+  return {
+    create,
+    check,
+    async reset(connection) {
+      const session = of(connection);
+      if (session.lost !== undefined) throw session.lost;
+      await ask(session, async () => clean(connection));
+    },
+    close,
+    checkAfter: 0,
+  };
+}
+
+function checkReset(reset: unknown): void {
+  const words = ["session", "discard-all", "rollback"];
+  if (words.includes(reset as string)) return;
+  if (typeof (reset as { sql?: unknown } | null)?.sql === "string") return;
+  throw new TypeError(`reset must be one of ${words.join(", ")}, or { sql } with statements`);
+}
+
+function ignore(): void {
+  // What is closed anyway may fail to be.
+}
