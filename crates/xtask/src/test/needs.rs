@@ -32,6 +32,8 @@ pub(crate) enum Need {
     Chromium,
     /// The programs of PostgreSQL.
     Postgres,
+    /// The drivers of PostgreSQL for JavaScript.
+    PostgresDrivers,
     /// wasm-pack.
     WasmPack,
     /// A nightly toolchain with miri.
@@ -77,6 +79,7 @@ impl Need {
             Self::JsBench => tools::npm_packages("tests/js/bench").await,
             Self::Chromium => chromium().map(drop),
             Self::Postgres => postgres::install().await,
+            Self::PostgresDrivers => tools::npm_packages("tests/js/postgres").await,
             Self::Miri => miri().await,
             Self::OldestRust => oldest_rust().await,
             Self::CppCompiler => on_path(&["c++", "g++", "clang++"])

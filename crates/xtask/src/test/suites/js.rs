@@ -9,7 +9,7 @@ use crate::runtime::Runtime;
 use crate::test::counts::Reader;
 use crate::test::figures;
 use crate::test::needs::{self, Need};
-use crate::{build, runtime, tools, workspace};
+use crate::{build, postgres, runtime, tools, workspace};
 
 pub(super) fn suites(tier: Tier) -> Vec<Suite> {
     let parts = [
@@ -22,6 +22,7 @@ pub(super) fn suites(tier: Tier) -> Vec<Suite> {
         vec![rust_worker()],
         gateway(tier),
         durable_object(),
+        over_postgres(),
         command_line(),
         vec![bench()],
     ];
@@ -226,6 +227,27 @@ fn durable_object() -> Vec<Suite> {
     vec![Suite::new("durable-object", &[Need::Build, Need::JsTools], Reader::Node, || {
         Ok(vec![node_tests("tests/js/durable-object")?])
     })]
+}
+
+/// The package's pools of connections to a real PostgreSQL, with the drivers that they are for.
+fn over_postgres() -> Vec<Suite> {
+    let suite = |runtime: Runtime| {
+        let needs = [Need::Build, Need::Postgres, Need::PostgresDrivers];
+        Suite::new(format!("postgres-{}", runtime.name()), &needs, Reader::Plain, move || {
+            let run = Cmd::new(runtime.binary()?);
+            let run = match runtime {
+                Runtime::Deno => run
+                    .args(["run", "--quiet", "--no-prompt", "--no-remote", "--allow-all"])
+                    .arg("--node-modules-dir=manual")
+                    .env("DENO_DIR", workspace::path("target/deno")),
+                Runtime::Bun => run.arg("run"),
+                _ => run,
+            };
+            let run = run.arg(workspace::path("tests/js/postgres/main.mjs"));
+            Ok(vec![postgres::beside(with_tools(run)?)])
+        })
+    };
+    [Runtime::Node, Runtime::Deno, Runtime::Bun].map(suite).into()
 }
 
 fn command_line() -> Vec<Suite> {
