@@ -13,6 +13,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Request, RequestInit, Response};
 
 use crate::clock::JsClock;
+use crate::seed::seed;
 
 #[wasm_bindgen]
 extern "C" {
@@ -55,7 +56,8 @@ pub struct FetchClient {
 
 impl FetchClient {
     /// Makes a client with at most `max` requests under way, whose callers wait for at most
-    /// `acquire_timeout`.
+    /// `acquire_timeout`. In a Worker, make it within a request: there is no chance before, and all
+    /// isolates would draw the same.
     ///
     /// # Errors
     ///
@@ -63,6 +65,11 @@ impl FetchClient {
     pub fn new(max: u32, acquire_timeout: Duration) -> Result<Self, OptionsError> {
         let pool =
             Pool::builder(Places, JsClock).max(max).min_idle(0).acquire_timeout(acquire_timeout);
+        // The platform has no chance of its own.
+        let pool = match seed() {
+            Some(seed) => pool.seed(seed),
+            None => pool,
+        };
         Ok(Self { pool: pool.build()? })
     }
 

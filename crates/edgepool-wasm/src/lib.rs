@@ -1,7 +1,8 @@
 //! The pool for JavaScript: with the feature `client` what Rust on wasm needs, which is a JS clock, a
-//! fetch-backed client, and for Workers an executor of one request; and with the feature `exports`
-//! the functions of integers over [`edgepool::ledger`] that the npm package drives. A module in Rust
-//! leaves that out, as everything in it would be exported from the module too.
+//! fetch-backed client, and for Workers an executor of one request; with the feature `transport` the
+//! clients of `edgepool-llm` over `fetch`; and with the feature `exports` the functions of integers
+//! over [`edgepool::ledger`] that the npm package drives. A module in Rust leaves that out, as
+//! everything in it would be exported from the module too.
 //!
 //! In the exports everything is a number. A pool is a small integer; a key is
 //! `generation * 2^20 + index`, exact in an `f64`; a time is milliseconds since the origin of the
@@ -26,12 +27,20 @@ mod pools;
 mod client;
 #[cfg(feature = "client")]
 mod clock;
+#[cfg(feature = "transport")]
+mod fetch;
 #[cfg(feature = "client")]
 mod scope;
+#[cfg(feature = "client")]
+mod seed;
 
 #[cfg(feature = "client")]
 pub use client::{FetchClient, FetchError, Place, Places, PooledResponse};
 #[cfg(feature = "client")]
 pub use clock::{JsAlarm, JsClock};
+#[cfg(feature = "transport")]
+pub use fetch::{
+    FetchBody, FetchSending, FetchTransport, TransportError, fetch_clients, readable_stream,
+};
 #[cfg(feature = "client")]
 pub use scope::{Wakes, request_scope, request_scope_with};

@@ -69,9 +69,8 @@ fn clippy() -> Vec<Cmd> {
 
 fn docs() -> Vec<Cmd> {
     let crates = ["edgepool", "edgepool-sim", "edgepool-wasm", "edgepool-llm", "edgepool-http"];
-    let crates = crates.into_iter().chain(["edgepool-postgres"]);
-    let crates = crates.flat_map(|name| ["-p", name]);
-    let features = "edgepool/openmetrics,edgepool/tracing,edgepool-wasm/client";
+    let crates = crates.iter().flat_map(|name| ["-p", name]);
+    let features = "edgepool/openmetrics,edgepool/tracing,edgepool-wasm/transport";
     let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
     vec![doc.args(["--features", features]).env("RUSTDOCFLAGS", "-D warnings")]
 }
