@@ -1,11 +1,15 @@
-// The Worker around the module of tests/rust-worker: a route is a method of `Visit`, or a function.
-import { Visit, broken, fetched, idle, initSync, standing } from "edgepool_rust_worker.js";
+// The Worker around the module of tests/rust-worker: a route is a method of `Visit`, or a function,
+// or one of the clients of a provider.
+import { Visit, broken, fetched, handle, idle, initSync, standing } from "edgepool_rust_worker.js";
 import module from "edgepool_rust_worker_bg.wasm";
 
 initSync({ module });
 
 /** What becomes of a scope outside of a request. */
 const outside = idle().then(() => "fulfilled", String);
+
+/** What `handle` sees to. */
+const CLIENTS = ["chat", "clients", "embed", "stream"];
 
 const ROUTES = { broken, fetched, outside: () => outside, standing };
 
@@ -18,6 +22,7 @@ export default {
   async fetch(request, env) {
     const url = new URL(request.url);
     const name = url.pathname.slice(1);
+    if (CLIENTS.includes(name.split("/")[0])) return handle(request, env);
     const origin = `${env.ORIGIN}${url.searchParams.get("path") ?? "/plain"}`;
     try {
       const route = ROUTES[name];

@@ -1,5 +1,5 @@
 // Runs the Worker of tests/rust-worker in workerd, at a compatibility date.
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { request as open } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,14 +15,21 @@ const MODULE = "edgepool_rust_worker";
 /** By which the origin knows it. */
 const NAME = "rust";
 
-/** Starts the Worker and its origin. */
-export async function startWorker({ date, flags = [] }) {
+/** Starts the Worker and its origin; `provider` is where the provider of its clients is. */
+export async function startWorker({ date, flags = [], provider = "" }) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-rust-worker-"));
   const origin = await startOrigin();
   const files = [`${MODULE}.js`, `${MODULE}_bg.wasm`];
-  for (const file of files) cpSync(join(glue, file), join(folder, file));
+  for (const file of [...files, "snippets"]) {
+    cpSync(join(glue, file), join(folder, file), { recursive: true });
+  }
+  // What the crate `worker` brings along in JavaScript.
+  const snippets = readdirSync(join(glue, "snippets"), { recursive: true })
+    .filter((file) => file.endsWith(".js"))
+    .map((file) => `snippets/${file}`);
   cpSync(fileURLToPath(new URL("worker.mjs", import.meta.url)), join(folder, "worker.mjs"));
-  writeFileSync(join(folder, "config.capnp"), config({ date, flags, origin: `${origin.address}/${NAME}` }));
+  const text = config({ date, flags, provider, snippets, origin: `${origin.address}/${NAME}` });
+  writeFileSync(join(folder, "config.capnp"), text);
   // It tells the port on the descriptor of its standard output.
   const child = new Child(workerd, ["serve", "--control-fd=1", "config.capnp"], { cwd: folder });
   const stop = async () => {
@@ -56,20 +63,24 @@ export function cut(url, ms) {
   });
 }
 
-function config({ date, flags, origin }) {
+function config({ date, flags, provider, snippets, origin }) {
+  const scripts = ["worker.mjs", `${MODULE}.js`, ...snippets];
+  const module = (file) => `(name = "${file}", esModule = embed "${file}"),`;
   const list = flags.map((flag) => `"${flag}"`).join(", ");
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = (
       modules = [
-        (name = "worker.mjs", esModule = embed "worker.mjs"),
-        (name = "${MODULE}.js", esModule = embed "${MODULE}.js"),
+        ${scripts.map(module).join("\n        ")}
         (name = "${MODULE}_bg.wasm", wasm = embed "${MODULE}_bg.wasm"),
       ],
       compatibilityDate = "${date}",
       compatibilityFlags = [${list}],
-      bindings = [(name = "ORIGIN", text = "${origin}")],
+      bindings = [
+        (name = "ORIGIN", text = "${origin}"),
+        (name = "PROVIDER", text = "${provider}"),
+      ],
     )),
     (name = "internet", network = (allow = ["private"])),
   ],

@@ -1,4 +1,7 @@
-//! A Worker in Rust: its requests share one place, and each does I/O once the place is its own.
+//! A Worker in Rust: its requests share one place, and each does I/O once the place is its own. With
+//! the pool itself, and by its clients of a provider.
+
+pub mod clients;
 
 use std::future::pending;
 use std::time::Duration;
