@@ -1,6 +1,7 @@
 //! The hard limit, and the simulator's own count of what it served.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -20,7 +21,7 @@ pub(crate) struct Counts {
     pub(crate) peak: u32,
     /// Admitted.
     pub(crate) served: u64,
-    /// Turned away with a 429, as `max` were in flight.
+    /// Turned away, as `max` were in flight.
     pub(crate) refused: u64,
     /// Written to the end.
     pub(crate) completed: u64,
@@ -28,6 +29,10 @@ pub(crate) struct Counts {
     pub(crate) cancelled: u64,
     /// Cut by the simulator itself, as the fault `disconnect` asks.
     pub(crate) cut: u64,
+    /// How long those that completed were in flight, together.
+    pub(crate) held_us: u64,
+    /// Connections that were opened.
+    pub(crate) connections: u64,
 }
 
 impl Gate {
@@ -62,7 +67,12 @@ impl Gate {
         counts.served += 1;
         counts.peak = counts.peak.max(counts.in_flight);
         drop(counts);
-        Some(Pass { gate: Arc::clone(self), end: End::Cancelled })
+        Some(Pass { gate: Arc::clone(self), since: Instant::now(), end: End::Cancelled })
+    }
+
+    /// Counts a connection.
+    pub(crate) fn connected(&self) {
+        self.lock().connections += 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -82,6 +92,7 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct Pass {
     gate: Arc<Gate>,
+    since: Instant,
     end: End,
 }
 
@@ -93,10 +104,14 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
+        let held = self.since.elapsed();
         let mut counts = self.gate.lock();
         counts.in_flight -= 1;
         match self.end {
-            End::Completed => counts.completed += 1,
+            End::Completed => {
+                counts.completed += 1;
+                counts.held_us += held.as_micros() as u64;
+            }
             End::Cancelled => counts.cancelled += 1,
             End::Cut => counts.cut += 1,
         }

@@ -1,5 +1,7 @@
 //! The routes.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,8 +9,10 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Response, StatusCode, Uri, header};
 use axum::routing::{get, post};
+use axum::serve::Listener;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::answer::{self, Answer};
 use super::body::Scripted;
@@ -23,9 +27,37 @@ struct Simulator {
     number: AtomicU64,
 }
 
-/// Makes the router of a simulator with counters of its own.
-pub(crate) fn router(args: SimulateArgs) -> Router {
+/// Serves a simulator with counters of its own, until this future is dropped.
+pub(crate) async fn serve(listener: TcpListener, args: SimulateArgs) -> io::Result<()> {
     let gate = Gate::new(args.max);
+    let listener = Counting { listener, gate: Arc::clone(&gate) };
+    axum::serve(listener, router(args, gate)).await
+}
+
+/// Counts the connections that it accepts.
+struct Counting {
+    listener: TcpListener,
+    gate: Arc<Gate>,
+}
+
+impl Listener for Counting {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        let (socket, address) = Listener::accept(&mut self.listener).await;
+        // Chunks are small, and none is to wait for the client to acknowledge the one before.
+        socket.set_nodelay(true).ok();
+        self.gate.connected();
+        (socket, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+fn router(args: SimulateArgs, gate: Arc<Gate>) -> Router {
     let simulator = Arc::new(Simulator { args, gate, number: AtomicU64::new(1) });
     Router::new()
         .route("/v1/chat/completions", post(chat))
@@ -42,17 +74,16 @@ pub(crate) fn router(args: SimulateArgs) -> Router {
 type Shared = State<Arc<Simulator>>;
 
 async fn chat(State(sim): Shared, headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let number = sim.number.fetch_add(1, Ordering::Relaxed);
-    let chat = |plan: &Plan| answer::chat(&sim.args, plan, number, &body);
+    let chat = |plan: &Plan, number| answer::chat(&sim.args, plan, number, &body);
     sim.serve(&headers, chat).await
 }
 
 async fn embeddings(State(sim): Shared, headers: HeaderMap, body: Bytes) -> Response<Body> {
-    sim.serve(&headers, |plan| answer::embeddings(plan, &body)).await
+    sim.serve(&headers, |plan, _| answer::embeddings(plan, &body)).await
 }
 
 async fn models(State(sim): Shared, headers: HeaderMap) -> Response<Body> {
-    sim.serve(&headers, answer::models).await
+    sim.serve(&headers, |plan, _| answer::models(plan)).await
 }
 
 async fn stats(State(sim): Shared) -> Json<Value> {
@@ -76,15 +107,25 @@ async fn unknown(uri: Uri) -> Response<Body> {
 
 impl Simulator {
     /// Serves one request inside the limit, or refuses it.
-    async fn serve(&self, headers: &HeaderMap, make: impl Fn(&Plan) -> Answer) -> Response<Body> {
+    async fn serve(
+        &self,
+        headers: &HeaderMap,
+        make: impl Fn(&Plan, u64) -> Answer,
+    ) -> Response<Body> {
         let Some(pass) = self.gate.enter() else {
             let message = format!("{} requests are in flight, its limit", self.gate.max());
-            let status = StatusCode::TOO_MANY_REQUESTS;
-            let error = Answer::error(status, "rate_limit_exceeded", &message);
-            return respond(error, None);
+            let (status, code) = match self.args.refuse_with.as_str() {
+                "503" => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+                _ => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+            };
+            return respond(Answer::error(status, code, &message), None);
         };
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
         let answer = match Plan::read(&self.args, headers) {
-            Ok(plan) => make(&plan).with_fault(&plan),
+            Ok(plan) => {
+                let plan = plan.spread(&self.args, number);
+                make(&plan, number).with_fault(&plan)
+            }
             Err(message) => Answer::error(StatusCode::BAD_REQUEST, "invalid_header", &message),
         };
         // A client that leaves meanwhile drops this future, and the pass with it.

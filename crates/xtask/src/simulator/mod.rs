@@ -47,5 +47,5 @@ pub(crate) async fn run(args: SimulateArgs) -> anyhow::Result<()> {
     writeln!(out, "simulator http://{address}")?;
     out.flush()?;
     drop(out);
-    Ok(axum::serve(listener, http::router(args)).await?)
+    Ok(http::serve(listener, args).await?)
 }

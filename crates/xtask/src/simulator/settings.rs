@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
 
+use super::text::Random;
+
 /// Ten minutes: longer than any clock of a client under test.
 const LONGEST_MS: u64 = 600_000;
 const MOST_CHUNKS: u32 = 1_000_000;
@@ -14,7 +16,7 @@ pub(crate) struct SimulateArgs {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
-    /// Requests at once; one more gets a 429
+    /// Requests at once; one more is refused
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=65_535))]
     pub(crate) max: u32,
     /// Time before the headers of an answer, in milliseconds
@@ -33,7 +35,14 @@ pub(crate) struct SimulateArgs {
     #[arg(long, default_value_t = 20,
         value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_CHUNKS)))]
     pub(crate) chunks: u32,
-    /// Seed of the words of the answers
+    /// How much the times of a request may be longer or shorter, in percent: all of its times by
+    /// the same, which is drawn from the seed
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) spread_percent: u32,
+    /// The status of a refusal; 429 comes with `Retry-After`
+    #[arg(long, default_value = "429", value_parser = ["429", "503"])]
+    pub(crate) refuse_with: String,
+    /// Seed of the words of the answers, and of the spread
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Name of this simulator, in its answers and its statistics
@@ -63,6 +72,18 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Makes the times longer or shorter, as the spread has it for the request of this number.
+    pub(crate) fn spread(self, args: &SimulateArgs, number: u64) -> Self {
+        let share = Random::new(args.seed ^ number.rotate_left(32)).next() as f64 / u64::MAX as f64;
+        let factor = 1.0 + (2.0 * share - 1.0) * f64::from(args.spread_percent) / 100.0;
+        Self {
+            latency: self.latency.mul_f64(factor),
+            first_token: self.first_token.mul_f64(factor),
+            chunk: self.chunk.mul_f64(factor),
+            ..self
+        }
+    }
+
     /// Reads the overrides of one request.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
+use super::settings::Plan;
 use super::{SimulateArgs, http, run};
 
 #[derive(Parser)]
@@ -51,8 +52,7 @@ impl Sim {
     async fn start(options: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let router = http::router(quick(options));
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(http::serve(listener, quick(options)));
         Self { address, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
@@ -130,13 +130,46 @@ async fn one_more_than_max_is_refused_and_counted() {
         }
         assert_eq!(got.headers["x-simulator"], "edgepool");
     }
-    let stats = sim.at_rest().await;
+    let mut stats = sim.at_rest().await;
     assert_eq!(refused, 3);
+    let held = stats["held_us"].take().as_u64().expect("a number");
+    assert!(held >= 2 * 200_000, "two were held for 200 ms: {held} µs");
+    let connections = stats["connections"].take().as_u64().expect("a number");
+    assert!(connections >= 2, "two were under way at once over HTTP/1.1");
     assert_eq!(
         stats,
         json!({"simulator": true, "label": "simulator", "max": 2, "in_flight": 0, "peak": 2,
-            "served": 2, "refused": 3, "completed": 2, "cancelled": 0, "cut": 0})
+            "served": 2, "refused": 3, "completed": 2, "cancelled": 0, "cut": 0,
+            "held_us": null, "connections": null})
     );
+}
+
+#[tokio::test]
+async fn a_refusal_may_say_that_it_is_overloaded() {
+    let sim = Sim::start(&["--max=1", "--refuse-with=503"]).await;
+    let _open = sim.open(CHAT, &[("x-sim-fault", "never-ends")], prompt(true)).await;
+    let got = sim.call(CHAT, &[], prompt(true)).await;
+    assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(got.json()["error"]["code"], "overloaded");
+    assert!(!got.headers.contains_key("retry-after"));
+}
+
+#[test]
+fn the_spread_follows_the_seed_and_keeps_its_bounds() {
+    let times = |seed: &str| -> Vec<_> {
+        let args = quick(&[seed, "--spread-percent=40", "--latency-ms=100", "--chunk-ms=10"]);
+        let plan = Plan::read(&args, &HeaderMap::new()).expect("a plan");
+        let spread = (1..1_000).map(|number| plan.clone().spread(&args, number));
+        spread.map(|plan| (plan.latency.as_secs_f64(), plan.chunk.as_secs_f64())).collect()
+    };
+    let all = times("--seed=7");
+    assert_eq!(all, times("--seed=7"));
+    assert_ne!(all, times("--seed=8"));
+    let (least, most) = all.iter().fold((f64::MAX, 0_f64), |(least, most), &(latency, chunk)| {
+        assert!((latency - 10.0 * chunk).abs() < 1e-7, "all times by the same factor");
+        (least.min(latency), most.max(latency))
+    });
+    assert!((0.060..0.062).contains(&least) && (0.138..0.140).contains(&most), "{least}..{most}");
 }
 
 #[tokio::test]
