@@ -12,7 +12,7 @@ use edgepool_llm::call::{Attempt, Call, Step};
 use edgepool_llm::chat::{StreamEvent, Usage};
 use edgepool_llm::exchange::{Head, Kind, Outgoing, Output, Reader, Reading};
 use edgepool_llm::provider::Provider;
-use edgepool_llm::{Class, Failure, redact};
+use edgepool_llm::{Class, Failure, Timer, redact};
 use serde_json::{Value, json};
 
 use crate::providers;
@@ -131,7 +131,8 @@ pub fn until(number: f64) -> f64 {
     look(number, f64::INFINITY, |call| to_ms(call.until))
 }
 
-/// Returns the request of an attempt: `{method, url, headers}`.
+/// Returns the request of an attempt: `{method, url, headers, keyed}`. Where it is keyed no redirect
+/// may be followed.
 ///
 /// # Errors
 ///
@@ -141,9 +142,13 @@ pub fn request(number: f64, attempt: u32) -> Result<String, Thrown> {
         let attempts = call.running.iter();
         let (_, endpoint, _) = attempts.into_iter().find(|(each, ..)| each.0 == attempt)?;
         let shared = call.shared.borrow();
-        Some(call.outgoing.to(shared.bases.get(*endpoint)?))
+        let request = call.outgoing.to(shared.bases.get(*endpoint)?);
+        Some((request, call.outgoing.is_keyed()))
     });
-    Ok(to_json(&made.ok_or_else(over)??))
+    let (request, keyed) = made.ok_or_else(over)?;
+    let mut value = to_json(&request?);
+    value["keyed"] = json!(keyed);
+    Ok(value.to_string())
 }
 
 /// Returns the body that every attempt is sent with. That of a call that is passed on is the
@@ -194,6 +199,26 @@ pub fn lost(number: f64, attempt: u32, message: &str, now: f64) {
         let message = redact(message, call.provider.secrets());
         call.fail(Attempt(attempt), Failure::new(Class::Network, message), time(now));
     });
+}
+
+/// Tells that the answer of an attempt was handed to the caller: nothing else is sent, and the clocks
+/// of its content are the caller's from then on; see [`late`].
+pub fn taken(number: f64, attempt: u32, now: f64) {
+    at(number, now, (), |call| {
+        let attempt = Attempt(attempt);
+        let lost = call.winner.is_some_and(|winner| winner != attempt);
+        if !lost && call.running.iter().any(|(each, ..)| *each == attempt) {
+            call.winner = Some(attempt);
+            call.call.taken(&mut call.shared.borrow_mut().service, attempt, time(now));
+        }
+    });
+}
+
+/// Tells that a clock of an attempt ran out whose answer was [`taken`]: 3 for the first content, 4
+/// for what comes after it.
+pub fn late(number: f64, attempt: u32, timer: u32, now: f64) {
+    let timer = if timer == 3 { Timer::FirstContent } else { Timer::BetweenContent };
+    at(number, now, (), |call| call.late(Attempt(attempt), timer, time(now)));
 }
 
 /// Takes the events that came of the attempt that counts, as a list.
@@ -417,6 +442,13 @@ impl Entry {
             self.call.failed(&mut self.shared.borrow_mut().service, attempt, failure, now);
         }
         GONE
+    }
+
+    fn late(&mut self, attempt: Attempt, timer: Timer, now: Time) {
+        if let Some(place) = self.running.iter().position(|(each, ..)| *each == attempt) {
+            self.running.swap_remove(place);
+            self.call.late(&mut self.shared.borrow_mut().service, attempt, timer, now);
+        }
     }
 
     fn abandon(&mut self, now: Time) {

@@ -75,6 +75,12 @@ pub fn service_stats(service: f64, now: f64) -> String {
     services::stats(service, now)
 }
 
+/// See [`services::alert`].
+#[wasm_bindgen]
+pub fn service_alert(service: f64, now: f64) -> String {
+    services::alert(service, now)
+}
+
 /// See [`services::endpoints`].
 #[wasm_bindgen]
 pub fn service_endpoints(service: f64) -> String {
@@ -182,6 +188,18 @@ pub fn call_end(call: f64, attempt: u32, now: f64) -> u32 {
 #[wasm_bindgen]
 pub fn call_lost(call: f64, attempt: u32, message: &str, now: f64) {
     calls::lost(call, attempt, message, now);
+}
+
+/// See [`calls::taken`].
+#[wasm_bindgen]
+pub fn call_taken(call: f64, attempt: u32, now: f64) {
+    calls::taken(call, attempt, now);
+}
+
+/// See [`calls::late`].
+#[wasm_bindgen]
+pub fn call_late(call: f64, attempt: u32, timer: u32, now: f64) {
+    calls::late(call, attempt, timer, now);
 }
 
 /// See [`calls::events`].

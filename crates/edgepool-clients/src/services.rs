@@ -61,6 +61,15 @@ pub fn next_change(number: f64, now: f64) -> f64 {
     look(number, f64::INFINITY, |shared| to_ms(shared.service.next_change(time(now))))
 }
 
+/// Returns the alert, `{since, waiting, refused}`, if callers need more than there is; else nothing.
+#[must_use]
+pub fn alert(number: f64, now: f64) -> String {
+    look(number, String::new(), |shared| {
+        let alert = shared.service.alert(time(now));
+        alert.map_or_else(String::new, |alert| alert.to_json().to_string())
+    })
+}
+
 /// Tells how a service stands; `{}` where there is none.
 #[must_use]
 pub fn stats(number: f64, now: f64) -> String {
@@ -90,7 +99,7 @@ pub fn check_due(number: f64, chance: f64, now: f64) -> f64 {
 /// The most endpoints that a provider has.
 const ENDPOINTS: u64 = 256;
 
-/// Returns the request of a check: `{method, url, headers}`.
+/// Returns the request of a check: `{method, url, headers, timeout}`, the last in milliseconds.
 ///
 /// # Errors
 ///
@@ -98,11 +107,14 @@ const ENDPOINTS: u64 = 256;
 pub fn check_request(number: f64, check: f64) -> Result<String, Thrown> {
     let made = |shared: &mut Shared| {
         let base = shared.bases.get((check as u64 % ENDPOINTS) as usize)?;
-        Some(Outgoing::from(request::probe(&shared.provider)).to(base))
+        let request = Outgoing::from(request::probe(&shared.provider)).to(base);
+        Some((request, shared.provider.policy.checks.unwrap_or_default().timeout))
     };
     let gone = || Failure::new(Class::Refused, "the service is closed");
-    let request = look(number, None, made).ok_or_else(gone)??;
-    Ok(to_json(&request))
+    let (request, timeout) = look(number, None, made).ok_or_else(gone)?;
+    let mut value = to_json(&request?);
+    value["timeout"] = json!(timeout.as_secs_f64() * 1e3);
+    Ok(value.to_string())
 }
 
 /// Tells what came of a check: a status, or -1 where nothing came but `message`.
@@ -138,8 +150,8 @@ fn look<R>(number: f64, none: R, act: impl FnOnce(&mut Shared) -> R) -> R {
 }
 
 /// Writes a request without its body.
-pub(crate) fn to_json(request: &HttpRequest) -> String {
+pub(crate) fn to_json(request: &HttpRequest) -> Value {
     let headers = request.headers.iter().map(|(name, value)| json!([name, value.expose()]));
     let headers = headers.collect::<Value>();
-    json!({"method": request.method, "url": request.url, "headers": headers}).to_string()
+    json!({"method": request.method, "url": request.url, "headers": headers})
 }

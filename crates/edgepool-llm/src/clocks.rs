@@ -114,6 +114,11 @@ impl Deadlines {
         self.0 = TIMERS.map(|each| if each == timer { at } else { Time::NEVER });
     }
 
+    /// Stops all of them.
+    pub(crate) const fn stop(&mut self) {
+        self.0 = [Time::NEVER; TIMERS.len()];
+    }
+
     /// Returns when the next clock runs out.
     pub(crate) fn next(&self) -> Time {
         self.0.into_iter().min().unwrap_or(Time::NEVER)

@@ -379,7 +379,11 @@ impl Draft {
             Some(key) if key.expose().is_empty() || !key.expose().bytes().all(visible) => {
                 return Err(self.wrong("apiKey", "takes printable characters without spaces"));
             }
-            None if flavour.needs_key && self.pass_client_key == Some(false) => {
+            // A server of one's own at another address may speak the same and want no key.
+            None if flavour.needs_key
+                && self.pass_client_key == Some(false)
+                && self.endpoints.is_empty() =>
+            {
                 let names = flavour.key_variables.join(" or ");
                 return Err(self.wrong("apiKey", format!("is needed; its variable is {names}")));
             }

@@ -77,6 +77,54 @@ fn a_stream_that_breaks_off_is_truncated() {
     assert_eq!(parse(&calls::failure(call))["class"], "truncated");
 }
 
+#[test]
+fn an_answer_that_was_taken_is_watched_by_its_taker() {
+    let world = World::usual();
+    let call = world.call(PASSED, post("/chat/completions", json!([])), json!({"hedgeAfter": 50}));
+    let attempt = sent(call, 0.0);
+    let kind = json!([["content-type", "text/event-stream"]]);
+    head(call, attempt, 200, kind.clone(), 10.0);
+    assert_eq!(sent(call, 60.0), 1);
+    calls::taken(call, attempt, 60.0);
+    assert_eq!((step(call, 60.0), calls::winner(call)), ((code(Code::Cancel), 0, 1), 0));
+    assert_eq!(step(call, 60.0).0, code(Code::Wait));
+    assert_eq!(calls::until(call), f64::INFINITY, "no clock of the call runs");
+    let content = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    assert_eq!(calls::chunk(call, attempt, content, 500_000.0), CONTENT);
+    assert_eq!(step(call, 500_000.0).0, code(Code::Wait));
+    assert_eq!(calls::until(call), f64::INFINITY);
+    assert_eq!(world.stats()["firstContent"]["count"], 1);
+    calls::late(call, attempt, 4, 600_000.0);
+    assert_eq!(step(call, 600_000.0).0, code(Code::Fail));
+    let told = parse(&calls::failure(call));
+    assert_eq!(
+        (&told["class"], &told["timer"]),
+        (&json!("timeout_between_content"), &json!("stall"))
+    );
+    assert_eq!(world.stats()["inFlight"], 0);
+}
+
+#[test]
+fn a_request_with_a_key_says_so() {
+    let keyed = |options: Value, headers: Value| {
+        let call = World::new(options).call(PASSED, post("/chat", headers), json!({}));
+        parse(&calls::request(call, sent(call, 0.0)).unwrap())["keyed"] == json!(true)
+    };
+    let base = json!({"kind": "openai", "baseURL": "http://h/v1"});
+    let with = |name: &str, value: Value| {
+        let mut options = base.clone();
+        options[name] = value;
+        options
+    };
+    assert!(!keyed(base.clone(), json!([["authorization", "Bearer theirs"]])));
+    assert!(
+        !keyed(with("passClientKey", json!(false)), json!([])),
+        "it has no key, and needs none"
+    );
+    assert!(keyed(with("apiKey", json!("sk-ours")), json!([])));
+    assert!(keyed(with("headers", json!({"x-token": "ours"})), json!([])));
+}
+
 /// How many attempts are sent of a request to which each is answered by a 503.
 fn attempts(world: &World, request: Value) -> u32 {
     let call = world.call(PASSED, request, json!({}));

@@ -58,6 +58,7 @@ fn checks_are_made_and_told() {
         (&request["method"], &request["url"]),
         (&json!("GET"), &json!("http://a/api/version"))
     );
+    assert_eq!(request["timeout"], 5_000.0);
     services::checked(world.service, due[0], 200, "", later);
     services::checked(world.service, due[1], -1, "refused", later);
     let told = parse(&services::stats(world.service, later));
@@ -67,6 +68,17 @@ fn checks_are_made_and_told() {
     );
     assert_eq!(told["endpoints"][1]["lastError"], "refused");
     assert_eq!(services::places(world.service, later), 10);
+}
+
+#[test]
+fn an_alert_is_told_while_there_is_one() {
+    let world = World::usual();
+    assert_eq!(services::alert(world.service, 0.0), "");
+    let call = world.call(super::CHAT, super::chat(), json!({}));
+    let told = parse(&services::alert(world.service, 5_000.0));
+    assert_eq!(told, json!({"since": 0.0, "waiting": 1, "refused": 0}));
+    calls::free(call, 5_000.0);
+    assert_eq!(services::alert(world.service, 5_000.0), "");
 }
 
 #[test]

@@ -171,6 +171,18 @@ struct Running {
     quiet: u32,
     /// When the first bytes of an answer came that is handed out whole.
     begun: Option<Time>,
+    /// Whether content of it came.
+    seen: bool,
+}
+
+impl Running {
+    /// Adds to the failure of a clock that it was not silence that ran it out.
+    fn noted(&self, failure: Failure) -> Failure {
+        match self.quiet {
+            0 => failure,
+            quiet => with_note(failure, &format!("meanwhile {quiet} pings came")),
+        }
+    }
 }
 
 /// How far the search for a place is that the next attempt is sent with.
@@ -235,8 +247,10 @@ pub struct Call {
     hedged: bool,
     /// Before when no room for a second attempt is looked for.
     hedge_from: Time,
-    /// Whether content came, so that nothing is repeated.
+    /// Whether content came or the answer was taken, so that nothing is repeated.
     content: bool,
+    /// Whether somebody else watches the answer.
+    taken: bool,
     /// How the last attempt failed, until it is decided what follows.
     failed: Option<Failure>,
     outcome: Option<Result<(), Failure>>,
@@ -259,6 +273,7 @@ impl Call {
             hedged: false,
             hedge_from: Time::ZERO,
             content: false,
+            taken: false,
             failed: None,
             outcome: None,
             options,
@@ -368,10 +383,7 @@ impl Call {
         while let Some((place, timer)) = self.overdue(now) {
             let running = self.running.swap_remove(place);
             self.cancels.push(running.attempt);
-            let mut failure = self.options.timeouts.failure(timer);
-            if running.quiet > 0 {
-                failure = with_note(failure, &format!("meanwhile {} pings came", running.quiet));
-            }
+            let failure = running.noted(self.options.timeouts.failure(timer));
             self.fail_attempt(service, running, failure, now);
         }
     }
@@ -460,9 +472,17 @@ impl Call {
         let endpoint = place.endpoint;
         self.tried.push(endpoint);
         let clocks = Deadlines::sent(&self.options.timeouts, now);
-        let sent = now;
-        let (quiet, begun) = (0, None);
-        self.running.push(Running { attempt, place, clocks, sent, is_hedge, quiet, begun });
+        let fresh = Running {
+            attempt,
+            place,
+            clocks,
+            sent: now,
+            is_hedge,
+            quiet: 0,
+            begun: None,
+            seen: false,
+        };
+        self.running.push(fresh);
         Some(Step::Send { attempt, endpoint })
     }
 
@@ -699,29 +719,59 @@ impl Call {
     /// Content of an attempt came that its caller sees: an event that is no ping, or a piece of a
     /// body. The first wins: whatever else is under way is cancelled.
     pub fn content(&mut self, service: &mut Service, attempt: Attempt, now: Time) {
-        let Some(place) = self.running.iter().position(|each| each.attempt == attempt) else {
+        if !self.win(service, attempt, now) {
             return;
-        };
-        if !self.content {
-            self.content = true;
-            self.drop_seek(service, now);
-            let mut winner = self.running.swap_remove(place);
-            for mut loser in self.running.drain(..) {
-                let ended = if loser.is_hedge { Ended::Dropped } else { Ended::Overdue };
-                service.end(&mut loser.place, ended, now);
-                self.cancels.push(loser.attempt);
-            }
-            let took = winner.begun.unwrap_or(now).saturating_since(winner.sent);
-            service.content(&mut winner.place, took, now);
-            if winner.is_hedge {
-                service.count_hedge_won();
-            }
-            self.running.push(winner);
         }
-        if let Some(only) = self.running.first_mut() {
-            only.quiet = 0;
+        let Some(only) = self.running.first_mut() else { return };
+        if !core::mem::replace(&mut only.seen, true) {
+            let took = only.begun.unwrap_or(now).saturating_since(only.sent);
+            service.content(&mut only.place, took, now);
+        }
+        only.quiet = 0;
+        if !self.taken {
             only.clocks.start(Timer::BetweenContent, &self.options.timeouts, now);
         }
+    }
+
+    /// The answer of an attempt was handed to the caller, before or after its first content. It wins
+    /// as with content, and a failure is final. Whoever has handed it out watches it from then on, as
+    /// only they see whether it is the provider that stands still or who reads: tell
+    /// [`late`](Self::late).
+    pub fn taken(&mut self, service: &mut Service, attempt: Attempt, now: Time) {
+        if self.win(service, attempt, now) {
+            self.taken = true;
+            self.running.iter_mut().for_each(|only| only.clocks.stop());
+        }
+    }
+
+    /// One of the clocks of an attempt ran out whose answer was [`taken`](Self::taken).
+    pub fn late(&mut self, service: &mut Service, attempt: Attempt, timer: Timer, now: Time) {
+        if let Some(running) = self.remove(attempt) {
+            let failure = running.noted(self.options.timeouts.failure(timer));
+            self.fail_attempt(service, running, failure, now);
+        }
+    }
+
+    /// Has an attempt be the one that counts, if none is; tells whether it is.
+    fn win(&mut self, service: &mut Service, attempt: Attempt, now: Time) -> bool {
+        let Some(place) = self.running.iter().position(|each| each.attempt == attempt) else {
+            return false;
+        };
+        if core::mem::replace(&mut self.content, true) {
+            return true;
+        }
+        self.drop_seek(service, now);
+        let winner = self.running.swap_remove(place);
+        for mut loser in self.running.drain(..) {
+            let ended = if loser.is_hedge { Ended::Dropped } else { Ended::Overdue };
+            service.end(&mut loser.place, ended, now);
+            self.cancels.push(loser.attempt);
+        }
+        if winner.is_hedge {
+            service.count_hedge_won();
+        }
+        self.running.push(winner);
+        true
     }
 
     /// Bytes of an answer came that is handed out whole: nobody has seen them, so that it may still be

@@ -16,6 +16,7 @@ pub struct Outgoing {
     target: Target,
     headers: Vec<(Cow<'static, str>, Secret)>,
     body: Arc<[u8]>,
+    keyed: bool,
 }
 
 /// Headers that belong to the transport.
@@ -35,7 +36,9 @@ impl Outgoing {
             return Err(Failure::new(Class::Invalid, text));
         }
         let pairs = headers.iter().map(|(name, value)| (&name[..], value.expose().as_bytes()));
+        let mut keyed = !provider.headers.is_empty();
         if let Keying::Ours(ours) = keying(provider, &Headers::from_iter(pairs)) {
+            keyed |= ours.is_some();
             headers
                 .retain(|(name, _)| !KEY_HEADERS.iter().any(|key| name.eq_ignore_ascii_case(key)));
             headers.extend(ours.map(|(name, value)| (Cow::Borrowed(name), value)));
@@ -48,13 +51,20 @@ impl Outgoing {
                 headers.push((name, value));
             }
         }
-        Ok(Self { method, target: target(provider, url), headers, body })
+        Ok(Self { method, target: target(provider, url), headers, body, keyed })
     }
 
     /// Returns the body that every attempt is sent with; empty for none.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// Tells whether it has a key of the provider's, or headers of its own, which may be one: it
+    /// must not follow a redirect, as a key must not leave its origin.
+    #[must_use]
+    pub const fn is_keyed(&self) -> bool {
+        self.keyed
     }
 
     /// Makes the request for an endpoint.
@@ -96,7 +106,8 @@ pub fn is_its_own(name: &str) -> bool {
 impl From<Request> for Outgoing {
     fn from(request: Request) -> Self {
         let Request { method, target, headers, body } = request;
-        Self { method: method.into(), target, headers, body: body.into() }
+        // What the pool makes itself has no need of redirects.
+        Self { method: method.into(), target, headers, body: body.into(), keyed: true }
     }
 }
 

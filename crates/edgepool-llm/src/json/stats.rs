@@ -4,7 +4,7 @@ use edgepool::{Histogram, Time};
 use serde_json::{Map, Value, json};
 
 use crate::endpoint::Breaker;
-use crate::stats::{EndpointStats, Failures, ServiceStats};
+use crate::stats::{Alert, EndpointStats, Failures, ServiceStats};
 
 impl ServiceStats {
     /// Writes them; see [`json`](crate::json). Points in time are those of the clock that the
@@ -12,9 +12,6 @@ impl ServiceStats {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let counts = &self.counts;
-        let alert = self.alert.map(|alert| {
-            json!({"since": at(alert.since), "waiting": alert.waiting, "refused": alert.refused})
-        });
         json!({
             "calls": counts.calls,
             "answered": counts.answered,
@@ -37,9 +34,17 @@ impl ServiceStats {
             "waiting": self.waiting,
             "limit": self.limit,
             "budget": self.budget,
-            "alert": alert,
+            "alert": self.alert.as_ref().map(Alert::to_json),
             "endpoints": self.endpoints.iter().map(endpoint).collect::<Value>(),
         })
+    }
+}
+
+impl Alert {
+    /// Writes it; see [`json`](crate::json).
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({"since": at(self.since), "waiting": self.waiting, "refused": self.refused})
     }
 }
 

@@ -1,9 +1,10 @@
 //! The five clocks.
 
 use super::*;
+use edgepool_llm::clocks::Timeouts;
 
-fn timeouts() -> edgepool_llm::clocks::Timeouts {
-    edgepool_llm::clocks::Timeouts {
+fn timeouts() -> Timeouts {
+    Timeouts {
         acquire: Some(SECOND),
         headers: Some(2 * SECOND),
         first_content: Some(3 * SECOND),
@@ -139,7 +140,7 @@ fn a_call_that_may_not_wait_gets_what_is_there_or_fails_at_once() {
 fn clocks_that_are_off_let_a_call_wait_for_ever() {
     let mut bench = Bench::new(options(1));
     let mut patient = bench.options();
-    patient.timeouts = edgepool_llm::clocks::Timeouts {
+    patient.timeouts = Timeouts {
         acquire: None,
         headers: None,
         first_content: None,
@@ -170,5 +171,26 @@ fn a_clock_that_steps_back_does_no_harm() {
     bench.steps(&mut call);
     call.abandoned(&mut bench.service, at(0));
     bench.steps(&mut call);
+    bench.is_quiet();
+}
+
+#[test]
+fn an_answer_that_was_taken_has_no_clock_but_the_whole_one() {
+    let mut bench = Bench::new(options(1));
+    let timeouts = Timeouts { total: Some(300 * SECOND), ..Timeouts::default() };
+    let mut call = bench.call_with(CallOptions { timeouts, ..bench.options() });
+    bench.send(&mut call);
+    bench.headers(&mut call, 0);
+    call.taken(&mut bench.service, Attempt(0), bench.now);
+    assert_eq!(bench.waits_until(&mut call), at(300_000));
+    bench.pass(100 * SECOND);
+    bench.content(&mut call, 0);
+    assert_eq!(bench.waits_until(&mut call), at(300_000));
+    call.quiet(Attempt(0));
+    call.late(&mut bench.service, Attempt(0), Timer::BetweenContent, bench.now);
+    let failure = bench.error(&mut call);
+    assert_eq!(failure.class, Class::Timeout(Timer::BetweenContent));
+    assert!(failure.message.ends_with("meanwhile 1 pings came"), "{failure}");
+    assert_eq!(bench.service.counts().retries, 0, "what was handed out is not repeated");
     bench.is_quiet();
 }
