@@ -90,8 +90,8 @@ function readInit(response: Response, headers: HeadersInit | undefined): Respons
 }
 
 /**
- * @internal A byte stream driven from JavaScript, because only such a one hears of every end in every
- * runtime. It reads when it is read, so back-pressure reaches the producer, and hands chunks on
+ * @internal A byte stream driven from JavaScript, because only such a one hears of every end in
+ * every runtime. It reads when it is read, so back-pressure reaches the producer, and hands chunks on
  * as they are.
  */
 export class BoundBody<T> {

@@ -174,7 +174,8 @@ export class ProviderClient {
   fetch(options: FetchOptions = {}): PooledFetch {
     checkNames("fetch", options, ["onRefusal"]);
     const usual = this._opened.described.onRefusal;
-    const onRefusal = readWord("fetch", "onRefusal", options.onRefusal, usual, ["respond", "throw"]);
+    const words = ["respond", "throw"] as const;
+    const onRefusal = readWord("fetch", "onRefusal", options.onRefusal, usual, words);
     return (input, init) => this.send(input, init ?? {}, onRefusal);
   }
 
@@ -182,7 +183,8 @@ export class ProviderClient {
     input: string | URL | Request, init: RequestInit & RequestScope, onRefusal: OnRefusal,
   ): Promise<Response> {
     const { ctx, request, ...rest } = init;
-    const signal = rest.signal ?? (input instanceof Request ? input.signal : undefined) ?? undefined;
+    const own = input instanceof Request ? input.signal : undefined;
+    const signal = rest.signal ?? own;
     const passed = prepare(this._opened.described, input, rest);
     try {
       const drive = this.begin(PASSED, passed.request, { ctx, request, signal }, passed.transmit);
@@ -221,10 +223,10 @@ export class ProviderClient {
   private drive(kind: number, request: string, options: CallOptions): Drive {
     const transmit = (told: ToldRequest, drive: Drive): readonly [string, RequestInit] => {
       const { url, method, headers } = told;
-      const body = drive.ask((protocol, call) => protocol.call_body(call));
-      const sent = method === "GET" ? undefined : body as Uint8Array<ArrayBuffer>;
-      // None of these is a redirect that a key may go along with.
-      return [url, { method, headers: new Headers(headers), body: sent ?? null, redirect: "manual" }];
+      const bytes = drive.ask((protocol, call) => protocol.call_body(call));
+      const body = method === "GET" ? null : bytes as Uint8Array<ArrayBuffer>;
+      // The key must not leave its origin.
+      return [url, { method, headers: new Headers(headers), body, redirect: "manual" }];
     };
     return this.begin(kind, request, options, transmit);
   }

@@ -122,7 +122,7 @@ export class ClientPool {
     const { providers } = options;
     checkNames("ClientPool: providers", providers, Object.keys(providers ?? {}));
     try {
-      for (const [name, provider] of Object.entries(providers)) this.registerProvider(name, provider);
+      for (const [name, one] of Object.entries(providers)) this.registerProvider(name, one);
     } catch (error) {
       // What it has taken in is shared, and must not count as in use.
       this.leaveAll();
@@ -160,7 +160,9 @@ export class ClientPool {
     const where = `ClientPool: provider "${name}"`;
     checkNames(where, options, Object.keys(options ?? {}));
     const merged: Record<string, unknown> = { ...this.options.defaults };
-    for (const [key, value] of Object.entries(options)) if (value !== undefined) merged[key] = value;
+    for (const [key, value] of Object.entries(options)) {
+      if (value !== undefined) merged[key] = value;
+    }
     const env = environmentFor(merged, this.options.env ?? processEnv());
     const opened = new Opened({ name, options: JSON.stringify(merged), env: JSON.stringify(env) });
     const old = this.providers.get(name);

@@ -55,7 +55,9 @@ const LOOK = 1_000;
 const CLASSES: Partial<Record<BodyEnd, FailureClass>> = { error: "network", stall: "cancelled" };
 
 /** How an attempt's request is made of what the module says of it. */
-export type Transmit = (told: ToldRequest, drive: Drive) => readonly [string | Request, RequestInit];
+export type Transmit = (
+  told: ToldRequest, drive: Drive,
+) => readonly [string | Request, RequestInit];
 
 // What is not exported has names that are not this package's own: the module's JSON.
 interface RequestJson {
@@ -172,7 +174,10 @@ export class Drive {
     this.undo.push(holdOpen(start.scope));
     this.undo.push(listen(signals, (reason) => this.giveUp("abort", reason)));
     // On the edge it sees that by itself: what happens in one request must not go on in another.
-    if (!this.isEdge) this.undo.push(watchProtocol((cause) => this.giveUp("error", cause)));
+    if (!this.isEdge) {
+      this.undo.push(watchProtocol((cause) => this.giveUp("error", cause)));
+      this.undo.push(hub.watch(() => this.pump()));
+    }
     hub.sweep();
     if (this.isEdge && hub.opened.described.checks) {
       // Elsewhere there is a timer for them.

@@ -69,7 +69,8 @@ export class DrivenEvents implements EventSource {
   }
 
   private told(): ChatEvent[] {
-    return JSON.parse(this.drive.ask((protocol, call) => protocol.call_events(call))) as ChatEvent[];
+    const text = this.drive.ask((protocol, call) => protocol.call_events(call));
+    return JSON.parse(text) as ChatEvent[];
   }
 
   private stalled(what: string): void {

@@ -114,6 +114,8 @@ export class Hub {
   private generation: number;
   private size: number;
   private checkTimer: unknown = undefined;
+  /** What has each call under way look again; on the edge they do that by themselves. */
+  private readonly calls = new Set<() => void>();
 
   constructor(opened: Opened, settings: HubSettings) {
     this.opened = opened;
@@ -131,11 +133,12 @@ export class Hub {
   /** A place is a number: there is nothing to keep ready, to retire or to check. */
   private places(): PoolOptions<number> {
     const { mode, clock, leaseTtl, heartbeat } = this.settings;
+    const { maxWaiting } = this.opened.described;
     let places = 0;
     return {
       create: () => places++,
       minIdle: 0, idleTimeout: Infinity, maxLifetime: Infinity, acquireTimeout: Infinity,
-      max: this.size, maxWaiting: this.opened.described.maxWaiting, mode, clock, leaseTtl, heartbeat,
+      max: this.size, maxWaiting, mode, clock, leaseTtl, heartbeat,
     };
   }
 
@@ -155,6 +158,12 @@ export class Hub {
   private reopen(protocol: Protocol): void {
     this.generation = protocolGeneration();
     this.handle = protocol.service_open(this.opened.in(protocol), this.now());
+  }
+
+  /** Has a function called when calls may go on, until what is returned is called. */
+  watch(look: () => void): () => void {
+    this.calls.add(look);
+    return () => this.calls.delete(look);
   }
 
   /** Has the pool be of the size that the service asks for. */
@@ -199,6 +208,7 @@ export class Hub {
     this.ask((protocol, service) =>
       protocol.service_checked(service, endpoint, status, message, this.now()));
     this.resize();
+    for (const look of [...this.calls]) look();
   }
 
   /** Keeps the checks going while somebody has the service; on the edge calls make them. */

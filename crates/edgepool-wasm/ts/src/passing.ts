@@ -3,8 +3,8 @@ import {
   type BindOptions, type BodyEnd, type BodyHooks, BoundBody, bindBody, hasNoBody,
 } from "./body.js";
 import {
-  BETWEEN_CONTENT, CONTENT, type Drive, FAILED, FIRST_CONTENT, OVER, type ToldRequest, type Transmit,
-  drain,
+  BETWEEN_CONTENT, CONTENT, type Drive, FAILED, FIRST_CONTENT, OVER, type ToldRequest,
+  type Transmit, drain,
 } from "./drive.js";
 import { PoolError, messageOf } from "./errors.js";
 import type { Described } from "./hub.js";
@@ -194,7 +194,9 @@ function refused(drive: Drive, attempt: Attempt): Response {
   }
 }
 
-function wholeBody({ kept, reader }: Attempt): ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> {
+type Bytes = Uint8Array<ArrayBuffer>;
+
+function wholeBody({ kept, reader }: Attempt): ReadableStream<Uint8Array> | Bytes {
   if (reader === undefined) return joined(kept);
   // It is longer than is looked at: the rest is read by whoever wants it.
   return new ReadableStream({
@@ -207,7 +209,7 @@ function wholeBody({ kept, reader }: Attempt): ReadableStream<Uint8Array> | Uint
   });
 }
 
-function joined(chunks: Uint8Array[]): Uint8Array<ArrayBuffer> {
+function joined(chunks: Uint8Array[]): Bytes {
   const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
   let at = 0;
   for (const chunk of chunks) {

@@ -61,7 +61,8 @@ export function ask<R>(question: (protocol: Protocol) => R): R {
 function instance(): Protocol {
   if (started) return glue;
   if (source === undefined) {
-    throw new TypeError("edgepool/slim/clients: call initClients(module) before the first provider");
+    const advice = "call initClients(module) before the first provider";
+    throw new TypeError(`edgepool/slim/clients: ${advice}`);
   }
   const module = source();
   const compiled = module instanceof WebAssembly.Module ? module : new WebAssembly.Module(module);

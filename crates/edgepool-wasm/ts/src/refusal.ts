@@ -10,7 +10,8 @@ const CODES: readonly PoolErrorCode[] = [
 
 /** What stands for the other errors of a pool. */
 const OTHERS: Partial<Record<PoolErrorCode, PoolErrorCode>> = {
-  body_stalled: "upstream_timeout", core_reset: "lease_ended", provider_error: "upstream_unreachable",
+  body_stalled: "upstream_timeout", core_reset: "lease_ended",
+  provider_error: "upstream_unreachable",
 };
 
 interface Told {

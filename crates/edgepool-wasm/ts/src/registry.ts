@@ -72,14 +72,16 @@ export class ClientRegistry {
     const key = JSON.stringify([identity, pool, ...numbersOf(settings)]);
     const found = this.hubs.get(key)?.deref();
     if (found !== undefined && found.members > 0) {
-      const difference = differences(termsOf(found.opened, found.settings), termsOf(opened, settings));
+      const used = termsOf(found.opened, found.settings);
+      const difference = differences(used, termsOf(opened, settings));
       if (difference === "") {
         this.hits += 1;
         return found;
       }
       if (found !== old || found.members > 1) {
-        throw new TypeError(`ClientPool: provider "${name}": its service is in use with other limits:`
-          + ` ${difference}; use the same, or give the client pool a name of its own`);
+        const advice = "use the same, or give the client pool a name of its own";
+        throw new TypeError(`ClientPool: provider "${name}": its service is in use with other `
+          + `limits: ${difference}; ${advice}`);
       }
     }
     const made = new Hub(opened, settings);

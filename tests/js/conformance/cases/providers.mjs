@@ -11,7 +11,8 @@ const KEY = "sk-secret-0123456789";
 const messages = [{ role: "user", content: "Hello" }];
 
 function json(value, init = {}) {
-  return new Response(JSON.stringify(value), { ...init, headers: { ...JSON_TYPE, ...init.headers } });
+  const headers = { ...JSON_TYPE, ...init.headers };
+  return new Response(JSON.stringify(value), { ...init, headers });
 }
 
 function answer(text = "Hi") {
@@ -23,11 +24,10 @@ function answer(text = "Hi") {
 
 const failure = (status, message, headers) => json({ error: { message } }, { status, headers });
 
-const delta = (content) => `data: ${JSON.stringify({ id: "s", choices: [{ delta: { content } }] })}\n\n`;
-const FINISH = `data: ${JSON.stringify({ choices: [{ delta: {}, finish_reason: "stop" }] })}\n\n`;
-const USAGE = `data: ${JSON.stringify({
-  choices: [], usage: { prompt_tokens: 3, completion_tokens: 2 },
-})}\n\n`;
+const event = (value) => `data: ${JSON.stringify(value)}\n\n`;
+const delta = (content) => event({ id: "s", choices: [{ delta: { content } }] });
+const FINISH = event({ choices: [{ delta: {}, finish_reason: "stop" }] });
+const USAGE = event({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 2 } });
 const DONE = "data: [DONE]\n\n";
 
 /** A body that is fed by hand, and knows whether it was cancelled. */
@@ -138,7 +138,8 @@ export default [
       feed.send(FINISH + USAGE + DONE);
       const { events, error } = await collected;
       t.equal(error, undefined);
-      t.equal(events.map(({ type }) => type), ["started", "text", "text", "finished", "usage", "done"]);
+      const types = ["started", "text", "text", "finished", "usage", "done"];
+      t.equal(events.map(({ type }) => type), types);
       t.equal(events.flatMap(({ text }) => text ?? []), ["Hel", "lo"]);
       t.equal(stream.usage.outputTokens, 2);
       t.equal(it.inUse(), 0, "its protocol's end is its end, though the body goes on");
@@ -200,17 +201,17 @@ export default [
   {
     name: "a_failed_attempt_is_sent_again_once_it_may_help",
     async run(t) {
-      const answers = [failure(503, "busy"), () => Promise.reject(new TypeError("reset")), answer()];
-      const it = setup((place) => (typeof answers[place] === "function"
-        ? answers[place]() : answers[place]));
+      const lost = () => Promise.reject(new TypeError("reset"));
+      const answers = [() => failure(503, "busy"), lost, () => answer()];
+      const it = setup((place) => answers[place]());
       const chat = it.clients.chat("p", { messages });
       await settle();
       t.equal([it.sent.length, it.inUse()], [1, 0], "no place is held between attempts");
       await it.clock.advance(2_000);
       t.equal([(await chat).text, it.sent.length], ["Hi", 3]);
       t.equal(it.types("retry").map(({ attempt }) => attempt), [1, 2]);
-      const { retries, answered, attemptFailures } = it.clients.stats("p").service;
-      t.equal([retries, answered, attemptFailures.overloaded, attemptFailures.network], [2, 1, 1, 1]);
+      const { retries, answered, attemptFailures: failed } = it.clients.stats("p").service;
+      t.equal([retries, answered, failed.overloaded, failed.network], [2, 1, 1, 1]);
       t.ok(it.clock.timers.size <= 1, "a timer is left beside the pool's");
     },
   },
@@ -308,7 +309,8 @@ export default [
   {
     name: "embeddings_keep_their_order_and_their_lengths",
     async run(t) {
-      const base64 = (vector) => btoa(String.fromCharCode(...new Uint8Array(Float32Array.from(vector).buffer)));
+      const bytes = (vector) => new Uint8Array(Float32Array.from(vector).buffer);
+      const base64 = (vector) => btoa(String.fromCharCode(...bytes(vector)));
       const it = setup((_, { body }) => {
         const { input, encoding_format } = JSON.parse(body);
         const made = input.map((text, index) => {
@@ -328,7 +330,8 @@ export default [
       t.equal(all.length, 2_100);
       t.equal([it.sent.length - sent, usage.inputTokens], [2, 10], "by as many calls as it takes");
       t.equal(await it.clients.embed("p", []), []);
-      const wrong = setup(() => json({ data: [{ index: 0, embedding: [1, 2] }] }), { dimensions: 3 });
+      const two = () => json({ data: [{ index: 0, embedding: [1, 2] }] });
+      const wrong = setup(two, { dimensions: 3 });
       await t.rejects(wrong.clients.embed("p", "x"), { class: "malformed" });
     },
   },
@@ -382,7 +385,8 @@ export default [
       stop.abort(reason);
       t.ok((await t.rejects(sent)) === reason);
       t.ok((await t.rejects(queued)) === reason);
-      t.ok((await t.rejects(it.clients.chat("p", { messages }, { signal: stop.signal }))) === reason);
+      const late = it.clients.chat("p", { messages }, { signal: stop.signal });
+      t.ok((await t.rejects(late)) === reason);
       await it.clock.advance(0);
       const { inUse, waiting } = it.clients.stats("p");
       t.equal([inUse, waiting, it.sent.length], [0, 0, 1]);
@@ -397,7 +401,8 @@ export default [
       const it = setup(() => new Promise((resolve) => held.push(resolve)));
       const say = (content, options) =>
         it.clients.chat("p", { messages: [{ role: "user", content }] }, options);
-      const all = [say("first"), say("low", { priority: "low" }), say("high", { priority: "high" })];
+      const [low, high] = ["low", "high"].map((priority) => ({ priority }));
+      const all = [say("first"), say("low", low), say("high", high)];
       await settle();
       held[0](answer());
       await all[0];
@@ -448,7 +453,9 @@ export default [
       const fetch = () => new Promise((resolve) => held.push(resolve));
       const make = (provider = {}, more = {}) => new ClientPool({
         providers: {
-          p: { kind: "openai", baseURL: "http://h/v1", apiKey: KEY, model: "m", max: 1, ...provider },
+          p: {
+            kind: "openai", baseURL: "http://h/v1", apiKey: KEY, model: "m", max: 1, ...provider,
+          },
         },
         registry, clock, fetch, mode: "process", ...more,
       });
@@ -500,7 +507,8 @@ export default [
       t.equal((await old).text, "old", "what is under way ends where it began");
       clients.registerProvider("q", { ...other, baseURL: "http://h3", max: 3 });
       t.equal(clients.providerNames(), ["p", "q"]);
-      t.ok(clients.removeProvider("p") && !clients.removeProvider("p") && !clients.hasProvider("p"));
+      t.equal([clients.removeProvider("p"), clients.removeProvider("p")], [true, false]);
+      t.ok(!clients.hasProvider("p"));
       await t.rejects(clients.chat("p", { messages }), { code: "unknown_provider" });
       const again = kept.chat({ messages });
       await settle();
@@ -640,7 +648,8 @@ export default [
   {
     name: "endpoints_take_turns_and_failing_ones_are_left_out",
     async run(t) {
-      const respond = (_, { url }) => (url.startsWith("http://a/") ? failure(500, "broken") : answer());
+      const respond = (_, { url }) =>
+        (url.startsWith("http://a/") ? failure(500, "broken") : answer());
       const provider = {
         baseURL: undefined, endpoints: ["http://a/v1", { baseURL: "http://b/v1", weight: 1 }],
         balance: "roundRobin", max: 4, ejection: { consecutive: 2 }, retry: { base: 1 },
