@@ -474,6 +474,8 @@ export class Drive {
     const attempt = this.running.get(number);
     if (attempt === undefined) return;
     this.running.delete(number);
+    // Its caller reads it: what the call fails with breaks it off, so that the reader hears of that.
+    if (attempt === this.taken) return;
     const isLost = this.running.size > 0 || this.taken !== undefined;
     attempt.break(isLost ? "cancel" : "stall", new AbortError());
   }
@@ -555,6 +557,7 @@ export class Drive {
     this.close();
     for (const attempt of this.running.values()) attempt.break(how, error);
     this.running.clear();
+    this.taken?.break(how, error);
     this.onFailed?.(error);
     // To free it is to abandon it too.
     this.free();
