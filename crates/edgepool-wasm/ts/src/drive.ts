@@ -189,6 +189,11 @@ export class Drive {
     this.generation = protocolGeneration();
   }
 
+  /** How often it looks on the edge, and so shows that its request lives. */
+  private get look(): number {
+    return Math.min(LOOK, (this.hub.settings.leaseTtl ?? Infinity) / 3);
+  }
+
   get isEdge(): boolean {
     return this.hub.settings.mode === "edge";
   }
@@ -573,7 +578,7 @@ export class Drive {
       const alert = this.acquireSince + this.hub.opened.described.alertAfter;
       until = Math.min(until, this.hub.nextChange(), alert > now ? alert : Infinity);
     }
-    if (this.isEdge) until = Math.min(until, now + LOOK);
+    if (this.isEdge) until = Math.min(until, now + this.look);
     if (until === this.timerAt && this.timer !== undefined) return;
     clock.clearTimer(this.timer);
     this.timer = undefined;

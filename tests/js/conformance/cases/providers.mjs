@@ -12,7 +12,17 @@ const messages = [{ role: "user", content: "Hello" }];
 
 function json(value, init = {}) {
   const headers = { ...JSON_TYPE, ...init.headers };
-  return new Response(JSON.stringify(value), { ...init, headers });
+  return new Response(readable(JSON.stringify(value)), { ...init, headers });
+}
+
+/** A body that is there at once, for which workerd takes no turn of its own. */
+function readable(text) {
+  return new ReadableStream({
+    start(controller) {
+      controller.enqueue(encoder.encode(text));
+      controller.close();
+    },
+  });
 }
 
 function answer(text = "Hi") {
@@ -186,12 +196,11 @@ export default [
       const tool = (part) => `data: ${JSON.stringify({
         choices: [{ delta: { tool_calls: [{ index: 0, ...part }] } }],
       })}\n\n`;
-      const it = setup(() => new Response(
+      const it = setup(() => new Response(readable(
         delta("Hi") + tool({ id: "c1", function: { name: "add", arguments: "" } })
           + tool({ function: { arguments: '{"a":' } }) + tool({ function: { arguments: "1}" } })
           + FINISH + USAGE + DONE,
-        { headers: { "content-type": "text/event-stream" } },
-      ));
+      ), { headers: { "content-type": "text/event-stream" } }));
       const chat = await it.clients.stream("p", { messages }).answer();
       t.equal([chat.text, chat.usage.inputTokens], ["Hi", 3]);
       t.equal(chat.toolCalls, [{ id: "c1", name: "add", arguments: '{"a":1}' }]);
@@ -346,7 +355,8 @@ export default [
   {
     name: "what_is_no_answer_is_a_typed_error",
     async run(t) {
-      const html = () => new Response("<html>", { headers: { "content-type": "text/html" } });
+      const headers = { "content-type": "text/html" };
+      const html = () => new Response(readable("<html>"), { headers });
       const it = setup(html);
       await t.rejects(it.clients.chat("p", { messages }), { class: "malformed", status: 200 });
       const { error } = await collect(it.clients.stream("p", { messages }));
@@ -594,12 +604,7 @@ export default [
       t.equal(busy.inUse(), 0);
 
       const once = setup(() => failure(503, "busy"));
-      const body = new ReadableStream({
-        start(controller) {
-          controller.enqueue(encoder.encode("{}"));
-          controller.close();
-        },
-      });
+      const body = readable("{}");
       const streamed = await once.clients.fetch("p")("/v1/x", { method: "POST", body });
       t.equal([streamed.status, once.sent.length], [503, 1], "a stream can be sent once");
     },
