@@ -40,6 +40,8 @@ before(async () => {
     headers_timeout_ms: HEADERS_MS,
     first_content_timeout_ms: FIRST_MS,
     stall_timeout_ms: STALL_MS,
+    // Of what is sent again the clocks begin again.
+    retry: { retries: 0 },
   };
   gateway = await startGateway({
     providers: {

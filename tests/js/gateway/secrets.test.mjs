@@ -14,6 +14,7 @@ const SECRETS = {
   file: "sk-edgepool-test-file-5527",
   named: "sk-edgepool-test-named-8104",
   claude: "sk-edgepool-test-claude-2266",
+  header: "tenant-edgepool-test-header-6618",
 };
 const received = [];
 let backend, gateway;
@@ -22,6 +23,12 @@ before(async () => {
   backend = await startBackend((request, response) => {
     received.push(request.headers);
     if (request.url === "/cut") return request.socket.destroy();
+    const sent = request.headers["x-api-key"] ?? request.headers.authorization;
+    // As some providers do, it repeats the key that it does not like.
+    if (request.url === "/repeats") {
+      return response.writeHead(500, { "content-type": "application/json" })
+        .end(JSON.stringify({ error: { message: `wrong: ${sent}, ${request.headers["x-tenant"]}` } }));
+    }
     response.end("fine");
   });
   const { url } = backend;
@@ -31,7 +38,14 @@ before(async () => {
         "by-env": { kind: "openai", url, max: 1, max_waiting: 0 },
         "by-file": { kind: "http", url, max: 1, key: SECRETS.file },
         "by-name": { kind: "openai", url, max: 1, key_env: "MY_OWN_KEY" },
-        claude: { kind: "anthropic", url, max: 1 },
+        claude: {
+          kind: "anthropic", url, max: 1, retry: { retries: 0 },
+          headers: { "x-tenant": SECRETS.header },
+        },
+        twice: {
+          kind: "openai", endpoints: [url, "http://127.0.0.1:1"], key_env: "MY_OWN_KEY",
+          retry: { base_ms: 5 },
+        },
         gone: { kind: "openai", url: "http://127.0.0.1:1", max: 1, key: SECRETS.file },
       },
     },
@@ -60,13 +74,28 @@ test(`${RUNTIME}: each provider gets its own key`, async () => {
     assert.equal((await send(`${gateway.url}/${name}/x`)).status, 200);
   }
   const got = received.map((headers) => headers["x-api-key"] ?? headers.authorization);
-  const { environment, file, named, claude } = SECRETS;
+  const { environment, file, named, claude, header } = SECRETS;
   assert.deepEqual(got, [`Bearer ${environment}`, `Bearer ${file}`, `Bearer ${named}`, claude]);
+  assert.equal(received.at(-1)["x-tenant"], header);
+});
+
+test(`${RUNTIME}: a key that a provider repeats is in no statistic`, async () => {
+  for (const path of ["/claude/repeats", "/twice/repeats", "/twice/cut", "/twice/x"]) {
+    const { rawHeaders } = await send(`${gateway.url}${path}`);
+    assertClean(`the headers of ${path}`, `${rawHeaders}`);
+  }
+  const { providers } = await gateway.stats();
+  const errors = ["claude", "twice"].flatMap((name) => providers[name].service.endpoints)
+    .map(({ last_error: error }) => error);
+  assert.match(errors.join(" "), /wrong: .*redacted/);
+  for (const path of ["/", "/stats", "/stats/history", "/metrics"]) {
+    assertClean(path, await (await fetch(`${gateway.url}${path}`)).text());
+  }
 });
 
 test(`${RUNTIME}: no key is in a page, a statistic, an answer or an error`, async () => {
   const paths = ["/", "/stats", "/stats/history", "/metrics", "/healthz", "/by-env/x", "/gone/x"];
-  for (const path of [...paths, "/by-env/cut", "/by-file/cut", "/nobody/x", "/claude/cut"]) {
+  for (const path of [...paths, "/by-env/cut", "/by-file/cut", "/nobody/x", "/claude/cut", "/twice/cut"]) {
     const { status, rawHeaders, body } = await send(`${gateway.url}${path}`);
     assertClean(path, `${status} ${rawHeaders} ${body}`);
   }

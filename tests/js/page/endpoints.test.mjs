@@ -1,15 +1,17 @@
-// What the page shows of endpoints and calls, over statistics that the test writes.
+// What the page shows of endpoints and calls: over statistics that the test writes, and live.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 
+import { startFaultServer } from "../lib/fault-server.mjs";
 import { importSource } from "../lib/gateway-source.mjs";
 import { ROOT } from "../lib/process.mjs";
 import { startGateway } from "../lib/servers.mjs";
 import { endpointStats, serviceStats } from "../lib/service-stats.mjs";
-import { launch, open } from "./browser.mjs";
+import { eventually } from "../lib/time.mjs";
+import { launch, open, sendBurst } from "./browser.mjs";
 
 const SHOTS = join(ROOT, "target/page");
 const NOW = 1_000_000;
@@ -98,3 +100,47 @@ for (const [name, width] of [["desktop", 1_360], ["phone", 390], ["narrow", 320]
     });
   }
 }
+
+test("three providers of two endpoints: one dies and comes back, and a queue is told", async () => {
+  const names = ["chat", "claude", "tight"];
+  const servers = await Promise.all(names.flatMap(() => [startFaultServer(), startFaultServer()]));
+  const pair = (at) => servers.slice(2 * at, 2 * at + 2).map(({ url }) => url);
+  const other = await startGateway({
+    pool: { retry: { base_ms: 5 }, ejection: { consecutive: 1, base_ms: 500 }, alert_after_ms: 300 },
+    providers: {
+      chat: { kind: "openai", endpoints: pair(0), balance: "round_robin", model: "m" },
+      claude: { kind: "anthropic", endpoints: pair(1), model: "c" },
+      tight: { kind: "vllm", endpoints: pair(2), max: 1, model: "m" },
+    },
+  });
+  try {
+    shown = await open(browser, other.url);
+    const { page } = shown;
+    const rows = page.getByRole("region", { name: "chat" }).locator(".endpoints tbody");
+    await rows.nth(1).waitFor();
+    await servers[0].die();
+    await sendBurst(page, 8, "chat");
+    await rows.nth(0).locator(".ejected, .half_open").waitFor();
+    await page.getByText("All 8 requests completed").waitFor({ timeout: 30_000 });
+    assert.match(await rows.nth(0).textContent(), /Last error: .*failed/);
+    assert.match(await rows.nth(1).textContent(), /up/);
+    await page.screenshot({ path: join(SHOTS, "endpoint-dead.png"), fullPage: true });
+    await servers[0].comeBack();
+    await eventually(20_000, "it is up again", async () => {
+      await sendBurst(page, 4, "chat");
+      await page.getByText("All 4 requests completed").waitFor({ timeout: 30_000 });
+      return (await rows.nth(0).locator(".endpoint-state").textContent()) === "up";
+    });
+    for (const { set } of servers.slice(4)) set.pause = 100;
+    await sendBurst(page, 8, "tight");
+    await page.getByText("tight is exhausted.").waitFor();
+    await page.getByText(/Its queue has not been empty for .*wait now/).waitFor();
+    await page.screenshot({ path: join(SHOTS, "exhausted.png"), fullPage: true });
+    await page.getByText("All 8 requests completed").waitFor({ timeout: 30_000 });
+    await page.getByText("tight is exhausted.").waitFor({ state: "detached" });
+    assert.deepEqual(shown.seen.errors, []);
+  } finally {
+    await other.stop();
+    for (const server of servers) await server.stop();
+  }
+});

@@ -2,15 +2,15 @@
 
 import { statSync } from "node:fs";
 
-import { startGateway } from "../lib/servers.mjs";
+import { startGateway, startSimulator } from "../lib/servers.mjs";
 import { launch, open, sendBurst } from "./browser.mjs";
 
 const MARGIN = 24;
 const MOST_BYTES = 150_000;
-const SIMULATOR = { max: 8, latency_ms: 20, first_token_ms: 150, chunk_ms: 15, chunks: 24 };
+const PACE = { max: 8, "latency-ms": 20, "first-token-ms": 150, "chunk-ms": 15, chunks: 24 };
 
 /** Loads the pool as an hour of visitors would, but quicker, and stops in the midst of it. */
-async function liven(page) {
+async function liven(page, dies) {
   const done = page.getByText(/requests completed in/);
   for (const count of [12, 44, 24, 60, 8, 36]) {
     await sendBurst(page, count);
@@ -18,23 +18,33 @@ async function liven(page) {
     await done.waitFor({ timeout: 60_000 });
     await page.waitForTimeout(1_500);
   }
+  await dies.stop();
   await sendBurst(page, 48);
   await page.waitForTimeout(1_900);
 }
 
 async function take(file) {
-  const gateway = await startGateway({ simulator: SIMULATOR });
+  const simulators = await Promise.all([1, 2, 3].map(() => startSimulator(PACE)));
+  const gateway = await startGateway({
+    providers: {
+      local: {
+        kind: "vllm", endpoints: simulators.map(({ url }) => `${url}/v1`), max: 8,
+        model: "simulator", ejection: { consecutive: 1 }, retry: { base_ms: 20 },
+      },
+    },
+  });
   const browser = await launch();
   try {
-    const viewport = { width: 1240, height: 900 };
+    const viewport = { width: 1240, height: 1_100 };
     const { page } = await open(browser, gateway.url, { viewport });
-    await liven(page);
+    await liven(page, simulators[2]);
     const { y, height } = await page.locator(".provider").boundingBox();
     const clip = { x: 0, y: 0, width: viewport.width, height: y + height + MARGIN };
     await page.screenshot({ path: file, clip });
   } finally {
     await browser.close();
     await gateway.stop();
+    for (const simulator of simulators) await simulator.stop();
   }
   const { size } = statSync(file);
   console.log(`${file}: ${size} bytes`);
