@@ -6,14 +6,19 @@ export const BURST_PATH = "/_page/burst";
 /** The most requests of one burst. */
 export const MOST = 200;
 
-const OPENAI = { path: "/v1/chat/completions", body: chatBody };
+const CHAT_PATH = "/v1/chat/completions";
+const OPENAI = {
+  path: CHAT_PATH,
+  // Without it most tell no tokens at the end of a stream.
+  body: (model: string) => ({ ...chatBody(model), stream_options: { include_usage: true } }),
+};
 
 /** What each kind of provider is asked for a short streamed answer. */
 export const CHAT: Partial<Record<Kind, { path: string; body: (model: string) => object }>> = {
   openai: OPENAI,
   "openai-compatible": OPENAI,
   groq: OPENAI,
-  mistral: OPENAI,
+  mistral: { path: CHAT_PATH, body: chatBody },
   cerebras: OPENAI,
   vllm: OPENAI,
   "lm-studio": OPENAI,
@@ -37,5 +42,5 @@ function chatBody(model: string) {
 
 /** Tells whether clients of OpenAI's kind are for it. */
 export function speaksOpenAi(kind: Kind): boolean {
-  return CHAT[kind] === OPENAI || kind === "openai-responses";
+  return CHAT[kind]?.path === CHAT_PATH || kind === "openai-responses";
 }

@@ -3,7 +3,7 @@ import type { Kind, ProviderConfig } from "./config.js";
 import { refuse } from "./refuse.js";
 import type { BurstEvent, BurstOutcome, BurstRequest } from "./wire.js";
 
-type Forward = (request: Request) => Promise<Response>;
+type Forward = (request: Request, body: string) => Promise<Response>;
 
 /**
  * Sends many streaming chat requests through the gateway, and tells line by line how each goes.
@@ -89,9 +89,10 @@ async function sendOne(
   try {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (kind === "anthropic") headers["anthropic-version"] = "2023-06-01";
-    const response = await forward(new Request(`http://gateway/${provider}${chat.path}`, {
-      method: "POST", headers, body: JSON.stringify(chat.body(model)), signal,
-    }));
+    const body = JSON.stringify(chat.body(model));
+    const url = `http://gateway/${provider}${chat.path}`;
+    const asking = new Request(url, { method: "POST", headers, body, signal });
+    const response = await forward(asking, body);
     const waited = response.headers.get("x-edgepool-wait-ms");
     const wait = waited === null ? null : Number(waited);
     tell({ type: "headers", index, status: response.status, wait_ms: wait });

@@ -3,8 +3,9 @@ import { type Labels, type Sample, buckets, family } from "./prometheus.js";
 
 // The names and labels of OpenTelemetry's semantic conventions, in Prometheus' spelling: dots become
 // underscores, and a unit is a suffix. HTTP: version 1.44.0, stable, docs/http/http-metrics.md in
-// github.com/open-telemetry/semantic-conventions. GenAI: in development, docs/gen-ai/gen-ai-metrics.md
-// in github.com/open-telemetry/semantic-conventions-genai. Both as of November 2026.
+// github.com/open-telemetry/semantic-conventions. GenAI: in development,
+// docs/gen-ai/gen-ai-metrics.md in github.com/open-telemetry/semantic-conventions-genai. Both as of
+// November 2026.
 
 /** The bounds that the conventions ask for, in seconds. */
 const GEN_AI_BOUNDS = Array.from({ length: 14 }, (_, power) => (2 ** power) / 100);
@@ -32,7 +33,9 @@ const PROVIDERS: Record<string, string> = {
   "openai-responses": "openai", azure: "azure.ai.openai", mistral: "mistral_ai",
 };
 
-const METHODS = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"];
+const METHODS = [
+  "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE",
+];
 
 /** A call to a model, or a part of one. Durations in ms. */
 export interface OperationEnd {

@@ -99,15 +99,18 @@ function ownRoutes(parts: Parts): Map<string, Handler> {
     })],
     [BURST_PATH, (request, url, ctx) => {
       if (isForeignPage(request, url)) return foreign();
-      return burst(request, parts.config.providers, (inner) =>
-        forward(parts, inner, new URL(inner.url), ctx));
+      return burst(request, parts.config.providers, (inner, body) =>
+        forward(parts, inner, new URL(inner.url), ctx, body));
     }],
   ]);
 }
 
-/** Forwards `/{provider}/...`, and holds a place at the provider until the answer has ended. */
+/**
+ * Forwards `/{provider}/...`, and holds a place at the provider until the answer has ended. `body`
+ * is that of a request of the gateway's own.
+ */
 async function forward(
-  parts: Parts, request: Request, url: URL, ctx?: RequestContext,
+  parts: Parts, request: Request, url: URL, ctx?: RequestContext, body?: string,
 ): Promise<Response> {
   const { providers } = parts.config;
   const [, name = "", path = ""] = /^\/([^/]*)(.*)$/.exec(url.pathname) ?? [];
@@ -122,7 +125,7 @@ async function forward(
   }
   if (parts.pools.keyed.has(name) && isForeignPage(request, url)) return foreign();
   const target = (path || "/") + url.search;
-  return send(parts, name, providers[name] as ProviderConfig, target, request, ctx);
+  return send(parts, name, providers[name] as ProviderConfig, target, request, ctx, body);
 }
 
 /**
@@ -146,14 +149,14 @@ function foreign(): Response {
 
 async function send(
   { pools, observer }: Parts, name: string, provider: ProviderConfig, target: string,
-  request: Request, ctx?: RequestContext,
+  request: Request, ctx?: RequestContext, known?: string,
 ): Promise<Response> {
   const { method } = request;
   const operation = operationOf(provider.kind, method, target.replace(/\?.*$/, ""));
   const call: ObservedCall = { provider: name, method, operation, isStream: false, attempts: 0 };
   observer.begin(request, call);
   try {
-    const body = await readBody(request, operation !== undefined);
+    const body = known ?? (await readBody(request, operation !== undefined));
     const init = {
       method,
       headers: requestHeaders(request.headers, provider.passClientKey ?? false),

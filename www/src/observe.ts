@@ -204,7 +204,7 @@ export class Observer {
     this.streamBegun(call);
   }
 
-  /** Counts how long the content of a stream took. Its attempt may end before its call, or after. */
+  /** Counts how long a stream's content took. Its attempt may end before its call, or after. */
   private streamBegun(call: ObservedCall): void {
     const { provider, operation, isStream, contentAt, beganAt } = call;
     if (operation === undefined || !isStream) return;

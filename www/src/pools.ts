@@ -1,4 +1,6 @@
-import { type ClientEvent, ClientPool, type ClientPoolStats, type PooledFetch } from "edgepool/clients";
+import {
+  type ClientEvent, ClientPool, type ClientPoolStats, type PooledFetch,
+} from "edgepool/clients";
 
 import { type GatewayConfig, LEASE_TTL, type ProviderConfig } from "./config.js";
 

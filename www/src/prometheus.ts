@@ -19,7 +19,9 @@ export function family(name: string, type: string, help: string, samples: Sample
  * Makes the samples of one histogram from counts in ascending buckets, each with its upper bound in
  * seconds; the last one's is infinite.
  */
-export function buckets(labels: Labels, counts: [le: number, count: number][], sum: number): Sample[] {
+export function buckets(
+  labels: Labels, counts: [le: number, count: number][], sum: number,
+): Sample[] {
   let below = 0;
   const samples = counts.map(([bound, count]): Sample => {
     below += count;

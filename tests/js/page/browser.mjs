@@ -34,7 +34,7 @@ export async function open(browser, url, options = {}) {
 
 /** Sends a burst from the page. */
 export async function sendBurst(page, count, provider) {
-  if (provider) await page.getByLabel("Provider").selectOption(provider);
+  if (provider) await page.locator("form").getByLabel("Provider").selectOption(provider);
   await page.getByLabel("Requests").fill(String(count));
   await page.getByRole("button", { name: "Send burst" }).click();
 }

@@ -6,7 +6,7 @@ import { startGateway, startSimulator } from "../lib/servers.mjs";
 import { launch, open, sendBurst } from "./browser.mjs";
 
 const MARGIN = 24;
-const MOST_BYTES = 150_000;
+const MOST_BYTES = 200_000;
 const PACE = { max: 8, "latency-ms": 20, "first-token-ms": 150, "chunk-ms": 15, chunks: 24 };
 
 /** Loads the pool as an hour of visitors would, but quicker, and stops in the midst of it. */
