@@ -5,7 +5,7 @@ import { pairOf } from "./pairs.mjs";
 import { SDKS } from "./sdks.mjs";
 
 /** Nothing takes as long; what does hangs. */
-const HANGS = 15_000;
+const HANGS = 25_000;
 /** How long a place may take to come back. */
 const BACK = 5_000;
 

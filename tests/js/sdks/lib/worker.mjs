@@ -9,7 +9,7 @@ import { pairs } from "../cases/pairs.mjs";
 import { SDKS } from "../cases/sdks.mjs";
 
 const AT_ONCE = 24;
-const LIMIT = 30_000;
+const LIMIT = 60_000;
 
 /**
  * How clients go: in a stream that never ends, or before the provider has answered. One that leaves
