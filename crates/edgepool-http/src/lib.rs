@@ -34,6 +34,8 @@
 //! # }
 //! ```
 //!
+//! [`HttpConnector`] pools connections to services of any other kind, with checks by `HEAD`.
+//!
 //! # What it does and leaves
 //!
 //! - **Any status is an answer.** No redirect is followed, as a request may hold a key, and a key
@@ -64,10 +66,12 @@ mod connect;
 mod error;
 mod options;
 mod request;
+mod service;
 mod socket;
 mod transport;
 
 pub use body::Body;
 pub use error::{Error, OptionsError, Source};
 pub use options::{Builder, Protocol};
+pub use service::{HttpConnection, HttpConnector, ServiceError};
 pub use transport::{HttpTransport, Sending, Stats};

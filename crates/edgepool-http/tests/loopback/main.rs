@@ -5,6 +5,7 @@ mod clients;
 mod faults;
 mod reuse;
 mod server;
+mod service;
 mod tls;
 
 use edgepool_http::{Body, Error, HttpTransport, Sending};
