@@ -27,3 +27,17 @@ fn from_crypto() -> Option<u64> {
     crypto.get_random_values(&drawn).ok()?;
     Some(u64::from(drawn.get_index(0)) << 32 | u64::from(drawn.get_index(1)))
 }
+
+#[cfg(all(test, target_family = "wasm"))]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::{from_crypto, random, seed};
+
+    #[wasm_bindgen_test]
+    fn two_seeds_are_not_the_same() {
+        assert!(seed().is_some() && seed() != seed());
+        assert_ne!(from_crypto(), None);
+        assert_ne!(random().unwrap().to_bits(), random().unwrap().to_bits());
+    }
+}

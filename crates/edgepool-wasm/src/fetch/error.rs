@@ -12,8 +12,8 @@ use wasm_bindgen::prelude::JsValue;
 /// or what follows an address's host.
 ///
 /// What `fetch` says of a failure is a text that is each runtime's own: it does not tell an address
-/// that is not found from a connection that was refused or a certificate that is not trusted, nor, in
-/// a browser, from an answer whose server does not let this page see it (CORS).
+/// that is not found from a connection that was refused or a certificate that is not trusted, nor,
+/// in a browser, from an answer whose server does not let this page see it (CORS).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransportError {

@@ -83,8 +83,8 @@ pub fn fetch_clients(transport: FetchTransport) -> Builder<FetchTransport, JsClo
 /// - **Any status is an answer.** No redirect is followed, as a request may hold a key, and a key
 ///   must not leave its origin; where the runtime hides what it would have followed, as a browser
 ///   does, that is [`TransportError::Redirect`].
-/// - **Nothing is sent twice**, and nothing before the future is polled: a call sends in the request
-///   of a Worker that polls it.
+/// - **Nothing is sent twice**, and nothing before the future is polled: a call sends in that
+///   request of a Worker that polls it.
 /// - **Dropping breaks off**: the future that waits for the headers, or the body.
 /// - **Nothing is read ahead** but what the runtime reads by itself.
 /// - **No cookies** are sent. Connections, proxies and compression are the runtime's business: the

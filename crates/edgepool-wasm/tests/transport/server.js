@@ -29,7 +29,8 @@ const ROUTES = {
   async echo(request, response) {
     const { method, url, headers } = request;
     const body = await textOf(request);
-    response.writeHead(201, { "x-tag": ["a", "b"], "x-bytes": Buffer.from([0xe9, 0x21]).toString("latin1") });
+    const bytes = Buffer.from([0xe9, 0x21]).toString("latin1");
+    response.writeHead(201, { "x-tag": ["a", "b"], "x-bytes": bytes });
     response.end(JSON.stringify({ method, url, headers, body }));
   },
   redirect: (_, response) => response.writeHead(307, { location: "/echo" }).end("elsewhere"),
@@ -43,7 +44,9 @@ const ROUTES = {
     response.writeHead(200, { "content-length": 100 }).write("half");
     setTimeout(() => request.socket.destroy(), 20);
   },
-  long: (_, response) => response.writeHead(200, { "content-length": 1_000 }).end("x".repeat(1_000)),
+  long(_, response) {
+    response.writeHead(200, { "content-length": 1_000 }).end("x".repeat(1_000));
+  },
   pieces(_, response) {
     response.writeHead(200).write("one");
     setTimeout(() => response.write("two"), 20);
