@@ -1,5 +1,6 @@
 //! The transport against servers on loopback.
 
+mod bad_input;
 mod bounds;
 mod clients;
 mod faults;
