@@ -247,7 +247,7 @@ async fn owner() -> anyhow::Result<Option<u32>> {
 
 /// Returns a command that runs beside a server of its own.
 pub(crate) fn beside(command: Cmd) -> Cmd {
-    command.behind(Cmd::new(workspace::program()).args(["postgres", "--"]))
+    command.behind(Cmd::new(workspace::program()).arg("postgres"))
 }
 
 #[cfg(test)]

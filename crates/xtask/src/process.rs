@@ -96,18 +96,17 @@ impl Cmd {
         Ok(Group::of(child))
     }
 
+    /// Has another command run this one, which is named behind `--`.
+    pub(crate) fn behind(self, wrapper: Self) -> Self {
+        let Self { program, args, env, dir } = self;
+        let wrapper = env.iter().fold(wrapper, |wrapper, (name, value)| wrapper.env(name, value));
+        Self { dir, ..wrapper.arg("--").arg(program).args(args) }
+    }
+
     /// Wraps a command so that it ends with this process, even if that is killed.
     pub(crate) fn guarded(self) -> Self {
         let own = std::process::id().to_string();
-        let guard = Self::new(workspace::program()).args([GUARD, &own, "--"]).arg(&self.program);
-        let Self { args, env, dir, .. } = self;
-        Self { env, dir, ..guard.args(args) }
-    }
-
-    /// Makes a command the arguments of another one, which runs it.
-    pub(crate) fn behind(self, runner: Self) -> Self {
-        let Self { program, args, env, dir } = self;
-        Self { env, dir, ..runner.arg(program).args(args) }
+        self.behind(Self::new(workspace::program()).args([GUARD, &own]))
     }
 
     /// Starts a process that stays. What it prints goes to this program's standard error.
@@ -288,5 +287,7 @@ mod tests {
         assert_eq!(cmd.shell_line(), r"(cd www && X=1 node 'a b' 'it'\''s')");
         let cmd = Cmd::new("node").arg(workspace::path("a.mjs")).env("X", workspace::path("b"));
         assert_eq!(cmd.shell_line(), r#"X="$PWD"/b node a.mjs"#);
+        let cmd = cmd.behind(Cmd::new("nice").arg("-5").env("Y", "2"));
+        assert_eq!(cmd.shell_line(), r#"Y=2 X="$PWD"/b nice -5 -- node a.mjs"#);
     }
 }

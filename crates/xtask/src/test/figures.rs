@@ -50,10 +50,24 @@ pub(super) fn simulated(output: &str) -> Option<String> {
     Some(line.to_owned())
 }
 
-/// The SDKs and endings that were tried, and after how many a slot was still in use.
-pub(super) fn sdks(output: &str) -> Option<String> {
-    let line = output.lines().rev().find(|line| line.contains(" SDKs, "))?;
-    Some(line.to_owned())
+/// What LLMock has judged: the calls and attempts that it saw, the faults that it put in, and what it
+/// found wrong.
+pub(super) fn verdicts(output: &str) -> Option<String> {
+    let verdicts = output.lines().filter_map(|line| line.split_once("LLMock resilience verdict: "));
+    let mut sums = [0_u64; 3];
+    for (_, verdict) in verdicts {
+        let words = verdict.split(", ").map(|part| part.split(' ').next()?.parse::<u64>().ok());
+        sums.iter_mut().zip(words).for_each(|(sum, number)| *sum += number.unwrap_or_default());
+    }
+    let found = ["  FAIL  ", "  WARN  "].map(|mark| output.matches(mark).count());
+    let [calls, attempts, faults] = sums;
+    (calls > 0).then(|| {
+        let [errors, warnings] = found;
+        format!(
+            "LLMock: {calls} calls, {attempts} attempts, {faults} faults; {errors} errors and \
+             {warnings} warnings"
+        )
+    })
 }
 
 /// Why the suite cannot run here, if it says so: `skipped: REASON`.
@@ -87,8 +101,11 @@ mod tests {
         assert_eq!(fuzzed("x\nDone 7 runs in 3 second(s)\n").unwrap(), "7 runs in 3 second(s)");
         let both = fuzzed("Done 7 runs in 3 second(s)\nDone 8 runs in 4 second(s)\n");
         assert_eq!(both.unwrap(), "7 runs in 3 second(s), 8 runs in 4 second(s)");
-        let tried = sdks("x\n8 SDKs, 9 endings, 0 with a slot in use\n9 passed, 0 failed\n");
-        assert_eq!(tried.unwrap(), "8 SDKs, 9 endings, 0 with a slot in use");
+        let verdict = "LLMock resilience verdict: 2 call(s), 3 attempt(s), 1 fault(s) injected";
+        let all = format!("test a ... {verdict}\n\n  PASS  fine\n{verdict}\n\n  WARN  x\n");
+        let text = "LLMock: 4 calls, 6 attempts, 2 faults; 0 errors and 1 warnings";
+        assert_eq!(verdicts(&all).unwrap(), text);
+        assert_eq!(verdicts("error"), None);
         let simulated = simulated("x\n7 schedules, 90 steps in 2 s\n7 passed, 0 failed\n");
         assert_eq!(simulated.unwrap(), "7 schedules, 90 steps in 2 s");
     }

@@ -3,6 +3,7 @@
 mod counts;
 mod figures;
 mod needs;
+mod providers;
 mod report;
 mod suites;
 

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 
 use crate::process::Cmd;
-use crate::{build, postgres, tools, workspace};
+use crate::test::providers;
+use crate::{build, tools, workspace};
 
 /// Something that a suite cannot run without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +29,8 @@ pub(crate) enum Need {
     Sdks,
     /// The npm packages that the benches measure the package beside.
     JsBench,
+    /// The servers that the clients are tried with: those in Python, and the one of npm.
+    Providers,
     /// A Chromium to drive.
     Chromium,
     /// The programs of PostgreSQL.
@@ -77,6 +80,7 @@ impl Need {
             Self::PackageTools => tools::npm_packages("tests/js/conformance").await,
             Self::Sdks => tools::npm_packages("tests/js/sdks").await,
             Self::JsBench => tools::npm_packages("tests/js/bench").await,
+            Self::Providers => providers::install().await,
             Self::Chromium => chromium().map(drop),
             Self::Postgres => postgres::install().await,
             Self::PostgresDrivers => tools::npm_packages("tests/js/postgres").await,

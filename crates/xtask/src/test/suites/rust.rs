@@ -5,7 +5,8 @@ use crate::process::Cmd;
 use crate::test::counts::Reader;
 use crate::test::figures;
 use crate::test::needs::Need;
-use crate::{postgres, workspace};
+use crate::test::providers;
+use crate::workspace;
 
 /// What is outside the workspace, with lock files of its own.
 const BENCH: &str = "tests/bench/Cargo.toml";
@@ -20,7 +21,7 @@ pub(super) fn checks() -> Vec<Suite> {
         Suite::new("clippy", &[Need::WasmTarget], Reader::Exit, || Ok(clippy())).limit(20 * MINUTE),
         Suite::new("docs", &[], Reader::Exit, || Ok(docs())),
         Suite::new("native", &[], Reader::Libtest, || Ok(native())).limit(15 * MINUTE),
-        over_postgres(),
+        providers(),
         mutations(),
     ]
 }
@@ -79,15 +80,16 @@ fn native() -> Vec<Cmd> {
     vec![cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])]
 }
 
-/// Pools of connections to a real PostgreSQL.
-fn over_postgres() -> Suite {
-    Suite::new("postgres-rust", &[Need::Postgres], Reader::Libtest, || {
-        let test = cargo().args(["test", "--locked", "-p", "edgepool-postgres"]);
-        let test = test.args(["--features", "server-tests", "--test", "postgres"]);
-        let run = cargo().args(["run", "--locked", "--quiet", "-p", "edgepool-postgres"]);
-        let run = run.args(["--example", "orders"]);
-        Ok(vec![postgres::beside(test), postgres::beside(run)])
-    })
+/// The clients against servers that were written by others, one test at a time: what each of them is
+/// asked is logged there.
+fn providers() -> Suite {
+    let suite = Suite::new("providers", &[Need::Providers], Reader::Libtest, || {
+        let test = cargo().args(["test", "--locked", "--quiet", "-p", "edgepool-http"]);
+        let test = test.args(["--test", "providers"]);
+        let run = test.clone().args(["--", "--ignored", "--test-threads=1", "--nocapture"]);
+        Ok(vec![test.arg("--no-run"), providers::beside(run)])
+    });
+    suite.figures(figures::verdicts)
 }
 
 /// The tests again, with one known bug after the other put back: they are to catch each.
