@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use serde::Deserialize;
 
+use crate::bench::load::contenders::Place;
 use crate::runtime::{Runtime, Scope};
 use crate::simulator::SimulateArgs;
 
@@ -186,6 +187,10 @@ pub(crate) enum BenchCommand {
     /// Measure the npm package in Node, Deno, Bun and workerd: tables, the marks, target/bench/js.json
     /// and js.html
     Js(JsBenchArgs),
+    /// Put load on a backend that takes so many at once, from this pool and from its peers, in Node,
+    /// workerd and Rust; and measure clients that are shared. Tables, the marks,
+    /// target/bench/load.json and load.html
+    Load(LoadBenchArgs),
 }
 
 #[derive(Args, Debug)]
@@ -218,6 +223,19 @@ pub(crate) struct JsBenchArgs {
     /// Measure in this runtime only; repeat for more
     #[arg(long = "runtime", value_name = "RUNTIME", value_enum)]
     pub(crate) runtimes: Vec<Runtime>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LoadBenchArgs {
+    /// Measure less: one round, and shorter
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// How often each sender is measured under each load [default: 3, with --quick 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: Option<u32>,
+    /// Send from here only; repeat for more
+    #[arg(long = "place", value_name = "PLACE", value_enum)]
+    pub(crate) places: Vec<Place>,
 }
 
 /// Prints the commands, as `cargo xtask` alone does.

@@ -55,6 +55,8 @@
 pub mod cases;
 pub mod contenders;
 pub mod harness;
+pub mod load;
+pub mod objects;
 pub mod output;
 
 pub use contenders::{Connection, Contender};

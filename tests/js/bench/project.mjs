@@ -14,7 +14,7 @@ const { build } = createRequire(join(ROOT, "www/package.json"))("esbuild");
 export function makeProject(project) {
   rmSync(project, { recursive: true, force: true });
   mkdirSync(project, { recursive: true });
-  for (const name of ["node_modules", "contenders"]) {
+  for (const name of ["node_modules", "contenders", "load"]) {
     cpSync(join(here, name), join(project, name), { recursive: true });
   }
   for (const name of ["cases.mjs", "measure.mjs", "main.mjs", "worker.mjs"]) {
@@ -44,7 +44,8 @@ export async function bundleWorker(project, module) {
   return files.flat().map((path) => basename(path));
 }
 
-async function bundle(project, entry, outfile) {
+/** Bundles one file of the project for workerd; gives the names of the modules, the main first. */
+export async function bundle(project, entry, outfile) {
   const { metafile } = await build({
     absWorkingDir: project,
     entryPoints: [entry],

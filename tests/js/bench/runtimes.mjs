@@ -20,7 +20,8 @@ const COMMANDS = {
   bun: () => [binary("BUN", "bun"), "run"],
 };
 
-function binary(variable, name) {
+/** Returns the program of a runtime: what the environment names, or what npm has installed. */
+export function binary(variable, name) {
   const named = process.env[`EDGEPOOL_${variable}`];
   if (named) return named;
   // In `.bin` stands a script in front of this one, which would live on after it.
@@ -62,8 +63,8 @@ async function measureInProcess(runtime, module, plan, project) {
   return { results, problem: code === 0 ? undefined : `ended with ${code}: ${err.slice(-400)}` };
 }
 
-function start([program, ...args], cwd, stdio = ["ignore", "pipe", "pipe"]) {
-  const env = { ...process.env, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
+export function start([program, ...args], cwd, stdio = ["ignore", "pipe", "pipe"], more = {}) {
+  const env = { ...process.env, ...more, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
   env.DENO_DIR ??= join(ROOT, "target/deno");
   return spawn(program, args, { cwd, stdio, env });
 }
@@ -104,11 +105,11 @@ async function measureInWorkerd(module, plan, project) {
   }
 }
 
-/** Waits until workerd listens; gives what asks its Worker for a step, and how long that took. */
-async function listening(child) {
+/** Waits until workerd listens, and gives its port. */
+export function portOf(child) {
   let log = "";
   child.stderr.on("data", (data) => (log += data));
-  const port = await new Promise((found, fail) => {
+  return new Promise((found, fail) => {
     child.on("error", fail);
     child.on("exit", () => fail(new Error(`workerd has ended: ${log}`)));
     child.stdio[3].on("data", (text) => {
@@ -116,6 +117,11 @@ async function listening(child) {
       if (event === "listen") found(port);
     });
   });
+}
+
+/** Gives what asks the Worker for a step, and how long that took. */
+async function listening(child) {
+  const port = await portOf(child);
   return async (step, rest = {}) => {
     const start = performance.now();
     const signal = AbortSignal.timeout(LIMIT_MS);

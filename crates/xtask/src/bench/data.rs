@@ -147,7 +147,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    fn of(samples: &[f64]) -> Option<Self> {
+    pub(super) fn of(samples: &[f64]) -> Option<Self> {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
         Some(Self {

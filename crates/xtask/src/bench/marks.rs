@@ -53,6 +53,7 @@ impl Mark {
         match () {
             () if measured == limit => word.to_owned(),
             () if limit == 0.0 => format!("{word} by {}", figure(measured)),
+            () if better == 0.0 || worse == 0.0 => word.to_owned(),
             () if met => format!("met, {:.2} × to spare", better / worse),
             () => format!("missed by {:.2} ×", worse / better),
         }
@@ -198,6 +199,8 @@ mod tests {
         assert_eq!(deadpool.verdict(), "met, 1.25 × to spare");
         assert_eq!(deadpool.limit_written(), "≥ 4.00 ×");
         assert_eq!(find(&marks, "overtaken").verdict(), "missed by 7");
+        let nothing = Mark::at_least("a share", "%").judge(Some(0.0), Some(95.0));
+        assert_eq!(nothing.verdict(), "missed");
         let create = find(&marks, "create");
         assert_eq!((create.met, create.verdict().as_str()), (None, "not measured"));
     }

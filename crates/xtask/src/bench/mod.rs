@@ -4,6 +4,7 @@ mod data;
 mod js;
 mod js_marks;
 mod js_table;
+pub(crate) mod load;
 mod machine;
 mod marks;
 mod native;
@@ -35,6 +36,7 @@ pub(crate) async fn run(command: BenchCommand) -> anyhow::Result<()> {
             let marks = js_marks::of(&run);
             show("js", &run, &marks, &js_table::text(&run, &marks), &page::JS)
         }
+        BenchCommand::Load(args) => load::run(&args).await,
     }
 }
 

@@ -10,6 +10,9 @@ use crate::bench::table::{self, Grid};
 
 const PAGE: &str = include_str!("page.html");
 
+/// How the pages look.
+pub(super) const STYLE: &str = include_str!("page.css");
+
 /// What a page says of its kind of benches.
 pub(super) struct Words {
     /// What the lighter points are.
@@ -43,6 +46,7 @@ pub(super) fn html(run: &Run, marks: &[Mark], words: &Words) -> anyhow::Result<S
     let at =
         if run.runtimes.is_empty() { String::new() } else { format!(" {}.", table::runtimes(run)) };
     let parts = [
+        ("{{style}}", STYLE.to_owned()),
         ("{{machine}}", escaped(&run.machine.line())),
         ("{{rounds}}", format!("Medians of {} rounds{quick}.{at}{busy}", run.rounds)),
         ("{{met}}", format!("{met} of {} met", marks.len())),
@@ -96,7 +100,8 @@ fn matrix(group: &[&Case]) -> String {
     html_table(&head, &rows)
 }
 
-fn card(case: &Case) -> anyhow::Result<String> {
+/// Writes a case with one plot.
+pub(super) fn card(case: &Case) -> anyhow::Result<String> {
     let Case { title, unit, about, .. } = case;
     let (title, about) = (escaped(title), escaped(about));
     let table = figures(case);
@@ -128,7 +133,8 @@ fn html_table<T: AsRef<str>>(head: &[T], rows: &[(&Contender, &[String])]) -> St
     html + "</table>"
 }
 
-fn marks_table(marks: &[Mark]) -> String {
+/// Writes the marks, and which are met.
+pub(super) fn marks_table(marks: &[Mark]) -> String {
     let head = "<table class=\"marks\"><tr><th></th><th>measured</th><th>mark</th><th></th></tr>";
     let mut html = String::from(head);
     for mark in marks {
@@ -165,7 +171,8 @@ fn contenders(contenders: &[&Contender]) -> String {
     html + "</table>"
 }
 
-fn escaped(text: &str) -> String {
+/// Writes text so that a page shows it as it is.
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

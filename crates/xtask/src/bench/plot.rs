@@ -16,13 +16,13 @@ const FIGURES: u32 = 82;
 const TICKS: u32 = 34;
 
 // The page gives these colours a dark counterpart, by their values.
-const INK: RGBColor = RGBColor(0x1c, 0x24, 0x30);
-const FAINT: RGBColor = RGBColor(0x6b, 0x76, 0x86);
-const GRID: RGBColor = RGBColor(0xe2, 0xe7, 0xed);
-const ACCENT: RGBColor = RGBColor(0x0b, 0x63, 0xc5);
-const ACCENT_LIGHT: RGBColor = RGBColor(0x5b, 0x9b, 0xe6);
-const PEER: RGBColor = RGBColor(0x7a, 0x86, 0x98);
-const REFERENCE: RGBColor = RGBColor(0xc2, 0x6a, 0x1a);
+pub(super) const INK: RGBColor = RGBColor(0x1c, 0x24, 0x30);
+pub(super) const FAINT: RGBColor = RGBColor(0x6b, 0x76, 0x86);
+pub(super) const GRID: RGBColor = RGBColor(0xe2, 0xe7, 0xed);
+pub(super) const ACCENT: RGBColor = RGBColor(0x0b, 0x63, 0xc5);
+pub(super) const ACCENT_LIGHT: RGBColor = RGBColor(0x5b, 0x9b, 0xe6);
+pub(super) const PEER: RGBColor = RGBColor(0x7a, 0x86, 0x98);
+pub(super) const REFERENCE: RGBColor = RGBColor(0xc2, 0x6a, 0x1a);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<LogCoord<f64>, RangedCoordf64>>;
@@ -121,6 +121,7 @@ fn short(tick: f64, unit: &str) -> String {
     match tick {
         nanos if unit == "ns" && nanos >= 1e6 => format!("{} ms", figure(nanos / 1e6)),
         nanos if unit == "ns" && nanos >= 1e3 => format!("{} µs", figure(nanos / 1e3)),
+        bytes if unit == "bytes" && bytes >= 1e5 => format!("{} MB", figure(bytes / 1e6)),
         tick => format!("{} {unit}", figure(tick)),
     }
 }
@@ -150,9 +151,9 @@ mod tests {
         assert_eq!(ticks(80.0, 410.0), [100.0, 150.0, 200.0, 300.0]);
         assert_eq!(ticks(24.0, 38.0), [25.0, 30.0, 35.0]);
         assert_eq!(ticks(150.0, 3e7), [1e3, 1e4, 1e5, 1e6, 1e7]);
-        let written = [(500.0, "ns"), (2e3, "ns"), (1e7, "ns"), (2e3, "bytes")];
+        let written = [(500.0, "ns"), (2e3, "ns"), (1e7, "ns"), (2e3, "bytes"), (5e6, "bytes")];
         let written = written.map(|(tick, unit)| short(tick, unit));
-        assert_eq!(written, ["500 ns", "2 µs", "10 ms", "2,000 bytes"]);
+        assert_eq!(written, ["500 ns", "2 µs", "10 ms", "2,000 bytes", "5 MB"]);
     }
 
     #[test]

@@ -51,13 +51,14 @@ pub(super) async fn run(program: Cmd) -> anyhow::Result<Output> {
 /// A bar on a terminal, a line for each case elsewhere. Nothing is drawn while something is
 /// measured: the bar moves only when a program says that it goes on.
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     bar: Option<ProgressBar>,
     case: String,
 }
 
 impl Progress {
-    fn show(&mut self, done: u64, of: u64, next: &str) {
+    /// Shows how many of all measurements are done, and what comes next.
+    pub(super) fn show(&mut self, done: u64, of: u64, next: &str) {
         if std::io::stderr().is_terminal() {
             let bar = self.bar.get_or_insert_with(|| bar(of));
             bar.set_position(done);

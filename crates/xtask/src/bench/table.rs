@@ -10,7 +10,7 @@ use crate::bench::marks::Mark;
 pub(super) fn text(run: &Run, marks: &[Mark]) -> String {
     let mut text = String::new();
     for case in &run.cases {
-        text += &format!("\n{} ({})\n{}\n", case.title, case.unit, table(case));
+        text += &format!("\n{} ({})\n{}\n", case.title, case.unit, of_case(case));
     }
     text + &closing(run, marks)
 }
@@ -43,7 +43,8 @@ pub(super) fn new<T: ToString>(head: &[T]) -> Table {
     table
 }
 
-fn table(case: &Case) -> Table {
+/// Makes the table of a case.
+pub(super) fn of_case(case: &Case) -> Table {
     let grid = Grid::of(case);
     let mut table = new(&grid.head);
     for (_, cells) in grid.rows {
@@ -53,7 +54,8 @@ fn table(case: &Case) -> Table {
     table
 }
 
-fn marks_table(marks: &[Mark]) -> Table {
+/// Makes the table of the marks.
+pub(super) fn marks_table(marks: &[Mark]) -> Table {
     let mut table = new(&["", "measured", "mark", "result"]);
     for mark in marks {
         let measured = mark.written(mark.measured);
