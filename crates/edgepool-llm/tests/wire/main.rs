@@ -4,6 +4,7 @@ mod answers;
 mod failures;
 mod fixtures;
 mod headers;
+mod json;
 mod nonsense;
 mod policy;
 mod providers;
