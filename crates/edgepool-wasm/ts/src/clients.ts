@@ -100,7 +100,8 @@ const defaultRandom = (): number => Math.random();
  */
 export class ClientPool {
   private readonly providers = new Map<string, ProviderClient>();
-  private readonly options: ClientPoolOptions;
+  /** There may be keys in them, which nobody sees who looks at this object. */
+  readonly #options: ClientPoolOptions;
   private readonly settings: HubSettings;
   private readonly registry: ClientRegistry;
   private readonly house: House;
@@ -115,7 +116,7 @@ export class ClientPool {
     if (options.registry !== undefined && !(options.registry instanceof ClientRegistry)) {
       throw wrong("ClientPool", "registry", "a ClientRegistry", options.registry);
     }
-    this.options = options;
+    this.#options = options;
     this.registry = options.registry ?? shared;
     this.house = new House(options.observer);
     this.settings = readHubSettings(options);
@@ -159,14 +160,14 @@ export class ClientPool {
     if (name === "") throw wrong("ClientPool", "providers", "names that are not empty", name);
     const where = `ClientPool: provider "${name}"`;
     checkNames(where, options, Object.keys(options ?? {}));
-    const merged: Record<string, unknown> = { ...this.options.defaults };
+    const merged: Record<string, unknown> = { ...this.#options.defaults };
     for (const [key, value] of Object.entries(options)) {
       if (value !== undefined) merged[key] = value;
     }
-    const env = environmentFor(merged, this.options.env ?? processEnv());
+    const env = environmentFor(merged, this.#options.env ?? processEnv());
     const opened = new Opened({ name, options: JSON.stringify(merged), env: JSON.stringify(env) });
     const old = this.providers.get(name);
-    const hub = this.registry.share(opened, this.settings, this.options.name, old?._hub);
+    const hub = this.registry.share(opened, this.settings, this.#options.name, old?._hub);
     hub.members += 1;
     old?._hub.leave();
     this.providers.set(name, new ProviderClient(opened, hub, this.house));
@@ -286,7 +287,7 @@ export class ClientPool {
       const stats = (providers[name] = statsOf(client));
       counted.set(client._hub, stats);
     }
-    const scope = this.options.mode === "durable-object" ? "object" : "isolate";
+    const scope = this.#options.mode === "durable-object" ? "object" : "isolate";
     return { scope, providers, total: addCounts([...counted.values()]) };
   }
 

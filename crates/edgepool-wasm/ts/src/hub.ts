@@ -69,13 +69,14 @@ const collected = typeof FinalizationRegistry === "function"
 /** A provider in the module, which opens itself again in the next instance. */
 export class Opened {
   readonly described: Described;
-  private readonly given: Given;
+  /** There may be a key in it, which nobody sees who looks at this object. */
+  readonly #given: Given;
   private handle: number;
   private generation: number;
 
   /** Throws a TypeError that names the option that is wrong. */
   constructor(given: Given) {
-    this.given = given;
+    this.#given = given;
     const { name, options, env } = given;
     try {
       const handle = ask((protocol) => protocol.provider_open(name, options, env));
@@ -92,7 +93,7 @@ export class Opened {
   /** Gives its handle in the present instance. */
   in(protocol: Protocol): number {
     if (this.generation !== protocolGeneration()) {
-      const { name, options, env } = this.given;
+      const { name, options, env } = this.#given;
       this.generation = protocolGeneration();
       this.handle = protocol.provider_open(name, options, env);
     }

@@ -83,6 +83,20 @@ function textOf(body) {
   return ArrayBuffer.isView(body) ? new TextDecoder().decode(body) : body;
 }
 
+/** Lists every text that can be come by from an object. */
+function textsIn(from) {
+  const [left, seen, texts] = [[from], new Set(), []];
+  while (left.length > 0) {
+    const value = left.pop();
+    if (typeof value === "string") texts.push(value);
+    if (typeof value !== "object" || value === null || seen.has(value)) continue;
+    seen.add(value);
+    if (value instanceof Map || value instanceof Set) left.push(...[...value].flat());
+    if (!ArrayBuffer.isView(value)) left.push(...Object.keys(value), ...Object.values(value));
+  }
+  return texts;
+}
+
 /** Collects what an iteration gives, and what it ends with. */
 async function collect(stream) {
   const events = [];
@@ -95,6 +109,27 @@ async function collect(stream) {
 }
 
 export default [
+  {
+    name: "a_key_is_nowhere_to_be_seen",
+    async run(t) {
+      const env = { MINE: KEY };
+      const feed = source();
+      const it = setup(() => feed.response, { apiKey: undefined, apiKeyEnv: "MINE" }, {
+        env, defaults: { headers: { "x-own": KEY } },
+      });
+      it.clients.stream("p", { messages }).next().catch(() => undefined);
+      await settle();
+      t.ok(it.sent[0].init.headers.get("authorization").includes(KEY), "it is sent");
+      const { clients } = it;
+      const looked = [clients, clients.get("p"), clients.stats(), clients.fetch("p"), it.events];
+      const texts = textsIn(looked);
+      t.ok(texts.length > 20 && texts.includes("p"), `${texts.length} texts were looked at`);
+      t.equal(texts.filter((text) => text.includes(KEY)), []);
+      const closing = clients.close({ deadline: 0, force: true });
+      await it.clock.advance(0);
+      t.equal(await closing, 1);
+    },
+  },
   {
     name: "a_chat_is_answered",
     async run(t) {
