@@ -74,6 +74,8 @@ export class Attempt {
     this.controller.abort(reason);
     if (this.breakBody !== undefined) this.breakBody(how, reason);
     else void this.reader?.cancel(reason).catch(() => undefined);
+    // A body that somebody reads has its own hold on the request, which ends before this comes.
+    const close = holdOpen(this.lease._scope);
     afterBreak(this.lease, () => {
       this.letGo(how);
       close();
