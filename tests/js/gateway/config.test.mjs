@@ -108,7 +108,7 @@ test("no error shows a value that may be a secret", () => {
   }
 });
 
-/** Starts the gateway in Node with a configuration that is wrong; gives the line that it ends with. */
+/** Starts the gateway in Node with a wrong configuration; gives the line that it ends with. */
 async function endsWith(text) {
   const env = { EDGEPOOL_CONFIG: text, EDGEPOOL_PORT: "0" };
   const child = new Child("node", [`${ROOT}target/www/node.mjs`], { env });

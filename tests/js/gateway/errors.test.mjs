@@ -133,7 +133,7 @@ test(`${RUNTIME}: an upstream without headers is 504, when its time is up`, asyn
   await gateway.rest("mute", 2_000);
 });
 
-test(`${RUNTIME}: an error of the provider is passed as it is, after what retries help`, async () => {
+test(`${RUNTIME}: an error of the provider is passed as it is, after retries`, async () => {
   const headers = { "x-sim-fault": "status=503" };
   const before = await gateway.stats("slow");
   const response = await chat(`${gateway.url}/slow`, { headers });

@@ -203,7 +203,7 @@ test(`${RUNTIME}: the buckets of a histogram grow, and end at its count`, async 
   assert.ok(Number(value) >= 5);
 });
 
-test(`${RUNTIME}: calls are told by OpenTelemetry's names, with the labels that it asks for`, async () => {
+test(`${RUNTIME}: calls are told by OpenTelemetry's names, with its labels`, async () => {
   const text = await (await fetch(`${gateway.url}/metrics`)).text();
   const bare = parsePrometheus(text.replaceAll(/^#.*\n/gm, "")).flatMap((family) =>
     family.metrics.map((metric) => ({ name: family.name, ...metric })));

@@ -32,7 +32,8 @@ before(async () => {
   }, { env: { KEY_OF_TWO: KEYS.two } });
 });
 afterEach(() => {
-  for (const { set } of Object.values(servers).flat()) Object.assign(set, { refusal: undefined, pause: 0 });
+  const usual = { refusal: undefined, pause: 0 };
+  for (const { set } of Object.values(servers).flat()) Object.assign(set, usual);
 });
 after(async () => {
   await gateway?.stop();
@@ -52,7 +53,7 @@ async function call(name) {
 const endpointsOf = async (name) => (await gateway.stats(name)).service.endpoints;
 const stateOf = async (name, at) => (await endpointsOf(name))[at].state;
 
-test(`${RUNTIME}: calls go to all endpoints with the key, and their tokens are counted`, async () => {
+test(`${RUNTIME}: calls go to all endpoints with the key, and tokens are counted`, async () => {
   const before = (await gateway.stats("one")).service;
   const answers = [];
   for (let i = 0; i < 6; i += 1) answers.push(await call("one"));
@@ -73,7 +74,7 @@ test(`${RUNTIME}: calls go to all endpoints with the key, and their tokens are c
     servers.one.map(({ url }) => [url, "up"]));
 });
 
-test(`${RUNTIME}: an endpoint that dies costs no call, and gets calls again when it is back`, async () => {
+test(`${RUNTIME}: an endpoint that dies costs no call, and gets some when it is back`, async () => {
   const [dies] = servers.one;
   await dies.die();
   try {
@@ -125,7 +126,7 @@ test(`${RUNTIME}: a 429 with Retry-After pauses its endpoint alone, and for so l
   assert.equal(service.rate_limited, 1);
 });
 
-test(`${RUNTIME}: a queue that stays is an alert while it lasts, and refusals are one`, async () => {
+test(`${RUNTIME}: a queue that stays is an alert while it does, and so are refusals`, async () => {
   for (const { set } of servers.three) set.pause = 150;
   const alert = async () => (await gateway.stats("three")).service.alert;
   assert.equal(await alert(), null);

@@ -106,7 +106,9 @@ test("three providers of two endpoints: one dies and comes back, and a queue is 
   const servers = await Promise.all(names.flatMap(() => [startFaultServer(), startFaultServer()]));
   const pair = (at) => servers.slice(2 * at, 2 * at + 2).map(({ url }) => url);
   const other = await startGateway({
-    pool: { retry: { base_ms: 5 }, ejection: { consecutive: 1, base_ms: 500 }, alert_after_ms: 300 },
+    pool: {
+      retry: { base_ms: 5 }, ejection: { consecutive: 1, base_ms: 500 }, alert_after_ms: 300,
+    },
     providers: {
       chat: { kind: "openai", endpoints: pair(0), balance: "round_robin", model: "m" },
       claude: { kind: "anthropic", endpoints: pair(1), model: "c" },
