@@ -75,13 +75,7 @@ export class Attempt {
     if (this.breakBody !== undefined) this.breakBody(how, reason);
     else void this.reader?.cancel(reason).catch(() => undefined);
     // A body that somebody reads has its own hold on the request, which ends before this comes.
-    let close: () => void;
-    try {
-      close = holdOpen(this.lease._scope);
-    } catch {
-      // A context that refuses has no turn left either.
-      return this.letGo(how);
-    }
+    const close = holdOpen(this.lease._scope);
     afterBreak(this.lease, () => {
       this.letGo(how);
       close();
