@@ -84,11 +84,11 @@ class Call {
 }
 
 /** Makes the pool of a run, with one place. */
-function open({ sdk, ending, origin, run, pool = {} }) {
+function open({ sdk, ending, origin, run }) {
   const base = `${origin}/${run}`;
   const { kind, path } = sdk;
   const provider = { kind, baseURL: `${base}${path}`, max: 1, ...ending.limits };
-  const clients = new ClientPool({ providers: { it: provider }, ...pool });
+  const clients = new ClientPool({ providers: { it: provider } });
   return { sdk, ending, origin, run, base, clients, counts: () => clients.stats().total };
 }
 
@@ -98,11 +98,10 @@ function fetchOf({ clients, sdk: { onRefusal } }) {
 }
 
 /**
- * Makes a call and ends it as the ending says. `scope` goes with each call, as in a Worker; `pool`
- * are options of the pool.
+ * Makes a call and ends it as the ending says. `scope` goes with each call, as in a Worker.
  */
-export async function attempt({ pair, origin, run, scope = {}, pool }) {
-  const at = open({ ...pairOf(pair), origin, run, pool });
+export async function attempt({ pair, origin, run, scope = {} }) {
+  const at = open({ ...pairOf(pair), origin, run });
   pools.set(run, at);
   const given = fetchOf(at);
   const send = (input, init) => given(input, { ...init, ...scope });
@@ -119,9 +118,9 @@ export async function attempt({ pair, origin, run, scope = {}, pool }) {
 }
 
 /** Opens a stream of an SDK in the pool of a run, for whoever reads it. */
-export function streamOf({ sdk: at, model, origin, run, scope, pool }) {
+export function streamOf({ sdk: at, model, origin, run, scope }) {
   const sdk = SDKS[at];
-  const it = open({ sdk, ending: { model }, origin, run, pool });
+  const it = open({ sdk, ending: { model }, origin, run });
   pools.set(run, it);
   const send = fetchOf(it);
   const fetch = (input, init) => send(input, { ...init, ...scope });

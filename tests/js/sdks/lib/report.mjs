@@ -102,7 +102,7 @@ function judge(row, sdk, ending) {
   compare("calls of its fetch", row.calls, calls);
   if (row.ms < (wanted.least ?? 0)) wrong.push(`it took ${row.ms} ms, not ${wanted.least}`);
   for (const [key, value] of Object.entries(sees)) compare(key, row.saw?.[key], value);
-  if (wrong.length > 0) wrong.push(`it saw ${JSON.stringify(row.saw).slice(0, 500)}`);
+  if (wrong.length > 0) wrong.push(`it saw ${JSON.stringify(row.saw ?? {}).slice(0, 500)}`);
   return wrong;
 }
 

@@ -2,9 +2,6 @@
 // pools live at module scope, as a user's would.
 import { after, attempt, streamOf } from "../cases/attempt.mjs";
 
-/** A request that dies takes its timers with it: a lease's time to live ends what it held. */
-const pool = { leaseTtl: 3_000, heartbeat: 1_000 };
-
 const ROUTES = { "/attempt": attempt, "/after": after };
 
 /** Hands the texts of a stream on as they come. */
@@ -25,7 +22,7 @@ export default {
     const url = new URL(request.url);
     const { origin } = new URL(env.ORIGIN);
     const asked = JSON.parse(url.searchParams.get("asked") ?? "{}");
-    const call = { ...asked, origin, scope: { ctx, request }, pool };
+    const call = { ...asked, origin, scope: { ctx, request } };
     if (url.pathname === "/stream") return passOn(streamOf(call));
     const route = ROUTES[url.pathname];
     return Response.json(await route?.(call) ?? {});
