@@ -25,7 +25,7 @@ export type PgClient = {
   /** Disconnects. */
   end(): Promise<unknown>;
   /** Tells what happens. */
-  on(event: string, listener: (...args: never[]) => unknown): unknown;
+  on(event: string, listener: (...args: any[]) => unknown): unknown;
 };
 
 /** The class `Client` of `pg`. */

@@ -1,0 +1,59 @@
+// The drivers of PostgreSQL stand in for themselves: they connect to nothing and answer at once.
+
+class FakeClient {
+  readonly processID = 1;
+  readonly listeners: ((error?: unknown) => void)[] = [];
+  ended = false;
+
+  constructor(readonly config?: string | { password?: string; host?: string }) {}
+
+  on(_event: string, listener: (error?: unknown) => void): this {
+    this.listeners.push(listener);
+    return this;
+  }
+
+  async connect(): Promise<void> {
+    if (typeof this.config === "object" && this.config.password === "wrong") {
+      const message = 'password authentication failed for user "app"';
+      throw Object.assign(new Error(message), { code: "28P01", severity: "FATAL" });
+    }
+  }
+
+  async query<R = Record<string, unknown>>(text: string, _values?: unknown[]): Promise<{ rows: R[] }> {
+    const rows = /pg_stat_activity/.test(text)
+      ? [{ number: 1, started: "now" }]
+      : [{ answer: 42 }];
+    return { rows: rows as R[] };
+  }
+
+  async end(): Promise<void> {
+    this.ended = true;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+interface FakeSql {
+  (texts: TemplateStringsArray, ...values: unknown[]): Promise<{ answer: number }[]>;
+  unsafe(text: string, values?: unknown[]): Promise<unknown[]>;
+  end(options?: { timeout?: number }): Promise<void>;
+}
+
+function fakePostgres(_config?: string | object, _options?: object): FakeSql {
+  const sql = async () => [{ answer: 42 }];
+  const unsafe = async (text: string) =>
+    Object.assign([{ number: 1, started: "now" }], { text, state: { pid: 1 } });
+  return Object.assign(sql, { unsafe, end: async () => {} });
+}
+
+declare global {
+  type Client = FakeClient;
+  var Client: typeof FakeClient;
+  var postgres: typeof fakePostgres;
+  var password: string;
+}
+
+globalThis.Client = FakeClient;
+globalThis.postgres = fakePostgres;
+globalThis.password = "right";
+
+export {};
