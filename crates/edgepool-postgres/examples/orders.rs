@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let pool = pool.clone();
         tokio::spawn(async move {
             let connection = pool.acquire().await.map_err(|error| error.to_string())?;
-            let square = connection.prepare_cached("SELECT $1 * $1").await;
+            let square = connection.prepare_cached("SELECT $1::bigint * $1::bigint").await;
             let square = square.map_err(|error| error.to_string())?;
             let row = connection.query_one(&square, &[&number]).await;
             row.map(|row| row.get::<_, i64>(0)).map_err(|error| error.to_string())

@@ -26,7 +26,10 @@ export type { PgClient, PgClientClass, PostgresFunction, Sql } from "./postgres-
  * - `rollback`: nothing else, for callers that change nothing of the session.
  * - `{ sql }`: these statements.
  */
-export type PostgresReset = "session" | "discard-all" | "rollback" | { readonly sql: string };
+export type PostgresReset = "session" | "discard-all" | "rollback" | {
+  /** Statements, separated by `;`. */
+  readonly sql: string;
+};
 
 /** The options of {@link pgFactory} and {@link postgresFactory}. */
 export interface PostgresOptions {
