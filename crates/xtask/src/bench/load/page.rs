@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::bench::data::figure;
 use crate::bench::load::contenders::Place;
 use crate::bench::load::data::{LoadRun, Offered};
+use crate::bench::load::objects;
 use crate::bench::load::plot::{self, Figure, Scale};
 use crate::bench::load::table::{self, COLUMNS};
 use crate::bench::marks::Mark;
@@ -50,9 +51,9 @@ pub(super) fn html(run: &LoadRun, marks: &[Mark]) -> anyhow::Result<String> {
     }
     cards += &impatient(run)?;
     cards += &figures(run);
-    let mut objects = String::new();
+    let mut shared = String::new();
     for case in &run.objects {
-        objects += &card(case)?;
+        shared += &card(case)?;
     }
     let met = marks.iter().filter(|mark| mark.met == Some(true)).count();
     let backend = run.backend;
@@ -66,7 +67,8 @@ pub(super) fn html(run: &LoadRun, marks: &[Mark]) -> anyhow::Result<String> {
         ("{{met}}", format!("{met} of {} met", marks.len())),
         ("{{marks}}", marks_table(marks)),
         ("{{cards}}", cards),
-        ("{{objects}}", objects),
+        ("{{savings}}", savings(run)),
+        ("{{objects}}", shared),
         ("{{senders}}", senders(run)),
         ("{{seconds}}", if run.quick { "3.5" } else { "10" }.to_owned()),
     ];
@@ -80,6 +82,12 @@ fn rounds(run: &LoadRun) -> String {
     let versions = if versions.is_empty() { versions } else { format!(" {versions}.") };
     let late = run.late().map_or_else(String::new, |late| format!(" {late}"));
     format!("Medians of {} rounds{quick}.{versions} The {busy}.{late}", run.rounds)
+}
+
+fn savings(run: &LoadRun) -> String {
+    let lines = objects::savings(&run.objects);
+    let lines = lines.iter().map(|line| format!("<p>{}</p>", escaped(line)));
+    lines.collect::<String>() + &format!("<p class=\"faint\">{}</p>", objects::EXPECTED)
 }
 
 /// Writes a card with a plot for each place.

@@ -3,6 +3,7 @@
 use crate::bench::data::figure;
 use crate::bench::load::contenders::{LEARNT, Place};
 use crate::bench::load::data::{Cell, LoadRun, Offered};
+use crate::bench::load::objects;
 use crate::bench::marks::Mark;
 use crate::bench::table;
 
@@ -41,6 +42,10 @@ pub(super) fn text(run: &LoadRun, marks: &[Mark]) -> String {
     for case in &run.objects {
         text += &format!("\n{} ({})\n{}\n", case.title, case.unit, table::of_case(case));
     }
+    for line in objects::savings(&run.objects) {
+        text += &format!("\n{line}");
+    }
+    text += &format!("\n{}\n", objects::EXPECTED);
     let rounds = if run.quick { "rounds, quick" } else { "rounds" };
     text += &format!("\nmarks\n{}\n", table::marks_table(marks));
     text += &format!("\n{} {rounds}; {}; {}\n", run.rounds, run.machine.line(), run.busy());

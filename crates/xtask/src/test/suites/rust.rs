@@ -137,6 +137,7 @@ fn bench(tier: Tier) -> Suite {
         if tier.full {
             let run = |program| beside(cargo().args(["run", "--release"])).args(["--bin", program]);
             commands.extend([run("times").args(["--", "1", "1"]), run("memory")]);
+            commands.push(run("objects").args(["--", "1"]));
         }
         Ok(commands)
     });
