@@ -189,7 +189,7 @@ export class ProviderClient {
     try {
       const drive = this.begin(PASSED, passed.request, { ctx, request, signal }, passed.transmit);
       const attempt = await drive.run();
-      return passOn(drive, attempt as Attempt, signal);
+      return passOn(drive, attempt as Attempt, passed, signal);
     } catch (error) {
       if (!(error instanceof PoolError) || error.code === "aborted") throw error;
       return this.refuse(error, onRefusal, request);

@@ -112,7 +112,7 @@ export class ClientPool {
     for (const name of ["fetch", "observer", "random"] as const) {
       readFunction("ClientPool", name, options[name], false);
     }
-    checkText(options.name);
+    checkText("ClientPool", "name", options.name);
     if (options.registry !== undefined && !(options.registry instanceof ClientRegistry)) {
       throw wrong("ClientPool", "registry", "a ClientRegistry", options.registry);
     }
@@ -165,9 +165,12 @@ export class ClientPool {
       if (value !== undefined) merged[key] = value;
     }
     const env = environmentFor(merged, this.#options.env ?? processEnv());
-    const opened = new Opened({ name, options: JSON.stringify(merged), env: JSON.stringify(env) });
+    const { pool, ...known } = merged;
+    checkText(where, "pool", pool);
+    const opened = new Opened({ name, options: JSON.stringify(known), env: JSON.stringify(env) });
     const old = this.providers.get(name);
-    const hub = this.registry.share(opened, this.settings, this.#options.name, old?._hub);
+    const words = [this.#options.name, pool];
+    const hub = this.registry.share(opened, this.settings, words, old?._hub);
     hub.members += 1;
     old?._hub.leave();
     this.providers.set(name, new ProviderClient(opened, hub, this.house));
@@ -389,9 +392,9 @@ function readHubSettings(options: ClientPoolOptions): HubSettings {
   return { mode, clock, send: fetch, random, leaseTtl, heartbeat };
 }
 
-function checkText(name: unknown): void {
-  if (name === undefined || (typeof name === "string" && name !== "")) return;
-  throw wrong("ClientPool", "name", "a text that is not empty", name);
+function checkText(where: string, name: string, value: unknown): void {
+  if (value === undefined || (typeof value === "string" && value !== "")) return;
+  throw wrong(where, name, "a text that is not empty", value);
 }
 
 /** Only what is asked for leaves the environment. */

@@ -15,6 +15,8 @@ import { takesOff } from "./runtime.js";
 export interface Passed {
   /** What the module is told of it. */
   request: string;
+  /** Whether its body can be sent only once, so that only its caller can send it again. */
+  once: boolean;
   transmit: Transmit;
 }
 
@@ -43,7 +45,7 @@ export function prepare(
     if (source === undefined) return [told.url, made];
     return [told.url === source.url ? source : new Request(told.url, source), made];
   };
-  return { request, transmit };
+  return { request, once, transmit };
 }
 
 /** Refuses what every `fetch` refuses, and most by a rejection that looks like a lost network. */
@@ -70,9 +72,12 @@ function isWhole(kind: string, body: unknown): boolean {
 }
 
 /** Makes the Response that the caller gets of an attempt's answer. */
-export function passOn(drive: Drive, attempt: Attempt, signal: AbortSignal | undefined): Response {
+export function passOn(
+  drive: Drive, attempt: Attempt, { once }: Passed, signal: AbortSignal | undefined,
+): Response {
   try {
-    return attempt === drive.refusal ? refused(drive, attempt) : bound(drive, attempt, signal);
+    return attempt === drive.refusal ? refused(drive, attempt, once)
+      : bound(drive, attempt, signal);
   } finally {
     if (drive.isOver) drive.free();
   }
@@ -175,12 +180,12 @@ class PassedBody extends BoundBody<number> {
 }
 
 /** Passes an answer on that is an error, and that the call has failed with. */
-function refused(drive: Drive, attempt: Attempt): Response {
+function refused(drive: Drive, attempt: Attempt, once: boolean): Response {
   const response = attempt.response as Response;
   const { status, statusText } = response;
   const headers = headersFor(drive, attempt);
-  // Whoever asked would send it again, and has been here.
-  if (status === 429 || status >= 500) headers.set("x-should-retry", "false");
+  // It was sent again as often as is right.
+  if (!once && (status === 429 || status >= 500)) headers.set("x-should-retry", "false");
   try {
     const body = hasNoBody(response) ? null : wholeBody(attempt);
     const made = new Response(body, { status, statusText, headers });

@@ -153,6 +153,11 @@ export interface ProviderOptions {
    * `api-key`. The default is true if there is no `apiKey`.
    */
   passClientKey?: boolean | undefined;
+  /**
+   * Shares its service only with providers of the same word here, where others have other limits:
+   * it is separate on purpose.
+   */
+  pool?: string | undefined;
   /** Default `respond` for those whose SDKs retry what is thrown, else `throw`. */
   onRefusal?: OnRefusal | undefined;
 }

@@ -66,10 +66,10 @@ export class ClientRegistry {
    * @internal Finds what a provider shares, or makes it. Where the only one that has it is the one
    * that it replaces, it may have other limits. Throws a TypeError that shows the difference.
    */
-  share(opened: Opened, settings: HubSettings, pool: string | undefined, old?: Hub): Hub {
+  share(opened: Opened, settings: HubSettings, words: readonly unknown[], old?: Hub): Hub {
     if (this.closed) throw new PoolClosedError();
     const { identity, name } = opened.described;
-    const key = JSON.stringify([identity, pool, ...numbersOf(settings)]);
+    const key = JSON.stringify([identity, ...words, ...numbersOf(settings)]);
     const found = this.hubs.get(key)?.deref();
     if (found !== undefined && found.members > 0) {
       const used = termsOf(found.opened, found.settings);
@@ -79,7 +79,7 @@ export class ClientRegistry {
         return found;
       }
       if (found !== old || found.members > 1) {
-        const advice = "use the same, or give the client pool a name of its own";
+        const advice = "use the same, or give it a pool of its own by the option pool";
         throw new TypeError(`ClientPool: provider "${name}": its service is in use with other `
           + `limits: ${difference}; ${advice}`);
       }

@@ -511,17 +511,18 @@ export default [
       await settle();
       t.equal([held.length, two.stats("p").waiting], [1, 1], "one place for both");
       t.throws(() => make({ max: 2 }), /max is 1, not 2/);
-      for (const separate of [make({ apiKey: "other" }), make({ max: 3 }, { name: "mine" })]) {
-        separate.chat("p", { messages }).catch(() => undefined);
-      }
+      const others = [
+        make({ apiKey: "other" }), make({ max: 3 }, { name: "mine" }), make({ max: 3, pool: "own" }),
+      ];
+      for (const separate of others) separate.chat("p", { messages }).catch(() => undefined);
       await settle();
-      t.equal(held.length, 3, "another key, or a name, has places of its own");
+      t.equal(held.length, 4, "another key, or a name, has places of its own");
       const closing = one.close();
       held[0](answer());
       t.equal((await first).text, "Hi", "what was sent goes on");
       t.equal(await closing, 0);
       await settle();
-      held[3](answer());
+      held[4](answer());
       t.equal((await second).text, "Hi", "the other goes on");
       await t.rejects(one.chat("p", { messages }), { code: "pool_closed" });
       registry.closeAll();
