@@ -63,7 +63,7 @@ async function refusal(response, status, code) {
 
 /** Holds the only place of a provider while `act` runs. */
 async function whileHeld(provider, act) {
-  const headers = { "x-sim-fault": "never-ends" };
+  const headers = { "x-sim-fault": "stall" };
   const holder = new RawRequest(`${gateway.url}/${provider}${CHAT}`, { headers });
   await holder.until(({ events }) => events > 0);
   try {

@@ -371,17 +371,13 @@ export class PooledEmbeddingClient {
 }
 
 function statsOf({ kind, _hub }: ProviderClient): ProviderStats {
-  let service: ServiceStats | undefined;
-  const read = (): ServiceStats => JSON.parse(
-    _hub.ask((protocol, at) => protocol.service_stats(at, _hub.now())),
-  ) as ServiceStats;
-  // Whoever looks often at the counts alone need not pay for it.
-  return {
-    kind, ...countsOf(_hub.pool.stats()),
-    get service() {
-      return service ??= read();
-    },
-  };
+  const service = _hub.ask((protocol, at) => protocol.service_stats(at, _hub.now()));
+  const counts = countsOf(_hub.pool.stats());
+  // The queue itself knows only that they left.
+  const timedOut = Math.min(_hub.timedOut, counts.cancelled);
+  counts.timedOut += timedOut;
+  counts.cancelled -= timedOut;
+  return { kind, ...counts, service: JSON.parse(service) as ServiceStats };
 }
 
 function readHubSettings(options: ClientPoolOptions): HubSettings {

@@ -132,6 +132,8 @@ export class Drive {
   private timer: unknown = undefined;
   private timerAt = Infinity;
   private isStepping = false;
+  /** Whether it was in the queue when it was told to leave. */
+  private hasLeft = false;
   private cause: unknown = undefined;
   private readonly undo: (() => void)[] = [];
   private resolve: (attempt: Attempt | undefined) => void = () => undefined;
@@ -307,6 +309,7 @@ export class Drive {
   private leaveWait: (() => void) | undefined = undefined;
 
   private release(): void {
+    this.hasLeft ||= this.acquiring !== undefined;
     this.acquiring?.abort();
     this.acquiring = undefined;
     this.leaveWait?.();
@@ -506,6 +509,7 @@ export class Drive {
       this.close();
       return this.resolve(refusal);
     }
+    if (this.hasLeft && failure.class === "timeout_acquire") this.hub.timedOut += 1;
     const error = providerError(this.name, failure, this.cause);
     this.taken?.break(failure.class.startsWith("timeout") ? "stall" : "error", error);
     this.close();

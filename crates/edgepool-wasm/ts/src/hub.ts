@@ -111,6 +111,8 @@ export class Hub {
   readonly pool: Pool<number>;
   /** By how many client pools' providers it is in use. */
   members = 0;
+  /** How many of those that left the queue did so as their time was up, which the call decides. */
+  timedOut = 0;
   private handle: number;
   private generation: number;
   private size: number;

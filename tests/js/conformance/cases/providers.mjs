@@ -327,7 +327,8 @@ export default [
       });
       await it.clock.advance(300);
       await queued;
-      t.equal(it.clients.stats("p").waiting, 0, "it has left the queue");
+      const { waiting, timedOut, cancelled } = it.clients.stats("p");
+      t.equal([waiting, timedOut, cancelled], [0, 1, 0], "it has left the queue");
     },
   },
   {
