@@ -33,8 +33,14 @@ export type ClientEvent =
       /** From sending to the first content of the body. */
       firstByteMs?: number;
     }
-  /** A call is over: it was answered, or has failed in the end, and all of it took so long. */
-  | CallOrigin & { type: "finished"; totalMs: number; failure?: FailureClass }
+  /** A call is over. */
+  | CallOrigin & {
+      type: "finished";
+      /** How long all of it took, with its waits and retries. */
+      totalMs: number;
+      /** How it has failed, if it has. */
+      failure?: FailureClass;
+    }
   /** A call is sent again; `attempt` is 1 the first time. */
   | CallOrigin & { type: "retry"; attempt: number }
   /** A second attempt is sent beside one that is slow. */
