@@ -6,7 +6,7 @@ import { SDKS } from "./sdks.mjs";
 
 /** Nothing takes as long; what does hangs. */
 const HANGS = 25_000;
-/** How long a place may take to come back: `ai` reads ahead for some seconds before it stands still. */
+/** How long a place may take to come back: `ai` reads ahead for seconds before it stands still. */
 const BACK = 10_000;
 
 /** Where each kind of provider has its chats. */

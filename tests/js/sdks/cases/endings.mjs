@@ -17,10 +17,10 @@ const BY_AI = ["ai openai", "ai compatible", "ai anthropic"];
  * `run` is given the calls of one SDK as `Call` has them, and gives what the caller saw: `text`,
  * `tool` or `vectors`; what it throws is described. `sees` is what of that is compared. `requests`
  * is how many must reach the provider, `most` how many may be there at once, and `calls` how often
- * the SDK may call its `fetch`: 1 each if it is missing. `least` is how many ms it has to take. With
- * `own`, the SDK's retries are as they come; else they are off. `limits` are options of the
- * provider. `needs` names what not all SDKs have. `again` is what a call after it comes to, if it is
- * not served. `except` has what is otherwise with an SDK, by its name.
+ * the SDK may call its `fetch`: 1 each if it is missing. `least` is how many ms it has to take.
+ * With `own`, the SDK's retries are as they come; else they are off. `limits` are options of the
+ * provider. `needs` names what not all SDKs have. `again` is what a call after it comes to, if it
+ * is not served. `except` has what is otherwise with an SDK, by its name.
  */
 export const ENDINGS = [
   { name: "whole", model: "fine", run: chat, sees: { text: TEXT } },

@@ -24,9 +24,9 @@ const functionTool = {
 /**
  * What all of them have: `kind` and `path` of the provider; `onRefusal`, and `retries`, where the
  * default of the kind, or of the SDK itself, is not right; `pings` if its providers send any, and
- * `base64` if it asks for vectors in it; and `open`, which gives the calls. Each takes a model and a
- * signal; `stream` gives an iterator of texts. The `retries` that it is given are the SDK's own; if
- * undefined, they are as they come.
+ * `base64` if it asks for vectors in it; and `open`, which gives the calls. Each takes a model and
+ * a signal; `stream` gives an iterator of texts. The `retries` that it is given are the SDK's own;
+ * if undefined, they are as they come.
  */
 export const SDKS = [
   {
