@@ -182,8 +182,7 @@ pub(super) fn linger(mut body: Pin<Box<FetchBody>>) {
     if body.open.is_none() {
         return;
     }
-    // Nobody wants to know how it ends.
-    let _ = request_scope(async move {
+    let read = request_scope(async move {
         let mut late = pin!(JsClock.alarm(JsClock.now().saturating_add(LINGER)));
         let mut after = 0;
         poll_fn(|cx| {
@@ -199,6 +198,8 @@ pub(super) fn linger(mut body: Pin<Box<FetchBody>>) {
         .await;
         Ok(JsValue::UNDEFINED)
     });
+    // Nobody wants to know how it ends.
+    ignore(&read);
 }
 
 impl fmt::Debug for FetchBody {
