@@ -52,8 +52,8 @@ mod tests {
             let server = Server::start(tls).await;
             for (shared, most) in [(true, 5), (false, OBJECTS)] {
                 let certificate = server.certificate.clone();
-                let measured = measure(&Variant { shared, certificate, url: server.url.clone() });
-                let measured = measured.await;
+                let variant = Variant { shared, certificate, url: server.url.clone() };
+                let measured = measure(&variant).await;
                 let connections = server.connections();
                 assert!((1..=most).contains(&connections), "{connections}, {shared}");
                 assert!(shared || connections == OBJECTS, "{connections}");

@@ -94,11 +94,13 @@ async function measure(variant, base) {
   const undici = await import("undici");
   const before = used();
   const start = processorTime();
-  const shared = new undici.Agent();
+  const sender = () => {
+    const dispatcher = new undici.Agent();
+    return { fetch: (input, init) => undici.fetch(input, { ...init, dispatcher }) };
+  };
+  const shared = variant === "global" ? {} : sender();
   const objects = Array.from({ length: OBJECTS }, () => {
-    const dispatcher = variant === "each" ? new undici.Agent() : shared;
-    const through = (input, init) => undici.fetch(input, { ...init, dispatcher });
-    const sending = variant === "global" ? {} : { fetch: through };
+    const sending = variant === "each" ? sender() : shared;
     const providers = { provider: { kind: "openai", baseURL: base } };
     return new ClientPool({ providers, ...sending }).fetch("provider");
   });

@@ -34,7 +34,7 @@ struct Times {
 impl Times {
     const fn of(args: &LoadBenchArgs) -> Self {
         let (rounds, finding, warm, window) =
-            if args.quick { (1, 1_000, 1_500, 2_000) } else { (3, 4_000, 4_000, 6_000) };
+            if args.quick { (1, 1_000, 4_000, 2_000) } else { (3, 4_000, 4_000, 6_000) };
         let rounds = match args.rounds {
             Some(rounds) => rounds,
             None => rounds,

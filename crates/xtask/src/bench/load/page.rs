@@ -70,7 +70,7 @@ pub(super) fn html(run: &LoadRun, marks: &[Mark]) -> anyhow::Result<String> {
         ("{{savings}}", savings(run)),
         ("{{objects}}", shared),
         ("{{senders}}", senders(run)),
-        ("{{seconds}}", if run.quick { "3.5" } else { "10" }.to_owned()),
+        ("{{seconds}}", if run.quick { "6" } else { "10" }.to_owned()),
     ];
     Ok(parts.iter().fold(PAGE.to_owned(), |page, (name, part)| page.replace(name, part)))
 }
