@@ -147,7 +147,8 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        // What others say may be a sentence, which goes on here.
+        f.write_str(self.message.strip_suffix('.').unwrap_or(&self.message))?;
         match (self.status, &self.code) {
             (Some(status), Some(code)) => write!(f, " (status {status}, {code})")?,
             (Some(status), None) => write!(f, " (status {status})")?,
@@ -155,7 +156,7 @@ impl fmt::Display for Failure {
             (None, None) => {}
         }
         if let Some(wait) = self.retry_after {
-            write!(f, "; the provider asks to wait {wait:?}")?;
+            write!(f, "; the provider asks to wait {:?}", text::told(wait))?;
         }
         match self.class.advice() {
             "" => Ok(()),

@@ -87,7 +87,7 @@ use crate::endpoint::{CROWDED, Ended, Outlook, Place};
 use crate::refusal::Reason;
 use crate::retry::{Decision, Elsewhere, RetryOptions};
 use crate::service::Service;
-use crate::{Class, Failure, RateLimits, Timer};
+use crate::{Class, Failure, RateLimits, Timer, text};
 
 /// What one call needs, and how it goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -543,8 +543,9 @@ const NANO: Duration = Duration::from_nanos(1);
 
 fn too_late(wait: Duration) -> Failure {
     let message = format!(
-        "the provider's limits let the call through in {wait:?}, which is later than it may wait \
-         (the timeouts `acquire` and `total`)"
+        "the provider's limits let the call through in {:?}, which is later than it may wait \
+         (the timeouts `acquire` and `total`)",
+        text::told(wait)
     );
     Failure { retry_after: Some(wait), ..Failure::new(Class::RateLimited, message) }
 }
@@ -593,8 +594,9 @@ impl Call {
             Decision::TooLong(wait) => {
                 let cap = retry.retry_after_cap;
                 let note = format!(
-                    "not tried again: the provider asks to wait {wait:?}, over the cap of {cap:?} \
-                     (the option `retry_after_cap`)"
+                    "not tried again: the provider asks to wait {:?}, over the cap of {cap:?} \
+                     (the option `retry_after_cap`)",
+                    text::told(wait)
                 );
                 return self.fail_after(service, failure, Some(&note), now);
             }

@@ -87,6 +87,7 @@ export class ChatStream implements AsyncIterableIterator<ChatEvent, undefined> {
     return collector.finish();
   }
 
+  /** Gives itself: it can be read once. */
   [Symbol.asyncIterator](): this {
     return this;
   }

@@ -13,14 +13,17 @@ export type {
 export { ProviderError, TruncatedStreamError } from "./provider-errors.js";
 export type { FailureClass, ProviderFailure } from "./provider-errors.js";
 export type {
-  AdaptiveLimitOptions, CheckOptions, EjectionOptions, EndpointOptions, OnRefusal, ProviderKind,
-  ProviderOptions, RateOptions, RetryOptions,
+  AdaptiveLimitOptions, CheckOptions, EjectionOptions, EndpointOptions, FailureShareOptions,
+  OnRefusal, ProviderKind, ProviderOptions, RateOptions, RatesOptions, RetryBudgetOptions,
+  RetryOptions,
 } from "./provider.js";
 export { ClientRegistry } from "./registry.js";
 export type { RegistryStats } from "./registry.js";
 export type {
   ChatParameters, ChatRequest, EmbedParameters, Message, MessagePart, Role, Tool, ToolCall,
+  ToolName,
 } from "./requests.js";
 export type {
-  Distribution, EndpointStats, FailureCounts, ServiceStats,
+  Distribution, EndpointStats, FailureCounts, ServiceAlert, ServiceStats,
 } from "./service-stats.js";
+export type { Send } from "./send.js";

@@ -33,9 +33,9 @@ export interface ClientPoolOptions {
   env?: Environment | undefined;
   /** What sends; the default is the runtime's `fetch`. */
   fetch?: Send | undefined;
-  /** As in {@link PoolOptions}. */
+  /** As in `PoolOptions` of `edgepool`. */
   mode?: Mode | undefined;
-  /** As in {@link PoolOptions}. */
+  /** As in `PoolOptions` of `edgepool`. */
   clock?: Clock | undefined;
   /** Gives numbers from 0 up to 1, for back-offs and choices; the default is `Math.random`. */
   random?: (() => number) | undefined;
@@ -44,7 +44,7 @@ export interface ClientPoolOptions {
    * Default `Infinity`; on the edge 15,000.
    */
   leaseTtl?: number | undefined;
-  /** As in {@link PoolOptions}: where `leaseTtl` is `Infinity`, it needs one. */
+  /** As in `PoolOptions` of `edgepool`: where `leaseTtl` is `Infinity`, it needs one. */
   heartbeat?: number | undefined;
   /** Hears of each call. What it throws is dropped. */
   observer?: ((event: ClientEvent) => void) | undefined;

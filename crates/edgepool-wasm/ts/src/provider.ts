@@ -28,12 +28,22 @@ export interface EndpointOptions {
   weight?: number | undefined;
 }
 
+/** Which part of an endpoint's answers may be failures. */
+export interface FailureShareOptions {
+  /** How many percent. */
+  percent?: number | undefined;
+  /** Of how many answers at least. */
+  least?: number | undefined;
+  /** In how many ms. */
+  window?: number | undefined;
+}
+
 /** When an endpoint gets no calls for a while. */
 export interface EjectionOptions {
   /** After so many failures in a row; `null` for any number. Default 5. */
   consecutive?: number | null | undefined;
-  /** When so many of its answers are failures: `percent` of `least` and more in `window` ms. */
-  share?: { percent?: number; least?: number; window?: number } | null | undefined;
+  /** When too large a part of its answers are failures; `null` for any part. */
+  share?: FailureShareOptions | null | undefined;
   /** For how long the first time, and longer with each. Default 30,000. */
   base?: number | undefined;
   /** For how long at most. */
@@ -74,6 +84,22 @@ export interface RateOptions {
   window?: number | undefined;
 }
 
+/** How much a provider takes. */
+export interface RatesOptions {
+  /** How many requests. */
+  requests?: RateOptions | undefined;
+  /** How many tokens, of prompts and answers. */
+  tokens?: RateOptions | undefined;
+}
+
+/** How many retries all calls of a provider have together. */
+export interface RetryBudgetOptions {
+  /** How many percent of the calls. Default 20. */
+  percent?: number | undefined;
+  /** How many a second beside those. Default 10. */
+  perSecond?: number | undefined;
+}
+
 /** How often and when calls are sent again. */
 export interface RetryOptions {
   /** How often one call is at most. Default 2. */
@@ -84,8 +110,8 @@ export interface RetryOptions {
   longest?: number | undefined;
   /** How long a provider may ask to wait before the call fails instead. Default 60,000. */
   retryAfterCap?: number | undefined;
-  /** How many retries all calls together have. Default 20 percent, and 10 a second beside. */
-  budget?: { percent?: number; perSecond?: number } | undefined;
+  /** How many retries all calls together have. */
+  budget?: RetryBudgetOptions | undefined;
 }
 
 /** The options of one provider. Durations in ms; `Infinity` is no limit. */
@@ -141,7 +167,7 @@ export interface ProviderOptions {
   /** How a limit is sought below `max`; it is not by default. */
   adaptiveLimit?: AdaptiveLimitOptions | undefined;
   /** How much the provider takes; what its headers say of it is heeded in any case. */
-  rates?: { requests?: RateOptions; tokens?: RateOptions } | undefined;
+  rates?: RatesOptions | undefined;
   /** How often and when calls are sent again. */
   retry?: RetryOptions | undefined;
   /** After how long without content a second attempt is sent beside the first. Default never. */

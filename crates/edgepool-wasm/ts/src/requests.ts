@@ -61,6 +61,12 @@ export interface ChatParameters {
   presencePenalty?: number | undefined;
 }
 
+/** Names the tool that a model must call. */
+export interface ToolName {
+  /** The tool's name. */
+  name: string;
+}
+
 /** What is asked of a model. */
 export interface ChatRequest {
   /** The model, unless it is the provider's own. */
@@ -72,7 +78,7 @@ export interface ChatRequest {
   /** The tools that the model may call. */
   tools?: readonly Tool[] | undefined;
   /** Whether it must call one, or which. */
-  toolChoice?: "auto" | "none" | "required" | { name: string } | undefined;
+  toolChoice?: "auto" | "none" | "required" | ToolName | undefined;
   /** How the answer is made; what is said here comes before the provider's own. */
   parameters?: ChatParameters | undefined;
   /** Fields of the provider's own API, sent as they are. */

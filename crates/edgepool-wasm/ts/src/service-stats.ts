@@ -53,6 +53,16 @@ export interface EndpointStats {
   lastError: string | null;
 }
 
+/** A provider has less room than its callers need. */
+export interface ServiceAlert {
+  /** Since when somebody waits at any time, or when one was refused last, by the pool's clock. */
+  since: number;
+  /** How many calls wait. */
+  waiting: number;
+  /** How many calls were refused for lack of room, or gave up waiting, so far. */
+  refused: number;
+}
+
 /** What was counted of a provider's calls, and how it stands. */
 export interface ServiceStats {
   /** Calls that began: those that were answered, that failed, and that are under way. */
@@ -98,7 +108,7 @@ export interface ServiceStats {
   /** How many more retries and hedges the budget allows. */
   budget: number;
   /** Since when there is less room than is needed, if there is. */
-  alert: { since: number; waiting: number; refused: number } | null;
+  alert: ServiceAlert | null;
   /** Each endpoint. */
   endpoints: EndpointStats[];
 }
