@@ -87,30 +87,6 @@ export function misdirected(request: Request): Response {
   return refuse(421, "unknown_host", message);
 }
 
-function clientOptions(
-  config: GatewayConfig, env: GatewayEnv, keyed: Set<string>,
-): ClientPoolOptions {
-  const providers: ClientPoolOptions["providers"] = {};
-  for (const [name, { keyEnv, simulator: _, ...options }] of Object.entries(config.providers)) {
-    const apiKey = keyEnv === undefined ? undefined : env.variable(keyEnv);
-    if (apiKey) keyed.add(name);
-    const passClientKey = options.passClientKey ?? false;
-    const own = { apiKey: apiKey || undefined, passClientKey, onRefusal: "respond" } as const;
-    // Two names may stand for the same service, each with limits of its own.
-    providers[name] = { ...options, ...own, pool: name };
-  }
-  const { heartbeat } = config;
-  // A heartbeat is that of a time to live, which only Workers have without being told.
-  const leaseTtl = config.leaseTtl ?? (heartbeat === undefined ? undefined : LEASE_TTL);
-  return {
-    providers,
-    // All requests of an object share one context: none of them takes its place along when it ends.
-    ...(config.scope === "object" ? { mode: "durable-object" as const } : {}),
-    ...(leaseTtl === undefined ? {} : { leaseTtl }),
-    ...(heartbeat === undefined ? {} : { heartbeat }),
-  };
-}
-
 function ownRoutes(parts: Parts): Map<string, Handler> {
   const { observer } = parts;
   const since = (url: URL) => Math.max(0, Number(url.searchParams.get("since")) || 0);

@@ -167,7 +167,7 @@ for (const later of [0, 30]) {
 }
 
 test(`${RUNTIME}: a slow stream that keeps coming is not cut by the clocks`, async () => {
-  const slow = { "x-sim-first-token-ms": "300", "x-sim-chunk-ms": "500", "x-sim-chunks": "4" };
+  const slow = { "x-sim-first-token-ms": "400", "x-sim-chunk-ms": "500", "x-sim-chunks": "4" };
   const response = await chat(`${gateway.url}/one`, { headers: slow });
   assert.match(await response.text(), /data: \[DONE\]\n\n$/);
 });

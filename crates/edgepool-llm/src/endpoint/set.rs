@@ -563,8 +563,9 @@ impl Endpoint {
         match failure.class {
             Class::RateLimited => {
                 self.pause(place, failure.retry_after, retry, now);
-                // A server without any notion of rates means that there are too many at once.
-                if failure.retry_after.is_none() && !self.buckets.are_known(now) {
+                // A server without any notion of rates means that there are too many at once, also
+                // where it says when to come back.
+                if !self.buckets.are_known(now) {
                     self.limit.refused(place.sent, now);
                 }
             }

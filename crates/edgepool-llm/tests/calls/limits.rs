@@ -165,9 +165,12 @@ fn refusals_lower_a_limit_and_answers_raise_it() {
 
 #[test]
 fn a_429_lowers_the_limit_only_of_a_server_that_knows_no_rates() {
-    for (headers, retry_after, lowered) in
-        [(false, None, true), (true, None, false), (false, Some(SECOND), false)]
-    {
+    for (headers, retry_after, lowered) in [
+        (false, None, true),
+        (true, None, false),
+        (false, Some(SECOND), true),
+        (true, Some(SECOND), false),
+    ] {
         let mut bench = Bench::new(sought(64));
         bench.answer(2);
         let before = limit(&bench);

@@ -70,16 +70,24 @@ export class Attempt {
     this.isOver = true;
     this.gotHeaders();
     // What keeps its request open ends with its body, and the turn must come all the same.
-    const close = holdOpen(this.lease._scope);
+    const close = this.tryHoldOpen();
     this.controller.abort(reason);
     if (this.breakBody !== undefined) this.breakBody(how, reason);
     else void this.reader?.cancel(reason).catch(() => undefined);
-    // A body that somebody reads has its own hold on the request, which ends before this comes.
-    const close = holdOpen(this.lease._scope);
+    if (close === undefined) return this.letGo(how);
     afterBreak(this.lease, () => {
       this.letGo(how);
       close();
     });
+  }
+
+  /** Keeps the request open; a context that refuses has no turn left either. */
+  private tryHoldOpen(): (() => void) | undefined {
+    try {
+      return holdOpen(this.lease._scope);
+    } catch {
+      return undefined;
+    }
   }
 
   private letGo(how: BodyEnd): void {

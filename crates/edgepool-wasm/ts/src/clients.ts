@@ -371,13 +371,22 @@ export class PooledEmbeddingClient {
 }
 
 function statsOf({ kind, _hub }: ProviderClient): ProviderStats {
-  const service = _hub.ask((protocol, at) => protocol.service_stats(at, _hub.now()));
+  const read = (): ServiceStats => JSON.parse(
+    _hub.ask((protocol, at) => protocol.service_stats(at, _hub.now())),
+  ) as ServiceStats;
   const counts = countsOf(_hub.pool.stats());
   // The queue itself knows only that they left.
   const timedOut = Math.min(_hub.timedOut, counts.cancelled);
   counts.timedOut += timedOut;
   counts.cancelled -= timedOut;
-  return { kind, ...counts, service: JSON.parse(service) as ServiceStats };
+  let service: ServiceStats | undefined;
+  // Whoever looks often at the counts alone need not pay for it.
+  return {
+    kind, ...counts,
+    get service() {
+      return service ??= read();
+    },
+  };
 }
 
 function readHubSettings(options: ClientPoolOptions): HubSettings {

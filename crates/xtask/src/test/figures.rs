@@ -50,6 +50,12 @@ pub(super) fn simulated(output: &str) -> Option<String> {
     Some(line.to_owned())
 }
 
+/// The SDKs and endings that were tried, and after how many a slot was still in use.
+pub(super) fn sdks(output: &str) -> Option<String> {
+    let line = output.lines().rev().find(|line| line.contains(" SDKs, "))?;
+    Some(line.to_owned())
+}
+
 /// What LLMock has judged: the calls and attempts that it saw, the faults that it put in, and what it
 /// found wrong.
 pub(super) fn verdicts(output: &str) -> Option<String> {
@@ -101,6 +107,8 @@ mod tests {
         assert_eq!(fuzzed("x\nDone 7 runs in 3 second(s)\n").unwrap(), "7 runs in 3 second(s)");
         let both = fuzzed("Done 7 runs in 3 second(s)\nDone 8 runs in 4 second(s)\n");
         assert_eq!(both.unwrap(), "7 runs in 3 second(s), 8 runs in 4 second(s)");
+        let tried = sdks("x\n8 SDKs, 9 endings, 0 with a slot in use\n9 passed, 0 failed\n");
+        assert_eq!(tried.unwrap(), "8 SDKs, 9 endings, 0 with a slot in use");
         let verdict = "LLMock resilience verdict: 2 call(s), 3 attempt(s), 1 fault(s) injected";
         let all = format!("test a ... {verdict}\n\n  PASS  fine\n{verdict}\n\n  WARN  x\n");
         let text = "LLMock: 4 calls, 6 attempts, 2 faults; 0 errors and 1 warnings";

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::process::Cmd;
 use crate::test::providers;
-use crate::{build, tools, workspace};
+use crate::{build, postgres, tools, workspace};
 
 /// Something that a suite cannot run without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

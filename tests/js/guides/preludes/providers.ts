@@ -25,8 +25,12 @@ globalThis.fetch = (async (input: string | URL | Request, init?: RequestInit) =>
   const end = () => {
     seen.now -= 1;
   };
-  if (hostname === "api.example.com") return answer("application/json", ['{"ok":true}'], end);
   if (hostname === "ollama.example.com") return answer("application/x-ndjson", lines(), end);
+  if (pathname.startsWith("/v1/items")) return answer("application/json", ['{"ok":true}'], end);
+  if (request.headers.get("authorization") === "Bearer sk-wrong") {
+    const error = { message: "that is no key", code: "invalid_api_key" };
+    return answer("application/json", [JSON.stringify({ error })], end, 401);
+  }
   if (streams) return answer("text/event-stream", events(), end);
   return answer("application/json", [JSON.stringify(whole(pathname, asked))], end);
 }) as typeof fetch;
@@ -47,12 +51,19 @@ function lines(): string[] {
   return [line("Hel", false), line("lo", false), line("", true)];
 }
 
-function whole(pathname: string): unknown {
+function whole(pathname: string, asked: string): unknown {
+  if (pathname.endsWith("/models")) return { data: [{ id: "gpt-5.4-mini" }] };
+  if (pathname.endsWith("/embeddings")) {
+    const { input } = JSON.parse(asked) as { input: string[] };
+    const bytes = new Uint8Array(Float32Array.of(0.25, 0.5, 0.75).buffer);
+    const embedding = btoa(String.fromCharCode(...bytes));
+    return { data: input.map((_, index) => ({ index, embedding })), usage };
+  }
   if (pathname.endsWith("/responses")) {
     const content = [{ type: "output_text", text: "Hello", annotations: [] }];
     const output = [{ type: "message", role: "assistant", id: "1", content }];
-    const usage = { input_tokens: 1, output_tokens: 1 };
-    return { id: "1", created_at: 1, model: "gpt-5.4-mini", output, usage };
+    const spent = { input_tokens: 3, output_tokens: 2 };
+    return { id: "1", created_at: 1, model: "gpt-5.4-mini", output, usage: spent };
   }
   if (pathname.endsWith("/messages")) {
     const content = [{ type: "text", text: "Hello" }];

@@ -6,7 +6,7 @@ use crate::test::counts::Reader;
 use crate::test::figures;
 use crate::test::needs::Need;
 use crate::test::providers;
-use crate::workspace;
+use crate::{postgres, workspace};
 
 /// What is outside the workspace, with lock files of its own.
 const BENCH: &str = "tests/bench/Cargo.toml";
@@ -21,6 +21,7 @@ pub(super) fn checks() -> Vec<Suite> {
         Suite::new("clippy", &[Need::WasmTarget], Reader::Exit, || Ok(clippy())).limit(20 * MINUTE),
         Suite::new("docs", &[], Reader::Exit, || Ok(docs())),
         Suite::new("native", &[], Reader::Libtest, || Ok(native())).limit(15 * MINUTE),
+        over_postgres(),
         providers(),
         mutations(),
     ]
@@ -69,7 +70,8 @@ fn clippy() -> Vec<Cmd> {
 }
 
 fn docs() -> Vec<Cmd> {
-    let crates = ["edgepool", "edgepool-sim", "edgepool-wasm", "edgepool-llm", "edgepool-http"];
+    let clients = ["edgepool-llm", "edgepool-http", "edgepool-clients", "edgepool-postgres"];
+    let crates = [&["edgepool", "edgepool-sim", "edgepool-wasm"][..], &clients].concat();
     let crates = crates.iter().flat_map(|name| ["-p", name]);
     let features = "edgepool/openmetrics,edgepool/tracing,edgepool-wasm/transport";
     let doc = cargo().args(["doc", "--locked", "--quiet", "--no-deps"]).args(crates);
@@ -78,6 +80,17 @@ fn docs() -> Vec<Cmd> {
 
 fn native() -> Vec<Cmd> {
     vec![cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])]
+}
+
+/// Pools of connections to a real PostgreSQL.
+fn over_postgres() -> Suite {
+    Suite::new("postgres-rust", &[Need::Postgres], Reader::Libtest, || {
+        let test = cargo().args(["test", "--locked", "-p", "edgepool-postgres"]);
+        let test = test.args(["--features", "server-tests", "--test", "postgres"]);
+        let run = cargo().args(["run", "--locked", "--quiet", "-p", "edgepool-postgres"]);
+        let run = run.args(["--example", "orders"]);
+        Ok(vec![postgres::beside(test), postgres::beside(run)])
+    })
 }
 
 /// The clients against servers that were written by others, one test at a time: what each of them is
@@ -201,7 +214,7 @@ fn oldest() -> Suite {
         let check = cargo().args([&version, "check", "--locked", "--quiet"]);
         let check = check.args(["-p", "edgepool", "-p", "edgepool-sim"]);
         let check = check.args(["-p", "edgepool-llm", "-p", "edgepool-http"]);
-        let check = check.args(["-p", "edgepool-postgres"]);
+        let check = check.args(["-p", "edgepool-clients", "-p", "edgepool-postgres"]);
         let features = ["--features", "edgepool/openmetrics,edgepool/tracing"];
         Ok(vec![check.clone(), check.args(features)])
     })
