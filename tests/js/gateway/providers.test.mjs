@@ -69,7 +69,8 @@ test(`${RUNTIME}: calls go to all endpoints with the key, and tokens are counted
   }).then(({ seen }) => seen);
   assert.equal(service.input_tokens - before.input_tokens, 42);
   assert.equal(service.output_tokens - before.output_tokens, 24);
-  assert.ok(service.first_content_ms.p50 > 0 && service.total_ms.p50 > 0);
+  // They may have come within the same millisecond, but they were counted.
+  for (const { p50 } of [service.first_content_ms, service.total_ms]) assert.ok(p50 !== null);
   assert.deepEqual(service.endpoints.map(({ name, state }) => [name, state]),
     servers.one.map(({ url }) => [url, "up"]));
 });

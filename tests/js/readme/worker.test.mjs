@@ -43,14 +43,15 @@ async function bundle(folder, code) {
   });
 }
 
-/** What the Worker with an object has beside the other. */
+/** What the Worker with an object has beside the other: it uses the clients. */
 const OBJECT = {
+  modules: '(name = "clients.wasm", wasm = embed "clients.wasm"),',
   binding: '(name = "CALLS", durableObjectNamespace = "Calls"),',
   more: `durableObjectNamespaces = [(className = "Calls", uniqueKey = "calls")],
   durableObjectStorage = (inMemory = void),`,
 };
 
-function configuration(port, backend, { binding = "", more = "" }) {
+function configuration(port, backend, { modules = "", binding = "", more = "" }) {
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -63,6 +64,7 @@ const main :Workerd.Worker = (
   modules = [
     (name = "worker.js", esModule = embed "worker.js"),
     (name = "edgepool.wasm", wasm = embed "edgepool.wasm"),
+    ${modules}
   ],
   bindings = [${binding} (name = "BACKEND", text = "${backend}")],
   ${more}
