@@ -160,6 +160,28 @@ export const CASES = {
     await beside[Symbol.asyncDispose]();
   },
 
+  async a_hanging_statement_ends_whatever_the_clock_says(driver, name) {
+    const beside = await outside();
+    const pool = open(driver, name, { max: 1 });
+    const lease = await pool.acquire();
+    const hanging = driver.run(lease.value, "SELECT pg_sleep(600)");
+    hanging.catch(() => {});
+    await later(100);
+    const { now } = Date;
+    try {
+      lease.discard(new Error("it hangs"));
+      await later(100);
+      Date.now = () => now() - 60_000;
+      await assert.rejects(hanging);
+      await later(100);
+    } finally {
+      Date.now = now;
+    }
+    await until("none is left", async () => (await beside.backends(name)) === 0);
+    await pool.close({ deadline: 5_000 });
+    await beside[Symbol.asyncDispose]();
+  },
+
   async an_idle_connection_is_asked_before_it_is_lent(driver, name) {
     const pool = open(driver, name, { max: 1, checkTimeout: 5_000 });
     const count = () => pool.stats().checks;

@@ -167,9 +167,15 @@ export function sqlDriver<T extends Sql>(
     // Queries wait for each other.
     async free() {},
     async shut(connection, stuck) {
-      const began = Date.now();
-      await bare(connection).end({ timeout: stuck ? 0 : FAREWELL });
-      return Date.now() - began >= FAREWELL * 1_000;
+      // Set before the driver's own, which is of the same length: it is not later than that.
+      let busy = false;
+      const timer = setTimeout(() => (busy = true), FAREWELL * 1_000);
+      try {
+        await bare(connection).end({ timeout: stuck ? 0 : FAREWELL });
+      } finally {
+        clearTimeout(timer);
+      }
+      return busy;
     },
     numberOf: (connection) => numbers.get(connection),
   };
