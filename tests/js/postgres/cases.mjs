@@ -120,6 +120,31 @@ export const CASES = {
     await beside[Symbol.asyncDispose]();
   },
 
+  async nothing_listens_on_for_the_last_holder(driver, name) {
+    const beside = await outside();
+    const pool = open(driver, name, { max: 1 });
+    const pidOf = async (connection) => (await driver.run(connection, PID))[0].pid;
+    for (const listen of driver.listens) {
+      const heard = [];
+      const first = await pool.use(async (connection) => {
+        await listen(connection, (what) => heard.push(what));
+        return pidOf(connection);
+      });
+      const second = await pool.use(async (connection) => {
+        await driver.run(connection, "LISTEN gossip");
+        await driver.run(connection, "NOTIFY gossip, 'not for you'");
+        await driver.run(connection, "DO $$ BEGIN RAISE NOTICE 'nor this'; END $$");
+        return pidOf(connection);
+      });
+      assert.deepEqual(heard, []);
+      assert.equal(first === second, driver.canStopListening, `${listen}`);
+      await until("one is left", async () => (await beside.backends(name)) === 1);
+    }
+    await pool.close({ deadline: 5_000 });
+    await until("none is left", async () => (await beside.backends(name)) === 0);
+    await beside[Symbol.asyncDispose]();
+  },
+
   async a_transaction_that_is_open_or_has_failed_is_rolled_back(driver, name) {
     const beside = await outside();
     await beside.run("CREATE TABLE IF NOT EXISTS left_open (id int)");

@@ -14,12 +14,17 @@ const pgConfig = (name, more) =>
 const sqlConfig = (name, more) =>
   ({ host, port, user, password, database, connection: { application_name: name }, ...more });
 
-/** By driver: a factory, and how a connection runs a text, alone or with values. */
+/**
+ * By driver: a factory, how a connection runs a text, alone or with values, and how one listens
+ * with it. Where that cannot be stopped the connection is not lent again.
+ */
 export const DRIVERS = {
   pg: {
     factory: (name, config, options) => pgFactory(pg.Client, pgConfig(name, config), options),
     byUrl: (url) => pgFactory(pg.Client, url),
     run: async (client, text, values) => (await client.query(text, values)).rows,
+    listens: [(client, hear) => client.on("notification", hear).on("notice", hear)],
+    canStopListening: true,
   },
   postgres: {
     factory: (name, config, options) => {
@@ -28,6 +33,12 @@ export const DRIVERS = {
     },
     byUrl: (url) => postgresFactory(postgres, url),
     run: async (sql, text, values) => sql.unsafe(text, values),
+    listens: [
+      (sql, hear) => sql.listen("gossip", hear),
+      // It fails, as there is no publication, but might have opened its connection.
+      (sql, hear) => sql.subscribe("*", hear).catch(() => {}),
+    ],
+    canStopListening: false,
   },
 };
 

@@ -50,7 +50,10 @@ export interface Driver<T> {
   /** Connects; `lose` is told when the connection ends, and `signal` ends the attempt. */
   open(lose: (error: unknown) => void, signal: AbortSignal | undefined): Promise<T>;
   run(connection: T, text: string, values?: unknown[]): Promise<readonly unknown[]>;
-  /** Waits until no query is under way, as far as the driver tells. */
+  /**
+   * Waits until no query is under way, as far as the driver tells, and takes away what the holder
+   * has left at the connection in this process. It throws if that cannot be.
+   */
   free(connection: T): Promise<void>;
   /** Disconnects, and gives whether a query may have been under way. */
   shut(connection: T, stuck: boolean): Promise<boolean>;
@@ -60,12 +63,15 @@ export interface Driver<T> {
 
 // The members of the drivers, by the names that they have there: the build shortens none that an
 // interface has which is not exported.
+type Listener = (...args: unknown[]) => void;
 interface Client {
   connect(): Promise<unknown>;
   query(text: string, values?: unknown[]): Promise<{ rows?: unknown[] } | unknown[]>;
   end(): Promise<unknown>;
   on(event: string, listener: (error?: unknown) => void): unknown;
   once?(event: string, listener: () => void): unknown;
+  listeners?(event: string): Listener[];
+  removeListener?(event: string, listener: Listener): unknown;
   readyForQuery?: boolean;
   processID?: number;
 }
@@ -78,6 +84,8 @@ interface Answer extends Array<unknown> {
 interface SqlTag {
   unsafe(text: string, values?: unknown[]): PromiseLike<Answer>;
   end(options: { timeout: number }): Promise<unknown>;
+  listen?: { sql?: unknown };
+  subscribe?: unknown;
 }
 interface SqlOptions {
   max: number;
@@ -90,6 +98,7 @@ export function pgDriver<T extends PgClient>(
   Class: PgClientClass<T>, config: string | object | undefined,
 ): Driver<T> {
   const bare = (connection: T) => connection as unknown as Client;
+  const own = new WeakMap<T, Map<string, Set<Listener>>>();
   return {
     async open(lose, signal) {
       const client = new Class(config as never);
@@ -105,6 +114,7 @@ export function pgDriver<T extends PgClient>(
       } finally {
         signal?.removeEventListener("abort", giveUp);
       }
+      own.set(client, listenersOf(bare(client)));
       return client;
     },
     async run(connection, text, values) {
@@ -113,11 +123,18 @@ export function pgDriver<T extends PgClient>(
     },
     async free(connection) {
       const client = bare(connection);
-      if (client.readyForQuery !== false) return;
-      await new Promise<void>((resolve) => {
-        client.once?.("drain", resolve);
-        client.once?.("end", resolve);
-      });
+      if (client.readyForQuery === false) {
+        await new Promise<void>((resolve) => {
+          client.once?.("drain", resolve);
+          client.once?.("end", resolve);
+        });
+      }
+      for (const [event, listeners] of listenersOf(client)) {
+        for (const listener of listeners) {
+          if (own.get(connection)?.get(event)?.has(listener)) continue;
+          client.removeListener?.(event, listener);
+        }
+      }
     },
     async shut(connection) {
       const busy = bare(connection).readyForQuery === false;
@@ -128,6 +145,12 @@ export function pgDriver<T extends PgClient>(
   };
 }
 
+/** Finds who listens to a client of `pg`, by the events that it tells its holders. */
+function listenersOf(client: Client): Map<string, Set<Listener>> {
+  const events = ["drain", "end", "error", "notice", "notification"];
+  return new Map(events.map((event) => [event, new Set(client.listeners?.(event))]));
+}
+
 /** How long queries under way may take when a connection is closed, in seconds. */
 const FAREWELL = 1;
 
@@ -136,6 +159,7 @@ export function sqlDriver<T extends Sql>(
 ): Driver<T> {
   const bare = (connection: T) => connection as unknown as SqlTag;
   const numbers = new WeakMap<T, number>();
+  const subscribed = new WeakSet<T>();
   return {
     async open(lose, signal) {
       const given = (typeof config === "object" ? config : {}) as Partial<SqlOptions>;
@@ -155,6 +179,7 @@ export function sqlDriver<T extends Sql>(
         // It connects with the first query.
         const { state } = await bare(sql).unsafe("SELECT 1");
         if (state?.pid !== undefined) numbers.set(sql, state.pid);
+        watchSubscribe(bare(sql), () => subscribed.add(sql));
       } catch (error) {
         giveUp();
         throw error;
@@ -164,8 +189,13 @@ export function sqlDriver<T extends Sql>(
       return sql;
     },
     run: async (connection, text, values) => bare(connection).unsafe(text, values),
-    // Queries wait for each other.
-    async free() {},
+    async free(connection) {
+      // Queries wait for each other. What listens does so on a connection beside, with listeners of
+      // the last holder: it ends with this one only.
+      if (bare(connection).listen?.sql !== undefined || subscribed.has(connection)) {
+        throw new Error("listen or subscribe was called, which opens a connection beside");
+      }
+    },
     async shut(connection, stuck) {
       // Set before the driver's own, which is of the same length: it is not later than that.
       let busy = false;
@@ -179,4 +209,15 @@ export function sqlDriver<T extends Sql>(
     },
     numberOf: (connection) => numbers.get(connection),
   };
+}
+
+/** Calls `tell` if `subscribe` is called: of what it makes nothing can be seen. */
+function watchSubscribe(sql: SqlTag, tell: () => void): void {
+  const { subscribe } = sql;
+  if (typeof subscribe !== "function") return;
+  const watched = (...values: unknown[]) => {
+    tell();
+    return subscribe(...values);
+  };
+  sql.subscribe = Object.assign(watched, subscribe);
 }
