@@ -1,6 +1,6 @@
 // What becomes of connections in a pool: each case once with each driver.
 import assert from "node:assert/strict";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { inspect } from "node:util";
 
 import { outside, password, port } from "./drivers.mjs";
@@ -31,6 +31,38 @@ async function ask(what) {
   });
   socket.destroy();
   assert.equal(answer, "ok\n");
+}
+
+/**
+ * A relay to the server. It keeps back what clients send from the chunk on that has `text` in it,
+ * and says how many connections it did that to, and how many of those are open.
+ */
+async function relay(text) {
+  const told = { held: 0, open: 0 };
+  const relaying = createServer((client) => {
+    const server = connect(port, "127.0.0.1");
+    let holds = false;
+    client.on("data", (data) => {
+      if (!holds && data.includes(text)) {
+        holds = true;
+        told.held += 1;
+        told.open += 1;
+      }
+      if (!holds) server.write(data);
+    });
+    client.on("close", () => {
+      if (holds) told.open -= 1;
+      server.destroy();
+    });
+    server.on("data", (data) => client.write(data)).on("close", () => client.destroy());
+    for (const socket of [client, server]) socket.on("error", () => {});
+  });
+  await new Promise((resolve) => relaying.listen(0, "127.0.0.1", resolve));
+  return {
+    told,
+    config: { host: "127.0.0.1", port: relaying.address().port },
+    [Symbol.asyncDispose]: () => new Promise((resolve) => relaying.close(resolve)),
+  };
 }
 
 /** A pool for one case, and the name by which the server knows its connections. */
@@ -205,6 +237,19 @@ export const CASES = {
     await until("none is left", async () => (await beside.backends(name)) === 0);
     await pool.close({ deadline: 5_000 });
     await beside[Symbol.asyncDispose]();
+  },
+
+  async an_attempt_that_is_given_up_leaves_no_connection(driver, name) {
+    const between = await relay("pg_stat_activity");
+    const { create } = driver.factory(name, between.config);
+    const controller = new AbortController();
+    const creating = create({ signal: controller.signal });
+    creating.catch(() => {});
+    await until("it is held", async () => between.told.held === 1);
+    controller.abort(new Error("it takes too long"));
+    await until("it is closed", async () => between.told.open === 0);
+    await assert.rejects(creating, PostgresError);
+    await between[Symbol.asyncDispose]();
   },
 
   async an_idle_connection_is_asked_before_it_is_lent(driver, name) {

@@ -121,11 +121,25 @@ function factory<T extends object>(
     try {
       const connection = await driver.open(lose, signal);
       sessions.set(connection, session);
-      session.backend = await who(connection);
+      session.backend = await within(connection, signal, async () => who(connection));
       session.heard = Date.now();
       return connection;
     } catch (error) {
       throw sort(error, secrets);
+    }
+  }
+
+  /** Does something over a connection, which is shut if that is given up. */
+  async function within<R>(
+    connection: T, signal: AbortSignal, work: () => Promise<R>,
+  ): Promise<R> {
+    const giveUp = () => void driver.shut(connection, true).catch(ignore);
+    signal.addEventListener("abort", giveUp);
+    try {
+      if (signal.aborted) giveUp();
+      return await work();
+    } finally {
+      signal.removeEventListener("abort", giveUp);
     }
   }
 
