@@ -252,6 +252,27 @@ export const CASES = {
     await between[Symbol.asyncDispose]();
   },
 
+  async a_closing_that_is_given_up_leaves_no_connection_beside(driver, name) {
+    const beside = await outside();
+    const between = await relay("pg_terminate_backend");
+    const { create, close } = driver.factory(name, between.config);
+    const connection = await create({ signal: new AbortController().signal });
+    const hanging = driver.run(connection, "SELECT pg_sleep(600)");
+    hanging.catch(() => {});
+    await later(100);
+    const controller = new AbortController();
+    const closing = close(connection, { signal: controller.signal });
+    await until("it is held", async () => between.told.held === 1);
+    controller.abort(new Error("it takes too long"));
+    await until("it is closed", async () => between.told.open === 0);
+    await closing;
+    await assert.rejects(hanging);
+    const left = "FROM pg_stat_activity WHERE application_name = $1";
+    await beside.run(`SELECT pg_terminate_backend(pid) ${left}`, [name]);
+    await between[Symbol.asyncDispose]();
+    await beside[Symbol.asyncDispose]();
+  },
+
   async an_idle_connection_is_asked_before_it_is_lent(driver, name) {
     const pool = open(driver, name, { max: 1, checkTimeout: 5_000 });
     const count = () => pool.stats().checks;

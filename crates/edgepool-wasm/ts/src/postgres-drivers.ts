@@ -48,7 +48,7 @@ export type PostgresFunction<T extends Sql> = {
 /** What the factory asks of a driver. */
 export interface Driver<T> {
   /** Connects; `lose` is told when the connection ends, and `signal` ends the attempt. */
-  open(lose: (error: unknown) => void, signal: AbortSignal | undefined): Promise<T>;
+  open(lose: (error: unknown) => void, signal: AbortSignal): Promise<T>;
   run(connection: T, text: string, values?: unknown[]): Promise<readonly unknown[]>;
   /**
    * Waits until no query is under way, as far as the driver tells, and takes away what the holder
@@ -105,14 +105,14 @@ export function pgDriver<T extends PgClient>(
       bare(client).on("error", lose);
       bare(client).on("end", () => lose(new Error("the connection has ended")));
       const giveUp = () => void bare(client).end().catch(lose);
-      signal?.addEventListener("abort", giveUp);
+      signal.addEventListener("abort", giveUp);
       try {
         await bare(client).connect();
       } catch (error) {
         giveUp();
         throw error;
       } finally {
-        signal?.removeEventListener("abort", giveUp);
+        signal.removeEventListener("abort", giveUp);
       }
       own.set(client, listenersOf(bare(client)));
       return client;
@@ -174,7 +174,7 @@ export function sqlDriver<T extends Sql>(
         ? postgres(config, options as never)
         : postgres(options as never);
       const giveUp = () => void bare(sql).end({ timeout: 0 }).catch(lose);
-      signal?.addEventListener("abort", giveUp);
+      signal.addEventListener("abort", giveUp);
       try {
         // It connects with the first query.
         const { state } = await bare(sql).unsafe("SELECT 1");
@@ -184,7 +184,7 @@ export function sqlDriver<T extends Sql>(
         giveUp();
         throw error;
       } finally {
-        signal?.removeEventListener("abort", giveUp);
+        signal.removeEventListener("abort", giveUp);
       }
       return sql;
     },

@@ -46,7 +46,7 @@ export interface PostgresFactory<T> {
   /** Cleans a connection that comes back. */
   reset: (connection: T, job: Job) => Promise<void>;
   /** Closes a connection. What it is stuck in is ended at the server. */
-  close: (connection: T) => Promise<void>;
+  close: (connection: T, job: Job) => Promise<void>;
   /** The pool checks before each loan: mostly that is a look, and no question to the server. */
   checkAfter: number;
 }
@@ -191,19 +191,20 @@ function factory<T extends object>(
     else if (typeof reset === "object") await driver.run(connection, reset.sql);
   }
 
-  async function close(connection: T): Promise<void> {
+  async function close(connection: T, { signal }: Job): Promise<void> {
     const session = of(connection);
     const { lost, stuck, backend } = session;
     if (lost !== undefined) return void driver.shut(connection, true).catch(ignore);
     const busy = (await driver.shut(connection, stuck)) || stuck;
     // Its socket is closed, which the server does not notice as long as it is busy.
-    if (busy && backend !== undefined) await terminate(backend).catch(ignore);
+    if (busy && backend !== undefined) await terminate(backend, signal).catch(ignore);
   }
 
-  async function terminate({ number, started }: Backend): Promise<void> {
-    const beside = await driver.open(ignore, undefined);
+  async function terminate({ number, started }: Backend, signal: AbortSignal): Promise<void> {
+    const beside = await driver.open(ignore, signal);
     try {
-      await driver.run(beside, TERMINATE, [number, started]);
+      const work = async () => driver.run(beside, TERMINATE, [number, started]);
+      await within(beside, signal, work);
     } finally {
       await driver.shut(beside, false);
     }
