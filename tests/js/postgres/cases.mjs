@@ -315,7 +315,17 @@ export const CASES = {
       assert.ok(!shown.includes("s3cr3t"), shown);
       await pool.close();
     }
-    assert.throws(() => driver.factory(name, {}, { reset: "no" }), TypeError);
+  },
+
+  async a_wrong_option_is_refused(driver, name) {
+    for (const reset of ["no", {}, null]) {
+      assert.throws(() => driver.factory(name, {}, { reset }), {
+        name: "TypeError", message: /session, discard-all, rollback/,
+      });
+    }
+    assert.throws(() => driver.factory(name, {}, { rest: "rollback", max: 3 }), {
+      name: "TypeError", message: /unknown option rest, max: .* reset$/,
+    });
   },
 
   async a_connection_is_retired_for_its_age(driver, name) {

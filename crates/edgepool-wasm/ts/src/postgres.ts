@@ -109,6 +109,7 @@ function factory<T extends object>(
   driver: Driver<T>, secrets: readonly string[], options: PostgresOptions,
 ): PostgresFactory<T> {
   const { reset = "session" } = options;
+  checkNames(options);
   checkReset(reset);
   const sessions = new WeakMap<T, Session>();
   const of = (connection: T) => sessions.get(connection) as Session;
@@ -221,6 +222,12 @@ function factory<T extends object>(
     close,
     checkAfter: 0,
   };
+}
+
+function checkNames(options: object): void {
+  const unknown = Object.keys(options).filter((name) => name !== "reset");
+  if (unknown.length === 0) return;
+  throw new TypeError(`unknown option ${unknown.join(", ")}: the option that is taken is reset`);
 }
 
 function checkReset(reset: unknown): void {
