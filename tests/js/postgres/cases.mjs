@@ -35,25 +35,31 @@ async function ask(what) {
 
 /**
  * A relay to the server. It keeps back what clients send from the chunk on that has `text` in it,
- * and says how many connections it did that to, and how many of those are open.
+ * and says how many connections it did that to, and how many of those are open. With `instead`, of
+ * the same length, it passes that on in place of the text.
  */
-async function relay(text) {
+async function relay(text, instead) {
   const told = { held: 0, open: 0 };
-  const relaying = createServer((client) => {
-    const server = connect(port, "127.0.0.1");
+  const pass = (socket, server) => {
     let holds = false;
-    client.on("data", (data) => {
-      if (!holds && data.includes(text)) {
+    socket.on("data", (data) => {
+      const at = data.indexOf(text);
+      if (at >= 0 && instead !== undefined) data.write(instead, at);
+      else if (at >= 0 && !holds) {
         holds = true;
         told.held += 1;
         told.open += 1;
       }
       if (!holds) server.write(data);
     });
-    client.on("close", () => {
+    socket.on("close", () => {
       if (holds) told.open -= 1;
       server.destroy();
     });
+  };
+  const relaying = createServer((client) => {
+    const server = connect(port, "127.0.0.1");
+    pass(client, server);
     server.on("data", (data) => client.write(data)).on("close", () => client.destroy());
     for (const socket of [client, server]) socket.on("error", () => {});
   });
@@ -315,6 +321,18 @@ export const CASES = {
       assert.ok(!shown.includes("s3cr3t"), shown);
       await pool.close();
     }
+  },
+
+  async a_server_that_shows_no_processes_is_told_of(driver, name) {
+    const text = "WHERE pid = pg_catalog.pg_backend_pid()";
+    const between = await relay(text, "WHERE false".padEnd(text.length));
+    const pool = open(driver, name, { config: between.config });
+    const error = await pool.acquire().then(() => assert.fail("it is let in"), (e) => e);
+    assert.ok(error.cause instanceof PostgresError, inspect(error));
+    assert.equal(error.cause.kind, "refused");
+    assert.match(error.cause.message, /its pg_stat_activity does not show the connection$/);
+    await pool.close();
+    await between[Symbol.asyncDispose]();
   },
 
   async a_wrong_option_is_refused(driver, name) {

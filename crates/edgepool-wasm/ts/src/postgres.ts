@@ -126,7 +126,7 @@ function factory<T extends object>(
       session.heard = Date.now();
       return connection;
     } catch (error) {
-      throw sort(error, secrets);
+      throw error instanceof PostgresError ? error : sort(error, secrets);
     }
   }
 
@@ -147,6 +147,10 @@ function factory<T extends object>(
   async function who(connection: T): Promise<Backend | undefined> {
     try {
       const [row] = await driver.run(connection, WHO);
+      if (row === undefined) {
+        const told = new Error("its pg_stat_activity does not show the connection");
+        throw new PostgresError("refused", told, secrets);
+      }
       const backend: Backend = row as Row;
       // Behind a pooler the server's process is everybody's.
       return backend.number === driver.numberOf(connection) ? backend : undefined;
