@@ -24,7 +24,10 @@ export interface ProviderConfig extends Omit<ProviderOptions, Own> {
  */
 export type Scope = "isolate" | "object";
 
-/** The gateway's configuration. It has no secrets: keys are in the environment. */
+/**
+ * The gateway's configuration. The keys are not in it, but in the environment; the headers of a
+ * provider are, and may be keys.
+ */
 export interface GatewayConfig {
   scope: Scope;
   providers: Record<string, ProviderConfig>;

@@ -142,8 +142,8 @@ function isForeignPage({ headers }: Request, url: URL): boolean {
 }
 
 function foreign(): Response {
-  const message = "a page of another origin asks, and the gateway would answer with its own key; "
-    + "ask from a program, or from a page of this origin";
+  const message = "a page of another origin asks, and the gateway would send a key or headers of "
+    + "its own; ask from a program, or from a page of this origin";
   return refuse(403, "cross_site", message);
 }
 

@@ -22,7 +22,7 @@ export interface PoolsStats {
  * are the same service.
  */
 export class Pools {
-  /** The providers whose key is the gateway's own. */
+  /** The providers that the gateway has a key for, or headers, which may be keys. */
   readonly keyed: ReadonlySet<string>;
   private readonly pools = new Map<string, ClientPool>();
   private readonly fetches = new Map<string, PooledFetch>();
@@ -34,7 +34,7 @@ export class Pools {
     for (const [name, provider] of Object.entries(config.providers)) {
       const { keyEnv, simulator: _, passClientKey = false, ...options } = provider;
       const apiKey = keyEnv === undefined ? undefined : env.variable(keyEnv);
-      if (apiKey) keyed.add(name);
+      if (apiKey || Object.keys(provider.headers ?? {}).length > 0) keyed.add(name);
       // Where none is to be passed the gateway has dropped it, and so it may have none at all.
       const key = apiKey ? { apiKey, passClientKey } : { passClientKey: true };
       const providers = { [name]: { ...options, ...key, onRefusal: "respond" as const } };

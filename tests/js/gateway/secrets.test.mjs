@@ -47,6 +47,8 @@ before(async () => {
           kind: "openai", endpoints: [url, "http://127.0.0.1:1"], key_env: "MY_OWN_KEY",
           retry: { base_ms: 5 },
         },
+        tenant: { kind: "http", url, max: 1, headers: { "x-tenant": SECRETS.header } },
+        open: { kind: "http", url, max: 1 },
         gone: { kind: "openai", url: "http://127.0.0.1:1", max: 1, key: SECRETS.file },
       },
     },
@@ -78,6 +80,17 @@ test(`${RUNTIME}: each provider gets its own key`, async () => {
   const { environment, file, named, claude, header } = SECRETS;
   assert.deepEqual(got, [`Bearer ${environment}`, `Bearer ${file}`, `Bearer ${named}`, claude]);
   assert.equal(received.at(-1)["x-tenant"], header);
+});
+
+test(`${RUNTIME}: a page of another site spends neither a key nor a header`, async () => {
+  const headers = { "sec-fetch-site": "cross-site" };
+  for (const [name, status] of [["by-file", 403], ["tenant", 403], ["open", 200]]) {
+    const before = received.length;
+    const answer = await send(`${gateway.url}/${name}/x`, { headers });
+    assert.equal(answer.status, status, name);
+    assert.equal(received.length - before, status === 200 ? 1 : 0, name);
+  }
+  assert.equal((await send(`${gateway.url}/tenant/x`)).status, 200, "a program may");
 });
 
 test(`${RUNTIME}: a key that a provider repeats is in no statistic`, async () => {
