@@ -39,7 +39,7 @@ def start(name, command, **options):
 
 
 def python_server(name, app, env=None):
-    """Starts an application. It is given a socket that listens, so that nobody takes its port."""
+    """Starts an application. It is given a socket that has its port, so that nobody takes that."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]

@@ -64,7 +64,8 @@ impl HttpConnector {
     ///
     /// # Errors
     ///
-    /// Tells which option of the transport does not fit.
+    /// Tells which option of the transport does not fit. Its `max_connections` and `max_idle` are
+    /// set here, to one.
     pub fn new(url: impl Into<String>, transport: Builder) -> Result<Self, OptionsError> {
         let transport = transport.max_connections(1).max_idle(1);
         transport.clone().build()?;
@@ -114,6 +115,9 @@ pub struct HttpConnection {
 
 impl HttpConnection {
     /// Sends a request. The next one waits until the body of the answer has been read or dropped.
+    ///
+    /// Give the connection back only then. The body does not hold it: whoever got it next would
+    /// wait for that body, and so would a check, which fails when it has waited for too long.
     pub fn send(&self, request: HttpRequest) -> Sending {
         self.transport.send(request)
     }

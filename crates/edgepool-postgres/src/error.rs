@@ -14,7 +14,8 @@ pub enum Error {
     /// The connection string cannot be read. What is wrong in it is not told, as that may be a part
     /// of the password.
     ConnectionString,
-    /// There is no tokio runtime here, which connections need.
+    /// There is no tokio runtime where the pool is polled, which connections need. In one that has
+    /// IO or time off, tokio panics instead.
     NoRuntime,
     /// The server cannot be reached, or broke off before the connection was made.
     Unreachable(tokio_postgres::Error),

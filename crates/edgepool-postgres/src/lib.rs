@@ -38,18 +38,22 @@
 //!   that says so. If it was not used for a second, the server is asked as well, and every 30 s
 //!   while it is idle.
 //! - **Cleans it** as it comes back ([`Reset`]): an open transaction is rolled back; settings,
-//!   temporary tables, cursors, locks and `LISTEN` are gone. What that takes is sent as the lease is
-//!   dropped, so locks are not held until somebody polls the pool. It is one round trip, three after
-//!   a transaction that had failed.
+//!   temporary tables, cursors, locks and `LISTEN` are gone. With [`Reset::Session`] and
+//!   [`Reset::Rollback`] that is one round trip, which is sent as the lease is dropped, so locks
+//!   are not held until somebody polls the pool. After a transaction that had failed it is three,
+//!   and with the other resets one more: what follows the first is sent once the pool's driver or a
+//!   caller polls.
 //! - **Closes it** with a word of farewell. A connection that is stuck in a statement is cut off,
 //!   and the statement is cancelled at the server.
 //!
 //! # A statement that hangs
 //!
-//! A caller that gives up a query, as by `tokio::time::timeout`, has a connection that is still busy
-//! with it. If it [discards](edgepool::Lease::discard) the lease, the statement is cancelled at
-//! once. If it drops it, the reset stands behind the statement until `reset_timeout` (5 s), then the
-//! connection is cut off and the statement cancelled. The server itself ends statements after its
+//! A caller that gives up a query, as by `tokio::time::timeout`, has a connection that is still
+//! busy with it. If it [discards](edgepool::Lease::discard) the lease, the statement has one more
+//! second, then it is cancelled. If it drops it, the reset stands behind the statement until
+//! `reset_timeout` (5 s), then the statement is cancelled and the connection cut off. That time is
+//! noticed by the pool's [driver](edgepool::Pool::driver), or by a caller that waits: without
+//! either the connection stays as it is. The server itself ends statements after its
 //! `statement_timeout`, which leaves the connection good: set it by
 //! [`Config::options`](tokio_postgres::Config::options).
 //!
