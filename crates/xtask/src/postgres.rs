@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -124,8 +125,8 @@ impl Cluster {
 
     async fn initialise(&self) -> anyhow::Result<()> {
         let secret = self.folder.join("password");
-        fs::write(&secret, &self.password)?;
         fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o700))?;
+        fs::write(&secret, &self.password)?;
         if let Some(id) = owner().await? {
             chown(&self.folder, Some(id), None)?;
             chown(&secret, Some(id), None)?;
@@ -234,7 +235,9 @@ fn clear_up() {
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let id = name.to_str().and_then(|name| name.strip_prefix(FOLDER)?.parse().ok());
-        if id.is_some_and(|id| nix::sys::signal::kill(Pid::from_raw(id), None).is_err()) {
+        // Anything else, such as that it is another user's, says that it is there.
+        let is_gone = |id| nix::sys::signal::kill(Pid::from_raw(id), None) == Err(Errno::ESRCH);
+        if id.is_some_and(is_gone) {
             fs::remove_dir_all(entry.path()).ok();
         }
     }
