@@ -12,6 +12,7 @@ command's.
 What they print goes to the files of the folder that EDGEPOOL_SERVER_LOGS names.
 """
 
+import http.client
 import os
 import re
 import signal
@@ -25,6 +26,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 LOGS = Path(os.environ.get("EDGEPOOL_SERVER_LOGS", "."))
 READY_WITHIN = 60.0
+# A proxy that the environment names is not for loopback.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def fail(message):
@@ -73,9 +76,9 @@ def log_of(name):
 
 def answers(address, path):
     try:
-        with urllib.request.urlopen(address + path, timeout=5) as answer:
+        with DIRECT.open(address + path, timeout=5) as answer:
             return answer.status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -124,6 +127,9 @@ def main():
             env[f"EDGEPOOL_{name}"] = wait_for(log, child, address, path)
         return subprocess.call(sys.argv[2:], env=env)
     finally:
+        # Asked once more, it stops them all the same.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         stop([child for child, _, _ in servers.values()])
 
 
