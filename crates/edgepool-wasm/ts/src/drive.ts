@@ -266,8 +266,8 @@ export class Drive {
     } catch (error) {
       failed = error;
     }
-    // It may have been let go of meanwhile.
-    if (this.acquiring !== stop) return;
+    // It may have been let go of meanwhile, and what came all the same is nobody's.
+    if (this.acquiring !== stop) return void lease?.release();
     this.acquiring = undefined;
     this.guarded(() => (lease === undefined ? this.unplaced(failed) : this.placed(lease)));
   }

@@ -18,7 +18,8 @@ export class HeaderWaits {
 
   leave(): void {
     this.count -= 1;
-    this.waiting.shift()?.();
+    // Whoever has given up meanwhile would not pass it on.
+    for (const wake of this.waiting.splice(0)) wake();
   }
 
   /** Resolves when one may have come free. */

@@ -810,4 +810,51 @@ export default [
       }
     },
   },
+  {
+    name: "a_call_that_is_given_up_as_its_place_comes_gives_it_back",
+    async run(t) {
+      for (let turns = 0; turns < 16; turns += 1) {
+        const it = setup(() => new Promise(() => undefined));
+        const stop = new AbortController();
+        const chat = it.clients.chat("p", { messages }, { signal: stop.signal });
+        chat.catch(() => undefined);
+        for (let turn = 0; turn < turns; turn += 1) await null;
+        stop.abort(new Error("enough"));
+        await t.rejects(chat, { message: "enough" });
+        await it.clock.advance(0);
+        t.equal(it.inUse(), 0, `given up after ${turns} turns`);
+      }
+    },
+  },
+  {
+    name: "a_free_wait_for_headers_is_not_lost_to_a_call_that_was_given_up",
+    async run(t) {
+      const held = [];
+      const it = setup(() => new Promise((resolve) => held.push(resolve)), { max: 20 }, {
+        mode: "edge",
+      });
+      const ctx = { waitUntil: () => undefined };
+      const call = (options) => it.clients.chat("p", { messages }, { ctx, ...options });
+      const first = call();
+      for (let others = 0; others < 5; others += 1) call().catch(() => undefined);
+      await settle();
+      const stop = new AbortController();
+      const given = call({ signal: stop.signal });
+      await settle();
+      call().catch(() => undefined);
+      await settle();
+      t.equal(held.length, 6);
+      stop.abort(new Error("enough"));
+      await t.rejects(given, { message: "enough" });
+      held[0](answer());
+      await first;
+      await settle();
+      t.equal(held.length, 7, "the next one is sent");
+      const closing = it.clients.close({ deadline: 0, force: true });
+      await it.clock.advance(2_000);
+      t.equal(await closing, 6);
+      await it.clock.advance(2_000);
+      t.equal(it.inUse(), 0);
+    },
+  },
 ];
