@@ -179,7 +179,8 @@ export class ClientPool {
 
   /** Removes a provider, and tells whether there was one. What is under way there ends there. */
   removeProvider(name: string): boolean {
-    this.providers.get(name)?._hub.leave();
+    // Closing has left all of them.
+    if (!this.house.isClosed) this.providers.get(name)?._hub.leave();
     return this.providers.delete(name);
   }
 

@@ -145,6 +145,13 @@ export class Hub {
     };
   }
 
+  /** Whether a client pool has it, or a call is under way. */
+  get isUsed(): boolean {
+    if (this.members > 0 || this.calls.size > 0) return true;
+    const { inUse, waiting } = this.pool.stats();
+    return inUse + waiting > 0;
+  }
+
   now(): number {
     return this.settings.clock.now();
   }

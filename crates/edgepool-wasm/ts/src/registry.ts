@@ -1,7 +1,7 @@
 import { PoolClosedError } from "./errors.js";
 import { Hub, type HubSettings, type Opened } from "./hub.js";
 import { ask } from "./protocol.js";
-import { type Weak, weakly } from "./runtime.js";
+import { type Weak, holdsWeakly, weakly } from "./runtime.js";
 
 /** What a registry has shared so far. */
 export interface RegistryStats {
@@ -33,8 +33,8 @@ export class ClientRegistry {
 
   /** Tells what it has shared. */
   stats(): RegistryStats {
-    this.evict();
-    return { services: this.hubs.size, hits: this.hits, misses: this.misses };
+    const used = [...this.hubs.values()].filter((entry) => entry.deref()?.isUsed);
+    return { services: used.length, hits: this.hits, misses: this.misses };
   }
 
   /**
@@ -52,12 +52,15 @@ export class ClientRegistry {
     this.hubs.clear();
   }
 
-  /** @internal Forgets services that nobody uses any more; returns how many. */
+  /**
+   * @internal Forgets services that nobody has any more; returns how many. One that no client pool
+   * has may still be called by who got its client, and is another's too when that is made.
+   */
   evict(): number {
     const before = this.hubs.size;
     for (const [key, entry] of this.hubs) {
       const hub = entry.deref();
-      if (hub === undefined || hub.members === 0) this.hubs.delete(key);
+      if (hub === undefined || !(holdsWeakly || hub.isUsed)) this.hubs.delete(key);
     }
     return before - this.hubs.size;
   }
@@ -71,19 +74,21 @@ export class ClientRegistry {
     const { identity, name } = opened.described;
     const key = JSON.stringify([identity, ...words, ...numbersOf(settings)]);
     const found = this.hubs.get(key)?.deref();
-    if (found !== undefined && found.members > 0) {
+    if (found !== undefined && !found.pool.isClosed) {
       const used = termsOf(found.opened, found.settings);
       const difference = differences(used, termsOf(opened, settings));
       if (difference === "") {
         this.hits += 1;
         return found;
       }
-      if (found !== old || found.members > 1) {
+      const isReplaced = found === old && found.members === 1;
+      if (!isReplaced && found.isUsed) {
         const advice = "use the same, or give it a pool of its own by the option pool";
         throw new TypeError(`ClientPool: provider "${name}": its service is in use with other `
           + `limits: ${difference}; ${advice}`);
       }
     }
+    this.evict();
     const made = new Hub(opened, settings);
     this.misses += 1;
     this.hubs.set(key, weakly(made));

@@ -81,7 +81,10 @@ export interface Weak<V> {
   deref(): V | undefined;
 }
 
+/** Whether the runtime can hold a value weakly. */
+export const holdsWeakly = typeof WeakRef === "function";
+
 /** Holds a value weakly, where the runtime can do that. */
 export function weakly<V extends object>(value: V): Weak<V> {
-  return typeof WeakRef === "function" ? new WeakRef(value) : { deref: () => value };
+  return holdsWeakly ? new WeakRef(value) : { deref: () => value };
 }

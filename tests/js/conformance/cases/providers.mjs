@@ -827,6 +827,65 @@ export default [
     },
   },
   {
+    name: "a_service_that_is_left_is_shared_while_it_is_called",
+    async run(t) {
+      const registry = new ClientRegistry();
+      const clock = new FakeClock(1);
+      const held = [];
+      const fetch = () => new Promise((resolve) => held.push(resolve));
+      const provider = { kind: "openai", baseURL: "http://h/v1", apiKey: KEY, model: "m", max: 1 };
+      const make = (more = {}) => new ClientPool({
+        providers: { p: { ...provider, ...more } }, registry, clock, fetch, mode: "process",
+      });
+      const one = make();
+      const first = one.chat("p", { messages });
+      await settle();
+      const closing = one.close();
+      t.throws(() => make({ max: 2 }), /max is 1, not 2/);
+      const two = make();
+      const second = two.chat("p", { messages });
+      await settle();
+      t.equal([held.length, two.stats("p").waiting], [1, 1], "one place for both");
+      held[0](answer());
+      await Promise.all([first, closing]);
+      await settle();
+      held[1](answer());
+      await second;
+
+      const got = two.get("p");
+      two.removeProvider("p");
+      t.equal([registry.stats().services, two.cleanupStale()], [0, 0]);
+      two.registerProvider("p", provider);
+      const calls = [got.chat({ messages }), two.chat("p", { messages })];
+      await settle();
+      t.equal([held.length, two.stats("p").waiting], [3, 1], "one place for a client that was got");
+      for (const call of calls) {
+        held.at(-1)(answer());
+        await call;
+        await settle();
+      }
+      two.removeProvider("p");
+      t.equal(make({ max: 2 }).stats("p").max, 2, "nobody uses it any more");
+    },
+  },
+  {
+    name: "a_closed_client_pool_leaves_a_service_once",
+    async run(t) {
+      const registry = new ClientRegistry();
+      const clock = new FakeClock(1);
+      const fetch = () => new Promise(() => undefined);
+      const make = (max) => new ClientPool({
+        providers: { p: { kind: "openai", baseURL: "http://h/v1", apiKey: KEY, max } },
+        registry, clock, fetch, mode: "process",
+      });
+      const [one, two] = [make(1), make(1)];
+      await one.close();
+      t.ok(one.removeProvider("p"));
+      t.throws(() => make(2), /max is 1, not 2/);
+      t.equal([two.stats("p").max, registry.stats().services], [1, 1]);
+    },
+  },
+  {
     name: "a_free_wait_for_headers_is_not_lost_to_a_call_that_was_given_up",
     async run(t) {
       const held = [];
