@@ -1,4 +1,5 @@
 import { type ChatAnswer, type ChatEvent, Collector, type Usage } from "./answers.js";
+import { AbortError } from "./errors.js";
 import { asyncDispose } from "./lease.js";
 
 /** @internal Where the events of a stream come from. */
@@ -27,7 +28,9 @@ export interface EventSource {
  * ```
  */
 export class ChatStream implements AsyncIterableIterator<ChatEvent, undefined> {
-  private readonly open: () => Promise<EventSource>;
+  private readonly open: (stop: AbortSignal) => Promise<EventSource>;
+  /** Ends the call though its first content has not come. */
+  private readonly stop = new AbortController();
   private source: Promise<EventSource> | undefined = undefined;
   private readonly events: ChatEvent[] = [];
   private turn: Promise<unknown> = Promise.resolve();
@@ -35,7 +38,7 @@ export class ChatStream implements AsyncIterableIterator<ChatEvent, undefined> {
   private used: Usage | undefined = undefined;
 
   /** @internal */
-  constructor(open: () => Promise<EventSource>) {
+  constructor(open: (stop: AbortSignal) => Promise<EventSource>) {
     this.open = open;
   }
 
@@ -65,7 +68,7 @@ export class ChatStream implements AsyncIterableIterator<ChatEvent, undefined> {
   }
 
   private async more(): Promise<void> {
-    this.source ??= this.open();
+    this.source ??= this.open(this.stop.signal);
     const events = await (await this.source).read();
     if (events === undefined) this.isOver = true;
     else this.events.push(...events);
@@ -75,6 +78,7 @@ export class ChatStream implements AsyncIterableIterator<ChatEvent, undefined> {
   async return(): Promise<IteratorResult<ChatEvent, undefined>> {
     this.isOver = true;
     this.events.length = 0;
+    this.stop.abort(new AbortError());
     const source = await this.source?.catch(() => undefined);
     source?.cancel();
     return { done: true, value: undefined };

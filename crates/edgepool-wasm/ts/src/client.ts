@@ -116,12 +116,14 @@ export class ProviderClient {
 
   /** Asks a model for an answer in pieces. */
   stream(request: ChatRequest, options: CallOptions = {}): ChatStream {
-    return new ChatStream(() => this._events(request, options));
+    return new ChatStream((stop) => this._events(request, options, stop));
   }
 
   /** @internal Waits for the first content of an answer. */
-  async _events(request: ChatRequest, options: CallOptions): Promise<DrivenEvents> {
-    const drive = this.drive(STREAM, JSON.stringify(request), options);
+  async _events(
+    request: ChatRequest, options: CallOptions, stop: AbortSignal,
+  ): Promise<DrivenEvents> {
+    const drive = this.drive(STREAM, JSON.stringify(request), options, stop);
     const attempt = await drive.run();
     return new DrivenEvents(drive, attempt as Attempt);
   }
@@ -220,7 +222,7 @@ export class ProviderClient {
     }
   }
 
-  private drive(kind: number, request: string, options: CallOptions): Drive {
+  private drive(kind: number, request: string, options: CallOptions, stop?: AbortSignal): Drive {
     const transmit = (told: ToldRequest, drive: Drive): readonly [string, RequestInit] => {
       const { url, method, headers } = told;
       const bytes = drive.ask((protocol, call) => protocol.call_body(call));
@@ -228,12 +230,13 @@ export class ProviderClient {
       // The key must not leave its origin.
       return [url, { method, headers: new Headers(headers), body, redirect: "manual" }];
     };
-    return this.begin(kind, request, options, transmit);
+    return this.begin(kind, request, options, transmit, stop);
   }
 
   private begin(
     kind: number, request: string, options: CallOptions,
     transmit: (told: ToldRequest, drive: Drive) => readonly [string | Request, RequestInit],
+    stop?: AbortSignal,
   ): Drive {
     checkNames("call", options, CALL_OPTIONS);
     checkSignal("call", options.signal);
@@ -248,7 +251,7 @@ export class ProviderClient {
     };
     const drive = new Drive({
       hub: this._hub, opened: this._opened, kind, request, options: JSON.stringify(given),
-      scope: { ctx, request: from }, signal, limits, transmit, house: this.house,
+      scope: { ctx, request: from }, signal, stop, limits, transmit, house: this.house,
     });
     this.house.enter(drive);
     return drive;

@@ -236,7 +236,8 @@ export class ClientPool {
 
   /** Asks a model for an answer in pieces; see {@link ChatStream}. */
   stream(name: string, request: ChatRequest, options?: CallOptions): ChatStream {
-    return new ChatStream(async () => await this.find(name)._events(request, options ?? {}));
+    return new ChatStream(async (stop) =>
+      await this.find(name)._events(request, options ?? {}, stop));
   }
 
   /**
@@ -253,8 +254,8 @@ export class ClientPool {
   streamAny(
     names: readonly string[], request: ChatRequest, options: CallOptions = {},
   ): ChatStream {
-    return new ChatStream(async () =>
-      await this.chain(names, options).run((client, own) => client._events(request, own)));
+    return new ChatStream(async (stop) =>
+      await this.chain(names, options).run((client, own) => client._events(request, own, stop)));
   }
 
   /** A name that is wrong is told before anything is sent. */

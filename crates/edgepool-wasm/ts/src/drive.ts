@@ -89,6 +89,8 @@ export interface Start {
   options: string;
   scope: RequestScope;
   signal: AbortSignal | undefined;
+  /** Aborts when its caller wants no more of it, which is no failure. */
+  stop: AbortSignal | undefined;
   limits: Limits;
   transmit: Transmit;
   house: House;
@@ -116,6 +118,8 @@ export class Drive {
   isOver = false;
   /** How it has failed, if it has. */
   failed: FailureClass | undefined = undefined;
+  /** What it has failed with, for whoever takes its answer over later. */
+  error: unknown = undefined;
   /** What observers are told of it in any case. */
   readonly told: CallOrigin;
   waited = 0;
@@ -171,10 +175,11 @@ export class Drive {
   private open(): void {
     const { hub, start } = this;
     const signals = [start.signal, start.scope.request?.signal];
-    const aborted = findAborted(signals);
+    const aborted = findAborted([...signals, start.stop]);
     if (aborted !== undefined) throw abortReason(aborted);
     this.undo.push(holdOpen(start.scope));
     this.undo.push(listen(signals, (reason) => this.giveUp("abort", reason)));
+    this.undo.push(listen([start.stop], (reason) => this.giveUp("cancel", reason)));
     // On the edge it sees that by itself: what happens in one request must not go on in another.
     if (!this.isEdge) {
       this.undo.push(watchProtocol((cause) => this.giveUp("error", cause)));
@@ -342,7 +347,7 @@ export class Drive {
   }
 
   /** Runs what happens by itself, so that nothing of it is left if it throws. */
-  private guarded(run: () => void): void {
+  guarded(run: () => void): void {
     try {
       run();
     } catch (error) {
@@ -428,8 +433,14 @@ export class Drive {
 
   /** Tells the call that a clock has run out that its caller's reading decides about. */
   late(attempt: Attempt, timer: number): void {
-    this.ask((protocol, call, now) => protocol.call_late(call, attempt.number, timer, now));
+    this.guarded(() =>
+      this.ask((protocol, call, now) => protocol.call_late(call, attempt.number, timer, now)));
     this.pump();
+  }
+
+  /** Whether the module knows the call, which it forgets if its request seems to have died. */
+  knows(attempt: Attempt): boolean {
+    return this.ask((protocol, call) => protocol.call_winner(call)) === attempt.number;
   }
 
   private took(attempt: Attempt, what: number): void {
@@ -510,7 +521,7 @@ export class Drive {
       return this.resolve(refusal);
     }
     if (this.hasLeft && failure.class === "timeout_acquire") this.hub.timedOut += 1;
-    const error = providerError(this.name, failure, this.cause);
+    const error = this.error = providerError(this.name, failure, this.cause);
     this.taken?.break(failure.class.startsWith("timeout") ? "stall" : "error", error);
     this.close();
     this.onFailed?.(error);
@@ -563,6 +574,7 @@ export class Drive {
     const error = reason instanceof Complained
       ? complaintError(this.name, reason.complaint) : reason;
     this.failed = CLASSES[how] ?? "cancelled";
+    this.error = error;
     this.close();
     for (const attempt of this.running.values()) attempt.break(how, error);
     this.running.clear();

@@ -14,17 +14,18 @@ export class DrivenEvents implements EventSource {
   private error: unknown = undefined;
   /** Whether the provider is waited for, and not the reader. */
   private isReading = false;
+  /** Ends the read that is under way; one for all of them would keep what each has read. */
   private wake: () => void = () => undefined;
-  private readonly failed: Promise<undefined>;
 
   constructor(drive: Drive, attempt: Attempt) {
     this.drive = drive;
     this.attempt = attempt;
-    this.failed = new Promise((resolve) => (this.wake = () => resolve(undefined)));
     const stall = drive.limits.stallTimeout ?? Infinity;
     const limits = { first: stall, stall };
     this.progress = new Progress(drive.hub.settings.clock, limits, (what) => this.stalled(what));
     drive.onFailed = (error) => this.fail(error);
+    // It may have failed before anybody could be told.
+    this.error = drive.error;
     this.events = this.told();
     if (drive.isOver) this.end();
     else this.progress.passed(true);
@@ -47,7 +48,10 @@ export class DrivenEvents implements EventSource {
     let got: { value?: Uint8Array | undefined } | undefined;
     this.isReading = true;
     try {
-      got = await Promise.race([attempt.reader?.read(), this.failed]);
+      got = await new Promise((resolve, reject) => {
+        this.wake = () => resolve(undefined);
+        Promise.resolve(attempt.reader?.read()).then(resolve, reject);
+      });
     } catch (error) {
       return drive.lost(attempt, error);
     } finally {

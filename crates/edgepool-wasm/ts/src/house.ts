@@ -82,7 +82,12 @@ export class House {
     const { reached, url, lease: { waited: waitMs } } = attempt;
     this.tell({ type: "ended", ...told, url, how, waitMs, heldMs, ...reached });
     const isFailure = how === "error" || how === "stall" || (reached.status ?? 0) >= 500;
-    if (isFailure || this.ejected.size > 0) this.lookForEjections(provider, hub);
+    if (!isFailure && this.ejected.size === 0) return;
+    try {
+      this.lookForEjections(provider, hub);
+    } catch {
+      // The module failed, of which the calls tell that are under way.
+    }
   }
 
   private lookForAlert(provider: string, hub: Hub): void {

@@ -207,7 +207,8 @@ export class Hub {
       const due = this.ask((protocol, service) =>
         protocol.service_check_due(service, random(), this.now()));
       if (due < 0) break;
-      running.push(this.checkOne(due));
+      // One that fails with the module has told nothing, and the next one is due soon.
+      running.push(this.checkOne(due).catch(() => undefined));
     }
     await Promise.all(running);
   }
@@ -231,7 +232,9 @@ export class Hub {
     this.checkTimer = setBackgroundTimer(clock, () => {
       this.checkTimer = undefined;
       if (this.members === 0) return;
-      void this.check().catch(() => undefined).then(() => this.attend());
+      const attend = (): void => this.attend();
+      // The module may fail then too, and answers the second time, as it was replaced.
+      void this.check().catch(() => undefined).then(attend).catch(attend).catch(() => undefined);
     }, Math.max(at - this.now(), 1));
   }
 

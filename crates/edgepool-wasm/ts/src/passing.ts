@@ -6,7 +6,7 @@ import {
   BETWEEN_CONTENT, CONTENT, type Drive, FAILED, FIRST_CONTENT, OVER, type ToldRequest,
   type Transmit, drain,
 } from "./drive.js";
-import { PoolError, messageOf } from "./errors.js";
+import { PoolError, leaseEnded, messageOf } from "./errors.js";
 import type { Described } from "./hub.js";
 import type { Lease } from "./lease.js";
 import { takesOff } from "./runtime.js";
@@ -85,6 +85,11 @@ export function passOn(
 
 function bound(drive: Drive, attempt: Attempt, signal: AbortSignal | undefined): Response {
   const response = attempt.response as Response;
+  if (drive.error !== undefined) {
+    // It was given up before its caller had it.
+    void response.body?.cancel().catch(() => undefined);
+    throw drive.error;
+  }
   const { firstContentTimeout, stallTimeout } = drive.limits;
   const limits = {
     firstContentTimeout: firstContentTimeout ?? Infinity, stallTimeout: stallTimeout ?? Infinity,
@@ -112,9 +117,13 @@ class Hooks implements BodyHooks {
 
   finish(how: BodyEnd): void {
     const { drive, attempt, told } = this;
-    if (told === undefined && how === "error") drive.lost(attempt, new Error("its body broke off"));
-    // A body that there is none of has ended with its headers.
-    if (told === undefined && how === "eof") drive.atEnd(attempt);
+    drive.guarded(() => {
+      if (told === undefined && how === "error") {
+        drive.lost(attempt, new Error("its body broke off"));
+      }
+      // A body that there is none of has ended with its headers.
+      if (told === undefined && how === "eof") drive.atEnd(attempt);
+    });
     attempt.end(told ?? how);
     drive.left(attempt, told === undefined ? how : "eof");
   }
@@ -146,8 +155,10 @@ class PassedBody extends BoundBody<number> {
   protected override look(chunk: Uint8Array): boolean {
     const { call } = this;
     const what = call.drive.chunk(call.attempt, chunk);
-    if ((what & FAILED) !== 0) call.told = "error";
-    else if ((what & OVER) !== 0) call.told = "eof";
+    if ((what & FAILED) !== 0) {
+      if (!call.drive.knows(call.attempt)) throw leaseEnded("read");
+      call.told = "error";
+    } else if ((what & OVER) !== 0) call.told = "eof";
     return (what & CONTENT) !== 0;
   }
 

@@ -916,4 +916,115 @@ export default [
       t.equal(it.inUse(), 0);
     },
   },
+  {
+    name: "leaving_a_stream_before_its_first_content_breaks_it_off",
+    async run(t) {
+      const leave = async (begin) => {
+        const it = setup(() => new Promise(() => undefined));
+        const stream = begin(it.clients);
+        const next = t.rejects(stream.next(), { name: "AbortError" });
+        await settle();
+        t.equal(it.inUse(), 1);
+        t.equal(await state(stream.return()), "fulfilled", "nothing is waited for");
+        await next;
+        t.ok(it.sent[0].init.signal.aborted);
+        await it.clock.advance(0);
+        t.equal([it.inUse(), it.types("ended").map(({ how }) => how)], [0, ["cancel"]]);
+      };
+      await leave((clients) => clients.stream("p", { messages }));
+      await leave((clients) => clients.streamAny(["p", "p"], { messages }));
+    },
+  },
+  {
+    name: "a_stream_that_is_given_up_as_its_content_comes_tells_so",
+    async run(t) {
+      for (let turns = 0; turns < 16; turns += 1) {
+        const feed = source();
+        const it = setup(() => feed.response);
+        const stop = new AbortController();
+        const { signal } = stop;
+        const collected = collect(it.clients.stream("p", { messages }, { signal }));
+        await settle();
+        feed.send(delta("Hi"));
+        for (let turn = 0; turn < turns; turn += 1) await null;
+        stop.abort(new Error("enough"));
+        t.equal((await collected).error?.message, "enough", `given up after ${turns} turns`);
+        await it.clock.advance(0);
+        t.equal(it.inUse(), 0);
+      }
+    },
+  },
+  {
+    name: "a_fetch_that_is_given_up_as_its_answer_comes_tells_so",
+    async run(t) {
+      for (let turns = 0; turns < 16; turns += 1) {
+        const held = [];
+        const feed = source();
+        const it = setup(() => new Promise((resolve) => held.push(resolve)));
+        const fetched = it.clients.fetch("p", { onRefusal: "throw" })("/v1/x");
+        const read = fetched.then((response) => response.text());
+        await settle();
+        const closing = it.clients.close({ deadline: 500, force: true });
+        const [timer] = [...it.clock.timers.values()].filter(({ at }) => at === it.clock.time + 500);
+        held[0](feed.response);
+        for (let turn = 0; turn < turns; turn += 1) await null;
+        timer.fire();
+        await closing;
+        t.equal(await state(read), "rejected", `given up ${turns} turns later`);
+        await t.rejects(read, { code: "pool_closed" });
+        await it.clock.advance(0);
+        t.equal(it.inUse(), 0);
+      }
+    },
+  },
+  {
+    name: "a_body_of_a_call_that_was_forgotten_does_not_seem_to_end",
+    async run(t) {
+      const clock = new FakeClock(1);
+      const feed = source();
+      const it = setup(() => feed.response, {}, { mode: "edge", clock });
+      const response = await it.clients.fetch("p")("/v1/x", { method: "POST", body: "{}" });
+      const reader = response.body.getReader();
+      feed.send(delta("Hel"));
+      await reader.read();
+      // Its timers stand still, as they do where a request seems to have died.
+      clock.timers.clear();
+      clock.time += 16_000;
+      t.equal(it.clients.cleanupStale(), 1);
+      feed.send(delta("lo"));
+      await t.rejects(reader.read(), { code: "lease_ended" });
+      await clock.advance(0);
+      t.ok(feed.cancelled !== undefined, "the producer was told");
+    },
+  },
+  {
+    name: "a_trap_in_a_timer_of_the_clients_ends_the_call_alone",
+    async run(t) {
+      const feed = source();
+      const it = setup(() => feed.response, { stallTimeout: 200 });
+      const response = await it.clients.fetch("p")("/v1/x", { method: "POST", body: "{}" });
+      const reader = response.body.getReader();
+      feed.send(delta("Hel"));
+      await reader.read();
+      const late = t.rejects(reader.read(), { code: "core_reset" });
+      breakClients();
+      await it.clock.advance(200);
+      await late;
+      await it.clock.advance(0);
+      t.equal(it.inUse(), 0);
+
+      const begun = source();
+      const told = setup(() => begun.response, { stallTimeout: 200 }, {
+        observer: ({ type }) => type === "ended" && breakClients(),
+      });
+      const stream = told.clients.stream("p", { messages });
+      begun.send(delta("Hel"));
+      await stream.next();
+      await told.clock.advance(300);
+      t.equal(told.inUse(), 0, "a reader that stands still is given up");
+      t.ok(told.sent[0].init.signal.aborted);
+      // Another call finds out what the observer has broken.
+      await told.clients.chat("p", { messages }).catch(() => undefined);
+    },
+  },
 ];
