@@ -10,7 +10,7 @@ import { PoolClosedError, PoolError } from "./errors.js";
 import type { House } from "./house.js";
 import type { Hub, Opened } from "./hub.js";
 import { type RequestLike, type RequestScope, dispose } from "./lease.js";
-import { checkNames, checkSignal, readWord } from "./options.js";
+import { checkNames, checkNumbers, checkSignal, readWord } from "./options.js";
 import { passOn, prepare } from "./passing.js";
 import type { Priority } from "./pool.js";
 import { Complained, ask } from "./protocol.js";
@@ -249,6 +249,7 @@ export class ProviderClient {
       firstContentTimeout: options.firstContentTimeout ?? described.firstContentTimeout,
       stallTimeout: options.stallTimeout ?? described.stallTimeout,
     };
+    checkNumbers("call", given);
     const drive = new Drive({
       hub: this._hub, opened: this._opened, kind, request, options: JSON.stringify(given),
       scope: { ctx, request: from }, signal, stop, limits, transmit, house: this.house,

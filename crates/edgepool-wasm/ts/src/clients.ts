@@ -9,7 +9,9 @@ import { FallbackChain } from "./fallback.js";
 import { House } from "./house.js";
 import { type HubSettings, Opened } from "./hub.js";
 import { asyncDispose } from "./lease.js";
-import { checkNames, readDuration, readFlag, readFunction, wrong } from "./options.js";
+import {
+  checkNames, checkNumbers, readDuration, readFlag, readFunction, wrong,
+} from "./options.js";
 import type { CloseOptions } from "./pool.js";
 import type { ProviderKind, ProviderOptions } from "./provider.js";
 import { refusalResponse } from "./refusal.js";
@@ -166,6 +168,7 @@ export class ClientPool {
     }
     const env = environmentFor(merged, this.#options.env ?? processEnv());
     const { pool, ...known } = merged;
+    checkNumbers(where, known);
     checkText(where, "pool", pool);
     const opened = new Opened({ name, options: JSON.stringify(known), env: JSON.stringify(env) });
     const old = this.providers.get(name);
@@ -325,7 +328,7 @@ export class ClientPool {
     if (!house.isClosed) this.leaveAll();
     house.isClosed = true;
     house.stir();
-    await house.whenEmpty(this.hubs(), deadline);
+    await house.whenEmpty(deadline);
     const left = house.size;
     house.isForced ||= force;
     if (force) house.stir();

@@ -125,10 +125,10 @@ export class House {
   }
 
   /** Resolves when no call is under way any more, or after so many ms. */
-  whenEmpty(hubs: readonly Hub[], deadline: number): Promise<void> {
-    const [hub] = hubs;
-    if (this.drives.size === 0 || hub === undefined) return Promise.resolve();
-    const { clock, mode } = hub.settings;
+  whenEmpty(deadline: number): Promise<void> {
+    const [drive] = this.drives;
+    if (drive === undefined) return Promise.resolve();
+    const { clock, mode } = drive.hub.settings;
     return new Promise((resolve) => {
       const end = (): void => {
         this.leavers.delete(end);

@@ -11,6 +11,15 @@ export function checkNames(where: string, given: unknown, names: readonly string
   }
 }
 
+/** Throws a TypeError that names a number which JSON would tell as none at all. */
+export function checkNumbers(where: string, given: object, path = ""): void {
+  for (const [name, value] of Object.entries(given) as [string, unknown][]) {
+    if (typeof value === "object" && value !== null) checkNumbers(where, value, `${path}${name}.`);
+    if (typeof value !== "number" || value > -Infinity) continue;
+    throw wrong(where, path + name, "a number", value);
+  }
+}
+
 /** Reads a whole number from `low` to `high`; it must be given unless there is a fallback. */
 export function readCount(
   where: string, name: string, value: unknown, fallback: number | undefined, low: number,

@@ -176,7 +176,8 @@ export interface ProviderOptions {
   alertAfter?: number | undefined;
   /**
    * Sends the caller's own key instead, if it has one in `authorization`, `x-api-key` or
-   * `api-key`. The default is true if there is no `apiKey`.
+   * `api-key`. The default is true if there is no `apiKey`. Callers with keys of their own share
+   * the provider's limits and pauses all the same.
    */
   passClientKey?: boolean | undefined;
   /**

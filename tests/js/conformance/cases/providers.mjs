@@ -965,7 +965,8 @@ export default [
         const read = fetched.then((response) => response.text());
         await settle();
         const closing = it.clients.close({ deadline: 500, force: true });
-        const [timer] = [...it.clock.timers.values()].filter(({ at }) => at === it.clock.time + 500);
+        const due = it.clock.time + 500;
+        const [timer] = [...it.clock.timers.values()].filter(({ at }) => at === due);
         held[0](feed.response);
         for (let turn = 0; turn < turns; turn += 1) await null;
         timer.fire();
@@ -1025,6 +1026,39 @@ export default [
       t.ok(told.sent[0].init.signal.aborted);
       // Another call finds out what the observer has broken.
       await told.clients.chat("p", { messages }).catch(() => undefined);
+    },
+  },
+  {
+    name: "closing_waits_for_calls_of_providers_that_were_removed",
+    async run(t) {
+      const held = [];
+      const it = setup(() => new Promise((resolve) => held.push(resolve)));
+      const chat = it.clients.chat("p", { messages });
+      await settle();
+      it.clients.removeProvider("p");
+      const closing = it.clients.close();
+      t.equal(await state(closing), "pending");
+      held[0](answer());
+      t.equal([(await chat).text, await closing], ["Hi", 0]);
+    },
+  },
+  {
+    name: "a_duration_that_is_no_number_is_named",
+    async run(t) {
+      const wrong = [
+        [{ acquireTimeout: NaN }, /"acquireTimeout" takes a number, got NaN/],
+        [{ retry: { base: NaN } }, /"retry.base" takes a number, got NaN/],
+        [{ stallTimeout: -Infinity }, /"stallTimeout" takes a number, got -Infinity/],
+      ];
+      for (const [options, pattern] of wrong) {
+        t.throws(() => setup(() => answer(), options), pattern);
+      }
+      const it = setup(() => answer(), { totalTimeout: Infinity });
+      const call = it.clients.chat("p", { messages }, { totalTimeout: NaN });
+      const error = await t.rejects(call, { name: "TypeError" });
+      t.ok(error.message.includes('"totalTimeout"'), error.message);
+      t.equal(it.sent.length, 0);
+      t.equal((await it.clients.chat("p", { messages }, { stallTimeout: Infinity })).text, "Hi");
     },
   },
 ];
