@@ -2,13 +2,13 @@
 
 class FakeClient {
   readonly processID = 1;
-  readonly listeners: ((error?: unknown) => void)[] = [];
+  readonly heard: ((error?: unknown) => void)[] = [];
   ended = false;
 
   constructor(readonly config?: string | { password?: string; host?: string }) {}
 
   on(_event: string, listener: (error?: unknown) => void): this {
-    this.listeners.push(listener);
+    this.heard.push(listener);
     return this;
   }
 
@@ -28,7 +28,7 @@ class FakeClient {
 
   async end(): Promise<void> {
     this.ended = true;
-    for (const listener of this.listeners) listener();
+    for (const listener of this.heard) listener();
   }
 }
 
