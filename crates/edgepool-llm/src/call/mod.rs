@@ -795,10 +795,8 @@ impl Call {
     /// An attempt was answered to the end, and used so much; nothing if nobody knows, and then what
     /// was expected counts at the buckets. Its place is given back.
     pub fn ended(&mut self, service: &mut Service, attempt: Attempt, used: &Need, now: Time) {
-        // An answer without any content is one too.
-        if !self.content {
-            self.content(service, attempt, now);
-        }
+        // An answer without any content is one too, and some come with their end in one piece.
+        self.content(service, attempt, now);
         if let Some(mut running) = self.remove(attempt) {
             service.settle(&running.place, used, now);
             service.end(&mut running.place, Ended::Answered, now);

@@ -194,3 +194,14 @@ fn an_answer_that_was_taken_has_no_clock_but_the_whole_one() {
     assert_eq!(bench.service.counts().retries, 0, "what was handed out is not repeated");
     bench.is_quiet();
 }
+
+#[test]
+fn an_answer_that_was_taken_and_comes_in_one_piece_has_its_first_content_counted() {
+    let mut bench = Bench::new(options(1));
+    let mut call = bench.sent();
+    call.headers(&mut bench.service, Attempt(0), 200, &RateLimits::default(), bench.now);
+    call.taken(&mut bench.service, Attempt(0), bench.now);
+    bench.pass(300 * MS);
+    call.ended(&mut bench.service, Attempt(0), &Need::default(), bench.now);
+    assert_eq!(bench.service.counts().first_content.max(), Some(300 * MS));
+}
