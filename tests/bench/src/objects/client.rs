@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use cpu_time::ProcessTime;
 use edgepool::StdClock;
 use edgepool_http::{HttpTransport, Protocol};
 use edgepool_llm::client::{ClientPool, Registry};
@@ -19,7 +20,7 @@ type Clients = ClientPool<HttpTransport, StdClock>;
 /// The server does not answer.
 pub async fn measure(variant: &Variant) -> Measured {
     let before = resident();
-    let start = processor_time();
+    let start = ProcessTime::now();
     let objects = objects(variant);
     let (mut first, mut later) = (Vec::new(), Vec::new());
     for turn in 0..REQUESTS {
@@ -31,7 +32,7 @@ pub async fn measure(variant: &Variant) -> Measured {
             if turn == 0 { first.push(took) } else { later.push(took) }
         }
     }
-    let each = (processor_time() - start) / (OBJECTS * REQUESTS) as f64;
+    let each = start.elapsed().as_nanos() as f64 / (OBJECTS * REQUESTS) as f64;
     // All of them are still there.
     let memory = resident() - before;
     Measured { first: median(first), later: median(later), each, memory }
@@ -63,17 +64,6 @@ fn transport(variant: &Variant) -> HttpTransport {
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
-}
-
-/// Returns the nanoseconds that the threads of this process have had of the processors; 0 where the
-/// system does not tell.
-fn processor_time() -> f64 {
-    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let time = |thread: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<f64>().ok()
-    };
-    threads.filter_map(time).sum()
 }
 
 /// Returns the bytes that this process has in memory; 0 where the system does not tell.

@@ -57,9 +57,7 @@ mod tests {
                 let connections = server.connections();
                 assert!((1..=most).contains(&connections), "{connections}, {shared}");
                 assert!(shared || connections == OBJECTS, "{connections}");
-                // How much is not the matter here: what else the machine does is in it too.
-                let told = [measured.first, measured.later, measured.each, measured.memory];
-                assert!(told.iter().all(|figure| figure.is_finite()), "{told:?}");
+                assert!(measured.first > 0.0 && measured.later > 0.0 && measured.each > 0.0);
             }
         }
     }
