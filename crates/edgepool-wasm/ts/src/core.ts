@@ -57,6 +57,8 @@ export const OPTIONS = [
 
 /** The low bits of a key: the index of its slot or waiter. */
 export const INDEX_MASK = 0xfffff;
+/** A key that no lease has: its place is beyond every pool's. */
+export const NO_LEASE = INDEX_MASK;
 /** How far the kind of an effect is shifted above its index. */
 export const KIND_SHIFT = 20;
 
@@ -134,6 +136,8 @@ export type Instantiate = () => Core;
 /** A pool in the module, which opens itself again in the next instance. */
 export interface Occupant {
   revive(next: Core, cause: unknown): void;
+  /** Waits where there is no instance for now. */
+  strand(missing: Core): void;
 }
 
 /** Where a pool is in the module. */
@@ -154,11 +158,14 @@ export function provideCore(source: Instantiate): void {
 
 /** Gives the instance, made at the first call. */
 export function instance(): Core {
-  if (current !== undefined) return current;
+  return (current ??= fresh());
+}
+
+function fresh(): Core {
   if (instantiate === undefined) {
     throw new TypeError("edgepool/slim: call init(module) before the first pool is made");
   }
-  return (current = instantiate());
+  return instantiate();
 }
 
 /**
@@ -193,16 +200,37 @@ export function enrol(occupant: Occupant, seat: Seat): () => void {
  * operation was not carried out, or nobody knows whether it was.
  */
 export function replace(broken: Core, cause: unknown): CoreResetError {
-  if (broken === current) {
-    current = undefined;
-    const next = instance();
-    for (const entry of occupants) {
-      const occupant = entry.deref();
-      if (occupant === undefined) occupants.delete(entry);
-      else occupant.revive(next, cause);
-    }
+  if (broken !== current) return new CoreResetError(cause);
+  let failure: CoreResetError | undefined;
+  try {
+    current = fresh();
+  } catch (error) {
+    current = missing(error);
+    failure = new CoreResetError(error, false);
   }
-  return new CoreResetError(cause);
+  for (const entry of occupants) {
+    const occupant = entry.deref();
+    if (occupant === undefined) occupants.delete(entry);
+    else if (failure === undefined) occupant.revive(current, cause);
+    else occupant.strand(current);
+  }
+  return failure ?? new CoreResetError(cause);
+}
+
+/**
+ * Stands where no instance could be made, so that nothing goes on in the broken one. What comes
+ * back is nobody's from then on, which the next instance is told; whatever else is asked throws,
+ * and has it replaced like any other.
+ */
+function missing(cause: unknown): Core {
+  const take = (_pool: number, _now: number, lease: number): number =>
+    lease === NO_LEASE ? 0 : DONE;
+  const refuse = (): never => {
+    throw cause;
+  };
+  return new Proxy({ release: take, discard: take } as Partial<Core> as Core, {
+    get: (core, name: keyof Core) => core[name] ?? refuse,
+  });
 }
 
 /** How often an operation is tried that meets the end of one instance after the other. */

@@ -180,11 +180,6 @@ export class Drive {
     this.undo.push(holdOpen(start.scope));
     this.undo.push(listen(signals, (reason) => this.giveUp("abort", reason)));
     this.undo.push(listen([start.stop], (reason) => this.giveUp("cancel", reason)));
-    // On the edge it sees that by itself: what happens in one request must not go on in another.
-    if (!this.isEdge) {
-      this.undo.push(watchProtocol((cause) => this.giveUp("error", cause)));
-      this.undo.push(hub.watch(() => this.pump()));
-    }
     hub.sweep();
     if (this.isEdge && hub.opened.described.checks) {
       // Elsewhere there is a timer for them.
@@ -194,6 +189,11 @@ export class Drive {
     this.call = hub.ask((protocol, service) =>
       protocol.call_open(service, opened.in(protocol), kind, request, options, hub.now()));
     this.generation = protocolGeneration();
+    // On the edge it sees that by itself: what happens in one request must not go on in another.
+    if (!this.isEdge) {
+      this.undo.push(watchProtocol((cause) => this.giveUp("error", cause)));
+      this.undo.push(hub.watch(() => this.pump()));
+    }
   }
 
   /** How often it looks on the edge, and so shows that its request lives. */

@@ -22,9 +22,6 @@ import { endOfWait, refusal } from "./wait-errors.js";
 import { type Served, type Want, Waiters } from "./waiters.js";
 import { type Watch, Workshop } from "./workshop.js";
 
-/** A key that no lease has: its place is beyond every pool's. */
-const NO_LEASE = core.INDEX_MASK;
-
 /**
  * The shell around one ledger: callers, holders and time. The ledger decides, and its effects are
  * done here after each operation.
@@ -345,7 +342,7 @@ export class Engine<T> implements core.Occupant {
 
   /** The lease's key in the present module; none if the lease is over. */
   private keyOf(lease: Lease<T>): number {
-    return lease._tenure === lease._place.tenure ? lease._place.key : NO_LEASE;
+    return lease._tenure === lease._place.tenure ? lease._place.key : core.NO_LEASE;
   }
 
   // --- Time ---
@@ -761,6 +758,10 @@ export class Engine<T> implements core.Occupant {
     this.reports.teller.tell({ type: "restarted", cause });
     // Not from within whatever met the end of the old one.
     void Promise.resolve().then(() => this.drain());
+  }
+
+  strand(missing: core.Core): void {
+    this.ledger.move(missing);
   }
 
   /** Brings the new ledger to where the old one was; returns who waited for what never began. */

@@ -179,12 +179,13 @@ export class WarmUpError extends PoolError {
 
 /**
  * The wasm module failed and was replaced. Callers that waited then get this, and may acquire
- * again; leases stay good. `cause` is what was thrown; please report it.
+ * again; leases stay good. `cause` is what was thrown; please report it. Where there is no memory
+ * for another instance, each call tries again to replace it, and throws this until it can.
  */
 export class CoreResetError extends PoolError {
-  constructor(cause: unknown) {
-    const text = "the core of the pool failed and was replaced; acquire again";
-    super("core_reset", text, { cause });
+  constructor(cause: unknown, isReplaced = true) {
+    const what = isReplaced ? "was replaced" : "could not be replaced yet, for want of memory";
+    super("core_reset", `the core of the pool failed and ${what}; acquire again`, { cause });
     this.name = "CoreResetError";
   }
 }

@@ -16,6 +16,8 @@ type Source = () => WebAssembly.Module | BufferSource;
 let source: Source | undefined;
 let started = false;
 let generation = 0;
+/** What the instance failed with, as long as there is no other. */
+let broken: { cause: unknown } | undefined;
 const watchers = new Set<(cause: CoreResetError) => void>();
 
 /** Says where the module comes from. Nothing is compiled before the first provider is made. */
@@ -49,16 +51,18 @@ export class Complained extends Error {
  * is replaced, and a CoreResetError is thrown: every handle is void then.
  */
 export function ask<R>(question: (protocol: Protocol) => R): R {
+  const protocol = instance();
   try {
-    return question(instance());
+    return question(protocol);
   } catch (error) {
     if (typeof error === "string") throw new Complained(JSON.parse(error) as Complaint);
-    if (!started || error instanceof TypeError) throw error;
+    if (error instanceof TypeError) throw error;
     throw replace(error);
   }
 }
 
 function instance(): Protocol {
+  if (broken !== undefined) replace(broken.cause);
   if (started) return glue;
   if (source === undefined) {
     const advice = "call initClients(module) before the first provider";
@@ -72,9 +76,16 @@ function instance(): Protocol {
   return glue;
 }
 
+/** Throws if there is no memory for another instance, which the next call tries again. */
 function replace(cause: unknown): CoreResetError {
+  broken = { cause };
+  try {
+    glue.__wbg_reset_state();
+  } catch (error) {
+    throw new CoreResetError(error, false);
+  }
+  broken = undefined;
   generation += 1;
-  glue.__wbg_reset_state();
   glue.begin_epoch(generation);
   const reset = new CoreResetError(cause);
   for (const watcher of [...watchers]) watcher(reset);

@@ -5,10 +5,13 @@ import { World } from "../lib/world.mjs";
 
 let memory;
 let memoryOfClients;
+/** Whether there is no memory for another instance. */
+let isFull = false;
 const { Instance } = WebAssembly;
 // The package makes its first instance with the first pool, which is after this.
 WebAssembly.Instance = class extends Instance {
   constructor(...args) {
+    if (isFull) throw new RangeError("no memory for another instance");
     super(...args);
     if (this.exports.pool_open !== undefined) ({ memory } = this.exports);
     if (this.exports.call_open !== undefined) memoryOfClients = this.exports.memory;
@@ -20,6 +23,16 @@ export function breakClients() {
   new Uint8Array(memoryOfClients.buffer).fill(0xff);
 }
 
+/** Runs something while no instance can be made. */
+export async function whileFull(run) {
+  isFull = true;
+  try {
+    await run();
+  } finally {
+    isFull = false;
+  }
+}
+
 /** Breaks the module's memory, so that its next call traps; returns what tells whether it did. */
 function breakCore() {
   const broken = memory;
@@ -29,6 +42,8 @@ function breakCore() {
 
 /** Breaks the core, and has a call find that out, or else the stats, if it needs no core. */
 async function trap(t, pool, call = () => undefined) {
+  // A browser has addresses for a hundred instances at a time, and frees none before they run out.
+  globalThis.gc?.();
   const isReplaced = breakCore();
   for (const use of [call, () => pool.stats()]) {
     try {
@@ -398,6 +413,34 @@ export default [
       }
       t.equal([lease.release(), it.calls.create], [true, 2]);
       await it.assertUsable();
+    }),
+  },
+  {
+    name: "trap_without_memory_for_another_instance_is_recovered_from_later",
+    run: each(async (t, mode) => {
+      const [it, other] = [new World({ mode, max: 2 }), new World({ mode, max: 1 })];
+      const [lease, broken] = await it.leases(2);
+      const waiting = it.pool.acquire();
+      const held = await other.pool.acquire();
+      breakCore();
+      await whileFull(async () => {
+        for (const pool of [it.pool, other.pool, it.pool]) {
+          const call = Promise.resolve().then(() => pool.tryAcquire());
+          const error = await t.rejects(call, { code: "core_reset" });
+          t.ok(error.cause instanceof RangeError, `why there is none: ${error.cause}`);
+          t.ok(/could not be replaced yet/.test(error.message), error.message);
+        }
+        const ended = [lease.release(), lease.release(), broken.discard(new Error("damaged"))];
+        t.equal(ended, [true, false, true], "what comes back meanwhile is not lost");
+        const refused = new Promise((resolve) => resolve(new World({ mode, max: 1 }).pool));
+        await t.rejects(refused.then((pool) => pool.acquire()), { code: "core_reset" });
+      });
+      t.equal([other.pool.stats().inUse, other.pool.tryAcquire()], [1, undefined]);
+      await t.rejects(waiting, { code: "core_reset" });
+      t.equal([it.pool.stats().restarts, it.pool.stats().inUse, it.live], [1, 0, 1]);
+      held.release();
+      await it.assertUsable();
+      await other.assertUsable();
     }),
   },
 ];

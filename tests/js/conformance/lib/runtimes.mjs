@@ -99,7 +99,8 @@ async function bunCompile({ project, root, tarball }) {
 /** The package as plain modules, no bundler between them, or what a bundler made of them. */
 async function runPage({ project, tarball, bundle, say }) {
   installByNpm(project, tarball);
-  return runChromium({ project, folder: await bundle(project), say, limit: LIMIT });
+  const flags = ["--js-flags=--expose-gc"];
+  return runChromium({ project, folder: await bundle(project), say, flags, limit: LIMIT });
 }
 
 function versionOf(name) {
