@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 
 import { chat } from "../lib/client.mjs";
-import { startFaultServer } from "../lib/fault-server.mjs";
+import { COUNT, startFaultServer } from "../lib/fault-server.mjs";
 import { RUNTIME } from "../lib/process.mjs";
 import { startGateway } from "../lib/servers.mjs";
 import { eventually } from "../lib/time.mjs";
@@ -32,7 +32,7 @@ before(async () => {
   }, { env: { KEY_OF_TWO: KEYS.two } });
 });
 afterEach(() => {
-  const usual = { refusal: undefined, pause: 0 };
+  const usual = { refusal: undefined, first: 0, pause: 0 };
   for (const { set } of Object.values(servers).flat()) Object.assign(set, usual);
 });
 after(async () => {
@@ -54,6 +54,8 @@ const endpointsOf = async (name) => (await gateway.stats(name)).service.endpoint
 const stateOf = async (name, at) => (await endpointsOf(name))[at].state;
 
 test(`${RUNTIME}: calls go to all endpoints with the key, and tokens are counted`, async () => {
+  const [first, pause] = [40, 10];
+  for (const { set } of servers.one) Object.assign(set, { first, pause });
   const before = (await gateway.stats("one")).service;
   const answers = [];
   for (let i = 0; i < 6; i += 1) answers.push(await call("one"));
@@ -69,8 +71,13 @@ test(`${RUNTIME}: calls go to all endpoints with the key, and tokens are counted
   }).then(({ seen }) => seen);
   assert.equal(service.input_tokens - before.input_tokens, 42);
   assert.equal(service.output_tokens - before.output_tokens, 24);
-  // They may have come within the same millisecond, but they were counted.
-  for (const { p50 } of [service.first_content_ms, service.total_ms]) assert.ok(p50 !== null);
+  const least = { first_content_ms: first, total_ms: first + COUNT * pause };
+  for (const [name, ms] of Object.entries(least)) {
+    assert.equal(service[name].count - before[name].count, 6, name);
+    // Of each wait the clocks may miss 1 ms, as they tell whole ones.
+    const missed = name === "total_ms" ? 1 + COUNT : 1;
+    assert.ok(service[name].p50 >= ms - missed - 1, `${name}: ${service[name].p50}`);
+  }
   assert.deepEqual(service.endpoints.map(({ name, state }) => [name, state]),
     servers.one.map(({ url }) => [url, "up"]));
 });

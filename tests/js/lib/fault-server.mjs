@@ -2,6 +2,8 @@
 
 import { createServer } from "node:http";
 
+import { sleep } from "./time.mjs";
+
 const PIECES = ["One", " pool", " for", " all."];
 const USAGE = { prompt_tokens: 7, completion_tokens: 4, total_tokens: 11 };
 
@@ -10,20 +12,27 @@ function chunk(more) {
 }
 
 /** Streams a chat as providers of OpenAI's kind do, with its usage at the end. */
-async function answer(response, pause) {
+async function answer(response, { first, pause }) {
   response.writeHead(200, { "content-type": "text/event-stream" });
+  if (first > 0) await sleep(first);
   for (const content of PIECES) {
     response.write(chunk({ choices: [{ index: 0, delta: { content } }] }));
-    if (pause > 0) await new Promise((done) => setTimeout(done, pause));
+    if (pause > 0) await sleep(pause);
   }
   response.write(chunk({ choices: [], usage: USAGE }));
   response.end("data: [DONE]\n\n");
 }
 
+/** How many pieces an answer has. */
+export const COUNT = PIECES.length;
+
 /** Starts one on a port of its own, which it keeps when it dies and comes back. */
 export async function startFaultServer() {
-  /** What it answers in place of a chat, such as `{ status: 429, headers: {} }`. */
-  const set = { refusal: undefined, pause: 0 };
+  /**
+   * What it answers in place of a chat, such as `{ status: 429, headers: {} }`; and how many ms pass
+   * before the first piece of a chat, and after each.
+   */
+  const set = { refusal: undefined, first: 0, pause: 0 };
   const seen = { served: 0, keys: new Set() };
   const sockets = new Set();
   const server = createServer(async (request, response) => {
@@ -31,7 +40,7 @@ export async function startFaultServer() {
     seen.served += 1;
     seen.keys.add(request.headers.authorization ?? request.headers["x-api-key"]);
     const { refusal } = set;
-    if (refusal === undefined) return answer(response, set.pause);
+    if (refusal === undefined) return answer(response, set);
     response.writeHead(refusal.status, { "content-type": "application/json", ...refusal.headers });
     // As some do, it repeats the key that it does not like.
     const message = `no: ${[...seen.keys].at(-1)}`;
