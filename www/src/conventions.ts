@@ -1,3 +1,5 @@
+import type { Usage } from "edgepool/clients";
+
 import type { Kind } from "./config.js";
 import { type Labels, type Sample, buckets, family } from "./prometheus.js";
 
@@ -7,8 +9,9 @@ import { type Labels, type Sample, buckets, family } from "./prometheus.js";
 // docs/gen-ai/gen-ai-metrics.md in github.com/open-telemetry/semantic-conventions-genai. Both as of
 // November 2026.
 
-/** The bounds that the conventions ask for, in seconds. */
+/** The bounds that the conventions ask for, in seconds or tokens. */
 const GEN_AI_BOUNDS = Array.from({ length: 14 }, (_, power) => (2 ** power) / 100);
+const TOKEN_BOUNDS = Array.from({ length: 14 }, (_, power) => 4 ** power);
 const HTTP_BOUNDS = [
   0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
 ];
@@ -68,18 +71,17 @@ class Family {
     this.bounds = bounds;
   }
 
-  record(labels: Labels, ms: number): void {
+  record(labels: Labels, value: number): void {
     const key = JSON.stringify(labels);
     let one = this.series.get(key);
     if (one === undefined) {
       one = { labels, counts: Array<number>(this.bounds.length + 1).fill(0), sum: 0 };
       this.series.set(key, one);
     }
-    const seconds = Math.max(0, ms) / 1_000;
-    const found = this.bounds.findIndex((bound) => seconds <= bound);
+    const found = this.bounds.findIndex((bound) => value <= bound);
     const bucket = found === -1 ? this.bounds.length : found;
     one.counts[bucket] = (one.counts[bucket] as number) + 1;
-    one.sum += seconds;
+    one.sum += value;
   }
 
   samples(): Sample[] {
@@ -98,15 +100,25 @@ class Family {
 export class Conventions {
   private readonly durations = new Family(GEN_AI_BOUNDS);
   private readonly firstChunks = new Family(GEN_AI_BOUNDS);
+  private readonly tokens = new Family(TOKEN_BOUNDS);
   private readonly requests = new Family(HTTP_BOUNDS);
 
   operation(end: OperationEnd): void {
     const failed = end.error === undefined ? {} : { error_type: end.error };
-    this.durations.record({ ...labelsOf(end), ...failed }, end.ms);
+    this.durations.record({ ...labelsOf(end), ...failed }, seconds(end.ms));
+  }
+
+  /** Counts the tokens of an answer, if it told of them. */
+  used(end: OperationEnd, { inputTokens, outputTokens }: Usage): void {
+    const told = { input: inputTokens, output: outputTokens };
+    for (const [type, tokens] of Object.entries(told)) {
+      // An embedding has no output, and an answer that broke off may have none yet.
+      if (tokens > 0) this.tokens.record({ ...labelsOf(end), gen_ai_token_type: type }, tokens);
+    }
   }
 
   firstChunk(end: OperationEnd): void {
-    this.firstChunks.record(labelsOf(end), end.ms);
+    this.firstChunks.record(labelsOf(end), seconds(end.ms));
   }
 
   request({ provider, method, url, ms, status, error }: RequestEnd): void {
@@ -116,7 +128,7 @@ export class Conventions {
       ...serverOf(url),
       ...(status === undefined ? {} : { http_response_status_code: String(status) }),
       ...(error === undefined ? {} : { error_type: error }),
-    }, ms);
+    }, seconds(ms));
   }
 
   /** Writes them. */
@@ -128,10 +140,17 @@ export class Conventions {
       ...family("gen_ai_client_operation_time_to_first_chunk_seconds", "histogram",
         "GenAI: from the call to the first content of an answer that is a stream",
         this.firstChunks.samples()),
+      ...family("gen_ai_client_token_usage", "histogram",
+        "GenAI: the tokens of an operation, as far as its answer told of them",
+        this.tokens.samples()),
       ...family("http_client_request_duration_seconds", "histogram",
         "HTTP: from sending a request to the headers of its answer", this.requests.samples()),
     ];
   }
+}
+
+function seconds(ms: number): number {
+  return Math.max(0, ms) / 1_000;
 }
 
 function labelsOf({ provider, kind, operation }: OperationEnd): Labels {

@@ -195,11 +195,13 @@ export class Observer {
     });
   }
 
-  private callEnded(call: ObservedCall, { provider, totalMs, failure }: Finished): void {
+  private callEnded(call: ObservedCall, { provider, totalMs, failure, usage }: Finished): void {
     const { operation } = call;
     if (operation === undefined) return;
     const { kind } = this.config.providers[provider] as ProviderConfig;
-    this.conventions.operation({ provider, kind, operation, ms: totalMs, error: failure });
+    const end = { provider, kind, operation, ms: totalMs, error: failure };
+    this.conventions.operation(end);
+    if (usage !== undefined) this.conventions.used(end, usage);
     if (failure === undefined) call.beganAt = performance.now() - totalMs;
     this.streamBegun(call);
   }

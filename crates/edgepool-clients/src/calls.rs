@@ -235,6 +235,13 @@ pub fn output(number: f64) -> String {
     look(number, "null".to_owned(), |call| call.output().to_string())
 }
 
+/// Returns the tokens that the answer has told of so far; nothing if it has not.
+#[must_use]
+pub fn usage(number: f64) -> String {
+    let told = look(number, None, |call| call.usage);
+    told.map_or_else(String::new, |usage| usage.to_json().to_string())
+}
+
 /// Returns embeddings, one behind the other.
 #[must_use]
 pub fn vectors(number: f64) -> Vec<f32> {

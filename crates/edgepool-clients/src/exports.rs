@@ -214,6 +214,12 @@ pub fn call_output(call: f64) -> String {
     calls::output(call)
 }
 
+/// See [`calls::usage`].
+#[wasm_bindgen]
+pub fn call_usage(call: f64) -> String {
+    calls::usage(call)
+}
+
 /// See [`calls::vectors`].
 #[wasm_bindgen]
 pub fn call_vectors(call: f64) -> Vec<f32> {

@@ -71,6 +71,15 @@ test(`${RUNTIME}: calls go to all endpoints with the key, and tokens are counted
   }).then(({ seen }) => seen);
   assert.equal(service.input_tokens - before.input_tokens, 42);
   assert.equal(service.output_tokens - before.output_tokens, 24);
+  const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+  const told = [...metrics.matchAll(/^gen_ai_client_token_usage_(count|sum)\{(.*)\} (\d+)$/gm)];
+  const labels = 'provider="one",gen_ai_operation_name="chat",gen_ai_provider_name="openai"';
+  assert.deepEqual(told.map((line) => line.slice(1)), [
+    ["sum", `${labels},gen_ai_token_type="input"`, `${service.input_tokens}`],
+    ["count", `${labels},gen_ai_token_type="input"`, "6"],
+    ["sum", `${labels},gen_ai_token_type="output"`, `${service.output_tokens}`],
+    ["count", `${labels},gen_ai_token_type="output"`, "6"],
+  ]);
   const least = { first_content_ms: first, total_ms: first + COUNT * pause };
   for (const [name, ms] of Object.entries(least)) {
     assert.equal(service[name].count - before[name].count, 6, name);

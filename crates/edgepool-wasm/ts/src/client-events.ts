@@ -1,3 +1,4 @@
+import type { Usage } from "./answers.js";
 import type { BodyEnd } from "./body.js";
 import type { PoolErrorCode } from "./errors.js";
 import type { RequestLike } from "./lease.js";
@@ -40,6 +41,8 @@ export type ClientEvent =
       totalMs: number;
       /** How it has failed, if it has. */
       failure?: FailureClass;
+      /** The tokens that its answer told of, if it did; also where its caller only passes it on. */
+      usage?: Usage;
     }
   /** A call is sent again; `attempt` is 1 the first time. */
   | CallOrigin & { type: "retry"; attempt: number }

@@ -43,6 +43,7 @@ export function call_lost(call: number, attempt: number, message: string, now: n
 export function call_late(call: number, attempt: number, timer: number, now: number): void;
 export function call_events(call: number): string;
 export function call_output(call: number): string;
+export function call_usage(call: number): string;
 export function call_vectors(call: number): Float32Array;
 export function call_winner(call: number): number;
 export function call_failure(call: number): string;

@@ -1,3 +1,4 @@
+import type { Usage } from "./answers.js";
 import { Attempt } from "./attempt.js";
 import type { BodyEnd } from "./body.js";
 import type { CallOrigin } from "./client-events.js";
@@ -532,6 +533,13 @@ export class Drive {
   private finish(): void {
     this.close();
     this.resolve(this.taken);
+  }
+
+  /** The tokens that the answer has told of, if the module still knows the call. */
+  usage(): Usage | undefined {
+    if (this.call < 0 || this.generation !== protocolGeneration()) return undefined;
+    const text = this.ask((protocol, call) => protocol.call_usage(call));
+    return text === "" ? undefined : JSON.parse(text) as Usage;
   }
 
   /** What the answer says, once it is whole. It is there to be asked for until `free`. */

@@ -1,3 +1,4 @@
+import type { Usage } from "./answers.js";
 import type { Attempt } from "./attempt.js";
 import type { BodyEnd } from "./body.js";
 import type { ClientEvent, CallOrigin } from "./client-events.js";
@@ -42,11 +43,21 @@ export class House {
     const since = drive.hub.now();
     drive.onOver = () => {
       this.drives.delete(drive);
-      const totalMs = drive.hub.now() - since;
-      const failure = drive.failed === undefined ? {} : { failure: drive.failed };
-      this.tell({ type: "finished", ...drive.told, totalMs, ...failure });
+      if (this.observer !== undefined) this.finished(drive, drive.hub.now() - since);
       if (this.drives.size === 0) for (const leave of this.leavers) leave();
     };
+  }
+
+  private finished(drive: Drive, totalMs: number): void {
+    const failure = drive.failed === undefined ? {} : { failure: drive.failed };
+    let used: { usage?: Usage } = {};
+    try {
+      const usage = drive.usage();
+      if (usage !== undefined) used = { usage };
+    } catch {
+      // The module failed, with which what it knew is gone.
+    }
+    this.tell({ type: "finished", ...drive.told, totalMs, ...failure, ...used });
   }
 
   /** Forgets calls whose requests have died, of which nothing else tells. */

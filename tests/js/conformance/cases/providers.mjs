@@ -97,6 +97,12 @@ function textsIn(from) {
   return texts;
 }
 
+/** Passes a chat through. */
+function post(clients, body) {
+  const init = { method: "POST", body: JSON.stringify({ model: "m", messages, ...body }) };
+  return clients.fetch("p")("/chat/completions", init);
+}
+
 /** Collects what an iteration gives, and what it ends with. */
 async function collect(stream) {
   const events = [];
@@ -109,6 +115,32 @@ async function collect(stream) {
 }
 
 export default [
+  {
+    name: "what_a_call_has_used_is_told_with_its_end",
+    async run(t) {
+      const stream = () => {
+        const feed = source();
+        feed.send(delta("Hi") + FINISH + USAGE + DONE);
+        feed.end();
+        return feed.response;
+      };
+      const asked = [
+        [answer, ({ clients }) => clients.chat("p", { messages }), [3, 2]],
+        [stream, ({ clients }) => collect(clients.stream("p", { messages })), [3, 2]],
+        [answer, async ({ clients }) => (await post(clients, {})).text(), [3, 2]],
+        [stream, async ({ clients }) => (await post(clients, { stream: true })).text(), [3, 2]],
+        [() => failure(400, "no"), ({ clients }) => clients.chat("p", { messages })],
+        [() => json({ data: [] }), ({ clients }) => clients.models("p")],
+      ];
+      for (const [respond, ask, told] of asked) {
+        const it = setup(() => respond());
+        await Promise.resolve(ask(it)).catch(() => undefined);
+        await it.clock.advance(0);
+        const [{ usage }, ...others] = it.types("finished");
+        t.equal([usage && [usage.inputTokens, usage.outputTokens], others.length], [told, 0]);
+      }
+    },
+  },
   {
     name: "a_key_is_nowhere_to_be_seen",
     async run(t) {
