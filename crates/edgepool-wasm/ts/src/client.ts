@@ -93,7 +93,7 @@ export class ProviderClient {
 
   /** The model of chats that name none. */
   get model(): string | undefined {
-    return this._opened.described.model;
+    return this._opened.described.model ?? undefined;
   }
 
   /** Whether its service takes nothing without a key. */
@@ -174,26 +174,31 @@ export class ProviderClient {
    * answer has ended. Give `ctx` and `request` in its options in a Worker.
    */
   fetch(options: FetchOptions = {}): PooledFetch {
-    checkNames("fetch", options, ["onRefusal"]);
-    const usual = this._opened.described.onRefusal;
-    const words = ["respond", "throw"] as const;
-    const onRefusal = readWord("fetch", "onRefusal", options.onRefusal, usual, words);
-    return (input, init) => this.send(input, init ?? {}, onRefusal);
+    const onRefusal = readOnRefusal("fetch", options);
+    return (input, init) => this._pass(input, init ?? {}, onRefusal, false);
   }
 
-  private async send(
-    input: string | URL | Request, init: RequestInit & RequestScope, onRefusal: OnRefusal,
+  /**
+   * @internal Passes a request on. Where another provider may be asked next, what that may mend is
+   * thrown in any case, unless the body can be sent only once.
+   */
+  async _pass(
+    input: string | URL | Request, init: RequestInit & RequestScope,
+    onRefusal: OnRefusal = this._opened.described.onRefusal, hasNext: boolean,
   ): Promise<Response> {
     const { ctx, request, ...rest } = init;
     const own = input instanceof Request ? input.signal : undefined;
     const signal = rest.signal ?? own;
     const passed = prepare(this._opened.described, input, rest);
+    const goesOn = hasNext && !passed.once;
     try {
       const drive = this.begin(PASSED, passed.request, { ctx, request, signal }, passed.transmit);
       const attempt = await drive.run();
+      if (goesOn) drive.giveRefusalBack();
       return passOn(drive, attempt as Attempt, passed, signal);
     } catch (error) {
       if (!(error instanceof PoolError) || error.code === "aborted") throw error;
+      if (goesOn && error instanceof ProviderError && error.fallsBack) throw error;
       return this.refuse(error, onRefusal, request);
     }
   }
@@ -276,6 +281,13 @@ export class ProviderClient {
 export interface ProviderClient {
   /** Lets go of the provider, at the end of a block with `using`; calls under way go on. */
   [Symbol.dispose](): void;
+}
+
+/** Reads who is to hear of refusals, if it is said. */
+export function readOnRefusal(where: string, options: FetchOptions): OnRefusal | undefined {
+  checkNames(where, options, ["onRefusal"]);
+  if (options.onRefusal === undefined) return undefined;
+  return readWord(where, "onRefusal", options.onRefusal, "respond", ["respond", "throw"] as const);
 }
 
 function plainText(error: PoolError): string {

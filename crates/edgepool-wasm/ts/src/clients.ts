@@ -2,7 +2,9 @@
 import type { ChatAnswer } from "./answers.js";
 import { ChatStream } from "./chat-stream.js";
 import type { ClientEvent } from "./client-events.js";
-import { type CallOptions, type FetchOptions, type PooledFetch, ProviderClient } from "./client.js";
+import {
+  type CallOptions, type FetchOptions, type PooledFetch, ProviderClient, readOnRefusal,
+} from "./client.js";
 import { type Clock, systemClock } from "./clock.js";
 import { PoolError } from "./errors.js";
 import { FallbackChain } from "./fallback.js";
@@ -230,6 +232,21 @@ export class ClientPool {
       this.house.tell({ type: "refused", provider: name, code: "unknown_provider" });
       return refusalResponse("http", "unknown_provider", this.unknown(name));
     };
+  }
+
+  /**
+   * Returns a `fetch` that asks providers one after the other, as `chatAny` does, until one has an
+   * answer that no other would better. URLs are paths, or below the base of the first. Each of the
+   * others is asked for its own model, where it has one and the body is JSON in a string, and never
+   * gets a key that the caller sends. A body that can be sent only once goes to the first alone.
+   * Throws a TypeError if the providers understand different requests.
+   */
+  fetchAny(names: readonly string[], options: FetchOptions = {}): PooledFetch {
+    const onRefusal = readOnRefusal("fetchAny", options);
+    const chain = (): FallbackChain => this.chain(names, {}).ofOneDialect();
+    chain();
+    // Whoever has the names then is asked.
+    return async (input, init) => await chain().fetch(input, init ?? {}, onRefusal);
   }
 
   /** Asks a model, and waits for the whole answer; see {@link ProviderClient.chat}. */

@@ -119,6 +119,8 @@ export class Drive {
   isOver = false;
   /** How it has failed, if it has. */
   failed: FailureClass | undefined = undefined;
+  /** How it has failed with an answer that may be passed on. */
+  private refusedWith: JsonFailure | undefined = undefined;
   /** What it has failed with, for whoever takes its answer over later. */
   error: unknown = undefined;
   /** What observers are told of it in any case. */
@@ -518,6 +520,7 @@ export class Drive {
     const { refusal } = this;
     if (refusal !== undefined && failure.attempt === refusal.number && this.taken === undefined) {
       this.taken = refusal;
+      this.refusedWith = failure;
       this.close();
       return this.resolve(refusal);
     }
@@ -528,6 +531,16 @@ export class Drive {
     this.onFailed?.(error);
     this.free();
     this.reject(error);
+  }
+
+  /** Throws what the call has failed with in place of an answer, if another provider may mend it. */
+  giveRefusalBack(): void {
+    const { refusal, refusedWith } = this;
+    if (refusal === undefined || refusedWith?.fallsBack !== true) return;
+    if (refusal.reader === undefined) refusal.end("eof");
+    else refusal.break("cancel", undefined);
+    this.free();
+    throw providerError(this.name, refusedWith, undefined);
   }
 
   private finish(): void {

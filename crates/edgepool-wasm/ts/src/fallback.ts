@@ -1,6 +1,8 @@
 import type { CallOptions, ProviderClient } from "./client.js";
 import type { Clock } from "./clock.js";
+import type { RequestScope } from "./lease.js";
 import { ProviderError } from "./provider-errors.js";
+import type { OnRefusal } from "./provider.js";
 
 /** Providers of which one is asked after the other. */
 export class FallbackChain {
@@ -16,7 +18,9 @@ export class FallbackChain {
   }
 
   /** Makes the call at each, until it succeeds or fails in a way that no other would mend. */
-  async run<R>(call: (client: ProviderClient, options: CallOptions) => Promise<R>): Promise<R> {
+  async run<R>(
+    call: (client: ProviderClient, options: CallOptions, place: number) => Promise<R>,
+  ): Promise<R> {
     const { totalTimeout = Infinity } = this.options;
     const deadline = this.clock.now() + totalTimeout;
     const said: string[] = [];
@@ -24,7 +28,7 @@ export class FallbackChain {
       const left = deadline - this.clock.now();
       const options = left < Infinity ? { ...this.options, totalTimeout: left } : this.options;
       try {
-        return await call(client, options);
+        return await call(client, options, place);
       } catch (error) {
         if (!(error instanceof ProviderError)) throw error;
         said.push(error.message);
@@ -35,6 +39,75 @@ export class FallbackChain {
     }
     throw new TypeError("unreachable");
   }
+
+  /** Throws a TypeError unless all of them understand the same requests. */
+  ofOneDialect(): this {
+    const [first, ...others] = this.clients.map(({ name, _opened }) =>
+      ({ name, dialect: dialectOf(_opened.described) }));
+    const other = others.find(({ dialect }) => dialect !== first?.dialect);
+    if (other === undefined) return this;
+    const text = `"${first?.name}" speaks ${first?.dialect}, and "${other.name}" ${other.dialect}`;
+    throw new TypeError(`fetchAny: ${text}; use chatAny, which says the same in each`);
+  }
+
+  /**
+   * Passes a request on to each as to the first, as a path below its base. Each is asked for its own
+   * model, if it has one.
+   */
+  async fetch(
+    input: string | URL | Request, init: RequestInit & RequestScope, onRefusal: OnRefusal | undefined,
+  ): Promise<Response> {
+    const [first] = this.clients as [ProviderClient];
+    const { length } = this.clients;
+    if (length === 1) return await first._pass(input, init, onRefusal, false);
+    const path = pathBelow(first, input instanceof Request ? input.url : String(input));
+    const made = input instanceof Request ? partsOf(input) : {};
+    // The key that a caller sends is for the first.
+    const headers = new Headers(init.headers ?? made.headers);
+    for (const name of KEYS) headers.delete(name);
+    return await this.run((client, _, place) => {
+      const hasNext = place < length - 1;
+      if (place === 0) return client._pass(input, init, onRefusal, hasNext);
+      const own = { ...made, ...init, headers };
+      return client._pass(path, { ...own, ...bodyFor(client, own.body) }, onRefusal, hasNext);
+    });
+  }
+}
+
+/** What a provider speaks, as far as it matters to a request that names its path itself. */
+function dialectOf({ dialect }: { dialect: string }): string {
+  return dialect === "openaiResponses" ? "openai" : dialect;
+}
+
+/** The headers that keys come in. */
+const KEYS = ["authorization", "x-api-key", "api-key"] as const;
+
+/** A body is sent again only where it can be, which that of a `Request` cannot. */
+function partsOf({ method, headers, signal }: Request): RequestInit {
+  return { method, headers, signal };
+}
+
+/** Finds the path below a provider's base that a URL names, which an SDK has put together. */
+function pathBelow(client: ProviderClient, url: string): string {
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(url)) return url;
+  const bases = client._opened.described.endpoints.map(({ name }) => name.replace(/\/$/, ""));
+  const base = bases.find((base) => url.startsWith(`${base}/`));
+  if (base !== undefined) return url.slice(base.length);
+  const text = `takes URLs below the base of "${client.name}", ${bases.join(" or ")}, or paths`;
+  throw new TypeError(`fetchAny: ${text}`);
+}
+
+/** Puts a provider's own model in the place of the one that a body asks for. */
+function bodyFor({ model }: ProviderClient, body: unknown): { body?: string } {
+  if (model === undefined || typeof body !== "string") return {};
+  let request: unknown;
+  try {
+    request = JSON.parse(body);
+  } catch {
+    return {};
+  }
+  if (typeof request !== "object" || request === null || !("model" in request)) return {};
+  return { body: JSON.stringify({ ...request, model }) };
 }
 
 /** The last failure, with what the providers before said. */

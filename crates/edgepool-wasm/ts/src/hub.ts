@@ -29,6 +29,7 @@ export interface Given {
 interface Description {
   name: string;
   kind: ProviderKind;
+  dialect: string;
   needsKey: boolean;
   isLocal: boolean;
   hasKey: boolean;
@@ -42,7 +43,9 @@ interface Description {
   alertAfter: number;
   checks: boolean;
   onRefusal: OnRefusal;
-  model?: string;
+  model: string | null;
+  /** Their names are their base URLs. */
+  endpoints: { name: string }[];
 }
 
 /** A provider as the module describes it. */

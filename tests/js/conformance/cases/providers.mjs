@@ -523,6 +523,99 @@ export default [
     },
   },
   {
+    name: "a_fetch_is_passed_on_to_the_next_provider",
+    async run(t) {
+      const sent = [];
+      const answers = {};
+      const clients = new ClientPool({
+        providers: {
+          first: { kind: "openai", baseURL: "http://first/v1", apiKey: KEY, model: "m" },
+          second: { kind: "openai-compatible", baseURL: "http://second/api/v1", model: "small" },
+          third: { kind: "openai-compatible", baseURL: "http://third/v1" },
+          other: { kind: "ollama", baseURL: "http://other" },
+        },
+        defaults: { retry: { retries: 0 }, max: 1 },
+        clock: new FakeClock(1), registry: new ClientRegistry(), mode: "process",
+        fetch: (url, { body, headers }) => {
+          const { host } = new URL(url);
+          sent.push([url, JSON.parse(textOf(body)), headers.get("authorization")]);
+          return Promise.resolve(answers[host]?.() ?? answer(host));
+        },
+      });
+      t.equal(["first", "third"].map((name) => `${clients.get(name).model}`), ["m", "undefined"]);
+      const fetchAny = clients.fetchAny(["first", "second", "third"]);
+      const ask = (url, body = JSON.stringify({ model: "m", messages, seed: 1 })) =>
+        fetchAny(url, { method: "POST", body, headers: { authorization: "Bearer mine" } });
+      const textFrom = async (response) =>
+        [response.status, (await response.json()).choices?.[0].message.content];
+
+      t.equal(await textFrom(await ask("/chat/completions")), [200, "first"]);
+      for (const status of [503, 401, 404]) {
+        answers.first = () => failure(status, "broken");
+        sent.length = 0;
+        // As an SDK puts it together, and as a path.
+        for (const url of ["http://first/v1/chat/completions", "/chat/completions"]) {
+          t.equal(await textFrom(await ask(url)), [200, "second"], `after ${status}`);
+        }
+        const bodies = ["m", "small"].map((model) => ({ model, messages, seed: 1 }));
+        t.equal(sent.slice(0, 2), [
+          ["http://first/v1/chat/completions", bodies[0], `Bearer ${KEY}`],
+          ["http://second/api/v1/chat/completions", bodies[1], null],
+        ]);
+      }
+      t.equal(clients.stats("first").service.fallbacks, 6);
+      answers.second = () => failure(500, "broken too");
+      t.equal(await textFrom(await ask("/chat/completions")), [200, "third"]);
+      t.equal(sent.at(-1)[1].model, "m", "it has none of its own");
+      answers.third = () => failure(429, "the last one", { "retry-after": "1" });
+      const last = await ask("/chat/completions");
+      t.equal([last.status, (await last.json()).error.message], [429, "the last one"]);
+      answers.first = () => failure(400, "wrong");
+      sent.length = 0;
+      t.equal([(await ask("/chat/completions")).status, sent.length], [400, 1], "none is better");
+      t.equal(clients.stats().total.inUse, 0);
+    },
+  },
+  {
+    name: "a_fetch_of_several_providers_says_what_it_takes",
+    async run(t) {
+      const sent = [];
+      const clients = new ClientPool({
+        providers: {
+          first: { kind: "openai", baseURL: "http://first/v1", apiKey: KEY },
+          second: { kind: "openai-responses", baseURL: "http://second/v1", apiKey: KEY },
+          other: { kind: "ollama", baseURL: "http://other" },
+        },
+        defaults: { retry: { retries: 0 } },
+        clock: new FakeClock(1), registry: new ClientRegistry(), mode: "process",
+        fetch: (url) => {
+          sent.push(url.url ?? url);
+          return Promise.resolve(failure(500, "broken"));
+        },
+      });
+      t.throws(() => clients.fetchAny(["first", "other"]), /"first" speaks openai, and "other" oll/);
+      t.throws(() => clients.fetchAny([]), /at least one provider/);
+      t.throws(() => clients.fetchAny(["first"], { onRefusal: "loud" }), /fetchAny: "onRefusal".*throw/);
+      const wrong = new Promise((resolve) => resolve(clients.fetchAny(["first", "third"])));
+      await t.rejects(wrong, { code: "unknown_provider" });
+      const both = clients.fetchAny(["first", "second"], { onRefusal: "throw" });
+      const error = await t.rejects(both("http://elsewhere/v1/models"), { name: "TypeError" });
+      t.ok(/below the base of "first", http:\/\/first\/v1/.test(error.message), error.message);
+      const body = new Blob(["{}"]).stream();
+      const once = await both("/chat/completions", { method: "POST", body, duplex: "half" });
+      t.equal([once.status, sent.length], [500, 1], "a body that streams goes to the first alone");
+      const listed = await both(new Request("http://first/v1/models"));
+      t.equal([listed.status, sent.slice(1)], [500, ["http://first/v1/models",
+        "http://second/v1/models"]]);
+      const stop = new AbortController();
+      stop.abort(new Error("enough"));
+      await t.rejects(both("/models", { signal: stop.signal }), { message: "enough" });
+      clients.removeProvider("second");
+      await t.rejects(both("/models"), { code: "unknown_provider" });
+      t.equal(clients.stats().total.inUse, 0);
+    },
+  },
+  {
     name: "client_pools_share_what_is_the_same_service",
     async run(t) {
       const registry = new ClientRegistry();
