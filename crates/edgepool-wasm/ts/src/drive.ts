@@ -231,13 +231,14 @@ export class Drive {
 
   private step(): boolean {
     const { random } = this.hub.settings;
-    const code = this.ask((protocol, call, now) => protocol.call_step(call, now, random()));
+    const now = this.hub.now();
+    const code = this.ask((protocol, call) => protocol.call_step(call, now, random()));
     const [detail, attempt] = [(code >>> 8) & 0xff, Math.floor(code / 65_536)];
     switch (code & 0xff) {
       case WAIT:
         // Only what was sent goes on.
         if (this.start.house.isClosed && this.running.size === 0) throw new PoolClosedError();
-        this.hub.resize();
+        this.hub.resize(now);
         this.events.stepped();
         this.arm();
         return false;
@@ -567,7 +568,7 @@ export class Drive {
     this.release();
     this.hub.settings.clock.clearTimer(this.timer);
     try {
-      this.hub.resize();
+      this.hub.resize(this.hub.now());
       this.events.stepped();
     } catch (error) {
       // The module failed, which ends this call as it ends the others.

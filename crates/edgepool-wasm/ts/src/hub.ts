@@ -180,8 +180,8 @@ export class Hub {
   }
 
   /** Has the pool be of the size that the service asks for. */
-  resize(): void {
-    const places = this.ask((protocol, service) => protocol.service_places(service, this.now()));
+  resize(now: number): void {
+    const places = this.ask((protocol, service) => protocol.service_places(service, now));
     if (places === this.size || places < 1) return;
     this.size = places;
     this.pool.resize(places);
@@ -219,9 +219,10 @@ export class Hub {
   private async checkOne(endpoint: number): Promise<void> {
     const text = this.ask((protocol, service) => protocol.service_check_request(service, endpoint));
     const [status, message] = await probe(this.settings, JSON.parse(text) as CheckRequest);
+    const now = this.now();
     this.ask((protocol, service) =>
-      protocol.service_checked(service, endpoint, status, message, this.now()));
-    this.resize();
+      protocol.service_checked(service, endpoint, status, message, now));
+    this.resize(now);
     for (const look of [...this.calls]) look();
   }
 
