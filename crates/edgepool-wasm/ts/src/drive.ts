@@ -2,7 +2,7 @@ import type { Usage } from "./answers.js";
 import { Attempt } from "./attempt.js";
 import type { BodyEnd } from "./body.js";
 import type { CallOrigin } from "./client-events.js";
-import { type Clock, setBackgroundTimer } from "./clock.js";
+import { type Clock, holdProcess, setBackgroundTimer } from "./clock.js";
 import { AbortError, PoolClosedError, PoolError, messageOf } from "./errors.js";
 import { headerWaitsOf } from "./header-waits.js";
 import { holdOpen } from "./hold.js";
@@ -469,6 +469,7 @@ export class Drive {
     this.pump();
     if (this.taken === attempt) return;
     this.running.delete(attempt.number);
+    this.holdProcess();
     if (isRead) attempt.end("eof");
     else attempt.break("error", undefined);
   }
@@ -567,6 +568,7 @@ export class Drive {
     this.isOver = true;
     this.release();
     this.hub.settings.clock.clearTimer(this.timer);
+    this.timer = undefined;
     try {
       this.hub.resize(this.hub.now());
       this.events.stepped();
@@ -617,19 +619,20 @@ export class Drive {
       until = Math.min(until, this.hub.nextChange(), alert > now ? alert : Infinity);
     }
     if (this.isEdge) until = Math.min(until, now + this.look);
-    if (until === this.timerAt && this.timer !== undefined) return;
-    clock.clearTimer(this.timer);
-    this.timer = undefined;
-    this.timerAt = until;
-    if (until === Infinity) return;
-    const fire = (): void => {
-      this.timer = undefined;
-      this.pump();
-    };
-    const delay = Math.max(Math.ceil(until - now), 0);
-    // What is under way, and the queue, keep a process alive by themselves.
-    const isKept = this.running.size > 0 || this.acquiring !== undefined;
-    this.timer = isKept ? setBackgroundTimer(clock, fire, delay) : clock.setTimer(fire, delay);
+    if (until !== this.timerAt || this.timer === undefined) {
+      clock.clearTimer(this.timer);
+      this.timerAt = until;
+      this.timer = until === Infinity ? undefined : clock.setTimer(() => {
+        this.timer = undefined;
+        this.pump();
+      }, Math.max(Math.ceil(until - now), 0));
+    }
+    this.holdProcess();
+  }
+
+  /** Has the timer keep the process alive, unless what is under way or the queue does that. */
+  private holdProcess(): void {
+    holdProcess(this.timer, this.running.size === 0 && this.acquiring === undefined);
   }
 }
 
