@@ -82,6 +82,7 @@ pub mod dialect;
 pub mod endpoint;
 pub mod exchange;
 mod failure;
+mod fields;
 pub mod headers;
 pub mod identity;
 pub mod json;

@@ -1,5 +1,4 @@
 use core::fmt;
-use core::time::Duration;
 
 use edgepool::Priority;
 use serde_json::{Map, Value, json};
@@ -8,6 +7,7 @@ use crate::bucket::Need;
 use crate::call::CallOptions;
 use crate::chat::{ChatRequest, Image, Message, Part, Role, Tool, ToolCall, ToolChoice};
 use crate::clocks::Timeouts;
+use crate::fields::{Fields, Place};
 use crate::provider::parameters;
 use crate::request::EmbedRequest;
 
@@ -50,7 +50,7 @@ impl ChatRequest {
     ///
     /// Names the field that is unknown or wrong, and what is accepted.
     pub fn from_json(value: &Value) -> Result<Self, FieldError> {
-        let object = Object::of("", "a chat", value, &CHAT)?;
+        let object = Object::of(Path(""), "a chat", value, &CHAT)?;
         let parameters = match object.get("parameters") {
             None => Default::default(),
             Some(value) => parameters("", value).map_err(|error| {
@@ -77,7 +77,7 @@ impl EmbedRequest {
     ///
     /// Names the field that is unknown or wrong, and what is accepted.
     pub fn from_json(value: &Value) -> Result<Self, FieldError> {
-        let object = Object::of("", "a request for embeddings", value, &EMBED)?;
+        let object = Object::of(Path(""), "a request for embeddings", value, &EMBED)?;
         let inputs = match object.get("input") {
             Some(Value::String(only)) => vec![only.clone()],
             _ => object.list("input", |path, value| of_text(&path, value))?.unwrap_or_default(),
@@ -131,15 +131,16 @@ impl CallOptions {
     ///
     /// Names the option that is unknown or wrong, and what is accepted.
     pub fn from_json(value: &Value, usual: Self) -> Result<Self, FieldError> {
-        let object = Object::of("", "a call", value, &CALL)?;
+        let object = Object::of(Path(""), "a call", value, &CALL)?;
         let timeouts = usual.timeouts;
         let need = match object.get("need") {
             None => usual.need,
             Some(value) => {
-                let need = Object::of("need", "a need", value, &["inputTokens", "outputTokens"])?;
+                let need =
+                    Object::of(Path("need"), "a need", value, &["inputTokens", "outputTokens"])?;
                 Need {
-                    input_tokens: need.count("inputTokens", usual.need.input_tokens)?,
-                    output_tokens: need.count("outputTokens", usual.need.output_tokens)?,
+                    input_tokens: need.count("inputTokens")?.unwrap_or(usual.need.input_tokens),
+                    output_tokens: need.count("outputTokens")?.unwrap_or(usual.need.output_tokens),
                 }
             }
         };
@@ -153,9 +154,9 @@ impl CallOptions {
                 between_content: object.duration("stallTimeout", timeouts.between_content)?,
                 total: object.duration("totalTimeout", timeouts.total)?,
             },
-            retries: small(object.count("retries", usual.retries.into())?),
+            retries: object.count("retries")?.map_or(usual.retries, small),
             hedge_after: object.duration("hedgeAfter", usual.hedge_after)?,
-            retried: small(object.count("retried", usual.retried.into())?),
+            retried: object.count("retried")?.map_or(usual.retried, small),
         })
     }
 }
@@ -165,7 +166,7 @@ fn small(count: u64) -> u32 {
 }
 
 fn message(path: String, value: &Value) -> Result<Message, FieldError> {
-    let object = Object::of(&path, "a message", value, &MESSAGE)?;
+    let object = Object::of(Path(&path), "a message", value, &MESSAGE)?;
     let roles = [
         ("system", Role::System),
         ("user", Role::User),
@@ -192,12 +193,12 @@ fn part(path: String, value: &Value) -> Result<Part, FieldError> {
     match value["type"].as_str() {
         _ if value.is_string() => Ok(Part::Text(of_text(&path, value)?)),
         Some("text") => {
-            let object = Object::of(&path, "a text", value, &["type", "text"])?;
+            let object = Object::of(Path(&path), "a text", value, &["type", "text"])?;
             Ok(Part::Text(object.needed("text")?))
         }
         Some("image") => image(&path, value).map(Part::Image),
         Some("raw") => {
-            let object = Object::of(&path, "a raw part", value, &["type", "value"])?;
+            let object = Object::of(Path(&path), "a raw part", value, &["type", "value"])?;
             let value = object.get("value").cloned();
             value.map(Part::Raw).ok_or_else(|| object.wrong("value", "is needed"))
         }
@@ -206,7 +207,8 @@ fn part(path: String, value: &Value) -> Result<Part, FieldError> {
 }
 
 fn image(path: &str, value: &Value) -> Result<Image, FieldError> {
-    let object = Object::of(path, "an image", value, &["type", "url", "mediaType", "base64"])?;
+    let object =
+        Object::of(Path(path), "an image", value, &["type", "url", "mediaType", "base64"])?;
     if let Some(url) = object.text("url")? {
         if object.get("base64").is_some() || object.get("mediaType").is_some() {
             return Err(object.wrong("url", "cannot stand beside \"base64\" or \"mediaType\""));
@@ -221,7 +223,7 @@ fn image(path: &str, value: &Value) -> Result<Image, FieldError> {
 }
 
 fn tool(path: String, value: &Value) -> Result<Tool, FieldError> {
-    let object = Object::of(&path, "a tool", value, &TOOL)?;
+    let object = Object::of(Path(&path), "a tool", value, &TOOL)?;
     let parameters = match object.get("parameters") {
         None => json!({"type": "object", "properties": {}}),
         Some(schema) if schema.is_object() => schema.clone(),
@@ -232,7 +234,7 @@ fn tool(path: String, value: &Value) -> Result<Tool, FieldError> {
 }
 
 fn tool_call(path: String, value: &Value) -> Result<ToolCall, FieldError> {
-    let object = Object::of(&path, "a call of a tool", value, &TOOL_CALL)?;
+    let object = Object::of(Path(&path), "a call of a tool", value, &TOOL_CALL)?;
     Ok(ToolCall {
         id: object.needed("id")?,
         name: object.needed("name")?,
@@ -246,41 +248,33 @@ fn tool_choice(value: &Value) -> Result<ToolChoice, FieldError> {
         Some("none") => Ok(ToolChoice::None),
         Some("required") => Ok(ToolChoice::Required),
         None if value.is_object() => {
-            let object = Object::of("toolChoice", "a choice of a tool", value, &["name"])?;
+            let object = Object::of(Path("toolChoice"), "a choice of a tool", value, &["name"])?;
             Ok(ToolChoice::Named(object.needed("name")?))
         }
         _ => Err(FieldError::new("toolChoice", "takes one of auto, none, required, or {name}")),
     }
 }
 
-/// The fields of an object, of which only known ones are there.
-struct Object<'a> {
-    path: &'a str,
-    map: &'a Map<String, Value>,
+/// The path of an object in a request, such as `messages[0]`.
+struct Path<'a>(&'a str);
+
+impl Place for Path<'_> {
+    type Error = FieldError;
+    const FIELD: &'static str = "field";
+
+    fn no_object(&self, what: &str) -> FieldError {
+        FieldError::new(self.0, format!("takes {what}, an object"))
+    }
+    fn wrong(&self, name: &str, message: String) -> FieldError {
+        FieldError::new(join(self.0, name), message)
+    }
 }
 
-impl<'a> Object<'a> {
-    fn of(path: &'a str, what: &str, value: &'a Value, known: &[&str]) -> Result<Self, FieldError> {
-        let Value::Object(map) = value else {
-            return Err(FieldError::new(path, format!("takes {what}, an object")));
-        };
-        if let Some(name) = map.keys().find(|name| !known.contains(&&name[..])) {
-            let text = format!("is no field of {what}; there are {}", known.join(", "));
-            return Err(FieldError::new(join(path, name), text));
-        }
-        Ok(Self { path, map })
-    }
+type Object<'a> = Fields<'a, Path<'a>>;
 
-    fn get(&self, name: &str) -> Option<&'a Value> {
-        self.map.get(name)
-    }
-
-    fn wrong(&self, name: &str, message: impl Into<String>) -> FieldError {
-        FieldError::new(join(self.path, name), message)
-    }
-
+impl Object<'_> {
     fn text(&self, name: &str) -> Result<Option<String>, FieldError> {
-        self.get(name).map(|value| of_text(&join(self.path, name), value)).transpose()
+        self.get(name).map(|value| of_text(&join(self.place.0, name), value)).transpose()
     }
 
     fn needed(&self, name: &str) -> Result<String, FieldError> {
@@ -293,34 +287,12 @@ impl<'a> Object<'a> {
         read: impl Fn(String, &Value) -> Result<T, FieldError>,
     ) -> Result<Option<Vec<T>>, FieldError> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let path = join(self.path, name);
+        let path = join(self.place.0, name);
         let Value::Array(entries) = value else {
             return Err(FieldError::new(path, "takes a list"));
         };
         let entry = |(index, value)| read(format!("{path}[{index}]"), value);
         entries.iter().enumerate().map(entry).collect::<Result<_, _>>().map(Some)
-    }
-
-    fn count(&self, name: &str, usual: u64) -> Result<u64, FieldError> {
-        let Some(value) = self.get(name) else { return Ok(usual) };
-        value.as_u64().ok_or_else(|| self.wrong(name, "takes a whole number from 0 on"))
-    }
-
-    fn duration(
-        &self,
-        name: &str,
-        usual: Option<Duration>,
-    ) -> Result<Option<Duration>, FieldError> {
-        match self.get(name) {
-            None => Ok(usual),
-            Some(Value::Null) => Ok(None),
-            Some(value) => {
-                let millis = value.as_f64().filter(|millis| (0.0..=1e12).contains(millis));
-                let time = millis.map(|millis| Duration::from_secs_f64(millis / 1_000.0));
-                let text = "takes milliseconds from 0 to 1e12, or null for no limit";
-                time.map(Some).ok_or_else(|| self.wrong(name, text))
-            }
-        }
     }
 
     fn priority(&self, usual: Priority) -> Result<Priority, FieldError> {

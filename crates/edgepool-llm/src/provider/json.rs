@@ -1,12 +1,11 @@
 mod policy;
 
-use core::time::Duration;
-
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Builder, MAX_BY_DEFAULT, OnRefusal, OptionError, Provider};
 use crate::chat::Parameters;
 use crate::clocks::Timeouts;
+use crate::fields::{self, Place};
 use crate::secret::Secret;
 
 /// The options of a provider.
@@ -77,7 +76,7 @@ impl Provider {
     ///
     /// As [`from_json`].
     pub fn from_json(name: &str, value: &Value, lookup: Lookup<'_>) -> Result<Self, OptionError> {
-        let fields = Fields::of(name, "provider", value, &OPTIONS)?;
+        let fields = Fields::of(Named(name), "provider", value, &OPTIONS)?;
         let kind = fields.text("kind")?.unwrap_or_default();
         let mut builder = Self::builder(name, &kind);
         builder = addresses(&fields, builder)?;
@@ -123,7 +122,7 @@ fn addresses(fields: &Fields<'_>, mut builder: Builder) -> Result<Builder, Optio
             endpoints.push((url.clone(), 1));
             continue;
         }
-        let inner = Fields::of(fields.provider, "endpoints", value, &ENDPOINT)?;
+        let inner = Fields::of(fields.place, "endpoints", value, &ENDPOINT)?;
         let url = inner.text("baseURL")?;
         let url = url.ok_or_else(|| inner.wrong("endpoints", "takes \"baseURL\" in each"))?;
         let weight = inner.count("weight")?.unwrap_or(1);
@@ -201,7 +200,7 @@ fn timeouts(fields: &Fields<'_>) -> Result<Timeouts, OptionError> {
 
 /// Reads how answers are made.
 pub(crate) fn parameters(provider: &str, value: &Value) -> Result<Parameters, OptionError> {
-    let fields = Fields::of(provider, "parameters", value, &PARAMETERS)?;
+    let fields = Fields::of(Named(provider), "parameters", value, &PARAMETERS)?;
     let stop = match fields.get("stop") {
         None => Vec::new(),
         Some(Value::String(text)) => vec![text.clone()],
@@ -231,37 +230,25 @@ pub(crate) fn parameters(provider: &str, value: &Value) -> Result<Parameters, Op
     })
 }
 
-/// The options of an object, of which only known ones are there.
-struct Fields<'a> {
-    provider: &'a str,
-    map: &'a Map<String, Value>,
+/// The provider whose options they are.
+#[derive(Clone, Copy)]
+struct Named<'a>(&'a str);
+
+impl Place for Named<'_> {
+    type Error = OptionError;
+    const FIELD: &'static str = "option";
+
+    fn no_object(&self, what: &str) -> OptionError {
+        OptionError::new(self.0, what, "takes an object of options")
+    }
+    fn wrong(&self, name: &str, message: String) -> OptionError {
+        OptionError::new(self.0, name, message)
+    }
 }
 
-impl<'a> Fields<'a> {
-    fn of(
-        provider: &'a str,
-        what: &str,
-        value: &'a Value,
-        known: &[&str],
-    ) -> Result<Self, OptionError> {
-        let Value::Object(map) = value else {
-            return Err(OptionError::new(provider, what, "takes an object of options"));
-        };
-        if let Some(name) = map.keys().find(|name| !known.contains(&&name[..])) {
-            let text = format!("is no option of {what}; there are {}", known.join(", "));
-            return Err(OptionError::new(provider, name, text));
-        }
-        Ok(Self { provider, map })
-    }
+type Fields<'a> = fields::Fields<'a, Named<'a>>;
 
-    fn wrong(&self, option: &str, message: impl Into<String>) -> OptionError {
-        OptionError::new(self.provider, option, message)
-    }
-
-    fn get(&self, name: &str) -> Option<&'a Value> {
-        self.map.get(name)
-    }
-
+impl Fields<'_> {
     fn text(&self, name: &str) -> Result<Option<String>, OptionError> {
         match self.get(name) {
             None => Ok(None),
@@ -270,34 +257,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn count(&self, name: &str) -> Result<Option<u64>, OptionError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let count = value.as_u64();
-        // JavaScript may write a whole number with a fraction of zero.
-        let whole = || value.as_f64().filter(|it| it.fract() == 0.0 && (0.0..1e15).contains(it));
-        let count = count.or_else(|| whole().map(|it| it as u64));
-        count.map(Some).ok_or_else(|| self.wrong(name, "takes a whole number from 0 on"))
-    }
-
     fn number(&self, name: &str) -> Result<Option<f64>, OptionError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value.as_f64().map(Some).ok_or_else(|| self.wrong(name, "takes a number"))
-    }
-
-    fn duration(
-        &self,
-        name: &str,
-        usual: Option<Duration>,
-    ) -> Result<Option<Duration>, OptionError> {
-        match self.get(name) {
-            None => Ok(usual),
-            Some(Value::Null) => Ok(None),
-            Some(value) => {
-                let millis = value.as_f64().filter(|millis| (0.0..=1e12).contains(millis));
-                let time = millis.map(|millis| Duration::from_secs_f64(millis / 1_000.0));
-                let text = "takes milliseconds from 0 to 1e12, or null for no limit";
-                time.map(Some).ok_or_else(|| self.wrong(name, text))
-            }
-        }
     }
 }

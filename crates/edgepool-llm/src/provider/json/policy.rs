@@ -124,7 +124,7 @@ impl<'a> Fields<'a> {
     fn inner(&self, name: &str, known: &[&str]) -> Result<Option<Self>, OptionError> {
         match self.get(name) {
             None | Some(serde_json::Value::Null) => Ok(None),
-            Some(value) => Self::of(self.provider, name, value, known).map(Some),
+            Some(value) => Self::of(self.place, name, value, known).map(Some),
         }
     }
 
