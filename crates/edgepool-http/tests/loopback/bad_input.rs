@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use edgepool::StdClock;
 use edgepool_http::HttpTransport;
 use edgepool_llm::chat::{Answer, ChatRequest, Message, Role};
-use edgepool_llm::client::{ClientError, ClientPool};
+use edgepool_llm::client::ClientPool;
 use edgepool_llm::clocks::Timeouts;
 use edgepool_llm::service::Policy;
 use edgepool_llm::{Class, Failure, Secret, Timer};
@@ -15,8 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::server::{Server, read_head, until};
-
-type Clients = ClientPool<HttpTransport, StdClock>;
+use crate::shared::{self, Clients, is_quiet};
 
 const FINE: &str = r#"{"choices":[{"message":{"content":"fine"}}]}"#;
 const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
@@ -42,23 +41,7 @@ fn question() -> ChatRequest {
 }
 
 async fn ask(pool: &Clients, stream: bool) -> Result<Answer, Failure> {
-    let answer = match stream {
-        false => pool.chat("p", &question()).await,
-        true => match pool.stream("p", &question()).await {
-            Ok(stream) => Ok(stream.collect_answer().await?),
-            Err(error) => Err(error),
-        },
-    };
-    answer.map_err(|error| match error {
-        ClientError::Failed(failure) => failure,
-        error => panic!("{error}"),
-    })
-}
-
-fn is_quiet(pool: &Clients) {
-    let stats = pool.stats("p").unwrap();
-    assert_eq!((stats.in_flight, stats.waiting), (0, 0), "{stats:?}");
-    assert_eq!(stats.counts.calls, stats.counts.answered + stats.counts.failures.sum());
+    shared::ask(pool, &question(), stream).await
 }
 
 fn whole(status: &str, headers: &str, body: &str) -> String {

@@ -7,6 +7,8 @@ mod faults;
 mod reuse;
 mod server;
 mod service;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod tls;
 
 use edgepool_http::{Body, Error, HttpTransport, Sending};

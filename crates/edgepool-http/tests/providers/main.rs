@@ -4,19 +4,21 @@
 mod aimock;
 mod llmock;
 mod minilm;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::time::Duration;
 
 use edgepool::StdClock;
 use edgepool_http::HttpTransport;
-use edgepool_llm::chat::{Answer, ChatRequest, Message, Role, Tool};
-use edgepool_llm::client::{ClientError, ClientPool};
+use edgepool_llm::Secret;
+use edgepool_llm::chat::{ChatRequest, Message, Role, Tool};
+use edgepool_llm::client::ClientPool;
 use edgepool_llm::clocks::Timeouts;
 use edgepool_llm::provider::Builder;
-use edgepool_llm::{Failure, Secret};
 use serde_json::json;
 
-type Clients = ClientPool<HttpTransport, StdClock>;
+use self::shared::{Clients, ask, is_quiet};
 
 /// Returns the address of a server, such as `LLMOCK`.
 fn address(server: &str) -> String {
@@ -48,27 +50,6 @@ fn weather() -> Tool {
             "required": ["city"],
         }),
     }
-}
-
-/// Asks whole, and as a stream.
-async fn ask(pool: &Clients, chat: &ChatRequest, stream: bool) -> Result<Answer, Failure> {
-    let answer = match stream {
-        false => pool.chat("p", chat).await,
-        true => match pool.stream("p", chat).await {
-            Ok(stream) => Ok(stream.collect_answer().await?),
-            Err(error) => Err(error),
-        },
-    };
-    answer.map_err(|error| match error {
-        ClientError::Failed(failure) => failure,
-        error => panic!("{error}"),
-    })
-}
-
-/// Holds that nothing is kept.
-fn is_quiet(pool: &Clients) {
-    let stats = pool.stats("p").unwrap();
-    assert_eq!((stats.in_flight, stats.waiting), (0, 0), "{stats:?}");
 }
 
 const fn ms(time: u64) -> Option<Duration> {
