@@ -7,8 +7,8 @@ use super::{MINUTE, Suite, Tier, WASM_TARGET, cargo};
 use crate::process::Cmd;
 use crate::runtime::Runtime;
 use crate::test::counts::Reader;
-use crate::test::figures;
 use crate::test::needs::{self, Need};
+use crate::test::{figures, providers};
 use crate::{build, postgres, runtime, tools, workspace};
 
 pub(super) fn suites(tier: Tier) -> Vec<Suite> {
@@ -16,6 +16,7 @@ pub(super) fn suites(tier: Tier) -> Vec<Suite> {
         wasm(tier),
         vec![seeds(tier)],
         package(tier),
+        vec![clients()],
         sdks(),
         memory(tier),
         guides(),
@@ -98,6 +99,16 @@ fn package(tier: Tier) -> Vec<Suite> {
         Ok(vec![with_tools(conformance("table.mjs"))?])
     }));
     suites
+}
+
+/// The package's clients in Node against servers that were written by others, one test at a time:
+/// what each of them is asked is logged there.
+fn clients() -> Suite {
+    let needs = [Need::Build, Need::Providers];
+    let suite = Suite::new("providers-js", &needs, Reader::Node, || {
+        Ok(vec![providers::beside(node_tests("tests/js/clients")?)])
+    });
+    suite.figures(figures::verdicts)
 }
 
 /// The SDKs of providers over the package, each with every way in which a call ends;
