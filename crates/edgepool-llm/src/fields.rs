@@ -72,3 +72,12 @@ impl<'a, P: Place> Fields<'a, P> {
         }
     }
 }
+
+/// Returns the path of a field of the object at `path`; either may be empty.
+pub(crate) fn join(path: &str, name: &str) -> String {
+    match (path, name) {
+        ("", name) => name.to_owned(),
+        (path, "") => path.to_owned(),
+        (path, name) => format!("{path}.{name}"),
+    }
+}

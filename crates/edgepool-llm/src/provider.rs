@@ -132,7 +132,7 @@ impl Provider {
 pub struct OptionError {
     /// The provider.
     pub provider: String,
-    /// The option, as it is named in configurations.
+    /// The option by its whole path, as it is named in configurations: `retry.budget.percent`.
     pub option: String,
     /// What is accepted.
     pub message: String,
@@ -348,11 +348,12 @@ impl Draft {
             return Err(self.wrong("endpoints", format!("takes at most {MAX_ENDPOINTS}")));
         }
         let mut endpoints: Vec<Endpoint> = Vec::with_capacity(said.len());
-        for (url, weight) in said {
+        for (index, (url, weight)) in said.iter().enumerate() {
             let base = BaseUrl::parse(url)
                 .map_err(|error| self.wrong("baseURL", format!("is wrong: {error}")))?;
             if !(1..=MAX_WEIGHT).contains(weight) {
-                return Err(self.wrong("weight", format!("takes 1 to {MAX_WEIGHT}")));
+                let option = format!("endpoints[{index}].weight");
+                return Err(self.wrong(&option, format!("takes 1 to {MAX_WEIGHT}")));
             }
             if endpoints.iter().any(|known| known.base == base) {
                 return Err(self.wrong("endpoints", "names an address twice"));

@@ -7,7 +7,7 @@ use crate::bucket::Need;
 use crate::call::CallOptions;
 use crate::chat::{ChatRequest, Image, Message, Part, Role, Tool, ToolCall, ToolChoice};
 use crate::clocks::Timeouts;
-use crate::fields::{Fields, Place};
+use crate::fields::{Fields, Place, join};
 use crate::provider::parameters;
 use crate::request::EmbedRequest;
 
@@ -53,10 +53,8 @@ impl ChatRequest {
         let object = Object::of(Path(""), "a chat", value, &CHAT)?;
         let parameters = match object.get("parameters") {
             None => Default::default(),
-            Some(value) => parameters("", value).map_err(|error| {
-                let inner = if error.option == "parameters" { "" } else { &error.option };
-                FieldError::new(join("parameters", inner), error.message)
-            })?,
+            Some(value) => parameters("", value)
+                .map_err(|error| FieldError::new(error.option, error.message))?,
         };
         Ok(Self {
             model: object.text("model")?,
@@ -318,12 +316,4 @@ impl Object<'_> {
 fn of_text(path: &str, value: &Value) -> Result<String, FieldError> {
     let text = value.as_str().map(str::to_owned);
     text.ok_or_else(|| FieldError::new(path, "takes a text"))
-}
-
-fn join(path: &str, name: &str) -> String {
-    match (path, name) {
-        ("", name) => name.to_owned(),
-        (path, "") => path.to_owned(),
-        (path, name) => format!("{path}.{name}"),
-    }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Builder, MAX_BY_DEFAULT, OnRefusal, OptionError, Provider};
 use crate::chat::Parameters;
 use crate::clocks::Timeouts;
-use crate::fields::{self, Place};
+use crate::fields::{self, Place, join};
 use crate::secret::Secret;
 
 /// The options of a provider.
@@ -76,7 +76,7 @@ impl Provider {
     ///
     /// As [`from_json`].
     pub fn from_json(name: &str, value: &Value, lookup: Lookup<'_>) -> Result<Self, OptionError> {
-        let fields = Fields::of(Named(name), "provider", value, &OPTIONS)?;
+        let fields = options_at(name, String::new(), value, &OPTIONS)?;
         let kind = fields.text("kind")?.unwrap_or_default();
         let mut builder = Self::builder(name, &kind);
         builder = addresses(&fields, builder)?;
@@ -117,14 +117,15 @@ fn addresses(fields: &Fields<'_>, mut builder: Builder) -> Result<Builder, Optio
     let list = list.as_array().filter(|list| !list.is_empty());
     let list = list.ok_or_else(|| fields.wrong("endpoints", "takes a list that is not empty"))?;
     let mut endpoints = Vec::with_capacity(list.len());
-    for value in list {
+    for (index, value) in list.iter().enumerate() {
         if let Value::String(url) = value {
             endpoints.push((url.clone(), 1));
             continue;
         }
-        let inner = Fields::of(fields.place, "endpoints", value, &ENDPOINT)?;
+        let path = format!("endpoints[{index}]");
+        let inner = options_at(fields.place.provider, path, value, &ENDPOINT)?;
         let url = inner.text("baseURL")?;
-        let url = url.ok_or_else(|| inner.wrong("endpoints", "takes \"baseURL\" in each"))?;
+        let url = url.ok_or_else(|| inner.wrong("baseURL", "is needed"))?;
         let weight = inner.count("weight")?.unwrap_or(1);
         endpoints.push((url, u32::try_from(weight).unwrap_or(u32::MAX)));
     }
@@ -200,7 +201,7 @@ fn timeouts(fields: &Fields<'_>) -> Result<Timeouts, OptionError> {
 
 /// Reads how answers are made.
 pub(crate) fn parameters(provider: &str, value: &Value) -> Result<Parameters, OptionError> {
-    let fields = Fields::of(Named(provider), "parameters", value, &PARAMETERS)?;
+    let fields = options_at(provider, "parameters".to_owned(), value, &PARAMETERS)?;
     let stop = match fields.get("stop") {
         None => Vec::new(),
         Some(Value::String(text)) => vec![text.clone()],
@@ -230,23 +231,37 @@ pub(crate) fn parameters(provider: &str, value: &Value) -> Result<Parameters, Op
     })
 }
 
-/// The provider whose options they are.
-#[derive(Clone, Copy)]
-struct Named<'a>(&'a str);
+/// The provider whose options they are, and where their object stands in them: `retry.budget`, or
+/// nothing.
+struct Named<'a> {
+    provider: &'a str,
+    path: String,
+}
 
 impl Place for Named<'_> {
     type Error = OptionError;
     const FIELD: &'static str = "option";
 
     fn no_object(&self, what: &str) -> OptionError {
-        OptionError::new(self.0, what, "takes an object of options")
+        OptionError::new(self.provider, what, "takes an object of options")
     }
     fn wrong(&self, name: &str, message: String) -> OptionError {
-        OptionError::new(self.0, name, message)
+        OptionError::new(self.provider, &join(&self.path, name), message)
     }
 }
 
 type Fields<'a> = fields::Fields<'a, Named<'a>>;
+
+/// Reads the options of an object.
+fn options_at<'a>(
+    provider: &'a str,
+    path: String,
+    value: &'a Value,
+    known: &[&str],
+) -> Result<Fields<'a>, OptionError> {
+    let what = if path.is_empty() { "provider".to_owned() } else { path.clone() };
+    Fields::of(Named { provider, path }, &what, value, known)
+}
 
 impl Fields<'_> {
     fn text(&self, name: &str) -> Result<Option<String>, OptionError> {

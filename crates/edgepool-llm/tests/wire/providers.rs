@@ -81,8 +81,8 @@ fn wrong_options_are_named_with_what_is_accepted() {
         (json!({"kind": "http", "baseURL": "a.com"}), "baseURL", "http or https"),
         (json!({"kind": "http", "baseURL": "http://a?key=1"}), "baseURL", "query"),
         (json!({"kind": "ollama", "endpoints": []}), "endpoints", "list"),
-        (json!({"kind": "ollama", "endpoints": [{}]}), "endpoints", "baseURL"),
-        (json!({"kind": "ollama", "endpoints": [7]}), "endpoints", "object"),
+        (json!({"kind": "ollama", "endpoints": [{}]}), "endpoints[0].baseURL", "needed"),
+        (json!({"kind": "ollama", "endpoints": [7]}), "endpoints[0]", "object"),
         (
             json!({"kind": "ollama", "endpoints": ["http://a", "http://A:80/"]}),
             "endpoints",
@@ -94,13 +94,13 @@ fn wrong_options_are_named_with_what_is_accepted() {
             "baseURL",
         ),
         (
-            json!({"kind": "ollama", "endpoints": [{"baseURL": "http://a", "weight": 0}]}),
-            "weight",
+            json!({"kind": "ollama", "endpoints": ["http://b", {"baseURL": "http://a", "weight": 0}]}),
+            "endpoints[1].weight",
             "1 to 1000",
         ),
         (
             json!({"kind": "ollama", "endpoints": [{"baseURL": "http://a", "wait": 1}]}),
-            "wait",
+            "endpoints[0].wait",
             "weight",
         ),
         (json!({"kind": "openai", "apiKey": "a b"}), "apiKey", "printable"),
@@ -134,10 +134,14 @@ fn wrong_options_are_named_with_what_is_accepted() {
         (json!({"kind": "ollama", "stallTimeout": -1}), "stallTimeout", "milliseconds"),
         (json!({"kind": "ollama", "totalTimeout": 1e300}), "totalTimeout", "milliseconds"),
         (json!({"kind": "ollama", "onRefusal": "maybe"}), "onRefusal", "respond, throw"),
-        (json!({"kind": "ollama", "parameters": {"max_tokens": 1}}), "max_tokens", "maxTokens"),
-        (json!({"kind": "ollama", "parameters": {"stop": [1]}}), "stop", "texts"),
-        (json!({"kind": "ollama", "parameters": {"seed": 0.5}}), "seed", "whole"),
-        (json!({"kind": "ollama", "parameters": {"topP": "1"}}), "topP", "number"),
+        (
+            json!({"kind": "ollama", "parameters": {"max_tokens": 1}}),
+            "parameters.max_tokens",
+            "maxTokens",
+        ),
+        (json!({"kind": "ollama", "parameters": {"stop": [1]}}), "parameters.stop", "texts"),
+        (json!({"kind": "ollama", "parameters": {"seed": 0.5}}), "parameters.seed", "whole"),
+        (json!({"kind": "ollama", "parameters": {"topP": "1"}}), "parameters.topP", "number"),
         (json!([]), "provider", "object"),
     ] {
         let error = read(options.clone()).unwrap_err();

@@ -2,9 +2,10 @@
 
 use core::time::Duration;
 
-use super::Fields;
+use super::{Fields, options_at};
 use crate::bucket::{Rate, Rates};
 use crate::endpoint::{Balance, Checks, Ejection, Share};
+use crate::fields::join;
 use crate::limit::{LimitOptions, Way};
 use crate::provider::OptionError;
 use crate::retry::{BudgetOptions, RetryOptions};
@@ -124,7 +125,10 @@ impl<'a> Fields<'a> {
     fn inner(&self, name: &str, known: &[&str]) -> Result<Option<Self>, OptionError> {
         match self.get(name) {
             None | Some(serde_json::Value::Null) => Ok(None),
-            Some(value) => Self::of(self.place, name, value, known).map(Some),
+            Some(value) => {
+                let path = join(&self.place.path, name);
+                options_at(self.place.provider, path, value, known).map(Some)
+            }
         }
     }
 
