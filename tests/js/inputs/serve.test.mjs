@@ -44,7 +44,7 @@ function file(name, text) {
 const ROWS = [
   { what: "a URL that is none", args: ["a=openai,nonsense"], says: /"nonsense".*no URL/ },
   { what: "a URL of another scheme", args: ["a=openai,ftp://h"], says: /ftp:\/\/h.*http:/ },
-  { what: "an unknown kind", args: ["a=gopher,http://h"], says: /gopher.*openai.*anthropic/ },
+  { what: "an unknown kind", args: ["a=gopher,http://h"], says: /gopher.*openai, anthropic/ },
   { what: "max=0", args: ["a=openai,http://h,max=0"], says: /max is 0.*1 to 65535/ },
   { what: "max=many", args: ["a=openai,http://h,max=many"], says: /max is "many"/ },
   { what: "a provider without a URL", args: ["a=openai"], says: /NAME=KIND,URL\[,max=N\]/ },
@@ -67,7 +67,7 @@ const ROWS = [
   { what: "an unknown table", text: "[pools]\nmax = 1\n", says: /pools[^]*gateway[^]*providers/ },
   { what: "an unknown key", text: "[gateway]\nprot = 1\n", says: /prot[^]*runtime[^]*port/ },
   { what: "an unknown key of a provider", text: provider("maximum = 1"), says: /maximum[^]*max/ },
-  { what: "max = 0 in the file", text: provider("max = 0"), says: /providers\.a: max takes 1 to 65535/ },
+  { what: "max = 0 in the file", text: provider("max = 0"), says: /line 4[^]*max is 0[^]*65535/ },
   {
     what: "a URL that is none in the file",
     text: "[providers.a]\nkind = 'http'\nurl = 'h'\n",
@@ -76,7 +76,7 @@ const ROWS = [
   {
     what: "an unknown kind in the file",
     text: "[providers.a]\nkind = 'ftp'\nurl = 'http://h'\n",
-    says: /providers\.a: kind takes one of .*openai/,
+    says: /ftp[^]*openai/,
   },
   { what: "a table given twice", text: provider() + provider(), says: /duplicate|twice/ },
   {
@@ -86,8 +86,23 @@ const ROWS = [
   },
   {
     what: "a time of zero",
+    text: `[pool]\nacquire_timeout_ms = 0\n${provider()}`,
+    says: /line 2[^]*1 to 2147483647/,
+  },
+  {
+    what: "a time of zero for headers",
     text: `[pool]\nheaders_timeout_ms = 0\n${provider()}`,
-    says: /pool[^]*headers_timeout_ms takes more than 0/,
+    says: /line 2: pool: headers_timeout_ms is 0, and takes 1 to 2147483647/,
+  },
+  {
+    what: "a total time of zero",
+    text: `[pool]\ntotal_timeout_ms = 0\n${provider()}`,
+    says: /--config.*line 2: pool: total_timeout_ms is 0, and takes more than 0/,
+  },
+  {
+    what: "a kind that may be a key",
+    text: "[providers.a]\nkind = 'sk-4711'\nurl = 'http://h'\n",
+    says: /^(?![^]*4711)[^]*--config.*line 2: providers\.a: kind takes one of openai/,
   },
   {
     what: "a variable that is not set",

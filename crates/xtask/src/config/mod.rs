@@ -6,19 +6,22 @@
 
 pub(crate) mod file;
 mod options;
+mod place;
 pub(crate) mod provider;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use edgepool_llm::dialect::{Dialect, Flavour};
 use serde::Serialize;
 use serde_json::{Value, json};
+use toml::Table;
 
 use crate::cli::{ServeArgs, SimArgs};
-use crate::config::file::{FileConfig, Host, ProviderTable};
+use crate::config::file::{FileConfig, Host};
 use crate::config::options::Options;
+use crate::config::place::{Place, Wrong};
 use crate::config::provider::{Name, ProviderArg};
 use crate::runtime::{Runtime, Scope};
 
@@ -62,10 +65,25 @@ pub(crate) struct Gateway {
     pub(crate) providers: BTreeMap<Name, Provider>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hosts: Option<Vec<Host>>,
+    #[serde(flatten)]
+    times: Times,
+}
+
+/// What holds for all pools, in milliseconds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Times {
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_ttl: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     heartbeat: Option<u32>,
+}
+
+impl Times {
+    fn take(pool: &mut Table) -> Result<Self, Wrong> {
+        let mut take = |name| options::take_millis(&Place::table(["pool"]), pool, name);
+        Ok(Self { lease_ttl: take("lease_ttl_ms")?, heartbeat: take("heartbeat_ms")? })
+    }
 }
 
 /// One provider as the gateway knows it. Durations are in milliseconds.
@@ -125,40 +143,31 @@ impl Serve {
         Self::assemble(args, file, &|name| std::env::var(name).ok())
     }
 
-    fn assemble(args: ServeArgs, file: FileConfig, env: Env<'_>) -> anyhow::Result<Self> {
-        let defaults = options::of_all("pool", &file.pool.options)?;
-        let (named, keys) = (BTreeMap::new(), Keys::default());
-        let mut providers = Providers { env, defaults, named, keys };
-        for (name, table) in file.providers.unwrap_or_default() {
-            providers.add_table(name, table)?;
-        }
+    fn assemble(args: ServeArgs, mut file: FileConfig, env: Env<'_>) -> anyhow::Result<Self> {
+        let times = Times::take(&mut file.pool).map_err(|wrong| file.error(&wrong))?;
+        let providers = Providers::of_file(&file, env);
+        let mut providers = providers.map_err(|wrong| file.error(&wrong))?;
         for arg in args.providers {
             // Parsed here, as clap shows what it refuses, and a key may stand in it by mistake.
-            providers.add_arg(arg.parse().context("--provider")?)?;
+            let arg: ProviderArg = arg.parse().context("--provider")?;
+            let place = format!("--provider {}", arg.name);
+            providers.add_arg(arg).map_err(|wrong| file.error(&wrong).context(place))?;
         }
         let alone = providers.named.is_empty();
-        let simulator = simulator_settings(args.sim, file.simulator, alone)?;
+        let simulator = simulator_settings(args.sim, &file, alone)?;
         if let Some(settings) = &simulator {
-            let simulated = simulator_provider(settings, &providers.defaults);
-            providers.insert(simulator_name(), simulated)?;
+            let added = providers.add_simulator(settings);
+            added.map_err(|wrong| file.error(&wrong))?;
         }
+        let runtime = args.runtime.or(file.gateway.runtime).unwrap_or(Runtime::Workerd);
+        let scope = scope(args.scope, runtime, &file)?;
+        let hosts = file.hosts()?;
         let gateway = file.gateway;
-        let runtime = args.runtime.or(gateway.runtime).unwrap_or(Runtime::Workerd);
-        let scope = args.scope.or(gateway.scope).unwrap_or_default();
-        if scope == Scope::Object && runtime != Runtime::Workerd {
-            bail!("scope object needs a Durable Object, which {} has not", runtime.name());
-        }
         Ok(Self {
             runtime,
             port: args.port.or(gateway.port).unwrap_or(DEFAULT_PORT),
             bind: args.bind.or(gateway.bind).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            gateway: Gateway {
-                scope,
-                providers: providers.named,
-                hosts: gateway.hosts,
-                lease_ttl: file.pool.lease_ttl_ms.map(|ms| ms.0),
-                heartbeat: file.pool.heartbeat_ms.map(|ms| ms.0),
-            },
+            gateway: Gateway { scope, providers: providers.named, hosts, times },
             keys: providers.keys,
             simulator,
         })
@@ -180,23 +189,54 @@ struct Providers<'a> {
     keys: Keys,
 }
 
-impl Providers<'_> {
-    fn add_table(&mut self, name: Name, table: ProviderTable) -> anyhow::Result<()> {
-        let place = format!("providers.{name}");
-        let key = match (table.key, table.key_env) {
-            (Some(_), Some(_)) => bail!("{place}: give `key` or `key_env`, not both"),
-            (Some(key), None) => Some(key.0),
-            (None, Some(source)) => match (self.env)(&source) {
-                Some(key) => Some(key),
-                None => bail!("{place}.key_env: the variable {} is not set", variable(&source)),
-            },
-            (None, None) => self.own_key(&name),
-        };
-        let options = options::read(&place, &table.options)?;
-        self.add(&place, name, options, key)
+impl<'a> Providers<'a> {
+    fn of_file(file: &FileConfig, env: Env<'a>) -> Result<Self, Wrong> {
+        let defaults = options::of_all(&Place::table(["pool"]), &file.pool)?;
+        let (named, keys) = (BTreeMap::new(), Keys::default());
+        let mut providers = Self { env, defaults, named, keys };
+        for (name, table) in file.providers.iter().flatten() {
+            providers.add_table(name, table.clone())?;
+        }
+        Ok(providers)
     }
 
-    fn add_arg(&mut self, arg: ProviderArg) -> anyhow::Result<()> {
+    fn add_table(&mut self, name: &str, mut table: Table) -> Result<(), Wrong> {
+        let place = Place::table(["providers", name]);
+        let name: Name = match name.parse() {
+            Ok(name) => name,
+            Err(error) => return Err(place.wrong(error.to_string())),
+        };
+        let (place_of_key, key) = self.key(&place, &name, &mut table)?;
+        let key_env = self.hand_on(&place_of_key, &name, key.as_deref())?;
+        let options = options::read(&place, &table)?;
+        self.add(&place, name, options, key.as_deref(), key_env)
+    }
+
+    /// Takes the key out of a provider's table, or finds it in the environment; and says where it
+    /// was told.
+    fn key(
+        &self,
+        place: &Place,
+        name: &Name,
+        table: &mut Table,
+    ) -> Result<(Place, Option<String>), Wrong> {
+        let key = take_text(place, table, "key")?;
+        match (key, take_text(place, table, "key_env")?) {
+            (Some(_), Some(_)) => Err(place.clone().wrong("give `key` or `key_env`, not both")),
+            (Some(key), None) => Ok((place.option("key"), Some(key))),
+            (None, Some(source)) => {
+                let place = place.option("key_env");
+                let Some(key) = (self.env)(&source) else {
+                    let message = format!("the variable {} is not set", variable(&source));
+                    return Err(place.wrong(message));
+                };
+                Ok((place, Some(key)))
+            }
+            (None, None) => Ok((place.clone(), self.own_key(name))),
+        }
+    }
+
+    fn add_arg(&mut self, arg: ProviderArg) -> Result<(), Wrong> {
         let ProviderArg { name, kind, url, max } = arg;
         let mut options = Options::new();
         options.insert("kind".into(), kind.0.into());
@@ -205,21 +245,28 @@ impl Providers<'_> {
             options.insert("max".into(), max.0.into());
         }
         let key = self.own_key(&name);
-        self.add(&format!("--provider {name}"), name, options, key)
+        let place = Place::default();
+        let key_env = self.hand_on(&place, &name, key.as_deref())?;
+        self.add(&place, name, options, key.as_deref(), key_env)
     }
 
     /// Adds what is told at `place`, after a check.
     fn add(
         &mut self,
-        place: &str,
+        place: &Place,
         name: Name,
         options: Options,
-        key: Option<String>,
-    ) -> anyhow::Result<()> {
-        let key_env = self.hand_on(&name, key.as_deref())?;
+        key: Option<&str>,
+        key_env: Option<String>,
+    ) -> Result<(), Wrong> {
         let options = options::under(options, &self.defaults);
-        options::check(place, name.as_str(), &options, key.as_deref())?;
-        self.insert(name, Provider { options, simulator: false, key_env })
+        options::check(place, name.as_str(), &options, key)?;
+        self.insert(place, name, Provider { options, simulator: false, key_env })
+    }
+
+    fn add_simulator(&mut self, settings: &SimArgs) -> Result<(), Wrong> {
+        let provider = simulator_provider(settings, &self.defaults);
+        self.insert(&Place::table(["simulator"]), simulator_name(), provider)
     }
 
     /// The variable of a provider's own name holds its key, unless it is empty.
@@ -228,30 +275,49 @@ impl Providers<'_> {
     }
 
     /// Keeps a key for the runtime, and returns the name of the variable that hands it on.
-    fn hand_on(&mut self, name: &Name, key: Option<&str>) -> anyhow::Result<Option<String>> {
+    fn hand_on(
+        &mut self,
+        place: &Place,
+        name: &Name,
+        key: Option<&str>,
+    ) -> Result<Option<String>, Wrong> {
         let Some(key) = key else { return Ok(None) };
+        let wrong = |message| Err(place.clone().wrong(message));
         if key.is_empty() || key.chars().any(char::is_control) {
-            bail!("the key of provider {name} is empty, or has control characters in it");
+            let what = "is empty, or has control characters in it";
+            return wrong(format!("the key of provider {name} {what}"));
         }
         let variable = name.key_variable();
         let shared = |other: &&Name| *other != name && other.key_variable() == variable;
         if let Some(other) = self.named.keys().find(shared) {
-            bail!("providers {other} and {name} share the variable {variable}: rename one");
+            let what = format!("share the variable {variable}: rename one");
+            return wrong(format!("providers {other} and {name} {what}"));
         }
         self.keys.0.insert(variable.clone(), key.to_owned());
         Ok(Some(variable))
     }
 
-    fn insert(&mut self, name: Name, provider: Provider) -> anyhow::Result<()> {
+    fn insert(&mut self, place: &Place, name: Name, provider: Provider) -> Result<(), Wrong> {
         if self.named.contains_key(&name) {
             let hint = match name.as_str() {
                 SIMULATOR => " (it is the name of the embedded simulator)",
                 _ => "",
             };
-            bail!("provider {name} is named twice{hint}: each needs a name of its own");
+            let what = "each needs a name of its own";
+            let message = format!("provider {name} is named twice{hint}: {what}");
+            return Err(place.clone().wrong(message));
         }
         self.named.insert(name, provider);
         Ok(())
+    }
+}
+
+/// Takes a text out of a table, which no error shows.
+fn take_text(place: &Place, table: &mut Table, name: &str) -> Result<Option<String>, Wrong> {
+    match table.remove(name) {
+        None => Ok(None),
+        Some(toml::Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(place.option(name).wrong("takes a text")),
     }
 }
 
@@ -261,14 +327,34 @@ fn variable(name: &str) -> &str {
     if name.bytes().all(is_of_name) { name } else { "that it names" }
 }
 
+/// Decides what a limit holds for; not every runtime has all.
+fn scope(said: Option<Scope>, runtime: Runtime, file: &FileConfig) -> anyhow::Result<Scope> {
+    let scope = said.or(file.gateway.scope).unwrap_or_default();
+    if scope == Scope::Object && runtime != Runtime::Workerd {
+        let name = runtime.name();
+        let message = format!("scope object needs a Durable Object, which {name} has not");
+        let place =
+            if said.is_some() { Place::default() } else { Place::table(["gateway", "scope"]) };
+        return Err(file.error(&place.wrong(message)));
+    }
+    Ok(scope)
+}
+
 /// The simulator runs when no provider is named, and when anything is said about it.
 fn simulator_settings(
     args: SimArgs,
-    file: Option<SimArgs>,
+    file: &FileConfig,
     alone: bool,
 ) -> anyhow::Result<Option<SimArgs>> {
-    let wanted = alone || file.is_some() || args != SimArgs::default();
-    let settings = args.or(file.unwrap_or_default());
+    let wanted = alone || file.simulator.is_some() || args != SimArgs::default();
+    let of_file = file.simulator.clone().unwrap_or_default();
+    if let Err(error) = of_file.check() {
+        let message = error.to_string();
+        let option = message.split_once("--sim-").map_or("", |(_, rest)| rest);
+        let option = option.split([' ', '\'']).next().unwrap_or_default().replace('-', "_");
+        return Err(file.error(&Place::table(["simulator"]).option(&option).wrong(message)));
+    }
+    let settings = args.or(of_file);
     settings.check()?;
     Ok(wanted.then_some(settings))
 }

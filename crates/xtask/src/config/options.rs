@@ -4,10 +4,11 @@
 //! Which options there are and what they take is known by `edgepool_llm` alone. Here they are only
 //! written in its way, and its errors in the file's.
 
-use anyhow::{Context as _, bail};
 use edgepool_llm::provider::{OptionError, Provider};
 use serde_json::{Map, Value, json};
+use toml::Table;
 
+use crate::config::place::{Place, Wrong};
 use crate::config::provider::base_url;
 
 /// What is a duration, wherever it stands.
@@ -28,6 +29,12 @@ pub(super) const DURATIONS: [&str; 15] = [
     "hold",
     "retryAfterCap",
 ];
+
+/// What takes a duration that a timer can have: longer ones fire at once.
+const TIMERS: [&str; 4] =
+    ["acquireTimeout", "headersTimeout", "firstContentTimeout", "stallTimeout"];
+
+const LONGEST_TIMER_MS: i64 = 0x7fff_ffff;
 
 /// What has a name of its own in the file.
 const RENAMED: [(&str, &str); 3] =
@@ -54,15 +61,32 @@ const MOST_WAITING: u64 = 9_000;
 pub(crate) type Options = Map<String, Value>;
 
 /// Reads what holds for every provider that does not say otherwise.
-pub(crate) fn of_all(place: &str, table: &toml::Table) -> anyhow::Result<Options> {
+pub(crate) fn of_all(place: &Place, table: &Table) -> Result<Options, Wrong> {
     let options = read(place, table)?;
     if let Some(name) = OF_ONE.iter().find(|name| options.contains_key(**name)) {
-        bail!("{place}: {} is said for each provider by itself", file_name(name));
+        let place = place.option(&file_name(name));
+        return Err(place.option_wrong("is said for each provider by itself"));
     }
     let any = json!({ "kind": "http", "baseURL": "http://localhost" });
     let any = any.as_object().expect("an object").clone();
-    check(place, place, &under(options.clone(), &any), None)?;
+    check(place, "all", &under(options.clone(), &any), None)?;
     Ok(options)
+}
+
+/// Takes a duration out of a table, in milliseconds.
+pub(crate) fn take_millis(
+    place: &Place,
+    table: &mut Table,
+    name: &str,
+) -> Result<Option<u32>, Wrong> {
+    let Some(value) = table.remove(name) else { return Ok(None) };
+    let ms = millis(&value).and_then(|ms| u32::try_from(ms).ok());
+    let taken = format!("takes 1 to {LONGEST_TIMER_MS}");
+    ms.map(Some).ok_or_else(|| place.option(name).option_wrong(taken))
+}
+
+fn millis(value: &toml::Value) -> Option<i64> {
+    value.as_integer().filter(|ms| (1..=LONGEST_TIMER_MS).contains(ms))
 }
 
 /// Fills what is missing from `defaults`, in objects within as well.
@@ -83,16 +107,18 @@ pub(crate) fn under(mut options: Options, defaults: &Options) -> Options {
 
 /// Checks the options of a provider, which are told at `place`; `key` is what it is sent with.
 pub(crate) fn check(
-    place: &str,
+    place: &Place,
     name: &str,
     options: &Options,
     key: Option<&str>,
-) -> anyhow::Result<()> {
+) -> Result<(), Wrong> {
+    let wrong =
+        |name: &str, message: String| Err(place.option(&file_name(name)).option_wrong(message));
     if let Some(name) = OF_CLIENTS.iter().find(|name| options.contains_key(**name)) {
-        bail!("{place}: {} is no option of a gateway: a client says it itself", file_name(name));
+        return wrong(name, "is no option of a gateway: a client says it itself".to_owned());
     }
     if options.get("maxWaiting").and_then(Value::as_u64).is_some_and(|it| it > MOST_WAITING) {
-        bail!("{place}: max_waiting takes 0 to {MOST_WAITING}");
+        return wrong("maxWaiting", format!("takes 0 to {MOST_WAITING}"));
     }
     let mut options = options.clone();
     match key {
@@ -100,28 +126,29 @@ pub(crate) fn check(
             options.insert("apiKey".into(), key.into());
         }
         // A gateway may hold no key and pass none on.
-        None => {
-            options.remove("passClientKey").map_or(Ok(()), |pass| match pass {
-                Value::Bool(_) => Ok(()),
-                _ => Err(anyhow::anyhow!("{place}: pass_client_key takes true or false")),
-            })?;
-        }
+        None => match options.remove("passClientKey") {
+            None | Some(Value::Bool(_)) => {}
+            Some(_) => return wrong("passClientKey", "takes true or false".to_owned()),
+        },
     }
     let checked = Provider::from_json(name, &Value::Object(options), &|_| None);
     checked.map_err(|error| said(place, &error)).map(|_| ())
 }
 
 /// Says an error about an option by the names of the file.
-fn said(place: &str, error: &OptionError) -> anyhow::Error {
-    let option = path_in_file(&error.option);
+fn said(place: &Place, error: &OptionError) -> Wrong {
     let message = match error.message.split_once("; there are ") {
         Some((what, known)) => {
             let known = known.split(", ").filter(|name| !OF_CLIENTS.contains(name));
-            format!("{what}; there are {}", known.map(file_name).collect::<Vec<_>>().join(", "))
+            format!(
+                "{}; there are {}",
+                in_file(what),
+                known.map(file_name).collect::<Vec<_>>().join(", ")
+            )
         }
         None => in_file(&error.message),
     };
-    anyhow::anyhow!("{place}: {option} {message}")
+    place.option(&path_in_file(&error.option)).option_wrong(message)
 }
 
 /// Writes the names of options in a text as the file does: those with a hump or a dot, which no
@@ -154,32 +181,41 @@ fn path_in_file(path: &str) -> String {
 }
 
 /// Reads a table, which stands at `place`, as it is.
-pub(crate) fn read(place: &str, table: &toml::Table) -> anyhow::Result<Options> {
+pub(crate) fn read(place: &Place, table: &Table) -> Result<Options, Wrong> {
     let read_one = |(written, value): (&String, &toml::Value)| {
-        let name = json_name(place, written)?;
-        let value = read_value(&format!("{place}.{written}"), &name, value)?;
+        let place = place.step(written);
+        let name = json_name(&place, written)?;
+        let value = read_value(&place, &name, value)?;
         Ok((name, value))
     };
     table.iter().map(read_one).collect()
 }
 
-fn read_value(place: &str, name: &str, value: &toml::Value) -> anyhow::Result<Value> {
+fn read_value(place: &Place, name: &str, value: &toml::Value) -> Result<Value, Wrong> {
     match (name, value) {
         // The names in it are the provider's.
         ("headers", value) => Ok(plain(value)),
         (_, toml::Value::Table(table)) => Ok(Value::Object(read(place, table)?)),
-        ("baseURL", toml::Value::String(url)) => {
-            Ok(base_url(url).with_context(|| place.to_owned())?.into())
-        }
-        ("endpoints", toml::Value::Array(list)) => list
-            .iter()
-            .map(|value| {
+        ("baseURL", toml::Value::String(url)) => match base_url(url) {
+            Ok(url) => Ok(url.into()),
+            Err(error) => Err(place.clone().wrong(format!("{error:#}"))),
+        },
+        ("endpoints", toml::Value::Array(list)) => {
+            let read_one = |(index, value): (usize, &toml::Value)| {
                 let is_url = matches!(value, toml::Value::String(_));
-                read_value(place, if is_url { "baseURL" } else { "" }, value)
-            })
-            .collect(),
+                read_value(&place.item(index), if is_url { "baseURL" } else { "" }, value)
+            };
+            list.iter().enumerate().map(read_one).collect()
+        }
         (name, toml::Value::String(word)) if WORDS.contains(&name) => Ok(camel(word).into()),
         (name, toml::Value::String(word)) if word == "none" && can_be_off(name) => Ok(Value::Null),
+        (name, value) if TIMERS.contains(&name) => match millis(value) {
+            Some(ms) => Ok(ms.into()),
+            None => {
+                let taken = format!("takes 1 to {LONGEST_TIMER_MS}, or \"none\" for no limit");
+                Err(place.clone().option_wrong(taken))
+            }
+        },
         (_, value) => Ok(plain(value)),
     }
 }
@@ -195,10 +231,11 @@ fn plain(value: &toml::Value) -> Value {
 
 /// Returns the name that an option has in JSON; what is none keeps the name that it has, and is
 /// refused later with the list of those that there are.
-fn json_name(place: &str, written: &str) -> anyhow::Result<String> {
+fn json_name(place: &Place, written: &str) -> Result<String, Wrong> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if !written.chars().all(is_plain) {
-        bail!("{place}: the name of an option has none but a-z, 0-9 and _, as max_waiting has");
+        let message = "the name of an option has none but a-z, 0-9 and _, as max_waiting has";
+        return Err(place.clone().wrong(message));
     }
     let renamed = RENAMED.iter().find(|(_, file)| *file == written);
     let name = match renamed {

@@ -5,17 +5,17 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use edgepool_llm::dialect::Flavour;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use url::Url;
 
 use crate::config::file::Max;
+use crate::config::place::is_word;
 
 /// Paths of the gateway itself, which no provider can have.
 const RESERVED: [&str; 3] = ["healthz", "metrics", "stats"];
 
 /// The name of a provider: `[a-z0-9][a-z0-9_-]{0,63}`, and no path of the gateway itself.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Name(String);
 
 impl Name {
@@ -58,14 +58,6 @@ impl FromStr for Name {
     }
 }
 
-impl TryFrom<String> for Name {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        name.parse().map_err(|error: anyhow::Error| error.to_string())
-    }
-}
-
 /// What a provider is: the name of one that is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind(pub(crate) &'static str);
@@ -75,25 +67,38 @@ impl FromStr for Kind {
 
     fn from_str(kind: &str) -> anyhow::Result<Self> {
         let Some(flavour) = Flavour::named(kind) else {
-            let known = Flavour::names().collect::<Vec<_>>().join(", ");
-            bail!("{} is no kind of provider: it is one of {known}", shown(kind));
+            bail!("{} is no kind of provider: it is one of {}", shown(kind), kinds().join(", "));
         };
         Ok(Self(flavour.name))
     }
 }
 
+/// Lists the kinds, those first that most providers are of.
+pub(super) fn kinds() -> Vec<&'static str> {
+    const USUAL: [&str; 4] = ["openai", "anthropic", "ollama", "http"];
+    let others = Flavour::names().filter(|name| !USUAL.contains(name));
+    USUAL.into_iter().chain(others).collect()
+}
+
 /// Quotes a refused text for an error, unless a part of an address may be in it that holds secrets.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     if text.contains(['@', '?', '#']) {
         return "what is given (not shown, as a secret may be in it)".to_owned();
     }
     format!("{text:?}")
 }
 
+/// Quotes a refused address for an error, unless it may be a key at the wrong place.
+fn shown_address(text: &str) -> String {
+    let hidden = !text.contains("://") && !is_word(text);
+    if hidden { "what is given (not shown, as it may be a key)".to_owned() } else { shown(text) }
+}
+
 /// Checks the address of a provider, and returns it without a trailing slash.
 pub(crate) fn base_url(text: &str) -> anyhow::Result<String> {
     const WANTED: &str = "it is http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]";
-    let url = Url::parse(text).with_context(|| format!("{} is no URL: {WANTED}", shown(text)))?;
+    let url =
+        Url::parse(text).with_context(|| format!("{} is no URL: {WANTED}", shown_address(text)))?;
     // First of all, and without the text: what stands there is a secret.
     if !url.username().is_empty() || url.password().is_some() {
         bail!("a provider's URL holds no user or password: give its key in the environment");
@@ -102,7 +107,7 @@ pub(crate) fn base_url(text: &str) -> anyhow::Result<String> {
         bail!("a provider's URL holds no query or fragment: {WANTED}");
     }
     if !matches!(url.scheme(), "http" | "https") {
-        bail!("{} is no address of a provider: {WANTED}", shown(text));
+        bail!("{} is no address of a provider: {WANTED}", shown_address(text));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }

@@ -37,7 +37,7 @@ fn bad_input_is_named_and_the_accepted_values_with_it() {
         (
             &["--provider", "a=gopher,http://h"],
             "",
-            &["gopher", "openai, ", "anthropic, ", "ollama, http"],
+            &["gopher", "openai, anthropic, ollama, http, "],
         ),
         (&["--provider", "a=openai,http://h,max=0"], "", &["max is 0", "1 to 65535"]),
         (&["--provider", "a=openai,http://h,max=65536"], "", &["max is 65536"]),
@@ -64,50 +64,77 @@ fn bad_input_is_named_and_the_accepted_values_with_it() {
         (&["--runtime", "perl"], "", &["perl", "workerd, deno, node, bun"]),
         (&["--scope", "world"], "", &["world", "isolate, object"]),
         (&["--scope", "object", "--runtime", "bun"], "", &["scope object", "bun has not"]),
-        (&["--runtime", "node"], "[gateway]\nscope = 'object'", &["scope object", "node has not"]),
-        (&[], "[gateway]\nscope = 'all'", &["line 2", "all", "isolate", "object"]),
+        (
+            &["--runtime", "node"],
+            "[gateway]\nscope = 'object'",
+            &["line 2", "gateway.scope", "scope object", "node has not"],
+        ),
+        (&[], "[gateway]\nscope = 'all'", &["line 2", "scope is \"all\"", "isolate, object"]),
         (&["--bind", "here"], "", &["here", "IP"]),
         (&["--port", "65536"], "", &["65536", "--port"]),
         (&[], "# nothing\n", &["empty", "[providers.NAME]"]),
-        (&[], "[providers]", &["[providers] is empty"]),
-        (&[], "[gateway]\nprot = 1", &["line 1", "prot", "runtime", "port", "bind"]),
+        (&[], "[providers]", &["line 1", "[providers] is empty"]),
+        (&[], "[gateway]\nprot = 1", &["line 2: gateway: prot", "runtime", "port", "bind"]),
+        (&[], "[gateway]\nport = 65536", &["line 2: gateway: port is 65536", "0 to 65535"]),
+        (&[], "[gateway]\nbind = 'here'", &["line 2: gateway: bind takes an IP address"]),
+        (&[], "gateway = 1", &["line 1: gateway is 1, and takes a table"]),
+        (&[], "\nproviders = 1", &["line 2: providers is 1, and takes a table"]),
         (
             &[],
             "[gateway]\nhosts = ['http://h']",
             &["line 2", "http://h", "without a scheme or port"],
         ),
         (&[], "[gateway]\nhosts = ['h:80']", &["line 2", "h:80", "without a scheme or port"]),
-        (&[], "[pools]", &["pools", "gateway", "pool", "providers", "simulator"]),
-        (&[], "[pool]\nacquire_timeout = 1", &["acquire_timeout_ms"]),
-        (&[], "[pool]\nlease_ttl_ms = 0", &["1 to 2147483647"]),
-        (&[], "[pool]\nheaders_timeout_ms = 0", &["pool: headers_timeout_ms takes more than 0"]),
-        (&[], "[pool]\nmax_waiting = 10000", &["pool: max_waiting takes 0 to 9000"]),
-        (&[], "[pool]\nmodel = 'm'", &["pool: model is said for each provider"]),
+        (&[], "[pools]", &["line 1: pools", "gateway, pool, providers, simulator"]),
+        (&[], "[pool]\nacquire_timeout = 1", &["line 2", "acquire_timeout_ms"]),
+        (&[], "[pool]\nacquire_timeout_ms = 0", &["line 2", "1 to 2147483647"]),
+        (&[], "[pool]\nlease_ttl_ms = 0", &["line 2", "1 to 2147483647"]),
+        (&[], "[pool]\nheartbeat_ms = 2147483648", &["heartbeat_ms is 2147483648", "2147483647"]),
+        (
+            &[],
+            "[pool]\nheaders_timeout_ms = 0",
+            &["line 2: pool: headers_timeout_ms is 0, and takes 1 to 2147483647, or \"none\""],
+        ),
+        (&[], "[pool]\ntotal_timeout_ms = 0", &["total_timeout_ms is 0, and takes more than 0"]),
+        (&[], "[pool]\nmax_waiting = 10000", &["line 2", "max_waiting is 10000", "0 to 9000"]),
+        (&[], "[pool]\nmodel = 'm'", &["line 2: pool: model is said for each provider"]),
         (
             &[],
             "[providers.a]\nkind='openai'\nurl='http://h'\nmax=0",
-            &["providers.a: max takes 1 to 65535"],
+            &["line 4: providers.a: max is 0, and takes 1 to 65535"],
         ),
-        (&[], "[providers.a]\nkind='openai'\nurl='h'", &["providers.a.url", "no URL"]),
+        (&[], "[providers.a]\nkind='openai'\nurl='h'", &["line 3: providers.a.url", "no URL"]),
         (
             &[],
             "[providers.a]\nkind='open'\nurl='http://h'",
-            &["providers.a: kind", "one of", "anthropic"],
+            &["line 2: providers.a: kind is \"open\"", "one of", "anthropic"],
         ),
-        (&[], "[providers.a]\nkind='http'", &["providers.a: url is needed"]),
-        (&[], "[providers.metrics]\nkind='openai'\nurl='http://h'", &["metrics", "reserved"]),
+        (&[], "[providers.a]\nkind='http'", &["line 1: providers.a: url is needed"]),
+        (&[], "[providers.a]\nurl='http://h'", &["line 1: providers.a: kind takes one of openai"]),
+        (&[], "[providers.metrics]\nkind='http'", &["line 1", "metrics", "reserved"]),
         (
             &[],
             "[providers.a]\nkind='openai'\nurl='http://h'\nkey='k'\nkey_env='K'",
-            &["providers.a", "not both"],
+            &["line 1: providers.a: give", "not both"],
         ),
         (
             &[],
             "[providers.a]\nkind='openai'\nurl='http://h'\nkey_env='K'",
-            &["providers.a.key_env", "K is not set"],
+            &["line 4: providers.a.key_env", "K is not set"],
         ),
-        (&[], "[simulator]\nmax = 0", &["--sim-max"]),
-        (&[], "[simulator]\nmex = 1", &["mex", "latency_ms"]),
+        (&[], "[simulator]\nmax = 0", &["line 2: simulator.max", "--sim-max", "1..=65535"]),
+        (&["--sim-max", "2"], "[simulator]\nchunks = 0", &["line 2: simulator.chunks"]),
+        (&[], "[simulator]\nmex = 1", &["line 2: simulator: mex", "latency_ms"]),
+        (
+            &["--provider", "a=http,http://h,max=3"],
+            "[pool]\nadaptive_limit = { min = 4 }\n[providers.b]\nkind='http'\nurl='http://h'",
+            &["--provider a", "line 2: adaptive_limit.min is 4", "adaptive_limit.max"],
+        ),
+        (
+            &["--sim-max", "2"],
+            "[providers.sim]\nkind='http'\nurl='http://h'",
+            &["sim is named twice"],
+        ),
         (&[], "what", &["line 1"]),
     ];
     let mut wrong = Vec::new();
@@ -230,6 +257,37 @@ fn no_error_shows_a_key() {
         "[providers.a]\nkind='hunter2'",
         "[providers.a]\nkind='http'\nendpoints = ['http://u:hunter2@h']",
         "[providers.a]\nkind='http'\nurl='http://h'\nheaders = { a = ['hunter2'] }",
+        "[providers.a]\nkind='http'\nurl='http://h'\napi_key = ['hunter2']",
+        "[providers.a]\nkind='http'\nurl='http://h'\nkey = { value = 'hunter2' }",
+        "[providers.a]\nkind='http'\nurl='http://h'\nkey_env = ['hunter2']",
+        "[providers.a]\nkind='http'\nurl='http://h'\nkey = hunter2",
+        "[providers.a]\nkind='http'\nurl='http://h'\nkey = \"hunter2\\q\"",
+        "[providers.a]\nkind='http'\nurl='http://h'\nkey = 'hunter2' 'hunter2'",
+        "[providers.a]\nkind='http'\nurl='http://h'\nkey 'hunter2'",
+        "[providers.a]\nkind='http'\nurl='http://h'\nkey = 'hunter2'\nkey = 'hunter2'",
+        "[providers.a]\nkind='http'\nurl='http://h'\n'k hunter2' = 1",
+        "[providers.a]\nkind='http'\nurl='http://h'\nmax = 'hunter2'",
+        "[providers.a]\nkind='http'\nurl='http://h'\nacquire_timeout_ms = 'hunter2'",
+        "[providers.a]\nkind='http'\nurl='http://h'\nbalance = 'hunter2'",
+        "[providers.a]\nkind='http'\nurl='http://h'\nretry = 'hunter2'",
+        "[providers.a]\nkind='http'\nurl='hunter2'",
+        "[providers.a]\nkind='http'\nendpoints=['hunter2']",
+        "[providers]\na = 'hunter2'",
+        "providers = 'hunter2'",
+        "key = 'hunter2'",
+        "[pool]\nkey = 'hunter2'",
+        "[pool]\nlease_ttl_ms = 'hunter2'",
+        "[gateway]\nkey = 'hunter2'",
+        "[gateway]\nport = 'hunter2'",
+        "[gateway]\nport = 'a, expected hunter2'",
+        "[gateway]\nbind = 'hunter2'",
+        "[gateway]\nruntime = 'hunter2'",
+        "[gateway]\nscope = 'a`, expected `hunter2`'",
+        "[gateway]\nhosts = 'hunter2'",
+        "[gateway]\nhosts = ['http://u:hunter2@h']",
+        "[gateway]\n'u:hunter2@h' = 1",
+        "['u:hunter2@h']",
+        "[simulator]\nmax = 'hunter2'",
     ];
     for file in rows {
         let error = load(&[], file, &[]).expect_err(file);
@@ -339,23 +397,170 @@ fn errors_of_rules_have_the_names_of_the_file() {
         ("base_url = 'http://h'", "base_url is no option of provider; there are kind, url, "),
         ("parameters = { seed = 1 }", "parameters is no option of a gateway"),
         ("on_refusal = 'throw'", "on_refusal is no option of a gateway"),
-        ("retry = { base_ms = 9000 }", "retry.base_ms takes at most what retry.longest_ms is"),
-        ("retry = { bose_ms = 1 }", "bose_ms is no option of retry; there are retries, base_ms, "),
-        ("ejection = { consecutive = 0 }", "takes at least 1, or \"none\" for never"),
-        ("balance = 'dice'", "takes one of round_robin, least_connections, power_of_two"),
+        ("retry = { base_ms = 9000 }", "retry.base_ms is 9000, and takes at most what retry"),
+        (
+            "retry = { bose_ms = 1 }",
+            "retry.bose_ms is no option of retry; there are retries, base_ms",
+        ),
+        ("ejection = { consecutive = 0 }", "is 0, and takes at least 1, or \"none\" for never"),
+        ("ejection = { base_ms = true }", "ejection.base_ms is true, and takes milliseconds"),
+        ("rates = { tokens = { amount = -1 } }", "rates.tokens.amount is -1, and takes a whole"),
+        (
+            "balance = 'dice'",
+            "balance is \"dice\", and takes one of round_robin, least_connections, p",
+        ),
         ("balance = 'round robin'", "takes one of round_robin"),
         ("hedge_after_ms = '1 s'", "hedge_after_ms takes milliseconds from 0 to 1e12, or \"none\""),
-        ("adaptive_limit = { min = 11 }", "adaptive_limit.min takes 1 to what adaptive_limit.max"),
+        ("adaptive_limit = { min = 11 }", "min is 11, and takes 1 to what adaptive_limit.max"),
+        ("adaptive_limit = { way = 'east' }", "adaptive_limit.way is \"east\", and takes one of"),
         ("endpoints = ['http://i']", "endpoints cannot stand beside \"url\""),
-        ("pass_client_key = 1", "pass_client_key takes true or false"),
+        ("pass_client_key = 1", "pass_client_key is 1, and takes true or false"),
         ("alert_after_ms = 2020-01-01", "alert_after_ms takes milliseconds"),
     ];
     for (line, wanted) in rows {
         let file = format!("[providers.a]\nkind='http'\nurl='http://h'\n{line}");
         let error = load(&[], &file, &[]).map_or_else(|error| error, |_| "accepted".into());
         assert!(error.contains(wanted), "{line}: {wanted:?} is not in: {error}");
-        assert!(error.starts_with("providers.a"), "{error}");
+        assert!(error.starts_with("line 4: providers.a"), "{error}");
     }
+}
+
+/// Each row: what the file has, and how the error begins.
+#[test]
+fn errors_of_the_file_name_the_line() {
+    let of_a = |more: &str| format!("[providers.a]\nkind = 'http'\nurl = 'http://h'\n{more}");
+    let rows = [
+        // Tables within, by a header, in one line, and by dotted names.
+        (of_a("\n[providers.a.retry]\n\nretries = -1"), "line 7: providers.a: retry.retries is -1"),
+        (of_a("[providers.a.retry.budget]\npercent=101"), "line 5: providers.a: retry.budget.perc"),
+        (
+            of_a("retry = { base_ms = 1, retries = 0.5 }"),
+            "line 4: providers.a: retry.retries is 0.5",
+        ),
+        (of_a("# a\nretry.retries = -0x1\n"), "line 5: "),
+        (
+            of_a("# a\nretry.budget.percent = 0x65"),
+            "line 5: providers.a: retry.budget.percent is 0x",
+        ),
+        (
+            "# a\nproviders.a.kind = 'http'\nproviders.a.max = 1".into(),
+            "line 2: providers.a: url is",
+        ),
+        ("providers.a = { kind = 'http' }".into(), "line 1: providers.a: url is needed"),
+        ("[providers]\n\na.kind = 'http'".into(), "line 3: providers.a: url is needed"),
+        (
+            "[providers.a.retry]\nretries = 1\n[providers.a]\nkind = 'http'".into(),
+            "line 3: providers.a: url is needed",
+        ),
+        // Lists.
+        (
+            "[providers.a]\nkind = 'http'\nendpoints = [\n  'http://h',\n  'nowhere',\n]".into(),
+            "line 5: providers.a.endpoints[1]: \"nowhere\" is no URL",
+        ),
+        (
+            "[providers.a]\nkind = 'http'\nendpoints = [\n 'http://h',\n { weight = 1 }]".into(),
+            "line 5: providers.a: endpoints[1].url is needed",
+        ),
+        (
+            "[[providers.a.endpoints]]\nurl = 'http://h'\n[[providers.a.endpoints]]\n\
+             url = 'http://i'\nweight = 1001\n[providers.a]\nkind = 'http'"
+                .into(),
+            "line 5: ",
+        ),
+        (
+            "[providers.a]\nkind = 'http'\n[[providers.a.endpoints]]\nurl = 'http://h'\n\
+             [[providers.a.endpoints]]\nurl = 'http://i'\nweight = 1001"
+                .into(),
+            "line 7: providers.a: endpoints[1].weight is 1001, and takes 1 to 1000",
+        ),
+        (
+            "[providers.a]\nkind = 'http'\n\n[[providers.a.endpoints]]\nweight = 1".into(),
+            "line 4: providers.a: endpoints[0].url is needed",
+        ),
+        ("[gateway]\nhosts = [\n'h',\n'h:80']".into(), "line 4: gateway.hosts[1]: \"h:80\" is no"),
+        // Unknown options, wrong types and missing ones.
+        (of_a("\nmaximum = 1"), "line 5: providers.a: maximum is no option of provider; there are"),
+        (of_a("\nMaximum = 1"), "line 5: providers.a.Maximum: the name of an option has none but"),
+        (of_a("max = true"), "line 4: providers.a: max is true, and takes a whole number"),
+        (of_a("max = '1'"), "line 4: providers.a: max takes a whole number from 0 on"),
+        (of_a("key = 1"), "line 4: providers.a.key: takes a text"),
+        (
+            of_a("stall_timeout_ms = 0.5"),
+            "line 4: providers.a: stall_timeout_ms is 0.5, and takes 1",
+        ),
+        (
+            of_a("[providers.a.rates.requests]\nwindow_ms = 1"),
+            "line 4: providers.a: rates.requests.",
+        ),
+        (of_a("[providers.b]\nkind = 'http'\n"), "line 4: providers.b: url is needed"),
+        // What a provider takes from all.
+        (
+            format!("[pool]\nadaptive_limit.max = 4\n{}", of_a("adaptive_limit.min = 5")),
+            "line 6: providers.a: adaptive_limit.min is 5",
+        ),
+        (
+            format!("[pool]\nadaptive_limit.min = 5\n{}", of_a("adaptive_limit.max = 4")),
+            "line 2: providers.a: adaptive_limit.min is 5",
+        ),
+        // No TOML.
+        (of_a("max ="), "line 4: "),
+        (of_a("max = 1\nmax = 2"), "line 5: duplicate key"),
+        (of_a("endpoints = ["), "line 4: "),
+    ];
+    let mut wrong = Vec::new();
+    for (file, wanted) in rows {
+        // What ends lines makes no difference.
+        for file in [file.replace('\n', "\r\n"), file] {
+            let error = load(&[], &file, &[]).map_or_else(|error| error, |_| "accepted".into());
+            if !error.starts_with(wanted) {
+                wrong.push(format!("{file:?}: {wanted:?} is not how it begins: {error}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn errors_of_the_file_name_the_file_and_those_of_the_command_line_do_not() {
+    let path = std::env::temp_dir().join(format!("edgepool-config-{}.toml", std::process::id()));
+    let named = format!("--config {}: line ", path.display());
+    let says = |text: &str, provider: &str| {
+        std::fs::write(&path, text).unwrap();
+        let args = serve_args(&["--config", path.to_str().unwrap(), "--provider", provider]);
+        format!("{:#}", Serve::load(args.unwrap()).unwrap_err())
+    };
+    for text in ["[pool]\nmax = 0", "[gateway]\nport = -1", "[simulator]\nmax = 0", "["] {
+        let error = says(text, "a=http,http://h");
+        assert!(error.starts_with(&named), "{error}");
+    }
+    let error = says("[pool]\nmax = 1", "a=gopher,http://h");
+    assert!(error.starts_with("--provider: ") && !error.contains("--config"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn timers_take_what_a_timer_can_have() {
+    for name in ["acquire", "headers", "first_content", "stall"] {
+        for (value, is_right) in
+            [("1", true), ("2147483647", true), ("'none'", true), ("0", false), ("-1", false)]
+        {
+            let file = format!("[pool]\n{name}_timeout_ms = {value}");
+            assert_eq!(load(&[], &file, &[]).is_ok(), is_right, "{file}");
+        }
+        let error = load(&[], &format!("[pool]\n{name}_timeout_ms = 2147483648"), &[]).unwrap_err();
+        let wanted = format!("{name}_timeout_ms is 2147483648, and takes 1 to 2147483647");
+        assert!(error.contains(&wanted), "{error}");
+    }
+}
+
+#[test]
+fn every_kind_is_listed_once() {
+    let mut listed = provider::kinds();
+    assert!(listed.iter().all(|kind| Flavour::named(kind).is_some()), "{listed:?}");
+    listed.sort_unstable();
+    let mut known: Vec<_> = Flavour::names().collect();
+    known.sort_unstable();
+    assert_eq!(listed, known);
 }
 
 /// The names of what is a duration are known here, and must be right at every place.
