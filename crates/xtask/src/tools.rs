@@ -66,10 +66,12 @@ pub(crate) async fn wasm_bindgen() -> anyhow::Result<PathBuf> {
     let install = Cmd::new("cargo")
         .args(["install", "wasm-bindgen-cli", "--debug", "--force", "--version"])
         .arg(&version)
+        .args(["--bin", "wasm-bindgen", "--bin", "wasm-bindgen-test-runner"])
         .arg("--root")
         .arg(bin.parent().expect("bin is in a folder"))
         .env("CARGO_TARGET_DIR", &objects)
-        .env("CARGO_PROFILE_DEV_DEBUG", "false");
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
+        .env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false");
     let result = install.step(&format!("wasm-bindgen CLI {version} (once)")).await;
     fs::remove_dir_all(&objects).ok();
     result.map(|()| bin)

@@ -34,7 +34,7 @@ fn wasm(tier: Tier) -> Vec<Suite> {
     let needs = [Need::Node, Need::WasmTarget, Need::WasmBindgen];
     let mut suites = vec![Suite::new("wasm", &needs, Reader::Libtest, || {
         let runner = tools::wasm_bindgen_folder()?.join("wasm-bindgen-test-runner");
-        let test = cargo().args(["test", "--locked", "-p", "edgepool-wasm"]);
+        let test = undebugged(cargo().args(["test", "--locked", "-p", "edgepool-wasm"]));
         let test = test.args(["--target", WASM_TARGET]);
         Ok(vec![test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)])
     })];
@@ -45,10 +45,16 @@ fn wasm(tier: Tier) -> Vec<Suite> {
             path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
             let test = Cmd::new("wasm-pack").args(["test", "--node", "--mode", "no-install"]);
             let test = test.arg(workspace::path("crates/edgepool-wasm"));
-            Ok(vec![test.env("PATH", std::env::join_paths(path)?)])
+            Ok(vec![undebugged(test.env("PATH", std::env::join_paths(path)?))])
         }));
     }
     suites
+}
+
+/// Builds wasm without what a debugger reads. Nothing here does, and it is most of what wasm-bindgen
+/// would have to go through.
+fn undebugged(cmd: Cmd) -> Cmd {
+    cmd.env("CARGO_PROFILE_DEV_DEBUG", "false")
 }
 
 /// The runtimes, and ways into them, that the package is tried in: by their names in
@@ -196,6 +202,7 @@ fn rust_worker() -> Suite {
         let glue = target.join("rust-worker");
         let build = cargo().args(["build", "--locked", "--quiet", "-p", "edgepool-rust-worker"]);
         let build = build.args(["--target", WASM_TARGET, "--target-dir"]).arg(&target);
+        let build = undebugged(build);
         let bindgen = Cmd::new(tools::wasm_bindgen_folder()?.join("wasm-bindgen"))
             .args(["--target", "web", "--omit-default-module-path", "--out-dir"])
             .arg(&glue)
