@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use futures::future::try_join;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -141,7 +142,10 @@ async fn lock() -> anyhow::Result<Flock<fs::File>> {
 async fn package() -> anyhow::Result<()> {
     let bindgen = tools::wasm_bindgen().await?;
     tools::npm_packages(TS_PROJECT).await?;
-    let (pool, clients) = (compile(&POOL).await?, compile(&CLIENTS).await?);
+    tools::wasm_target().await?;
+    // Side by side, as the last crate of each occupies one core for long. Their profiles, and with
+    // them cargo's locks, are not the same.
+    let (pool, clients) = try_join(compile(&POOL), compile(&CLIENTS)).await?;
     let print = Fingerprint::default()
         .text(VERSION)
         .text(&bindgen.to_string_lossy())
@@ -157,8 +161,7 @@ async fn package() -> anyhow::Result<()> {
         return Ok(());
     }
     stamp.clear();
-    glue(&bindgen, &POOL, &pool).await?;
-    glue(&bindgen, &CLIENTS, &clients).await?;
+    try_join(glue(&bindgen, &POOL, &pool), glue(&bindgen, &CLIENTS, &clients)).await?;
     typescript().await?;
     pack().await?;
     stamp.write()
@@ -167,7 +170,6 @@ async fn package() -> anyhow::Result<()> {
 /// Compiles a module. Cargo itself knows best whether there is anything to do. `--locked`, as a
 /// build is to take the versions in `Cargo.lock`, and never to change them.
 async fn compile(module: &Module) -> anyhow::Result<PathBuf> {
-    tools::wasm_target().await?;
     let cargo = Cmd::new("cargo")
         .args(["rustc", "--locked", "--package", module.package])
         .args(module.cargo)
