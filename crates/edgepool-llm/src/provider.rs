@@ -349,8 +349,7 @@ impl Draft {
         }
         let mut endpoints: Vec<Endpoint> = Vec::with_capacity(said.len());
         for (index, (url, weight)) in said.iter().enumerate() {
-            let base = BaseUrl::parse(url)
-                .map_err(|error| self.wrong("baseURL", format!("is wrong: {error}")))?;
+            let base = self.base(index, url)?;
             if !(1..=MAX_WEIGHT).contains(weight) {
                 let option = format!("endpoints[{index}].weight");
                 return Err(self.wrong(&option, format!("takes 1 to {MAX_WEIGHT}")));
@@ -372,6 +371,13 @@ impl Draft {
             return Err(self.wrong("endpoints", message));
         }
         Ok(endpoints)
+    }
+
+    fn base(&self, index: usize, url: &str) -> Result<BaseUrl, OptionError> {
+        let is_of_list = self.endpoints.len() > 1;
+        let at = if is_of_list { format!("endpoints[{index}].") } else { String::new() };
+        let wrong = |error| self.wrong(&(at + "baseURL"), format!("is wrong: {error}"));
+        BaseUrl::parse(url).map_err(wrong)
     }
 
     fn check_secrets(&self, flavour: &Flavour) -> Result<(), OptionError> {
@@ -450,7 +456,7 @@ impl Draft {
             return Err(self.wrong(option, message));
         }
         match self.parameters.not_finite() {
-            Some(name) => Err(self.wrong(name, "takes a finite number")),
+            Some(name) => Err(self.wrong(&format!("parameters.{name}"), "takes a finite number")),
             None => Ok(()),
         }
     }

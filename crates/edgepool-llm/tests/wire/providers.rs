@@ -80,6 +80,11 @@ fn wrong_options_are_named_with_what_is_accepted() {
         (json!({"kind": "http"}), "baseURL", "needed"),
         (json!({"kind": "http", "baseURL": "a.com"}), "baseURL", "http or https"),
         (json!({"kind": "http", "baseURL": "http://a?key=1"}), "baseURL", "query"),
+        (
+            json!({"kind": "http", "endpoints": ["http://a", {"baseURL": "a.com"}]}),
+            "endpoints[1].baseURL",
+            "http or https",
+        ),
         (json!({"kind": "ollama", "endpoints": []}), "endpoints", "list"),
         (json!({"kind": "ollama", "endpoints": [{}]}), "endpoints[0].baseURL", "needed"),
         (json!({"kind": "ollama", "endpoints": [7]}), "endpoints[0]", "object"),
