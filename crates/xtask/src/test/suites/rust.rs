@@ -12,6 +12,9 @@ use crate::{postgres, workspace};
 const BENCH: &str = "tests/bench/Cargo.toml";
 const FUZZ: &str = "tests/fuzz/Cargo.toml";
 
+/// The feature that only adds the tests against a real PostgreSQL.
+const SERVER_TESTS: &str = "edgepool-postgres/server-tests";
+
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
 
 /// The checks of the text, and the tests.
@@ -55,14 +58,13 @@ fn clippy() -> Vec<Cmd> {
     // The workspace as a whole has both features on.
     let one = |feature| ["-p", "edgepool", "--lib", "--features", feature];
     vec![
-        clippy(&["--workspace", "--all-targets"]),
+        clippy(&["--workspace", "--all-targets", "--features", SERVER_TESTS]),
         clippy(&[&wasm[..], &["--target", WASM_TARGET]].concat()),
         // The modules, the providers, and the ledger alone.
         clippy(&["-p", "edgepool-wasm", "--features", "exports", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool-llm", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool-clients", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool", "--all-targets"]),
-        clippy(&["-p", "edgepool-postgres", "--all-targets", "--features", "server-tests"]),
         clippy(&one("openmetrics")),
         clippy(&one("tracing")),
         clippy(&[&bugs[..], &["--features", "edgepool-tests/mutations"]].concat()),
@@ -79,14 +81,19 @@ fn docs() -> Vec<Cmd> {
 }
 
 fn native() -> Vec<Cmd> {
-    vec![cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])]
+    vec![workspace_test().arg("--no-fail-fast")]
+}
+
+/// Tests with the dependencies that the native tests have. A package alone would have them with
+/// fewer features, and so compiled once more.
+fn workspace_test() -> Cmd {
+    cargo().args(["test", "--locked", "--workspace"])
 }
 
 /// Pools of connections to a real PostgreSQL.
 fn over_postgres() -> Suite {
     Suite::new("postgres-rust", &[Need::Postgres], Reader::Libtest, || {
-        let test = cargo().args(["test", "--locked", "-p", "edgepool-postgres"]);
-        let test = test.args(["--features", "server-tests", "--test", "postgres"]);
+        let test = workspace_test().args(["--features", SERVER_TESTS, "--test", "postgres"]);
         let run = cargo().args(["run", "--locked", "--quiet", "-p", "edgepool-postgres"]);
         let run = run.args(["--example", "orders"]);
         Ok(vec![postgres::beside(test), postgres::beside(run)])
@@ -97,8 +104,7 @@ fn over_postgres() -> Suite {
 /// asked is logged there.
 fn providers() -> Suite {
     let suite = Suite::new("providers", &[Need::Providers], Reader::Libtest, || {
-        let test = cargo().args(["test", "--locked", "--quiet", "-p", "edgepool-http"]);
-        let test = test.args(["--test", "providers"]);
+        let test = workspace_test().args(["--quiet", "--test", "providers"]);
         let run = test.clone().args(["--", "--ignored", "--test-threads=1", "--nocapture"]);
         Ok(vec![test.arg("--no-run"), providers::beside(run)])
     });
@@ -108,8 +114,10 @@ fn providers() -> Suite {
 /// The tests again, with one known bug after the other put back: they are to catch each.
 fn mutations() -> Suite {
     let suite = Suite::new("mutations", &[], Reader::Plain, || {
-        let test = cargo().args(["test", "--locked", "-p", "edgepool-tests"]);
-        Ok(vec![test.args(["--features", "mutations", "--test", "mutations"])])
+        // The packages whose tests it builds itself: the dependencies are compiled once for both.
+        let test = cargo().args(["test", "--locked", "-p", "edgepool", "-p", "edgepool-tests"]);
+        let test = test.args(["--features", "edgepool-tests/mutations", "--test", "mutations"]);
+        Ok(vec![test])
     });
     suite.limit(15 * MINUTE).figures(figures::bugs)
 }
