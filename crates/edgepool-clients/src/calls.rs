@@ -11,9 +11,10 @@ use edgepool::{Priority, Time};
 use edgepool_llm::call::{Attempt, Call, Step};
 use edgepool_llm::chat::{StreamEvent, Usage};
 use edgepool_llm::exchange::{Head, Kind, Outgoing, Output, Reader, Reading};
+use edgepool_llm::json::{self, object, write};
 use edgepool_llm::provider::Provider;
 use edgepool_llm::{Class, Failure, Timer, redact};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::providers;
 use crate::services::{self, Shared, to_json};
@@ -114,7 +115,7 @@ pub fn open(
     };
     Ok(with(|state| {
         let number = state.number();
-        state.calls.insert(number, entry);
+        state.calls.insert(number, Box::new(entry));
         number as f64
     }))
 }
@@ -147,8 +148,8 @@ pub fn request(number: f64, attempt: u32) -> Result<String, Thrown> {
     });
     let (request, keyed) = made.ok_or_else(over)?;
     let mut value = to_json(&request?);
-    value["keyed"] = json!(keyed);
-    Ok(value.to_string())
+    value["keyed"] = keyed.into();
+    Ok(write(&value))
 }
 
 /// Returns the body that every attempt is sent with. That of a call that is passed on is the
@@ -225,14 +226,14 @@ pub fn late(number: f64, attempt: u32, timer: u32, now: f64) {
 #[must_use]
 pub fn events(number: f64) -> String {
     look(number, "[]".to_owned(), |call| {
-        call.events.drain(..).map(|event| event.to_json()).collect::<Value>().to_string()
+        write(&call.events.drain(..).map(|event| event.to_json()).collect())
     })
 }
 
 /// Returns what the answer says; `null` before its end.
 #[must_use]
 pub fn output(number: f64) -> String {
-    look(number, "null".to_owned(), |call| call.output().to_string())
+    look(number, "null".to_owned(), |call| write(&call.output()))
 }
 
 /// Returns the tokens that the answer has told of so far; nothing if it has not.
@@ -261,7 +262,7 @@ pub fn winner(number: f64) -> i32 {
 #[must_use]
 pub fn failure(number: f64) -> String {
     let told = look(number, None, |call| call.failure.as_ref().map(|it| call.told(it)));
-    told.unwrap_or_else(|| with_attempt(&over(), None)).to_string()
+    write(&told.unwrap_or_else(|| with_attempt(&over(), None)))
 }
 
 /// Tells that somebody is there who waits for the call.
@@ -275,15 +276,14 @@ pub fn sweep(service: f64, before: f64, now: f64) -> u32 {
     let Some(shared) = services::find(service) else { return 0 };
     let is_dead = |call: &Entry| call.seen < time(before) && Rc::ptr_eq(&call.shared, &shared);
     with(|state| {
-        let count = state.calls.len();
-        state.calls.retain(|_, call| {
+        let swept = state.calls.retain(|call| {
             let dead = is_dead(call);
             if dead {
                 call.abandon(time(now));
             }
             !dead
         });
-        (count - state.calls.len()) as u32
+        swept as u32
     })
 }
 
@@ -295,11 +295,11 @@ pub fn abandon(number: f64, now: f64) {
 /// Forgets a call; abandons it if it is not over.
 pub fn free(number: f64, now: f64) {
     at(number, now, (), |call| call.abandon(time(now)));
-    with(|state| drop(state.calls.remove(&(number as u64))));
+    with(|state| drop(state.calls.remove(number)));
 }
 
 fn look<R>(number: f64, none: R, act: impl FnOnce(&mut Entry) -> R) -> R {
-    with(|state| state.calls.get_mut(&(number as u64)).map_or(none, act))
+    with(|state| state.calls.get_mut(number).map_or(none, |call| act(call)))
 }
 
 /// As [`look`], for what says that somebody is there.
@@ -316,16 +316,16 @@ fn over() -> Failure {
 
 fn with_attempt(failure: &Failure, told: Option<&(Attempt, Failure, Option<String>)>) -> Value {
     let mut value = failure.to_json();
-    value["attempt"] = json!(told.map_or(-1, |(attempt, ..)| i64::from(attempt.0)));
+    value["attempt"] = told.map_or(-1, |(attempt, ..)| i64::from(attempt.0)).into();
     if let Some(id) = told.and_then(|(.., id)| id.as_deref()) {
-        value["requestId"] = json!(id);
+        value["requestId"] = id.into();
     }
     value
 }
 
 /// Reads a list of headers; what is none is left out.
 fn pairs(headers: &str) -> Vec<(String, Vec<u8>)> {
-    let Ok(Value::Array(list)) = serde_json::from_str(headers) else { return Vec::new() };
+    let Some(Value::Array(list)) = json::parse(headers.as_bytes()) else { return Vec::new() };
     let pair = |pair: &Value| {
         let (name, value) = (pair[0].as_str()?, pair[1].as_str()?);
         Some((name.to_owned(), value.as_bytes().to_vec()))
@@ -478,16 +478,19 @@ impl Entry {
             Some(Output::Answer(answer)) => answer.to_json(),
             Some(Output::Embeddings(read)) => {
                 let dimensions = read.vectors.first().map_or(0, Vec::len);
-                json!({"count": read.vectors.len(), "dimensions": dimensions})
+                object(vec![
+                    ("count", read.vectors.len().into()),
+                    ("dimensions", dimensions.into()),
+                ])
             }
-            Some(Output::Models(models)) => json!({"models": models}),
-            Some(_) => json!({}),
+            Some(Output::Models(models)) => object(vec![("models", models.as_slice().into())]),
+            Some(_) => object(Vec::new()),
         };
         if let Some(usage) = self.usage {
             value["usage"] = usage.to_json();
         }
         if let Some(id) = &self.request_id {
-            value["requestId"] = json!(id);
+            value["requestId"] = id.as_str().into();
         }
         value
     }

@@ -4,9 +4,10 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use edgepool_llm::dialect::Dialect;
+use edgepool_llm::json::{object, write};
 use edgepool_llm::provider::{self, OnRefusal, Provider};
 use edgepool_llm::refusal::{self, Adapter, Reason};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::state::{parse, with};
 use crate::thrown::Thrown;
@@ -30,7 +31,7 @@ pub fn open(name: &str, options: &str, env: &str) -> Result<f64, Thrown> {
 
 /// Forgets a provider. Calls that are under way go on.
 pub fn close(number: f64) {
-    with(|state| drop(state.providers.remove(&(number as u64))));
+    with(|state| drop(state.providers.remove(number)));
 }
 
 /// Returns the options of the providers whose keys or addresses stand in the environment, by their
@@ -42,15 +43,15 @@ pub fn close(number: f64) {
 pub fn from_env(env: &str) -> Result<String, Thrown> {
     let env = parse(env)?;
     let found = provider::from_environment(|variable| variable_of(&env, variable))?;
-    let all = found.iter().map(|each| (each.name.clone(), options_of(each)));
-    Ok(Value::Object(all.collect()).to_string())
+    let all = found.iter().map(|each| (&each.name[..], options_of(each)));
+    Ok(write(&object(all.collect())))
 }
 
 /// Describes a provider without its keys; `{}` where there is none.
 #[must_use]
 pub fn describe(number: f64) -> String {
     let provider = find(number);
-    provider.map_or_else(|| "{}".to_owned(), |provider| described(&provider).to_string())
+    provider.map_or_else(|| "{}".to_owned(), |provider| write(&described(&provider)))
 }
 
 /// Makes the response that stands for a refusal by the pool, in the envelope that the SDKs of a
@@ -67,12 +68,16 @@ pub fn refuse(kind: &str, code: &str, message: &str, wait: f64) -> String {
     };
     let reason = reason.unwrap_or(Reason::AcquireTimeout);
     let response = refusal::respond(adapter, reason, message, wait);
-    json!({"status": response.status, "headers": response.headers, "body": response.body})
-        .to_string()
+    let header = |(name, value): (&str, String)| Value::from(vec![name.to_owned(), value]);
+    write(&object(vec![
+        ("status", response.status.into()),
+        ("headers", response.headers.into_iter().map(header).collect()),
+        ("body", response.body.into()),
+    ]))
 }
 
 pub(crate) fn find(number: f64) -> Option<Rc<Provider>> {
-    with(|state| state.providers.get(&(number as u64)).cloned())
+    with(|state| state.providers.get(number).cloned())
 }
 
 fn variable_of(env: &Value, name: &str) -> Option<String> {
@@ -82,60 +87,64 @@ fn variable_of(env: &Value, name: &str) -> Option<String> {
 fn options_of(provider: &Provider) -> Value {
     let mut options = Map::new();
     let mut put = |name: &str, value: Value| drop(options.insert(name.to_owned(), value));
-    put("kind", json!(provider.kind()));
+    put("kind", provider.kind().into());
     if let Some(endpoint) = provider.endpoints.first() {
-        put("baseURL", json!(endpoint.base.to_string()));
+        put("baseURL", endpoint.base.to_string().into());
     }
     if let Some(key) = &provider.key {
-        put("apiKey", json!(key.expose()));
+        put("apiKey", exposed(key));
     }
     if let Some(version) = &provider.api_version {
-        put("apiVersion", json!(version));
+        put("apiVersion", version.as_str().into());
     }
     if !provider.headers.is_empty() {
-        let pair = |(name, value): &(String, _)| (name.clone(), exposed(value));
-        put("headers", Value::Object(provider.headers.iter().map(pair).collect()));
+        let pairs = provider.headers.iter();
+        put("headers", object(pairs.map(|(name, value)| (&name[..], exposed(value))).collect()));
     }
     Value::Object(options)
 }
 
 fn exposed(secret: &edgepool_llm::Secret) -> Value {
-    json!(secret.expose())
+    secret.expose().into()
 }
 
 fn described(provider: &Provider) -> Value {
     let millis = |time: Option<Duration>| time.map(|time| time.as_secs_f64() * 1e3);
     let (timeouts, policy) = (&provider.timeouts, &provider.policy);
-    let terms = provider.terms().into_iter();
-    let endpoint =
-        |each: &provider::Endpoint| json!({"name": each.base.to_string(), "weight": each.weight});
-    json!({
-        "name": provider.name,
-        "kind": provider.kind(),
-        "dialect": dialect(provider.flavour.dialect),
-        "needsKey": provider.needs_key(),
-        "isLocal": provider.is_local(),
-        "hasKey": provider.key.is_some(),
-        "identity": provider.identity().to_string(),
-        "terms": terms.map(|(name, term)| (name.to_owned(), json!(term))).collect::<Value>(),
-        "max": provider.max,
-        "maxWaiting": provider.max_waiting,
-        "acquireTimeout": millis(timeouts.acquire),
-        "headersTimeout": millis(timeouts.headers),
-        "firstContentTimeout": millis(timeouts.first_content),
-        "stallTimeout": millis(timeouts.between_content),
-        "totalTimeout": millis(timeouts.total),
-        "alertAfter": millis(Some(policy.alert_after)),
-        "hedgeAfter": millis(policy.hedge_after),
-        "retries": policy.retry.retries,
-        "checks": policy.checks.is_some(),
-        "onRefusal": if provider.on_refusal == OnRefusal::Throw { "throw" } else { "respond" },
-        "passClientKey": provider.pass_client_key,
-        "model": provider.model,
-        "embeddingModel": provider.embedding_model,
-        "dimensions": provider.dimensions,
-        "endpoints": provider.endpoints.iter().map(endpoint).collect::<Value>(),
-    })
+    let terms = provider.terms();
+    let terms = terms.iter().map(|(name, term)| (*name, term.as_str().into()));
+    let throws = provider.on_refusal == OnRefusal::Throw;
+    let on_refusal = if throws { "throw" } else { "respond" };
+    let endpoint = |each: &provider::Endpoint| {
+        object(vec![("name", each.base.to_string().into()), ("weight", each.weight.into())])
+    };
+    object(vec![
+        ("name", provider.name.as_str().into()),
+        ("kind", provider.kind().into()),
+        ("dialect", dialect(provider.flavour.dialect).into()),
+        ("needsKey", provider.needs_key().into()),
+        ("isLocal", provider.is_local().into()),
+        ("hasKey", provider.key.is_some().into()),
+        ("identity", provider.identity().to_string().into()),
+        ("terms", object(terms.collect())),
+        ("max", provider.max.into()),
+        ("maxWaiting", provider.max_waiting.into()),
+        ("acquireTimeout", millis(timeouts.acquire).into()),
+        ("headersTimeout", millis(timeouts.headers).into()),
+        ("firstContentTimeout", millis(timeouts.first_content).into()),
+        ("stallTimeout", millis(timeouts.between_content).into()),
+        ("totalTimeout", millis(timeouts.total).into()),
+        ("alertAfter", millis(Some(policy.alert_after)).into()),
+        ("hedgeAfter", millis(policy.hedge_after).into()),
+        ("retries", policy.retry.retries.into()),
+        ("checks", policy.checks.is_some().into()),
+        ("onRefusal", on_refusal.into()),
+        ("passClientKey", provider.pass_client_key.into()),
+        ("model", provider.model.as_deref().into()),
+        ("embeddingModel", provider.embedding_model.as_deref().into()),
+        ("dimensions", provider.dimensions.into()),
+        ("endpoints", provider.endpoints.iter().map(endpoint).collect()),
+    ])
 }
 
 const fn dialect(dialect: Dialect) -> &'static str {

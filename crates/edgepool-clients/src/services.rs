@@ -6,11 +6,12 @@ use std::rc::Rc;
 
 use edgepool_llm::endpoint::Check;
 use edgepool_llm::exchange::{HttpRequest, Outgoing};
+use edgepool_llm::json::{object, write};
 use edgepool_llm::provider::Provider;
 use edgepool_llm::service::{Service, ServiceOptions};
 use edgepool_llm::url::BaseUrl;
 use edgepool_llm::{Class, Failure, Headers, answer, redact, request};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::providers;
 use crate::state::{chance as to_chance, time, to_ms, with};
@@ -45,7 +46,7 @@ pub fn open(provider: f64, now: f64) -> Result<f64, Thrown> {
 
 /// Forgets a service. Calls that are under way go on.
 pub fn close(number: f64) {
-    with(|state| drop(state.services.remove(&(number as u64))));
+    with(|state| drop(state.services.remove(number)));
 }
 
 /// Returns how many attempts may be under way at once: the size of the pool; 1 where there is no
@@ -66,14 +67,14 @@ pub fn next_change(number: f64, now: f64) -> f64 {
 pub fn alert(number: f64, now: f64) -> String {
     look(number, String::new(), |shared| {
         let alert = shared.service.alert(time(now));
-        alert.map_or_else(String::new, |alert| alert.to_json().to_string())
+        alert.map_or_else(String::new, |alert| write(&alert.to_json()))
     })
 }
 
 /// Tells how a service stands; `{}` where there is none.
 #[must_use]
 pub fn stats(number: f64, now: f64) -> String {
-    let written = |shared: &mut Shared| shared.service.stats(time(now)).to_json().to_string();
+    let written = |shared: &mut Shared| write(&shared.service.stats(time(now)).to_json());
     look(number, "{}".to_owned(), written)
 }
 
@@ -81,7 +82,7 @@ pub fn stats(number: f64, now: f64) -> String {
 #[must_use]
 pub fn endpoints(number: f64) -> String {
     let names = |shared: &mut Shared| {
-        shared.bases.iter().map(|base| json!(base.to_string())).collect::<Value>().to_string()
+        write(&shared.bases.iter().map(|base| Value::from(base.to_string())).collect())
     };
     look(number, "[]".to_owned(), names)
 }
@@ -113,8 +114,8 @@ pub fn check_request(number: f64, check: f64) -> Result<String, Thrown> {
     let gone = || Failure::new(Class::Refused, "the service is closed");
     let (request, timeout) = look(number, None, made).ok_or_else(gone)?;
     let mut value = to_json(&request?);
-    value["timeout"] = json!(timeout.as_secs_f64() * 1e3);
-    Ok(value.to_string())
+    value["timeout"] = (timeout.as_secs_f64() * 1e3).into();
+    Ok(write(&value))
 }
 
 /// Tells what came of a check: a status, or -1 where nothing came but `message`.
@@ -142,7 +143,7 @@ pub fn fell_back(number: f64) {
 }
 
 pub(crate) fn find(number: f64) -> Option<Rc<RefCell<Shared>>> {
-    with(|state| state.services.get(&(number as u64)).cloned())
+    with(|state| state.services.get(number).cloned())
 }
 
 fn look<R>(number: f64, none: R, act: impl FnOnce(&mut Shared) -> R) -> R {
@@ -151,7 +152,11 @@ fn look<R>(number: f64, none: R, act: impl FnOnce(&mut Shared) -> R) -> R {
 
 /// Writes a request without its body.
 pub(crate) fn to_json(request: &HttpRequest) -> Value {
-    let headers = request.headers.iter().map(|(name, value)| json!([name, value.expose()]));
-    let headers = headers.collect::<Value>();
-    json!({"method": request.method, "url": request.url, "headers": headers})
+    let headers = request.headers.iter();
+    let headers = headers.map(|(name, value)| Value::from(vec![&name[..], value.expose()]));
+    object(vec![
+        ("method", request.method.as_ref().into()),
+        ("url", request.url.as_str().into()),
+        ("headers", headers.collect()),
+    ])
 }

@@ -1,9 +1,9 @@
 use core::time::Duration;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use edgepool::Time;
+use edgepool_llm::json;
 use edgepool_llm::provider::Provider;
 use serde_json::Value;
 
@@ -15,9 +15,50 @@ use crate::thrown::Thrown;
 #[derive(Default)]
 pub(crate) struct State {
     last: u64,
-    pub(crate) providers: BTreeMap<u64, Rc<Provider>>,
-    pub(crate) services: BTreeMap<u64, Rc<RefCell<Shared>>>,
-    pub(crate) calls: BTreeMap<u64, Entry>,
+    pub(crate) providers: Table<Rc<Provider>>,
+    pub(crate) services: Table<Rc<RefCell<Shared>>>,
+    pub(crate) calls: Table<Box<Entry>>,
+}
+
+/// Things by their numbers. They come in the order of those, so that a list is enough; three trees
+/// would be 8 KB of code.
+pub(crate) struct Table<T>(Vec<(u64, T)>);
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Table<T> {
+    /// Adds a thing by a number that is larger than all before.
+    pub(crate) fn insert(&mut self, number: u64, thing: T) {
+        debug_assert!(self.0.last().is_none_or(|(last, _)| *last < number));
+        self.0.push((number, thing));
+    }
+
+    pub(crate) fn get(&self, number: f64) -> Option<&T> {
+        self.place(number).map(|place| &self.0[place].1)
+    }
+
+    pub(crate) fn get_mut(&mut self, number: f64) -> Option<&mut T> {
+        self.place(number).map(|place| &mut self.0[place].1)
+    }
+
+    pub(crate) fn remove(&mut self, number: f64) -> Option<T> {
+        self.place(number).map(|place| self.0.remove(place).1)
+    }
+
+    /// Keeps what is to be kept; returns how many were not.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) -> usize {
+        let count = self.0.len();
+        self.0.retain_mut(|(_, thing)| keep(thing));
+        count - self.0.len()
+    }
+
+    fn place(&self, number: f64) -> Option<usize> {
+        self.0.binary_search_by_key(&(number as u64), |(number, _)| *number).ok()
+    }
 }
 
 impl State {
@@ -77,6 +118,6 @@ pub(crate) fn chance(chance: f64) -> u64 {
 }
 
 /// Parses what JavaScript has made.
-pub(crate) fn parse(json: &str) -> Result<Value, Thrown> {
-    serde_json::from_str(json).map_err(|_| Thrown::request("", "takes JSON"))
+pub(crate) fn parse(text: &str) -> Result<Value, Thrown> {
+    json::parse(text.as_bytes()).ok_or_else(|| Thrown::request("", "takes JSON"))
 }

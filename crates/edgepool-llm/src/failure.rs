@@ -7,7 +7,7 @@ use core::time::Duration;
 use serde_json::Value;
 
 use crate::headers::{self, Headers};
-use crate::json::parse;
+use crate::json::{parse, write};
 use crate::secret::{Secret, redact};
 use crate::text;
 
@@ -385,7 +385,7 @@ impl Said {
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(_) => Some(write(value)),
         _ => None,
     }
 }

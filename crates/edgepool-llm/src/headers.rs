@@ -175,19 +175,24 @@ pub fn should_retry(headers: &Headers<'_>) -> Option<bool> {
     }
 }
 
-/// Reads a number that is finite and not negative, as digits with at most one dot.
+/// Reads a number that is finite and not negative: digits with at most one dot, and what a number
+/// too large for digits may be written as, such as `1e12`. It is exact up to 15 digits; the parser of
+/// `core` is so for any number of them, and has a table of 10 KB for that.
 fn number(text: &str) -> Option<f64> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let number: f64 = if plain { text.parse().ok()? } else { scientific(text)? };
-    (number.is_finite() && number >= 0.0).then_some(number)
-}
-
-/// Reads what a number too large for digits may be written as, such as `1e12`.
-fn scientific(text: &str) -> Option<f64> {
-    let (digits, exponent) = text.split_once(['e', 'E'])?;
-    let digits_only = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let exponent = exponent.strip_prefix('+').unwrap_or(exponent);
-    if !digits_only(digits) || !digits_only(exponent) { None } else { text.parse().ok() }
+    let (figure, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, part) = figure.split_once('.').unwrap_or((figure, ""));
+    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() + part.len() == 0 || !is_number(whole) || !is_number(part) {
+        return None;
+    }
+    // More digits change nothing.
+    let part = &part[..part.len().min(17)];
+    let add = |sum: f64, digit: u8| sum * 10.0 + f64::from(digit - b'0');
+    let figure = whole.bytes().chain(part.bytes()).fold(0.0, add);
+    let shift = i32::from(exponent.parse::<u16>().ok()?) - part.len() as i32;
+    let power = 10_f64.powi(shift.abs());
+    let number = if shift < 0 { figure / power } else { figure * power };
+    number.is_finite().then_some(number)
 }
 
 fn count(text: &str) -> Option<u64> {

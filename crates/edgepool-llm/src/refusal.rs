@@ -8,9 +8,10 @@
 
 use core::time::Duration;
 
-use serde_json::json;
+use serde_json::Value;
 
 use crate::failure::{Class, Failure, Timer};
+use crate::json::{object, write};
 use crate::provider::OnRefusal;
 
 /// Who is to understand a refusal.
@@ -161,11 +162,15 @@ pub fn respond(adapter: Adapter, reason: Reason, text: &str, wait: Option<Durati
     let code = reason.code();
     // One envelope is read by the SDKs of OpenAI and of Anthropic.
     let body = match adapter {
-        Adapter::Ollama => json!({"error": message, "code": code}),
+        Adapter::Ollama => object(vec![("error", message.into()), ("code", code.into())]),
         _ => {
-            let error =
-                json!({"message": message, "type": "edgepool_error", "param": null, "code": code});
-            json!({"type": "error", "error": error})
+            let error = object(vec![
+                ("message", message.into()),
+                ("type", "edgepool_error".into()),
+                ("param", Value::Null),
+                ("code", code.into()),
+            ]);
+            object(vec![("type", "error".into()), ("error", error)])
         }
     };
     let mut headers = vec![
@@ -180,7 +185,7 @@ pub fn respond(adapter: Adapter, reason: Reason, text: &str, wait: Option<Durati
     }
     let again = reason.status() == 429 || reason.status() >= 500;
     let status = if adapter == Adapter::LangChain && again { 409 } else { reason.status() };
-    Response { status, headers, body: body.to_string() }
+    Response { status, headers, body: write(&body) }
 }
 
 #[cfg(test)]

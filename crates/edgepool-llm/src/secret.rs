@@ -55,13 +55,16 @@ pub fn redact<'a>(text: &str, keys: impl IntoIterator<Item = &'a Secret>) -> Str
 /// Replaces keys, the longest first. What stands for one is not looked at again, so that short ones
 /// do not make a text longer and longer.
 fn without_keys<'a>(text: &str, keys: impl IntoIterator<Item = &'a Secret>) -> String {
-    let mut keys: Vec<_> = keys.into_iter().map(Secret::expose).collect();
-    keys.retain(|key| !key.is_empty());
-    keys.sort_unstable_by_key(|key| core::cmp::Reverse(key.len()));
+    // There are few, and a sort is large.
+    let mut ordered: Vec<&str> = Vec::new();
+    for key in keys.into_iter().map(Secret::expose).filter(|key| !key.is_empty()) {
+        let at = ordered.partition_point(|before| before.len() >= key.len());
+        ordered.insert(at, key);
+    }
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let length = match keys.iter().find(|key| rest.starts_with(**key)) {
+        let length = match ordered.iter().find(|key| rest.starts_with(**key)) {
             Some(key) => {
                 clean.push_str(REDACTED);
                 key.len()

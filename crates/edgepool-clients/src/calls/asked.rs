@@ -5,11 +5,12 @@ use edgepool_llm::call::CallOptions;
 use edgepool_llm::chat::ChatRequest;
 use edgepool_llm::dialect::Dialect;
 use edgepool_llm::exchange::{HttpRequest, Kind, Outgoing, is_its_own};
+use edgepool_llm::json::write;
 use edgepool_llm::provider::Provider;
 use edgepool_llm::request::{self, EmbedRequest};
 use edgepool_llm::service::Service;
 use edgepool_llm::{Secret, chat};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::providers;
 use crate::services::Shared;
@@ -26,7 +27,7 @@ pub fn batches(provider: f64, request: &str) -> Result<String, Thrown> {
     let Some(provider) = providers::find(provider) else { return Ok("[]".to_owned()) };
     let batch =
         |inputs: &[String]| EmbedRequest { inputs: inputs.to_vec(), ..request.clone() }.to_json();
-    Ok(request.batches(&provider).map(batch).collect::<Value>().to_string())
+    Ok(write(&request.batches(&provider).map(batch).collect()))
 }
 
 /// A request, and what its call is to be like.
@@ -101,8 +102,8 @@ impl Asked {
         let retried = count.and_then(|(_, count)| count.expose().trim().parse().ok());
         let may_twice = provider.flavour.dialect != Dialect::Http || TWICE.contains(&method);
         Ok(Self {
-            once: !may_twice || request["once"] == json!(true),
-            whole: request["whole"] == json!(true),
+            once: !may_twice || request["once"] == Value::Bool(true),
+            whole: request["whole"] == Value::Bool(true),
             retried: retried.unwrap_or(0),
             ..Self::new(Kind::Http, Outgoing::of_caller(provider, made)?)
         })

@@ -4,7 +4,7 @@ use super::{Received, text_at};
 use crate::chat::{Answer, Finish, MAX_TOOL_CALLS, ToolCall, Usage};
 use crate::dialect::Dialect;
 use crate::failure::Failure;
-use crate::json::list;
+use crate::json::{list, write};
 
 /// Reads a whole answer to a chat.
 ///
@@ -83,7 +83,7 @@ pub(crate) fn arguments(value: &Value) -> String {
         Value::Null => "{}".to_owned(),
         Value::String(text) if text.is_empty() => "{}".to_owned(),
         Value::String(text) => text.clone(),
-        object => object.to_string(),
+        object => write(object),
     }
 }
 

@@ -1,5 +1,6 @@
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::object;
 use super::stats::millis;
 use crate::chat::{Answer, Finish, StreamEvent, ToolCall, Usage};
 use crate::failure::{Class, Failure, Timer};
@@ -10,16 +11,15 @@ impl Answer {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut object = started(self.id.as_deref(), self.model.as_deref());
-        object.insert("text".to_owned(), json!(self.text));
-        object.insert("reasoning".to_owned(), json!(self.reasoning));
-        let calls = self.tool_calls.iter().map(ToolCall::to_json);
-        object.insert("toolCalls".to_owned(), calls.collect());
-        if let Some(finish) = &self.finish {
-            object.insert("finishReason".to_owned(), json!(finish.word()));
-        }
-        if let Some(usage) = &self.usage {
-            object.insert("usage".to_owned(), usage.to_json());
-        }
+        put(&mut object, "text", Some(self.text.as_str().into()));
+        put(&mut object, "reasoning", Some(self.reasoning.as_str().into()));
+        put(
+            &mut object,
+            "toolCalls",
+            Some(self.tool_calls.iter().map(ToolCall::to_json).collect()),
+        );
+        put(&mut object, "finishReason", self.finish.as_ref().map(|it| it.word().into()));
+        put(&mut object, "usage", self.usage.as_ref().map(Usage::to_json));
         Value::Object(object)
     }
 }
@@ -28,7 +28,11 @@ impl ToolCall {
     /// Writes it; see [`json`](crate::json).
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({"id": self.id, "name": self.name, "arguments": self.arguments})
+        object(vec![
+            ("id", self.id.as_str().into()),
+            ("name", self.name.as_str().into()),
+            ("arguments", self.arguments.as_str().into()),
+        ])
     }
 }
 
@@ -50,12 +54,12 @@ impl Usage {
     /// Writes it; see [`json`](crate::json).
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({
-            "inputTokens": self.input_tokens,
-            "outputTokens": self.output_tokens,
-            "cachedTokens": self.cached_tokens,
-            "reasoningTokens": self.reasoning_tokens,
-        })
+        object(vec![
+            ("inputTokens", self.input_tokens.into()),
+            ("outputTokens", self.output_tokens.into()),
+            ("cachedTokens", self.cached_tokens.into()),
+            ("reasoningTokens", self.reasoning_tokens.into()),
+        ])
     }
 }
 
@@ -63,35 +67,47 @@ impl StreamEvent {
     /// Writes it; see [`json`](crate::json).
     #[must_use]
     pub fn to_json(&self) -> Value {
-        match self {
-            Self::Started { id, model } => {
-                let mut object = started(id.as_deref(), model.as_deref());
-                object.insert("type".to_owned(), json!("started"));
-                Value::Object(object)
-            }
-            Self::Text(text) => json!({"type": "text", "text": text}),
-            Self::Reasoning(text) => json!({"type": "reasoning", "text": text}),
+        let (kind, mut fields) = match self {
+            Self::Started { id, model } => ("started", started(id.as_deref(), model.as_deref())),
+            Self::Text(text) => ("text", one("text", text.as_str().into())),
+            Self::Reasoning(text) => ("reasoning", one("text", text.as_str().into())),
             Self::ToolCall { index, id, name } => {
-                json!({"type": "toolCall", "index": index, "id": id, "name": name})
+                let mut fields = one("index", (*index).into());
+                put(&mut fields, "id", Some(id.as_str().into()));
+                put(&mut fields, "name", Some(name.as_str().into()));
+                ("toolCall", fields)
             }
             Self::Arguments { index, json } => {
-                json!({"type": "arguments", "index": index, "json": json})
+                let mut fields = one("index", (*index).into());
+                put(&mut fields, "json", Some(json.as_str().into()));
+                ("arguments", fields)
             }
-            Self::Finished(finish) => json!({"type": "finished", "finishReason": finish.word()}),
-            Self::Usage(usage) => json!({"type": "usage", "usage": usage.to_json()}),
-            Self::Done => json!({"type": "done"}),
-        }
+            Self::Finished(finish) => ("finished", one("finishReason", finish.word().into())),
+            Self::Usage(usage) => ("usage", one("usage", usage.to_json())),
+            Self::Done => ("done", Map::new()),
+        };
+        put(&mut fields, "type", Some(kind.into()));
+        Value::Object(fields)
+    }
+}
+
+fn one(name: &str, value: Value) -> Map<String, Value> {
+    let mut fields = Map::new();
+    put(&mut fields, name, Some(value));
+    fields
+}
+
+/// Puts in what is there.
+fn put(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        fields.insert(name.to_owned(), value);
     }
 }
 
 fn started(id: Option<&str>, model: Option<&str>) -> Map<String, Value> {
     let mut object = Map::new();
-    if let Some(id) = id {
-        object.insert("id".to_owned(), json!(id));
-    }
-    if let Some(model) = model {
-        object.insert("model".to_owned(), json!(model));
-    }
+    put(&mut object, "id", id.map(Value::from));
+    put(&mut object, "model", model.map(Value::from));
     object
 }
 
@@ -100,22 +116,18 @@ impl Failure {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
-        let mut put = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                object.insert(name.to_owned(), value);
-            }
-        };
+        let mut put = |name: &str, value: Option<Value>| put(&mut object, name, value);
         let timer = if let Class::Timeout(timer) = self.class { Some(word(timer)) } else { None };
-        put("class", Some(json!(self.class.name())));
+        put("class", Some(self.class.name().into()));
         put("timer", timer.map(Value::from));
         put("status", self.status.map(Value::from));
         put("code", self.code.as_deref().map(Value::from));
-        put("message", Some(json!(self.message)));
-        put("text", Some(json!(self.to_string())));
+        put("message", Some(self.message.as_str().into()));
+        put("text", Some(self.to_string().into()));
         put("retryAfter", self.retry_after.map(millis));
-        put("retryable", Some(json!(self.is_retryable())));
-        put("fallsBack", Some(json!(self.may_fall_back())));
-        put("reason", Reason::of(self).map(|reason| json!(reason.code())));
+        put("retryable", Some(self.is_retryable().into()));
+        put("fallsBack", Some(self.may_fall_back().into()));
+        put("reason", Reason::of(self).map(|reason| reason.code().into()));
         Value::Object(object)
     }
 }

@@ -56,14 +56,33 @@ use crate::{
     stats::ServiceStats,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use requests::FieldError;
 
 /// Parses JSON. The parser is large, and a module has it once.
 #[inline(never)]
-pub(crate) fn parse(bytes: &[u8]) -> Option<Value> {
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice(bytes).ok()
+}
+
+/// Writes JSON. It is there for size too: `Display` would add a writer of JSON in lines.
+#[inline(never)]
+#[must_use]
+pub fn write(value: &Value) -> String {
+    serde_json::to_string(value).expect("the names of a value are texts")
+}
+
+/// Makes an object. It inserts the fields one by one: to collect them would sort them first, and a
+/// sort is large.
+#[must_use]
+pub fn object(fields: Vec<(&str, Value)>) -> Value {
+    let mut object = Map::new();
+    for (name, value) in fields {
+        object.insert(name.to_owned(), value);
+    }
+    Value::Object(object)
 }
 
 /// Returns the entries of a list, and of what is none nothing.

@@ -1,8 +1,9 @@
 use core::time::Duration;
 
 use edgepool::{Histogram, Time};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
+use super::object;
 use crate::endpoint::Breaker;
 use crate::stats::{Alert, EndpointStats, Failures, ServiceStats};
 
@@ -12,31 +13,31 @@ impl ServiceStats {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let counts = &self.counts;
-        json!({
-            "calls": counts.calls,
-            "answered": counts.answered,
-            "failures": failures(&counts.failures),
-            "sent": counts.sent,
-            "attemptFailures": failures(&counts.attempt_failures),
-            "cancelled": counts.cancelled,
-            "retries": counts.retries,
-            "hedges": counts.hedges,
-            "hedgesWon": counts.hedges_won,
-            "overBudget": counts.over_budget,
-            "fallbacks": counts.fallbacks,
-            "inputTokens": counts.input_tokens,
-            "outputTokens": counts.output_tokens,
-            "waits": histogram(&counts.waits),
-            "headers": histogram(&counts.headers),
-            "firstContent": histogram(&counts.first_content),
-            "totals": histogram(&counts.totals),
-            "inFlight": self.in_flight,
-            "waiting": self.waiting,
-            "limit": self.limit,
-            "budget": self.budget,
-            "alert": self.alert.as_ref().map(Alert::to_json),
-            "endpoints": self.endpoints.iter().map(endpoint).collect::<Value>(),
-        })
+        object(vec![
+            ("calls", counts.calls.into()),
+            ("answered", counts.answered.into()),
+            ("failures", failures(&counts.failures)),
+            ("sent", counts.sent.into()),
+            ("attemptFailures", failures(&counts.attempt_failures)),
+            ("cancelled", counts.cancelled.into()),
+            ("retries", counts.retries.into()),
+            ("hedges", counts.hedges.into()),
+            ("hedgesWon", counts.hedges_won.into()),
+            ("overBudget", counts.over_budget.into()),
+            ("fallbacks", counts.fallbacks.into()),
+            ("inputTokens", counts.input_tokens.into()),
+            ("outputTokens", counts.output_tokens.into()),
+            ("waits", histogram(&counts.waits)),
+            ("headers", histogram(&counts.headers)),
+            ("firstContent", histogram(&counts.first_content)),
+            ("totals", histogram(&counts.totals)),
+            ("inFlight", self.in_flight.into()),
+            ("waiting", self.waiting.into()),
+            ("limit", self.limit.into()),
+            ("budget", self.budget.into()),
+            ("alert", self.alert.as_ref().map(Alert::to_json).into()),
+            ("endpoints", self.endpoints.iter().map(endpoint).collect()),
+        ])
     }
 }
 
@@ -44,7 +45,11 @@ impl Alert {
     /// Writes it; see [`json`](crate::json).
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({"since": at(self.since), "waiting": self.waiting, "refused": self.refused})
+        object(vec![
+            ("since", at(self.since)),
+            ("waiting", self.waiting.into()),
+            ("refused", self.refused.into()),
+        ])
     }
 }
 
@@ -54,51 +59,51 @@ fn endpoint(stats: &EndpointStats) -> Value {
         Breaker::Open => "open",
         Breaker::HalfOpen => "halfOpen",
     };
-    json!({
-        "name": stats.name,
-        "sent": stats.sent,
-        "answered": stats.answered,
-        "failures": failures(&stats.failures),
-        "inputTokens": stats.input_tokens,
-        "outputTokens": stats.output_tokens,
-        "firstContent": histogram(&stats.first_content),
-        "inFlight": stats.in_flight,
-        "limit": stats.limit,
-        "breaker": breaker,
-        "pausedUntil": stats.paused_until.map(at),
-        "latency": stats.latency.map(millis),
-        "lastError": stats.last_error,
-    })
+    object(vec![
+        ("name", stats.name.as_str().into()),
+        ("sent", stats.sent.into()),
+        ("answered", stats.answered.into()),
+        ("failures", failures(&stats.failures)),
+        ("inputTokens", stats.input_tokens.into()),
+        ("outputTokens", stats.output_tokens.into()),
+        ("firstContent", histogram(&stats.first_content)),
+        ("inFlight", stats.in_flight.into()),
+        ("limit", stats.limit.into()),
+        ("breaker", breaker.into()),
+        ("pausedUntil", stats.paused_until.map(at).into()),
+        ("latency", stats.latency.map(millis).into()),
+        ("lastError", stats.last_error.as_deref().into()),
+    ])
 }
 
 fn failures(failures: &Failures) -> Value {
     let some = failures.iter().filter(|(_, count)| *count > 0);
-    Value::Object(some.map(|(class, count)| (class.name().to_owned(), json!(count))).collect())
+    object(some.map(|(class, count)| (class.name(), count.into())).collect())
 }
 
 fn histogram(histogram: &Histogram) -> Value {
     let some = histogram.buckets().filter(|(_, count)| *count > 0);
     // What is out of range has no bound.
     let bound = |bound: Duration| (bound != Duration::MAX).then(|| millis(bound));
-    let buckets = some.map(|(up_to, count)| json!([bound(up_to), count])).collect::<Value>();
-    let mut object = Map::new();
-    let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
-    put("count", json!(histogram.count()));
-    put("sum", millis(histogram.sum()));
-    put("mean", json!(histogram.mean().map(millis)));
-    for (name, percent) in [("p50", 50.0), ("p90", 90.0), ("p99", 99.0)] {
-        put(name, json!(histogram.percentile(percent).map(millis)));
-    }
-    put("max", json!(histogram.max().map(millis)));
-    put("buckets", buckets);
-    Value::Object(object)
+    let bucket = |(up_to, count)| Value::from(vec![Value::from(bound(up_to)), Value::from(count)]);
+    let part = |percent| Value::from(histogram.percentile(percent).map(millis));
+    object(vec![
+        ("count", histogram.count().into()),
+        ("sum", millis(histogram.sum())),
+        ("mean", histogram.mean().map(millis).into()),
+        ("p50", part(50.0)),
+        ("p90", part(90.0)),
+        ("p99", part(99.0)),
+        ("max", histogram.max().map(millis).into()),
+        ("buckets", some.map(bucket).collect()),
+    ])
 }
 
 fn at(time: Time) -> Value {
-    json!(time.as_nanos() as f64 / 1e6)
+    Value::from(time.as_nanos() as f64 / 1e6)
 }
 
 /// Writes a time in milliseconds.
 pub(super) fn millis(duration: Duration) -> Value {
-    json!(duration.as_nanos() as f64 / 1e6)
+    Value::from(duration.as_nanos() as f64 / 1e6)
 }

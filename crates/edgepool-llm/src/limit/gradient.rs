@@ -73,7 +73,8 @@ impl Gradient {
 
     fn set(&mut self, limit: f64) {
         let min = self.options.min.max(1);
-        self.limit = limit.clamp(f64::from(min), f64::from(self.options.max.max(min)));
+        // `clamp` would tell of wrong bounds, and have the module write floats for that.
+        self.limit = limit.min(f64::from(self.options.max.max(min))).max(f64::from(min));
     }
 }
 

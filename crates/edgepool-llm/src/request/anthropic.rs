@@ -1,10 +1,11 @@
 //! Anthropic, "Create a message".
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{Draft, invalid, put};
+use super::{Draft, invalid, put, text_block};
 use crate::chat::{Image, Message, Part, Role, ToolChoice};
 use crate::failure::Failure;
+use crate::json::object;
 
 /// The most tokens of an answer that says nothing of it: the API has no default.
 const MAX_TOKENS: u64 = 4_096;
@@ -17,14 +18,14 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<Map<String, Value>, Failure> {
         ("presence_penalty", it.presence_penalty.is_some()),
     ])?;
     let mut body = Map::new();
-    body.insert("model".to_owned(), json!(draft.model));
-    body.insert("max_tokens".to_owned(), json!(it.max_tokens.unwrap_or(MAX_TOKENS)));
+    put(&mut body, "model", Some(draft.model));
+    put(&mut body, "max_tokens", Some(it.max_tokens.unwrap_or(MAX_TOKENS)));
     put(&mut body, "system", system(draft));
     body.insert("messages".to_owned(), messages(&draft.chat.messages)?);
     if !draft.chat.tools.is_empty() {
         let tools = draft.chat.tools.iter().map(|tool| {
             let mut entry = Map::new();
-            entry.insert("name".to_owned(), json!(tool.name));
+            put(&mut entry, "name", Some(tool.name.as_str()));
             put(&mut entry, "description", tool.description.clone());
             entry.insert("input_schema".to_owned(), tool.parameters.clone());
             Value::Object(entry)
@@ -43,7 +44,7 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<Map<String, Value>, Failure> {
 /// There is one system prompt, beside the messages: those among them are put behind it.
 fn system(draft: &Draft<'_>) -> Option<Value> {
     let own = draft.chat.system.iter().filter(|text| !text.is_empty());
-    let own = own.map(|text| json!({"type": "text", "text": text}));
+    let own = own.map(|text| text_block("text", text));
     let among = draft.chat.messages.iter().filter(|said| said.role == Role::System);
     let parts: Vec<Value> = own.chain(among.flat_map(|said| parts(&said.content))).collect();
     match &parts[..] {
@@ -56,12 +57,16 @@ fn system(draft: &Draft<'_>) -> Option<Value> {
 }
 
 fn tool_choice(choice: &ToolChoice) -> Value {
-    match choice {
-        ToolChoice::Auto => json!({"type": "auto"}),
-        ToolChoice::None => json!({"type": "none"}),
-        ToolChoice::Required => json!({"type": "any"}),
-        ToolChoice::Named(name) => json!({"type": "tool", "name": name}),
-    }
+    let (kind, name) = match choice {
+        ToolChoice::Auto => ("auto", None),
+        ToolChoice::None => ("none", None),
+        ToolChoice::Required => ("any", None),
+        ToolChoice::Named(name) => ("tool", Some(name.as_str())),
+    };
+    let mut object = Map::new();
+    put(&mut object, "type", Some(kind));
+    put(&mut object, "name", name);
+    Value::Object(object)
 }
 
 /// The answers of tools are blocks of the caller's: those to calls that were made together stand in
@@ -94,7 +99,7 @@ fn messages(history: &[Message]) -> Result<Value, Failure> {
             }
             _ => Value::Array(blocks),
         };
-        json!({"role": role, "content": content})
+        object(vec![("role", role.into()), ("content", content)])
     });
     Ok(written.collect())
 }
@@ -102,18 +107,26 @@ fn messages(history: &[Message]) -> Result<Value, Failure> {
 fn tool_result(said: &Message) -> Result<Value, Failure> {
     let id = said.tool_call_id.as_ref();
     let id = id.ok_or_else(|| invalid("the answer of a tool takes a tool_call_id"))?;
-    let content: Value = match &said.content[..] {
-        [Part::Text(text)] => json!(text),
+    let content = match &said.content[..] {
+        [Part::Text(text)] => text.as_str().into(),
         several => parts(several).collect(),
     };
-    Ok(json!({"type": "tool_result", "tool_use_id": id, "content": content}))
+    Ok(object(vec![
+        ("type", "tool_result".into()),
+        ("tool_use_id", id.as_str().into()),
+        ("content", content),
+    ]))
 }
 
 fn assistant(said: &Message) -> Result<Vec<Value>, Failure> {
     let mut blocks: Vec<Value> = parts(&said.content).collect();
     for call in &said.tool_calls {
-        let input = super::arguments(call)?;
-        blocks.push(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}));
+        blocks.push(object(vec![
+            ("type", "tool_use".into()),
+            ("id", call.id.as_str().into()),
+            ("name", call.name.as_str().into()),
+            ("input", super::arguments(call)?),
+        ]));
     }
     Ok(blocks)
 }
@@ -126,14 +139,19 @@ fn parts(content: &[Part]) -> impl Iterator<Item = Value> {
 
 fn part(part: &Part) -> Value {
     match part {
-        Part::Text(text) => json!({"type": "text", "text": text}),
-        Part::Image(Image::Url(url)) => {
-            json!({"type": "image", "source": {"type": "url", "url": url}})
-        }
-        Part::Image(Image::Data { media_type, base64 }) => {
-            let source = json!({"type": "base64", "media_type": media_type, "data": base64});
-            json!({"type": "image", "source": source})
-        }
+        Part::Text(text) => text_block("text", text),
+        Part::Image(image) => object(vec![("type", "image".into()), ("source", source(image))]),
         Part::Raw(value) => value.clone(),
     }
+}
+
+fn source(image: &Image) -> Value {
+    object(match image {
+        Image::Url(url) => vec![("type", "url".into()), ("url", url.as_str().into())],
+        Image::Data { media_type, base64 } => vec![
+            ("type", "base64".into()),
+            ("media_type", media_type.as_str().into()),
+            ("data", base64.as_str().into()),
+        ],
+    })
 }

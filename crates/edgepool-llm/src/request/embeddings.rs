@@ -1,4 +1,4 @@
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{Request, invalid, no_model, openai_path, put};
 use crate::dialect::Dialect;
@@ -65,8 +65,8 @@ pub fn embeddings(
     let model = model.ok_or_else(|| no_model(provider, "embeddingModel"))?;
     let dimensions = request.dimensions.or(provider.dimensions);
     let mut body = Map::new();
-    body.insert("model".to_owned(), json!(model));
-    body.insert("input".to_owned(), json!(inputs));
+    put(&mut body, "model", Some(model));
+    put(&mut body, "input", Some(inputs));
     let path = match flavour.dialect {
         Dialect::OpenAi | Dialect::OpenAiResponses => {
             put(&mut body, flavour.quirks.dimensions, dimensions);

@@ -11,13 +11,13 @@ pub use embeddings::{EmbedRequest, embeddings};
 use core::fmt;
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::chat::{ChatRequest, Parameters};
 use crate::dialect::{Auth, Dialect, Flavour, Probe};
 use crate::failure::{Class, Failure};
 use crate::headers::Headers;
-use crate::json::parse;
+use crate::json::{object, parse, write};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::url::{BaseUrl, UrlError};
@@ -89,7 +89,7 @@ impl Request {
         };
         request.set("accept".into(), Secret::new(accept));
         request.set("content-type".into(), Secret::new("application/json"));
-        request.body = body.to_string().into_bytes();
+        request.body = write(body).into_bytes();
         request
     }
 
@@ -286,10 +286,29 @@ fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(Class::Invalid, message)
 }
 
+/// Makes a system prompt that is a message.
+fn system(text: &str) -> Value {
+    object(vec![("role", "system".into()), ("content", text.into())])
+}
+
+/// Makes a part of a message that is a text.
+fn text_block(kind: &str, text: &str) -> Value {
+    object(vec![("type", kind.into()), ("text", text.into())])
+}
+
 /// Makes what OpenAI and those who follow it take for a tool.
+fn tool(tool: &crate::chat::Tool) -> Value {
+    of_function(Value::Object(function(tool)))
+}
+
+fn of_function(function: Value) -> Value {
+    object(vec![("type", "function".into()), ("function", function)])
+}
+
+/// Describes a tool.
 fn function(tool: &crate::chat::Tool) -> Map<String, Value> {
     let mut function = Map::new();
-    function.insert("name".to_owned(), json!(tool.name));
+    put(&mut function, "name", Some(tool.name.as_str()));
     put(&mut function, "description", tool.description.clone());
     function.insert("parameters".to_owned(), tool.parameters.clone());
     function
@@ -298,7 +317,7 @@ fn function(tool: &crate::chat::Tool) -> Map<String, Value> {
 /// Reads the arguments of a call for a provider that takes them as an object.
 fn arguments(call: &crate::chat::ToolCall) -> Result<Value, Failure> {
     if call.arguments.trim().is_empty() {
-        return Ok(json!({}));
+        return Ok(Value::Object(Map::new()));
     }
     let value = parse(call.arguments.as_bytes()).filter(Value::is_object);
     let wrong = || invalid(format!("the arguments of the call \"{}\" are no JSON object", call.id));

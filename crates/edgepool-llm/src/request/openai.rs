@@ -1,31 +1,29 @@
 //! OpenAI, "Create chat completion", and where its followers differ.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{Draft, function, invalid, put};
+use super::{Draft, invalid, of_function, put, system, text_block, tool};
 use crate::chat::{Message, Part, Role, ToolChoice};
 use crate::failure::Failure;
+use crate::json::object;
 
 pub(super) fn body(draft: &Draft<'_>) -> Result<Map<String, Value>, Failure> {
     let mut body = Map::new();
-    body.insert("model".to_owned(), json!(draft.model));
-    let system = draft.chat.system.iter().map(|text| json!({"role": "system", "content": text}));
-    let mut messages: Vec<Value> = system.collect();
+    put(&mut body, "model", Some(draft.model));
+    let mut messages: Vec<Value> = draft.chat.system.iter().map(|text| system(text)).collect();
     for said in &draft.chat.messages {
         messages.push(message(said)?);
     }
     body.insert("messages".to_owned(), Value::Array(messages));
     if !draft.chat.tools.is_empty() {
-        let tools = draft.chat.tools.iter();
-        let tools = tools.map(|tool| json!({"type": "function", "function": function(tool)}));
-        body.insert("tools".to_owned(), tools.collect());
+        body.insert("tools".to_owned(), draft.chat.tools.iter().map(tool).collect());
     }
     put(&mut body, "tool_choice", draft.chat.tool_choice.as_ref().map(tool_choice));
     parameters(draft, &mut body);
     if draft.stream {
-        body.insert("stream".to_owned(), json!(true));
+        put(&mut body, "stream", Some(true));
         if draft.flavour.quirks.stream_options {
-            body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+            put(&mut body, "stream_options", Some(object(vec![("include_usage", true.into())])));
         }
     }
     Ok(body)
@@ -46,10 +44,10 @@ fn parameters(draft: &Draft<'_>, body: &mut Map<String, Value>) {
 
 fn tool_choice(choice: &ToolChoice) -> Value {
     match choice {
-        ToolChoice::Auto => json!("auto"),
-        ToolChoice::None => json!("none"),
-        ToolChoice::Required => json!("required"),
-        ToolChoice::Named(name) => json!({"type": "function", "function": {"name": name}}),
+        ToolChoice::Auto => "auto".into(),
+        ToolChoice::None => "none".into(),
+        ToolChoice::Required => "required".into(),
+        ToolChoice::Named(name) => of_function(object(vec![("name", name.as_str().into())])),
     }
 }
 
@@ -61,17 +59,24 @@ fn message(said: &Message) -> Result<Value, Failure> {
         Role::Tool => "tool",
     };
     let mut message = Map::new();
-    message.insert("role".to_owned(), json!(role));
+    put(&mut message, "role", Some(role));
     message.insert("content".to_owned(), content(said));
     if said.role == Role::Tool {
         let id = said.tool_call_id.clone();
         let id = id.ok_or_else(|| invalid("the answer of a tool takes a tool_call_id"))?;
-        message.insert("tool_call_id".to_owned(), json!(id));
+        put(&mut message, "tool_call_id", Some(id));
     }
     if !said.tool_calls.is_empty() {
         let calls = said.tool_calls.iter().map(|call| {
-            let function = json!({"name": call.name, "arguments": call.arguments});
-            json!({"id": call.id, "type": "function", "function": function})
+            let function = object(vec![
+                ("name", call.name.as_str().into()),
+                ("arguments", call.arguments.as_str().into()),
+            ]);
+            object(vec![
+                ("id", call.id.as_str().into()),
+                ("type", "function".into()),
+                ("function", function),
+            ])
         });
         message.insert("tool_calls".to_owned(), calls.collect());
     }
@@ -81,17 +86,20 @@ fn message(said: &Message) -> Result<Value, Failure> {
 /// A text alone is sent as one, which the smaller servers take too.
 fn content(said: &Message) -> Value {
     match &said.content[..] {
-        [] if said.tool_calls.is_empty() => json!(""),
+        [] if said.tool_calls.is_empty() => "".into(),
         [] => Value::Null,
-        [Part::Text(text)] => json!(text),
+        [Part::Text(text)] => text.as_str().into(),
         parts => parts.iter().map(part).collect(),
     }
 }
 
 fn part(part: &Part) -> Value {
     match part {
-        Part::Text(text) => json!({"type": "text", "text": text}),
-        Part::Image(image) => json!({"type": "image_url", "image_url": {"url": image.to_url()}}),
+        Part::Text(text) => text_block("text", text),
+        Part::Image(image) => {
+            let url = object(vec![("url", image.to_url().into())]);
+            object(vec![("type", "image_url".into()), ("image_url", url)])
+        }
         Part::Raw(value) => value.clone(),
     }
 }

@@ -1,10 +1,11 @@
 //! OpenAI, "Create a model response".
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{Draft, function, invalid, put};
+use super::{Draft, function, invalid, put, text_block};
 use crate::chat::{Message, Part, Role, ToolChoice};
 use crate::failure::Failure;
+use crate::json::object;
 
 pub(super) fn body(draft: &Draft<'_>) -> Result<Map<String, Value>, Failure> {
     let it = &draft.parameters;
@@ -16,7 +17,7 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<Map<String, Value>, Failure> {
         ("presence_penalty", it.presence_penalty.is_some()),
     ])?;
     let mut body = Map::new();
-    body.insert("model".to_owned(), json!(draft.model));
+    put(&mut body, "model", Some(draft.model));
     put(&mut body, "instructions", draft.chat.system.clone());
     let mut input = Vec::new();
     for said in &draft.chat.messages {
@@ -26,9 +27,9 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<Map<String, Value>, Failure> {
     if !draft.chat.tools.is_empty() {
         let tools = draft.chat.tools.iter().map(|tool| {
             let mut tool = function(tool);
-            tool.insert("type".to_owned(), json!("function"));
+            put(&mut tool, "type", Some("function"));
             // Its default would make every argument a required one, which no other dialect does.
-            tool.insert("strict".to_owned(), json!(false));
+            put(&mut tool, "strict", Some(false));
             Value::Object(tool)
         });
         body.insert("tools".to_owned(), tools.collect());
@@ -43,10 +44,12 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<Map<String, Value>, Failure> {
 
 fn tool_choice(choice: &ToolChoice) -> Value {
     match choice {
-        ToolChoice::Auto => json!("auto"),
-        ToolChoice::None => json!("none"),
-        ToolChoice::Required => json!("required"),
-        ToolChoice::Named(name) => json!({"type": "function", "name": name}),
+        ToolChoice::Auto => "auto".into(),
+        ToolChoice::None => "none".into(),
+        ToolChoice::Required => "required".into(),
+        ToolChoice::Named(name) => {
+            object(vec![("type", "function".into()), ("name", name.as_str().into())])
+        }
     }
 }
 
@@ -59,36 +62,43 @@ fn items(said: &Message, input: &mut Vec<Value>) -> Result<(), Failure> {
         Role::Tool => {
             let id = said.tool_call_id.as_ref();
             let id = id.ok_or_else(|| invalid("the answer of a tool takes a tool_call_id"))?;
-            let output = output(said);
-            input.push(json!({"type": "function_call_output", "call_id": id, "output": output}));
+            input.push(object(vec![
+                ("type", "function_call_output".into()),
+                ("call_id", id.as_str().into()),
+                ("output", output(said)),
+            ]));
             return Ok(());
         }
     };
     if !said.content.is_empty() {
-        let parts: Value = said.content.iter().map(|it| part(it, said.role)).collect();
-        input.push(json!({"role": role, "content": parts}));
+        let parts = said.content.iter().map(|it| part(it, said.role)).collect();
+        input.push(object(vec![("role", role.into()), ("content", parts)]));
     }
     for call in &said.tool_calls {
-        let (id, name, arguments) = (&call.id, &call.name, &call.arguments);
-        let item =
-            json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments});
-        input.push(item);
+        input.push(object(vec![
+            ("type", "function_call".into()),
+            ("call_id", call.id.as_str().into()),
+            ("name", call.name.as_str().into()),
+            ("arguments", call.arguments.as_str().into()),
+        ]));
     }
     Ok(())
 }
 
 fn output(said: &Message) -> Value {
     match &said.content[..] {
-        [Part::Text(text)] => json!(text),
+        [Part::Text(text)] => text.as_str().into(),
         parts => parts.iter().map(|it| part(it, Role::User)).collect(),
     }
 }
 
 fn part(part: &Part, role: Role) -> Value {
     match part {
-        Part::Text(text) if role == Role::Assistant => json!({"type": "output_text", "text": text}),
-        Part::Text(text) => json!({"type": "input_text", "text": text}),
-        Part::Image(image) => json!({"type": "input_image", "image_url": image.to_url()}),
+        Part::Text(text) if role == Role::Assistant => text_block("output_text", text),
+        Part::Text(text) => text_block("input_text", text),
+        Part::Image(image) => {
+            object(vec![("type", "input_image".into()), ("image_url", image.to_url().into())])
+        }
         Part::Raw(value) => value.clone(),
     }
 }

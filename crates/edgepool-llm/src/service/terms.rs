@@ -26,8 +26,10 @@ impl Provider {
 
 /// The endpoints with their weights, in whichever order they were named.
 fn weights(options: &ServiceOptions) -> Vec<(&str, u32)> {
-    let pairs = options.endpoints.iter().map(|each| (&each.name[..], each.weight));
-    let mut weights: Vec<_> = pairs.collect();
-    weights.sort_unstable();
+    // There are few, and a sort is large.
+    let mut weights: Vec<(&str, u32)> = Vec::new();
+    for pair in options.endpoints.iter().map(|each| (&each.name[..], each.weight)) {
+        weights.insert(weights.partition_point(|before| *before <= pair), pair);
+    }
     weights
 }

@@ -6,7 +6,7 @@ use super::Reader;
 use crate::answer::usage;
 use crate::chat::Finish;
 use crate::dialect::Dialect;
-use crate::json::list;
+use crate::json::{list, write};
 
 pub(super) fn read(reader: &mut Reader, value: &Value) {
     reader.start(value);
@@ -66,7 +66,7 @@ fn tool_call(reader: &mut Reader, call: &Value) {
     match &function["arguments"] {
         Value::String(json) => reader.arguments(index, json),
         // Not as OpenAI writes them, but clear.
-        object @ Value::Object(_) => reader.arguments(index, &object.to_string()),
+        object @ Value::Object(_) => reader.arguments(index, &write(object)),
         _ => {}
     }
 }
