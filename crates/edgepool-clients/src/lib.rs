@@ -22,5 +22,10 @@ pub mod services;
 mod state;
 mod thrown;
 
+// Bodies are large, so that it joins what it gets of memory, and grows what it has in place.
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static MEMORY: rlsf::GlobalTlsf = rlsf::GlobalTlsf::new();
+
 pub use state::begin_epoch;
 pub use thrown::Thrown;
