@@ -10,9 +10,10 @@ mod suites;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use futures::future::join;
 use futures::{StreamExt as _, stream};
 use tokio::time::timeout_at;
 
@@ -31,20 +32,24 @@ const SIDE_BY_SIDE: usize = 2;
 pub(crate) async fn run(args: TestArgs) -> anyhow::Result<ExitCode> {
     let tier = Tier { full: args.full };
     let chosen = choose(suites::all(tier), &args)?;
-    let mut needs = Needs::default();
+    let needs = Needs::default();
+    let ahead = chosen.iter().flat_map(|suite| suite.needs.iter().copied());
+    let (outcomes, ()) = join(run_all(&chosen, &needs), needs.get_ahead(ahead)).await;
+    Ok(report::print(&outcomes, &args.without, tier))
+}
+
+/// Runs the suites in their order, and those side by side that may.
+async fn run_all(chosen: &[Suite], needs: &Needs) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for group in chosen.chunk_by(|one, next| one.beside_others && next.beside_others) {
-        let mut ready = Vec::new();
-        for suite in group {
-            let started = Instant::now();
-            // Its steps have lines of their own.
-            let met = needs.meet(&suite.needs).await;
-            ready.push((suite, met, started.elapsed()));
-        }
-        let runs = ready.into_iter().map(|(suite, met, spent)| run_timed(suite, met, spent));
-        outcomes.extend(stream::iter(runs).buffered(SIDE_BY_SIDE).collect::<Vec<_>>().await);
+        let runs = group.iter().enumerate();
+        let runs = runs.map(async |(at, suite)| (at, run_timed(suite, needs).await));
+        // Whoever is done makes room, though one before it may go on.
+        let mut done: Vec<_> = stream::iter(runs).buffer_unordered(SIDE_BY_SIDE).collect().await;
+        done.sort_by_key(|&(at, _)| at);
+        outcomes.extend(done.into_iter().map(|(_, outcome)| outcome));
     }
-    Ok(report::print(&outcomes, &args.without, tier))
+    outcomes
 }
 
 fn choose(all: Vec<Suite>, args: &TestArgs) -> anyhow::Result<Vec<Suite>> {
@@ -59,12 +64,13 @@ fn choose(all: Vec<Suite>, args: &TestArgs) -> anyhow::Result<Vec<Suite>> {
     Ok(chosen.collect())
 }
 
-/// Runs a suite whose needs took so long to meet.
-async fn run_timed(suite: &Suite, met: Result<(), String>, spent: Duration) -> Outcome {
+/// Runs a suite once its needs are met, whose steps have lines of their own.
+async fn run_timed(suite: &Suite, needs: &Needs) -> Outcome {
     let started = Instant::now();
+    let met = needs.meet(&suite.needs).await;
     let step = Step::start(&suite.name);
     let mut outcome = run_suite(suite, met).await;
-    outcome.elapsed = spent + started.elapsed();
+    outcome.elapsed = started.elapsed();
     step.done_with(outcome.verdict());
     outcome
 }
@@ -126,6 +132,8 @@ fn log_path(suite: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::process::Cmd;
     use crate::test::counts::{Counts, Reader};
@@ -161,8 +169,8 @@ mod tests {
             Suite::new(name, &[], Reader::Exit, meet).limit(Duration::from_secs(20))
         };
         let suites = [meets("side-a", "met-a", "met-b"), meets("side-b", "met-b", "met-a")];
-        let runs = suites.iter().map(|suite| run_timed(suite, Ok(()), Duration::ZERO));
-        let outcomes = stream::iter(runs).buffered(SIDE_BY_SIDE).collect::<Vec<_>>().await;
+        let suites = suites.map(Suite::beside_others);
+        let outcomes = run_all(&suites, &Needs::default()).await;
         let told = outcomes.iter().map(|told| (&told.suite[..], told.verdict()));
         assert_eq!(told.collect::<Vec<_>>(), [("side-a", "passed"), ("side-b", "passed")]);
         for file in ["met-a", "met-b", "side-a.log", "side-b.log"] {

@@ -1,10 +1,13 @@
 //! What suites need, got or found once for all of them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
+use futures::{StreamExt as _, stream};
+use tokio::sync::OnceCell;
 
 use crate::process::Cmd;
 use crate::test::providers;
@@ -50,26 +53,47 @@ pub(crate) enum Need {
 /// The needs that were looked after, each with why it could not be met.
 #[derive(Default)]
 pub(crate) struct Needs {
-    met: BTreeMap<Need, Result<(), String>>,
+    met: RefCell<BTreeMap<Need, Rc<Once>>>,
 }
 
+type Once = OnceCell<Result<(), String>>;
+
 impl Needs {
-    /// Meets each need, unless that was tried before.
-    pub(crate) async fn meet(&mut self, needs: &[Need]) -> Result<(), String> {
-        for &need in needs {
-            let result = match self.met.entry(need) {
-                Entry::Occupied(tried) => tried.into_mut(),
-                Entry::Vacant(new) => {
-                    new.insert(need.meet().await.map_err(|error| format!("{error:#}")))
-                }
-            };
-            result.clone()?;
+    /// Meets each need, unless that was tried before. Of those who ask at the same time, one looks
+    /// after it.
+    pub(crate) async fn meet(&self, needs: &[Need]) -> Result<(), String> {
+        for need in needs.iter().flat_map(|need| need.with_its_own()) {
+            let once = Rc::clone(self.met.borrow_mut().entry(*need).or_default());
+            let met = once.get_or_init(async || need.meet().await.map_err(|e| format!("{e:#}")));
+            met.await.clone()?;
         }
         Ok(())
+    }
+
+    /// Gets what takes its time, before anybody waits for it. Whoever needs it is told whether that
+    /// went wrong.
+    pub(crate) async fn get_ahead(&self, needs: impl Iterator<Item = Need>) {
+        let ahead = stream::iter(needs.filter(|need| need.is_apart()));
+        ahead.for_each_concurrent(2, async |need| drop(self.meet(&[need]).await)).await;
     }
 }
 
 impl Need {
+    /// Returns the need behind those that it has itself.
+    fn with_its_own(&self) -> &[Self] {
+        match self {
+            Self::Build => &[Self::WasmTarget, Self::WasmBindgen, Self::Build],
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// Tells whether it is met by npm or cargo in a folder of its own, so that anything else may
+    /// run meanwhile.
+    fn is_apart(self) -> bool {
+        use Need::{JsBench, JsTools, PackageTools, PostgresDrivers, Sdks, WasmBindgen};
+        matches!(self, WasmBindgen | JsTools | PackageTools | Sdks | JsBench | PostgresDrivers)
+    }
+
     async fn meet(self) -> anyhow::Result<()> {
         match self {
             Self::Node => tools::check_node().await,

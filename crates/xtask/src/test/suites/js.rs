@@ -15,15 +15,16 @@ pub(super) fn suites(tier: Tier) -> Vec<Suite> {
     let parts = [
         wasm(tier),
         vec![seeds(tier)],
-        package(tier),
         vec![clients()],
-        sdks(),
-        memory(tier),
-        guides(),
+        package(tier),
+        // What compiles beside what waits.
         vec![rust_worker()],
+        sdks(),
+        guides(),
         gateway(tier),
         durable_object(),
         over_postgres(),
+        memory(tier),
         command_line(),
         vec![bench()],
     ];
@@ -95,9 +96,12 @@ fn package(tier: Tier) -> Vec<Suite> {
         let suite = if full { suite.limit(60 * MINUTE) } else { suite };
         suite.figures(figures::skipped).beside_others()
     };
-    let mut suites = vec![Suite::new("package-layout", &needs, Reader::Node, || {
-        Ok(vec![node_tests("tests/js/conformance/package")?])
-    })];
+    let mut suites = vec![
+        Suite::new("package-layout", &needs, Reader::Node, || {
+            Ok(vec![node_tests("tests/js/conformance/package")?])
+        })
+        .beside_others(),
+    ];
     let runtimes = RUNTIMES.into_iter().filter(|&name| tier.full || name != ROLLDOWN);
     suites.extend(runtimes.map(runtime));
     // Last, as it reads what the others found.
@@ -126,7 +130,7 @@ fn sdks() -> Vec<Suite> {
             let run = Cmd::new("node").arg(workspace::path("tests/js/sdks/run.mjs")).arg(runtime);
             Ok(vec![with_tools(run)?])
         });
-        suite.figures(figures::sdks)
+        suite.figures(figures::sdks).beside_others()
     };
     ["node", "deno", "workerd"].map(suite).into()
 }
@@ -139,11 +143,13 @@ fn guides() -> Vec<Suite> {
             Cmd::new("node").arg(workspace::path("tests/js/node_modules/typedoc/bin/typedoc"));
         let options = workspace::path("crates/edgepool-wasm/ts/typedoc.json");
         Ok(vec![typedoc.arg("--options").arg(options)])
-    });
+    })
+    .beside_others();
     let snippets = |name: &'static str, needs: &[Need], place, ways| {
         Suite::new(name, needs, Reader::Node, move || {
             Ok(vec![node_tests(place)?.env("EDGEPOOL_GUIDES", ways)])
         })
+        .beside_others()
     };
     let needs = [Need::Build, Need::JsTools, Need::Sdks, Need::Chromium];
     let in_pages = "tests/js/guides/guides.test.mjs";
@@ -210,6 +216,7 @@ fn rust_worker() -> Suite {
         let tests = node_tests("tests/js/rust-worker")?.env("EDGEPOOL_RUST_WORKER", &glue);
         Ok(vec![build, bindgen, tests])
     })
+    .beside_others()
 }
 
 fn gateway(tier: Tier) -> Vec<Suite> {
@@ -235,16 +242,16 @@ fn gateway(tier: Tier) -> Vec<Suite> {
         suites.push(suite.limit(60 * MINUTE));
     }
     let needs = [Need::Build, Need::JsTools, Need::Chromium];
-    suites
-        .push(Suite::new("page", &needs, Reader::Node, || Ok(vec![node_tests("tests/js/page")?])));
+    let page = || Ok(vec![node_tests("tests/js/page")?]);
+    suites.push(Suite::new("page", &needs, Reader::Node, page).beside_others());
     suites
 }
 
 /// Pools in Durable Objects, in workerd.
 fn durable_object() -> Vec<Suite> {
-    vec![Suite::new("durable-object", &[Need::Build, Need::JsTools], Reader::Node, || {
-        Ok(vec![node_tests("tests/js/durable-object")?])
-    })]
+    let tests = || Ok(vec![node_tests("tests/js/durable-object")?]);
+    let suite = Suite::new("durable-object", &[Need::Build, Need::JsTools], Reader::Node, tests);
+    vec![suite.beside_others()]
 }
 
 /// The package's pools of connections to a real PostgreSQL, with the drivers that they are for.
@@ -264,6 +271,7 @@ fn over_postgres() -> Vec<Suite> {
             let run = run.arg(workspace::path("tests/js/postgres/main.mjs"));
             Ok(vec![postgres::beside(with_tools(run)?)])
         })
+        .beside_others()
     };
     [Runtime::Node, Runtime::Deno, Runtime::Bun].map(suite).into()
 }

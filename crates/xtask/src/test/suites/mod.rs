@@ -54,9 +54,9 @@ impl Suite {
         Self { limit, ..self }
     }
 
-    /// Lets the suite run beside those next to it that may, too: it uses nothing that they do, and
-    /// no result of it depends on how fast it goes.
-    pub(super) fn beside_others(self) -> Self {
+    /// Lets the suite run beside those next to it that may, too: it uses nothing that they do but
+    /// what cargo locks, and no result of it depends on how fast it goes.
+    pub(crate) fn beside_others(self) -> Self {
         Self { beside_others: true, ..self }
     }
 

@@ -32,7 +32,7 @@ pub(super) fn checks() -> Vec<Suite> {
 
 /// What takes its time, and much more of it in the full tier.
 pub(super) fn long_runs(tier: Tier) -> Vec<Suite> {
-    let mut suites = vec![determinism(tier), bench(tier), fuzz(tier)];
+    let mut suites = vec![determinism(tier), fuzz(tier), bench(tier)];
     if tier.full {
         suites.extend([oldest(), search(), cases(), seeds(), soak()]);
     }
@@ -119,7 +119,7 @@ fn mutations() -> Suite {
         let test = test.args(["--features", "edgepool-tests/mutations", "--test", "mutations"]);
         Ok(vec![test])
     });
-    suite.limit(15 * MINUTE).figures(figures::bugs)
+    suite.limit(15 * MINUTE).figures(figures::bugs).beside_others()
 }
 
 /// The same schedules, simulated natively and as wasm.
@@ -142,7 +142,7 @@ fn determinism(tier: Tier) -> Suite {
     };
     let needs = [Need::Node, Need::WasmTarget];
     let suite = Suite::new("determinism", &needs, Reader::SameHash, move || Ok(commands()));
-    suite.limit(20 * MINUTE)
+    suite.limit(20 * MINUTE).beside_others()
 }
 
 /// What measures the pool beside its peers is checked and tested, and in the full tier run: shortly,
@@ -179,7 +179,8 @@ fn fuzz(tier: Tier) -> Suite {
     if !tier.full {
         return Suite::new("fuzz", &[], Reader::Exit, move || {
             Ok(vec![beside(cargo().arg("clippy")).arg("--no-default-features").args(DENY)])
-        });
+        })
+        .beside_others();
     }
     let suite = Suite::new("fuzz", &[Need::CppCompiler], Reader::Exit, move || {
         let clippy = beside(cargo().arg("clippy")).arg("--no-default-features").args(DENY);

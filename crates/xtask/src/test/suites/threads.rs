@@ -24,7 +24,11 @@ fn loom(tier: Tier) -> Suite {
             false => test.env("LOOM_MAX_PREEMPTIONS", "2"),
         }])
     });
-    suite.limit(if tier.full { 90 * MINUTE } else { 10 * MINUTE }).figures(figures::schedules)
+    let suite = suite.figures(figures::schedules);
+    match tier.full {
+        true => suite.limit(90 * MINUTE),
+        false => suite.beside_others(),
+    }
 }
 
 /// In schedules at random.
@@ -33,7 +37,8 @@ fn shuttle(tier: Tier) -> Suite {
     let suite = Suite::new("shuttle", &[], Reader::Libtest, move || {
         Ok(vec![explored("edgepool_shuttle").env("EDGEPOOL_ROUNDS", rounds)])
     });
-    suite.limit(if tier.full { 60 * MINUTE } else { 10 * MINUTE }).figures(figures::schedules)
+    let suite = suite.limit(if tier.full { 60 * MINUTE } else { 10 * MINUTE });
+    suite.figures(figures::schedules).beside_others()
 }
 
 /// Runs the scenarios with the lock of a tool that explores schedules.
