@@ -31,6 +31,8 @@ export type Scope = "isolate" | "object";
 export interface GatewayConfig {
   scope: Scope;
   providers: Record<string, ProviderConfig>;
+  /** Names under which one provider after the other is asked, in their order. */
+  routes?: Record<string, string[]>;
   /** The host names that the gateway answers to, beside loopback and the address it listens on. */
   hosts?: string[];
   leaseTtl?: number;
@@ -45,7 +47,7 @@ export class ConfigError extends Error {
 type Fields = Record<string, unknown>;
 
 const OWN = ["apiKey", "apiKeyEnv", "onRefusal"];
-const TOP_FIELDS = ["scope", "providers", "hosts", "leaseTtl", "heartbeat"];
+const TOP_FIELDS = ["scope", "providers", "routes", "hosts", "leaseTtl", "heartbeat"];
 /** The paths of the gateway itself; no provider can have their names. */
 const RESERVED = ["stats", "metrics", "healthz"];
 /** Below the number of timers that workerd allows to a Worker. */
@@ -79,6 +81,9 @@ export function readConfig(text: string | undefined): GatewayConfig {
     throw new ConfigError("providers is empty: the gateway needs one provider at least");
   }
   for (const [name, provider] of Object.entries(providers)) checkProvider(name, provider);
+  for (const [name, route] of Object.entries(fields("routes", config["routes"] ?? {}))) {
+    checkRoute(name, route, providers);
+  }
   return { ...config, scope } as unknown as GatewayConfig;
 }
 
@@ -105,13 +110,28 @@ function parse(text: string): unknown {
   }
 }
 
-function checkProvider(name: string, value: unknown): void {
-  if (!NAME.test(name) || RESERVED.includes(name)) {
-    throw new ConfigError(
-      `providers: "${name}" is no name for a provider; it takes up to 64 of a-z, 0-9, _ and -, `
-        + `a letter or digit first, and none of ${RESERVED.join(", ")}`,
-    );
+function checkName(where: string, name: string): void {
+  if (NAME.test(name) && !RESERVED.includes(name)) return;
+  throw new ConfigError(
+    `${where}: "${name}" is no name for one; it takes up to 64 of a-z, 0-9, _ and -, `
+      + `a letter or digit first, and none of ${RESERVED.join(", ")}`,
+  );
+}
+
+/** What the providers speak is for the client pool to compare. */
+function checkRoute(name: string, value: unknown, providers: Fields): void {
+  checkName("routes", name);
+  if (name in providers) {
+    throw new ConfigError(`routes: a provider is named "${name}"; each needs a name of its own`);
   }
+  const known = Object.keys(providers);
+  const isRoute = Array.isArray(value) && value.length > 0
+    && value.every((one) => known.includes(one)) && new Set(value).size === value.length;
+  if (!isRoute) throw wrong(`routes.${name}`, `a list of providers, each once: ${known.join(", ")}`);
+}
+
+function checkProvider(name: string, value: unknown): void {
+  checkName("providers", name);
   const where = `providers.${name}`;
   const provider = fields(where, value);
   const own = OWN.find((field) => field in provider);

@@ -106,16 +106,19 @@ function ownRoutes(parts: Parts): Map<string, Handler> {
 }
 
 /**
- * Forwards `/{provider}/...`, and holds a place at the provider until the answer has ended. `body`
+ * Forwards `/{provider}/...` or `/{route}/...`, and holds a place at the provider until the answer has ended. `body`
  * is that of a request of the gateway's own.
  */
 async function forward(
   parts: Parts, request: Request, url: URL, ctx?: RequestContext, body?: string,
 ): Promise<Response> {
-  const { providers } = parts.config;
+  const { providers, routes = {} } = parts.config;
   const [, name = "", path = ""] = /^\/([^/]*)(.*)$/.exec(url.pathname) ?? [];
-  if (!Object.hasOwn(providers, name)) {
-    const known = Object.keys(providers).map((each) => `/${each}/`).join(", ");
+  const route = Object.hasOwn(routes, name) ? (routes[name] as string[]) : [name];
+  const [first = ""] = route;
+  if (!Object.hasOwn(providers, first)) {
+    const all = [...Object.keys(providers), ...Object.keys(routes)];
+    const known = all.map((each) => `/${each}/`).join(", ");
     const message = `no provider is named "${name}"; the paths of those that are: ${known}`;
     return refuse(404, "unknown_provider", message);
   }
@@ -125,7 +128,7 @@ async function forward(
   }
   if (parts.pools.keyed.has(name) && isForeignPage(request, url)) return foreign();
   const target = (path || "/") + url.search;
-  return send(parts, name, providers[name] as ProviderConfig, target, request, ctx, body);
+  return send(parts, name, providers[first] as ProviderConfig, target, request, ctx, body);
 }
 
 /**
@@ -147,6 +150,7 @@ function foreign(): Response {
   return refuse(403, "cross_site", message);
 }
 
+/** Sends a request to what is named `name`: a provider, or a route that begins with it. */
 async function send(
   { pools, observer }: Parts, name: string, provider: ProviderConfig, target: string,
   request: Request, ctx?: RequestContext, known?: string,

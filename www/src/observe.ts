@@ -31,6 +31,7 @@ type PoolStats = PoolsStats["total"];
 
 /** What the gateway knows of a call while it is under way. */
 export interface ObservedCall {
+  /** Who was asked last: a route begins with its own name. */
   provider: string;
   method: string;
   /** What it asks of a model. */
@@ -176,6 +177,7 @@ export class Observer {
     this.total.handle(event);
     const call = "request" in event ? this.calls.get(event.request as object) : undefined;
     if (call === undefined) return;
+    if (event.type === "acquired" || event.type === "refused") call.provider = event.provider;
     if (event.type === "acquired") call.attempts += 1;
     if (event.type === "ended") this.attemptEnded(call, event);
     if (event.type === "finished") this.callEnded(call, event);

@@ -1,5 +1,5 @@
 import {
-  type ClientEvent, ClientPool, type ClientPoolStats, type PooledFetch,
+  type ClientEvent, ClientPool, type ClientPoolStats, type PooledFetch, type ProviderOptions,
 } from "edgepool/clients";
 
 import { type GatewayConfig, LEASE_TTL, type ProviderConfig } from "./config.js";
@@ -9,39 +9,38 @@ interface Variables {
   variable(name: string): string | undefined;
 }
 
-type Counts = ClientPoolStats["total"];
-
-/** What is known of all pools: those of the providers by name, and the sums of their counts. */
-export interface PoolsStats {
-  providers: ClientPoolStats["providers"];
-  total: Counts;
-}
+/** What is known of the providers by name, and the sums of their counts. */
+export type PoolsStats = Pick<ClientPoolStats, "providers" | "total">;
 
 /**
- * The client pools of the gateway, one for each provider: each has its own limits, even where two
- * are the same service.
+ * The providers of the gateway: each has its own limits, even where two are the same service. A
+ * route has none of its own.
  */
 export class Pools {
-  /** The providers that the gateway has a key for, or headers, which may be keys. */
+  /** What the gateway has a key for, or headers, which may be keys: providers, and their routes. */
   readonly keyed: ReadonlySet<string>;
-  private readonly pools = new Map<string, ClientPool>();
+  private readonly clients: ClientPool;
   private readonly fetches = new Map<string, PooledFetch>();
   private readonly addresses = new Map<string, string[]>();
 
   /** Throws a TypeError that names the option if one is unknown, or its value is wrong. */
   constructor(config: GatewayConfig, env: Variables, observer: (event: ClientEvent) => void) {
     const keyed = new Set<string>();
+    const providers: Record<string, ProviderOptions> = {};
     for (const [name, provider] of Object.entries(config.providers)) {
       const { keyEnv, simulator: _, passClientKey = false, ...options } = provider;
       const apiKey = keyEnv === undefined ? undefined : env.variable(keyEnv);
       if (apiKey || Object.keys(provider.headers ?? {}).length > 0) keyed.add(name);
       // Where none is to be passed the gateway has dropped it, and so it may have none at all.
       const key = apiKey ? { apiKey, passClientKey } : { passClientKey: true };
-      const providers = { [name]: { ...options, ...key, onRefusal: "respond" as const } };
-      const pool = new ClientPool({ ...settings(config), providers, observer, name });
-      this.pools.set(name, pool);
-      this.fetches.set(name, pool.fetch(name));
+      providers[name] = { ...options, ...key, onRefusal: "respond", pool: name };
       this.addresses.set(name, addressesOf(provider));
+    }
+    this.clients = new ClientPool({ ...settings(config), providers, observer });
+    for (const name of Object.keys(providers)) this.fetches.set(name, this.clients.fetch(name));
+    for (const [name, route] of Object.entries(config.routes ?? {})) {
+      this.fetches.set(name, this.clients.fetchAny(route));
+      if (route.some((one) => keyed.has(one))) keyed.add(name);
     }
     this.keyed = keyed;
   }
@@ -58,14 +57,7 @@ export class Pools {
   }
 
   stats(): PoolsStats {
-    const each = [...this.pools].map(([name, pool]) => [name, pool.stats(name)] as const);
-    const total: Record<string, number> = {};
-    for (const [, stats] of each) {
-      for (const [field, value] of Object.entries(stats)) {
-        if (typeof value === "number") total[field] = (total[field] ?? 0) + value;
-      }
-    }
-    return { providers: Object.fromEntries(each), total: total as unknown as Counts };
+    return this.clients.stats();
   }
 }
 

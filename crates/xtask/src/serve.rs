@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::ChildStdout;
 
 use crate::cli::{ServeArgs, SimArgs};
+use crate::config::provider::Name;
 use crate::config::{SIMULATOR, Serve};
 use crate::process::{Cmd, Group};
 use crate::progress::Step;
@@ -74,6 +75,12 @@ fn announce(
             target = format!("simulator {}", simulator.url);
         }
         writeln!(out, "provider  {name} -> {base}{name}{} ({target})", provider.client_path())?;
+    }
+    for (name, route) in &serve.gateway.routes {
+        let first = route.first().and_then(|first| serve.gateway.providers.get(first));
+        let path = first.map_or("", |first| first.client_path());
+        let names: Vec<_> = route.iter().map(Name::as_str).collect();
+        writeln!(out, "route     {name} -> {base}{name}{path} ({})", names.join(", then "))?;
     }
     writeln!(out, "ready")?;
     Ok(out.flush()?)

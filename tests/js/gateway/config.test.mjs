@@ -27,6 +27,8 @@ const FINE = [
   config({}, { heartbeat: 7_500 }),
   config({}, { scope: "object" }),
   config({}, { hosts: [] }),
+  config({}, { routes: {} }),
+  config({}, { routes: { r: ["a"] } }),
   config({}, { hosts: ["pool.example", "10.0.0.1", "::1", "[fd00::1]"] }),
 ];
 
@@ -46,6 +48,12 @@ const WRONG = [
   [config({}, { hosts: ["[::1]:80"] }), /^hosts takes/],
   [config({}, { hosts: [""] }), /^hosts takes/],
   [config({}, { hosts: ["u@h"] }), /^hosts takes/],
+  [config({}, { routes: [] }), /^routes takes an object/],
+  [config({}, { routes: { a: ["a"] } }), /^routes: a provider is named "a"/],
+  [config({}, { routes: { stats: ["a"] } }), /^routes: "stats" is no name/],
+  [config({}, { routes: { r: [] } }), /^routes\.r takes a list of providers, each once: a/],
+  [config({}, { routes: { r: ["a", "b"] } }), /^routes\.r takes a list of providers/],
+  [config({}, { routes: { r: ["a", "a"] } }), /^routes\.r takes a list of providers/],
 ];
 
 /** What the client pools refuse when the gateway makes them. */
@@ -56,6 +64,12 @@ const REFUSED = [
   [config({ moose: 1 }), /"moose" is no option of provider; there are kind, baseURL/],
   [config({ retry: { base: 9_000 } }), /"retry\.base" takes at most/],
   [config({ endpoints: ["http://h"] }), /"endpoints" cannot stand beside "baseURL"/],
+  [
+    config({}, {
+      providers: { a: PROVIDER, b: { ...PROVIDER, kind: "ollama" } }, routes: { r: ["a", "b"] },
+    }),
+    /"a" speaks openai, and "b" ollama/,
+  ],
   [config({ baseURL: "nowhere" }), /"baseURL" is wrong: it takes an http or https URL/],
 ];
 

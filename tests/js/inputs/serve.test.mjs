@@ -78,6 +78,11 @@ const ROWS = [
     text: "[providers.a]\nkind = 'ftp'\nurl = 'http://h'\n",
     says: /ftp[^]*openai/,
   },
+  {
+    what: "a route to nobody",
+    text: `${provider()}[routes.r]\nproviders = ['b']\n`,
+    says: /line \d+: routes\.r\.providers\[0\]: no provider has this name; there are a/,
+  },
   { what: "a table given twice", text: provider() + provider(), says: /duplicate|twice/ },
   {
     what: "a reserved name in the file",

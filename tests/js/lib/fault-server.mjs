@@ -33,11 +33,13 @@ export async function startFaultServer() {
    * before the first piece of a chat, and after each.
    */
   const set = { refusal: undefined, first: 0, pause: 0 };
-  const seen = { served: 0, keys: new Set() };
+  const seen = { served: 0, keys: new Set(), models: new Set() };
   const sockets = new Set();
   const server = createServer(async (request, response) => {
-    for await (const _ of request);
+    let text = "";
+    for await (const piece of request) text += piece;
     seen.served += 1;
+    if (text !== "") seen.models.add(JSON.parse(text).model);
     seen.keys.add(request.headers.authorization ?? request.headers["x-api-key"]);
     const { refusal } = set;
     if (refusal === undefined) return answer(response, set);

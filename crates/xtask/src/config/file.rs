@@ -12,6 +12,7 @@ use toml::Table;
 use crate::cli::SimArgs;
 use crate::config::place::{Lines, Place, Wrong};
 use crate::config::provider::shown;
+use crate::config::routes::RouteTable;
 use crate::runtime::{Runtime, Scope};
 
 /// The whole file. Every table may be left out, but not all of them.
@@ -25,6 +26,9 @@ pub(crate) struct FileConfig {
     pub(crate) pool: Table,
     /// The providers by their names, which are not checked yet.
     pub(crate) providers: Option<BTreeMap<String, Table>>,
+    /// Names under which one provider after the other is asked.
+    #[serde(default)]
+    pub(crate) routes: BTreeMap<String, RouteTable>,
     pub(crate) simulator: Option<SimArgs>,
     #[serde(skip)]
     lines: Lines,

@@ -8,6 +8,7 @@ pub(crate) mod file;
 mod options;
 mod place;
 pub(crate) mod provider;
+mod routes;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,6 +24,7 @@ use crate::config::file::{FileConfig, Host};
 use crate::config::options::Options;
 use crate::config::place::{Place, Wrong};
 use crate::config::provider::{Name, ProviderArg};
+use crate::config::routes::Route;
 use crate::runtime::{Runtime, Scope};
 
 /// The name of the embedded simulator's provider.
@@ -63,6 +65,8 @@ impl std::fmt::Debug for Keys {
 pub(crate) struct Gateway {
     pub(crate) scope: Scope,
     pub(crate) providers: BTreeMap<Name, Provider>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) routes: BTreeMap<Name, Route>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hosts: Option<Vec<Host>>,
     #[serde(flatten)]
@@ -108,12 +112,15 @@ impl std::fmt::Debug for Provider {
 impl Provider {
     /// The path below the provider's name that a client's base URL ends with.
     pub(crate) fn client_path(&self) -> &'static str {
-        let flavour = self.options.get("kind").and_then(Value::as_str).and_then(Flavour::named);
-        match flavour {
+        match self.flavour() {
             Some(Flavour { quirks, .. }) if quirks.deployments => "",
             Some(Flavour { dialect: Dialect::OpenAi | Dialect::OpenAiResponses, .. }) => "/v1",
             _ => "",
         }
+    }
+
+    fn flavour(&self) -> Option<&'static Flavour> {
+        self.options.get("kind").and_then(Value::as_str).and_then(Flavour::named)
     }
 
     /// Lists its addresses.
@@ -162,12 +169,14 @@ impl Serve {
         let runtime = args.runtime.or(file.gateway.runtime).unwrap_or(Runtime::Workerd);
         let scope = scope(args.scope, runtime, &file)?;
         let hosts = file.hosts()?;
+        let routes = routes::read(&file.routes, &providers.named);
+        let routes = routes.map_err(|wrong| file.error(&wrong))?;
         let gateway = file.gateway;
         Ok(Self {
             runtime,
             port: args.port.or(gateway.port).unwrap_or(DEFAULT_PORT),
             bind: args.bind.or(gateway.bind).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            gateway: Gateway { scope, providers: providers.named, hosts, times },
+            gateway: Gateway { scope, providers: providers.named, routes, hosts, times },
             keys: providers.keys,
             simulator,
         })

@@ -167,7 +167,9 @@ impl Lines {
         };
         let found = self.0.iter().filter(|(_, spot)| holds(spot)).map(|(steps, _)| steps);
         let mut table = found.max_by_key(|steps| steps.len()).cloned().unwrap_or_default();
-        let option = table.split_off(table.len().min(1));
+        // Each route is a table of its own.
+        let depth = if table.first().is_some_and(|name| name == "routes") { 2 } else { 1 };
+        let option = table.split_off(table.len().min(depth));
         Place { table, option }
     }
 

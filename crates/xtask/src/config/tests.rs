@@ -85,7 +85,7 @@ fn bad_input_is_named_and_the_accepted_values_with_it() {
             &["line 2", "http://h", "without a scheme or port"],
         ),
         (&[], "[gateway]\nhosts = ['h:80']", &["line 2", "h:80", "without a scheme or port"]),
-        (&[], "[pools]", &["line 1: pools", "gateway, pool, providers, simulator"]),
+        (&[], "[pools]", &["line 1: pools", "gateway, pool, providers, routes, simulator"]),
         (&[], "[pool]\nacquire_timeout = 1", &["line 2", "acquire_timeout_ms"]),
         (&[], "[pool]\nacquire_timeout_ms = 0", &["line 2", "1 to 2147483647"]),
         (&[], "[pool]\nlease_ttl_ms = 0", &["line 2", "1 to 2147483647"]),
@@ -423,6 +423,35 @@ fn errors_of_rules_have_the_names_of_the_file() {
         assert!(error.contains(wanted), "{line}: {wanted:?} is not in: {error}");
         assert!(error.starts_with("line 4: providers.a"), "{error}");
     }
+}
+
+#[test]
+fn routes_name_providers_in_their_order() {
+    let providers = "[providers.a]\nkind = 'openai'\n[providers.b]\nkind = 'groq'\n\
+                     [providers.c]\nkind = 'openai-responses'\n[providers.d]\nkind = 'ollama'\n";
+    let of = |routes: &str| load(&[], &format!("{providers}{routes}"), &[]);
+    let serve = of("[routes.chat]\nproviders = ['b', 'a', 'c']").unwrap();
+    let told = serde_json::to_value(&serve.gateway).unwrap();
+    assert_eq!(told["routes"], json!({"chat": ["b", "a", "c"]}));
+    let told = serde_json::to_value(&of("").unwrap().gateway).unwrap();
+    assert_eq!(told.get("routes"), None);
+    let rows = [
+        ("[routes.a]\nproviders = ['b']", "line 9: routes.a: a provider has this name"),
+        ("[routes.'A B']\nproviders = ['b']", "line 9: routes"),
+        ("[routes.stats]\nproviders = ['b']", "line 9: routes.stats: "),
+        ("[routes.r]\nproviders = []", "line 10: routes.r.providers: the list is empty"),
+        ("[routes.r]", "line 9: routes.r"),
+        ("[routes.r]\nproviders = ['b',\n 'x']", "line 11: routes.r.providers[1]: no provider has"),
+        ("[routes.r]\nproviders = ['b', 'b']", "line 10: routes.r.providers[1]: b is named twice"),
+        ("[routes.r]\nproviders = ['a', 'd']", "line 10: routes.r.providers[1]: d does not under"),
+        ("[routes.r]\nproviders = ['a']\nmodel = 'm'", "line 11: routes.r: model"),
+    ];
+    for (routes, begins) in rows {
+        let error = of(routes).unwrap_err();
+        assert!(error.starts_with(begins), "{routes}: {error}");
+    }
+    let hidden = of("[routes.r]\nproviders = ['sk-abcdef0123456789-secret']").unwrap_err();
+    assert!(!hidden.contains("sk-abcdef"), "{hidden}");
 }
 
 /// Each row: what the file has, and how the error begins.
