@@ -240,7 +240,7 @@ pub fn output(number: f64) -> String {
 #[must_use]
 pub fn usage(number: f64) -> String {
     let told = look(number, None, |call| call.usage);
-    told.map_or_else(String::new, |usage| usage.to_json().to_string())
+    told.map_or_else(String::new, |usage| write(&usage.to_json()))
 }
 
 /// Returns embeddings, one behind the other.

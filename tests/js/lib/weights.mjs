@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
 /** The most that each may weigh compressed, in bytes. A Worker is meant to come down to 32,000. */
-const LIMITS = { module: 17_900, worker: 35_100, clients: 142_000 };
+const LIMITS = { module: 17_900, worker: 35_100, clients: 143_000 };
 
 /** Weighs the package that is installed in a project: `{ what, raw, gzip, limit }` of each part. */
 export async function weigh(project, esbuild) {
