@@ -121,7 +121,7 @@ function checkName(where: string, name: string): void {
 /** What the providers speak is for the client pool to compare. */
 function checkRoute(name: string, value: unknown, providers: Fields): void {
   checkName("routes", name);
-  if (name in providers) {
+  if (Object.hasOwn(providers, name)) {
     throw new ConfigError(`routes: a provider is named "${name}"; each needs a name of its own`);
   }
   const known = Object.keys(providers);

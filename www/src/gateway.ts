@@ -106,7 +106,8 @@ function ownRoutes(parts: Parts): Map<string, Handler> {
 }
 
 /**
- * Forwards `/{provider}/...` or `/{route}/...`, and holds a place at the provider until the answer has ended. `body`
+ * Forwards `/{provider}/...` or `/{route}/...`, and holds a place at the provider until the answer
+ * has ended. `body`
  * is that of a request of the gateway's own.
  */
 async function forward(

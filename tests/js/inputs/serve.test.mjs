@@ -76,7 +76,7 @@ const ROWS = [
   {
     what: "an unknown kind in the file",
     text: "[providers.a]\nkind = 'ftp'\nurl = 'http://h'\n",
-    says: /ftp[^]*openai/,
+    says: /line 2: providers\.a: kind is "ftp"[^]*openai/,
   },
   {
     what: "a route to nobody",

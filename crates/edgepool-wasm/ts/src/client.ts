@@ -60,6 +60,8 @@ const OF_THE_CALL = [
   "priority", "retries", "hedgeAfter", "acquireTimeout", "headersTimeout", "firstContentTimeout",
   "stallTimeout", "totalTimeout",
 ] as const;
+/** The methods of requests that may happen twice, whatever a service does. */
+const TWICE = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
 const CALL_OPTIONS = ["signal", "ctx", "request", ...OF_THE_CALL] as const;
 
 /**
@@ -190,7 +192,7 @@ export class ProviderClient {
     const own = input instanceof Request ? input.signal : undefined;
     const signal = rest.signal ?? own;
     const passed = prepare(this._opened.described, input, rest);
-    const goesOn = hasNext && !passed.once;
+    const goesOn = hasNext && !passed.once && this.mayRepeat(passed.method);
     try {
       const drive = this.begin(PASSED, passed.request, { ctx, request, signal }, passed.transmit);
       const attempt = await drive.run();
@@ -198,19 +200,31 @@ export class ProviderClient {
       return passOn(drive, attempt as Attempt, passed, signal);
     } catch (error) {
       if (!(error instanceof PoolError) || error.code === "aborted") throw error;
-      if (goesOn && error instanceof ProviderError && error.fallsBack) throw error;
+      if (goesOn && error instanceof ProviderError && error.fallsBack) {
+        if (error.status === undefined) this.tellRefused(error, request);
+        throw error;
+      }
       return this.refuse(error, onRefusal, request);
     }
   }
 
   private refuse(error: PoolError, onRefusal: OnRefusal, from?: RequestLike): Response {
     const code = refusalCode(error.code);
-    const told = { provider: this.name, ...(from === undefined ? {} : { request: from }) };
-    this.house.tell({ type: "refused", ...told, code: error.code });
+    this.tellRefused(error, from);
     if (onRefusal === "throw") throw error;
     // What to do is added there.
     return refusalResponse(this.kind, code, `provider "${this.name}": ${plainText(error)}`,
       error instanceof ProviderError ? error.retryAfter : undefined);
+  }
+
+  private tellRefused({ code }: PoolError, from?: RequestLike): void {
+    const told = { provider: this.name, ...(from === undefined ? {} : { request: from }) };
+    this.house.tell({ type: "refused", ...told, code });
+  }
+
+  /** Whether a request does no harm that reaches two services: one to a model never does. */
+  private mayRepeat(method: string): boolean {
+    return this._opened.described.dialect !== "http" || TWICE.includes(method.toUpperCase());
   }
 
   private async whole(kind: number, request: string, options: CallOptions): Promise<string> {

@@ -237,9 +237,11 @@ export class ClientPool {
   /**
    * Returns a `fetch` that asks providers one after the other, as `chatAny` does, until one has an
    * answer that no other would better. URLs are paths, or below the base of the first. Each of the
-   * others is asked for its own model, where it has one and the body is JSON in a string, and never
-   * gets a key that the caller sends. A body that can be sent only once goes to the first alone.
-   * Throws a TypeError if the providers understand different requests.
+   * others is asked for its own model, where it has one and the body is JSON in a string; headers
+   * that keys come in (`authorization`, `x-api-key`, `api-key`, `x-goog-api-key`, `cookie`) are sent
+   * to the first alone, as is what may be sent only once: a body that is a stream, and to providers
+   * of kind `http` a POST or PATCH. Throws a TypeError if the providers understand different
+   * requests.
    */
   fetchAny(names: readonly string[], options: FetchOptions = {}): PooledFetch {
     const onRefusal = readOnRefusal("fetchAny", options);

@@ -135,9 +135,8 @@ export type Instantiate = () => Core;
 
 /** A pool in the module, which opens itself again in the next instance. */
 export interface Occupant {
-  revive(next: Core, cause: unknown): void;
-  /** Waits where there is no instance for now. */
-  strand(missing: Core): void;
+  /** If there is no memory for another for now, `next` only stands for it. */
+  revive(next: Core, error: CoreResetError, isMissing: boolean): void;
 }
 
 /** Where a pool is in the module. */
@@ -200,21 +199,22 @@ export function enrol(occupant: Occupant, seat: Seat): () => void {
  * operation was not carried out, or nobody knows whether it was.
  */
 export function replace(broken: Core, cause: unknown): CoreResetError {
-  if (broken !== current) return new CoreResetError(cause);
-  let failure: CoreResetError | undefined;
+  let error = new CoreResetError(cause);
+  if (broken !== current) return error;
+  let isMissing = false;
   try {
     current = fresh();
-  } catch (error) {
-    current = missing(error);
-    failure = new CoreResetError(error, false);
+  } catch (failure) {
+    isMissing = true;
+    current = missing(failure);
+    error = new CoreResetError(failure, false);
   }
   for (const entry of occupants) {
     const occupant = entry.deref();
     if (occupant === undefined) occupants.delete(entry);
-    else if (failure === undefined) occupant.revive(current, cause);
-    else occupant.strand(current);
+    else occupant.revive(current, error, isMissing);
   }
-  return failure ?? new CoreResetError(cause);
+  return error;
 }
 
 /**

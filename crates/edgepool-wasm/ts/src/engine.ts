@@ -278,10 +278,16 @@ export class Engine<T> implements core.Occupant {
       return this.end(lease, (key) => ledger.tell("release", key), "released");
     }
     let slot = core.NONE;
-    const begun = this.end(lease, (key) => {
-      slot = ledger.tell("begin_reset", key);
-      return slot < 0 ? 0 : core.DONE;
-    }, undefined, false);
+    let begun: boolean;
+    try {
+      begun = this.end(lease, (key) => {
+        slot = ledger.tell("begin_reset", key);
+        return slot < 0 ? 0 : core.DONE;
+      }, undefined, false);
+    } catch (error) {
+      // No module is there to hear of its reset, without which it is not to be lent again.
+      return this.discard(lease, error);
+    }
     return this.turn.within(lease._scope, (reset) => {
       // It may have expired at this.
       const job = begun && this.workshop.reset(slot, reset, () => {
@@ -745,23 +751,25 @@ export class Engine<T> implements core.Occupant {
   // --- A new module ---
 
   /**
-   * Opens the pool again in a new module, and tells it of all that is out. Who waited is told.
+   * Opens the pool again in a new module, and tells it of all that is out. Who waited is told. Where
+   * there is none it stands without until a call can make one: no clock runs, and jobs that end are
+   * taken in later.
    */
-  revive(next: core.Core, cause: unknown): void {
-    if (this.final !== undefined) return this.ledger.move(next);
-    const watches = this.adopt(next);
-    this.restarts += 1;
-    const error = new CoreResetError(cause);
+  revive(next: core.Core, error: CoreResetError, isMissing: boolean): void {
+    this.ledger.move(next);
+    if (this.final !== undefined) return;
+    const watches = isMissing ? [] : this.adopt(next);
     for (const waiter of this.waiters.removeAll()) waiter.settle(Promise.reject(error));
     for (const waiter of this.edgeWaiters.splice(0)) waiter?.end(error);
+    if (isMissing) return;
+    this.restarts += 1;
     for (const watch of watches) watch({ error });
-    this.reports.teller.tell({ type: "restarted", cause });
+    this.reports.teller.tell({ type: "restarted", cause: error.cause });
     // Not from within whatever met the end of the old one.
-    void Promise.resolve().then(() => this.drain());
-  }
-
-  strand(missing: core.Core): void {
-    this.ledger.move(missing);
+    void Promise.resolve().then(() => {
+      this.workshop.settleAgain();
+      this.drain();
+    });
   }
 
   /** Brings the new ledger to where the old one was; returns who waited for what never began. */

@@ -184,8 +184,8 @@ export class WarmUpError extends PoolError {
  */
 export class CoreResetError extends PoolError {
   constructor(cause: unknown, isReplaced = true) {
-    const what = isReplaced ? "was replaced" : "could not be replaced yet, for want of memory";
-    super("core_reset", `the core of the pool failed and ${what}; acquire again`, { cause });
+    const was = isReplaced ? "was" : "is not yet";
+    super("core_reset", `the core of the pool failed and ${was} replaced; acquire again`, { cause });
     this.name = "CoreResetError";
   }
 }

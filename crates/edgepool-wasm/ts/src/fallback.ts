@@ -61,15 +61,17 @@ export class FallbackChain {
     const { length } = this.clients;
     if (length === 1) return await first._pass(input, init, onRefusal, false);
     const path = pathBelow(first, input instanceof Request ? input.url : String(input));
-    const made = input instanceof Request ? partsOf(input) : {};
-    // The key that a caller sends is for the first.
-    const headers = new Headers(init.headers ?? made.headers);
+    const given = Object.entries(init).filter(([, value]) => value !== undefined);
+    const own: RequestInit & RequestScope = {
+      ...(input instanceof Request ? partsOf(input) : {}), ...Object.fromEntries(given),
+    };
+    const headers = new Headers(own.headers);
     for (const name of KEYS) headers.delete(name);
     return await this.run((client, _, place) => {
       const hasNext = place < length - 1;
       if (place === 0) return client._pass(input, init, onRefusal, hasNext);
-      const own = { ...made, ...init, headers };
-      return client._pass(path, { ...own, ...bodyFor(client, own.body) }, onRefusal, hasNext);
+      const body = bodyFor(client, own.body);
+      return client._pass(path, { ...own, headers, ...body }, onRefusal, hasNext);
     });
   }
 }
@@ -79,20 +81,23 @@ function dialectOf({ dialect }: { dialect: string }): string {
   return dialect === "openaiResponses" ? "openai" : dialect;
 }
 
-/** The headers that keys come in. */
-const KEYS = ["authorization", "x-api-key", "api-key"] as const;
+/** The headers that keys come in: those that a caller sends are for the first provider. */
+const KEYS = ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"] as const;
 
 /** A body is sent again only where it can be, which that of a `Request` cannot. */
-function partsOf({ method, headers, signal }: Request): RequestInit {
-  return { method, headers, signal };
+function partsOf({ method, headers, redirect, signal }: Request): RequestInit {
+  return { method, headers, redirect, signal };
 }
 
 /** Finds the path below a provider's base that a URL names, which an SDK has put together. */
 function pathBelow(client: ProviderClient, url: string): string {
   if (!/^[a-z][a-z0-9+.-]*:/i.test(url)) return url;
+  const { href } = new URL(url);
   const bases = client._opened.described.endpoints.map(({ name }) => name.replace(/\/$/, ""));
-  const base = bases.find((base) => url.startsWith(`${base}/`));
-  if (base !== undefined) return url.slice(base.length);
+  const isBelow = (base: string): boolean =>
+    href.startsWith(base) && /^([/?]|$)/.test(href.slice(base.length));
+  const base = bases.find(isBelow);
+  if (base !== undefined) return href.slice(base.length) || "/";
   const text = `takes URLs below the base of "${client.name}", ${bases.join(" or ")}, or paths`;
   throw new TypeError(`fetchAny: ${text}`);
 }
@@ -100,14 +105,32 @@ function pathBelow(client: ProviderClient, url: string): string {
 /** Puts a provider's own model in the place of the one that a body asks for. */
 function bodyFor({ model }: ProviderClient, body: unknown): { body?: string } {
   if (model === undefined || typeof body !== "string") return {};
-  let request: unknown;
   try {
-    request = JSON.parse(body);
+    const { model: asked } = JSON.parse(body) as { model?: unknown };
+    return typeof asked === "string" ? { body: withModel(body, model) } : {};
   } catch {
+    // It is no JSON, or `null`.
     return {};
   }
-  if (typeof request !== "object" || request === null || !("model" in request)) return {};
-  return { body: JSON.stringify({ ...request, model }) };
+}
+
+const TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\]]/g;
+
+/** Nothing else is changed: numbers may have more digits than JavaScript's. */
+function withModel(json: string, model: string): string {
+  let [made, from, depth, isValue] = ["", 0, 0, false];
+  for (const { 0: token, index } of json.matchAll(TOKENS)) {
+    const end = index + token.length;
+    if (token === "{" || token === "[") depth += 1;
+    else if (token === "}" || token === "]") depth -= 1;
+    else if (isValue) {
+      made += json.slice(from, index) + JSON.stringify(model);
+      from = end;
+    }
+    const isKey = depth === 1 && token === '"model"' && !isValue;
+    isValue = isKey && /^\s*:/.test(json.slice(end, end + 99));
+  }
+  return made + json.slice(from);
 }
 
 /** The last failure, with what the providers before said. */

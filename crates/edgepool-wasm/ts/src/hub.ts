@@ -65,7 +65,11 @@ interface Left {
 
 const collected = typeof FinalizationRegistry === "function"
   ? new FinalizationRegistry<Left>(({ close, generation }) => {
-    if (generation === protocolGeneration()) ask(close);
+    try {
+      if (generation === protocolGeneration()) ask(close);
+    } catch {
+      // The module failed, with which what it knew is gone.
+    }
   })
   : undefined;
 

@@ -23,6 +23,8 @@ export class RunningJob<T> implements Job {
   readonly kind: JobKind;
   /** What is checked, reset or closed. */
   readonly resource: T | undefined;
+  /** How it went, once it has ended. */
+  outcome: Outcome<unknown> | undefined = undefined;
   private controller: AbortController | undefined = undefined;
   private reason: unknown = undefined;
   private readonly endings: (() => void)[] = [];

@@ -15,6 +15,7 @@ import { takesOff } from "./runtime.js";
 export interface Passed {
   /** What the module is told of it. */
   request: string;
+  method: string;
   /** Whether its body can be sent only once, so that only its caller can send it again. */
   once: boolean;
   transmit: Transmit;
@@ -45,7 +46,7 @@ export function prepare(
     if (source === undefined) return [told.url, made];
     return [told.url === source.url ? source : new Request(told.url, source), made];
   };
-  return { request, once, transmit };
+  return { request, method, once, transmit };
 }
 
 /** Refuses what every `fetch` refuses, and most by a rejection that looks like a lost network. */

@@ -191,8 +191,9 @@ export class Workshop<T> {
     const now = this.turn.busy > 0 ? -1 : this.ledger.now();
     this.turn.busy += 1;
     try {
-      // Should that fail too, its place is a lease of its own in a third module, and comes back
-      // when its time passes.
+      // Should that fail too, its place is a lease of its own in a third module, which is told of it
+      // later, if it is not over by then.
+      job.outcome = outcome;
       core.unlessReset(() => core.again(() => {
         if (this.places.jobs.get(job.key) === job) this.takeIn(job, outcome, now);
         else this.takeInLate(job, outcome);
@@ -202,6 +203,13 @@ export class Workshop<T> {
     }
     job.end();
     this.drain();
+  }
+
+  /** Takes in how those jobs went that have ended while there was no module to hear of it. */
+  settleAgain(): void {
+    for (const job of [...this.places.jobs.values()]) {
+      if (job.outcome) this.settle(job, job.outcome);
+    }
   }
 
   /** What a creation that was given up has made nonetheless is closed. */

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use futures::future::join;
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::time::timeout_at;
 
 use crate::cli::TestArgs;
@@ -34,14 +34,23 @@ pub(crate) async fn run(args: TestArgs) -> anyhow::Result<ExitCode> {
     let chosen = choose(suites::all(tier), &args)?;
     let needs = Needs::default();
     let ahead = chosen.iter().flat_map(|suite| suite.needs.iter().copied());
-    let (outcomes, ()) = join(run_all(&chosen, &needs), needs.get_ahead(ahead)).await;
+    let ahead = needs.get_ahead(ahead).boxed_local().shared();
+    let (outcomes, ()) = join(run_all(&chosen, &needs, ahead.clone()), ahead).await;
     Ok(report::print(&outcomes, &args.without, tier))
 }
 
-/// Runs the suites in their order, and those side by side that may.
-async fn run_all(chosen: &[Suite], needs: &Needs) -> Vec<Outcome> {
+/// Runs the suites in their order, and those side by side that may. What is got `ahead` takes the
+/// time of none that looks at a clock.
+async fn run_all(
+    chosen: &[Suite],
+    needs: &Needs,
+    ahead: impl Future<Output = ()> + Clone,
+) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for group in chosen.chunk_by(|one, next| one.beside_others && next.beside_others) {
+        if !group.iter().all(|suite| suite.only_compiles) {
+            ahead.clone().await;
+        }
         let runs = group.iter().enumerate();
         let runs = runs.map(async |(at, suite)| (at, run_timed(suite, needs).await));
         // Whoever is done makes room, though one before it may go on.
@@ -170,7 +179,7 @@ mod tests {
         };
         let suites = [meets("side-a", "met-a", "met-b"), meets("side-b", "met-b", "met-a")];
         let suites = suites.map(Suite::beside_others);
-        let outcomes = run_all(&suites, &Needs::default()).await;
+        let outcomes = run_all(&suites, &Needs::default(), std::future::ready(())).await;
         let told = outcomes.iter().map(|told| (&told.suite[..], told.verdict()));
         assert_eq!(told.collect::<Vec<_>>(), [("side-a", "passed"), ("side-b", "passed")]);
         for file in ["met-a", "met-b", "side-a.log", "side-b.log"] {

@@ -538,14 +538,21 @@ export default [
         clock: new FakeClock(1), registry: new ClientRegistry(), mode: "process",
         fetch: (url, { body, headers }) => {
           const { host } = new URL(url);
-          sent.push([url, JSON.parse(textOf(body)), headers.get("authorization")]);
+          const keys = ["authorization", "x-goog-api-key"].map((name) => headers.get(name));
+          sent.push([url, textOf(body), ...keys]);
           return Promise.resolve(answers[host]?.() ?? answer(host));
         },
       });
       t.equal(["first", "third"].map((name) => `${clients.get(name).model}`), ["m", "undefined"]);
       const fetchAny = clients.fetchAny(["first", "second", "third"]);
-      const ask = (url, body = JSON.stringify({ model: "m", messages, seed: 1 })) =>
-        fetchAny(url, { method: "POST", body, headers: { authorization: "Bearer mine" } });
+      // With what is no model of its own, and a number that JavaScript's cannot hold.
+      const body = (model) =>
+        `{"a":{"model":"x"},"b":"model", "model" : "${model}","seed":9007199254740993}`;
+      const ask = (url) =>
+        fetchAny(url, {
+          method: "POST", body: body("m"),
+          headers: { authorization: "Bearer mine", "x-goog-api-key": "mine", cookie: "mine=1" },
+        });
       const textFrom = async (response) =>
         [response.status, (await response.json()).choices?.[0].message.content];
 
@@ -557,16 +564,15 @@ export default [
         for (const url of ["http://first/v1/chat/completions", "/chat/completions"]) {
           t.equal(await textFrom(await ask(url)), [200, "second"], `after ${status}`);
         }
-        const bodies = ["m", "small"].map((model) => ({ model, messages, seed: 1 }));
         t.equal(sent.slice(0, 2), [
-          ["http://first/v1/chat/completions", bodies[0], `Bearer ${KEY}`],
-          ["http://second/api/v1/chat/completions", bodies[1], null],
+          ["http://first/v1/chat/completions", body("m"), `Bearer ${KEY}`, "mine"],
+          ["http://second/api/v1/chat/completions", body("small"), null, null],
         ]);
       }
       t.equal(clients.stats("first").service.fallbacks, 6);
       answers.second = () => failure(500, "broken too");
       t.equal(await textFrom(await ask("/chat/completions")), [200, "third"]);
-      t.equal(sent.at(-1)[1].model, "m", "it has none of its own");
+      t.equal(sent.at(-1)[1], body("m"), "it has none of its own");
       answers.third = () => failure(429, "the last one", { "retry-after": "1" });
       const last = await ask("/chat/completions");
       t.equal([last.status, (await last.json()).error.message], [429, "the last one"]);
@@ -585,11 +591,13 @@ export default [
           first: { kind: "openai", baseURL: "http://first/v1", apiKey: KEY },
           second: { kind: "openai-responses", baseURL: "http://second/v1", apiKey: KEY },
           other: { kind: "ollama", baseURL: "http://other" },
+          web: { kind: "http", baseURL: "http://web" },
+          web2: { kind: "http", baseURL: "http://web2" },
         },
         defaults: { retry: { retries: 0 } },
         clock: new FakeClock(1), registry: new ClientRegistry(), mode: "process",
-        fetch: (url) => {
-          sent.push(url.url ?? url);
+        fetch: (url, { method }) => {
+          sent.push(url.url === undefined ? `${method} ${url}` : `${url.method} ${url.url}`);
           return Promise.resolve(failure(500, "broken"));
         },
       });
@@ -604,9 +612,16 @@ export default [
       const body = new Blob(["{}"]).stream();
       const once = await both("/chat/completions", { method: "POST", body, duplex: "half" });
       t.equal([once.status, sent.length], [500, 1], "a body that streams goes to the first alone");
-      const listed = await both(new Request("http://first/v1/models"));
-      t.equal([listed.status, sent.slice(1)], [500, ["http://first/v1/models",
-        "http://second/v1/models"]]);
+      const asked = new Request("http://first/v1/models/m", { method: "DELETE" });
+      const deleted = await both(asked, { method: undefined, signal: undefined });
+      t.equal([deleted.status, sent.slice(1)], [500, [
+        "DELETE http://first/v1/models/m", "DELETE http://second/v1/models/m",
+      ]]);
+      const [count, anyway] = [sent.length, clients.fetchAny(["web", "web2"])];
+      const statuses = ["POST", "GET"].map(async (method) => (await anyway("/x", { method })).status);
+      t.equal([await Promise.all(statuses), sent.slice(count).sort()], [[500, 500], [
+        "GET http://web/x", "GET http://web2/x", "POST http://web/x",
+      ]], "what may happen once only does");
       const stop = new AbortController();
       stop.abort(new Error("enough"));
       await t.rejects(both("/models", { signal: stop.signal }), { message: "enough" });

@@ -424,11 +424,14 @@ export default [
       const held = await other.pool.acquire();
       breakCore();
       await whileFull(async () => {
+        await t.rejects(Promise.resolve().then(() => it.pool.tryAcquire()), { code: "core_reset" });
+        // No clock runs that would end it.
+        await t.rejects(waiting, { code: "core_reset" });
         for (const pool of [it.pool, other.pool, it.pool]) {
           const call = Promise.resolve().then(() => pool.tryAcquire());
           const error = await t.rejects(call, { code: "core_reset" });
           t.ok(error.cause instanceof RangeError, `why there is none: ${error.cause}`);
-          t.ok(/could not be replaced yet/.test(error.message), error.message);
+          t.ok(/is not yet replaced/.test(error.message), error.message);
         }
         const ended = [lease.release(), lease.release(), broken.discard(new Error("damaged"))];
         t.equal(ended, [true, false, true], "what comes back meanwhile is not lost");
@@ -436,11 +439,35 @@ export default [
         await t.rejects(refused.then((pool) => pool.acquire()), { code: "core_reset" });
       });
       t.equal([other.pool.stats().inUse, other.pool.tryAcquire()], [1, undefined]);
-      await t.rejects(waiting, { code: "core_reset" });
       t.equal([it.pool.stats().restarts, it.pool.stats().inUse, it.live], [1, 0, 1]);
       held.release();
       await it.assertUsable();
       await other.assertUsable();
+    }),
+  },
+  {
+    name: "trap_without_memory_loses_no_job_that_ends_meanwhile",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 2, reset: () => undefined });
+      const [lease] = await it.leases(1);
+      it.plans.create.push((make) => it.after(50, make));
+      const warm = it.pool.warmUp(2).catch((error) => error.code);
+      await settle();
+      breakCore();
+      await whileFull(async () => {
+        // It is not to be lent again, as nobody could hear of its reset.
+        t.ok(lease.release());
+        await it.clock.advance(50);
+        t.equal([it.calls.create, it.live], [2, 2], "another was made in the meantime");
+      });
+      t.equal(it.pool.stats().restarts, 1, "the next call makes another instance");
+      await settle();
+      await warm;
+      const { inUse, idle, size } = it.pool.stats();
+      t.equal([inUse, idle, size, it.live], [0, 1, 1, 1], "what was lent is closed");
+      await it.assertUsable();
+      await it.assertCloses();
+      t.equal(it.live, 0);
     }),
   },
 ];

@@ -1,7 +1,7 @@
 // Judges the rows of a run, and makes the table of them: runtime, SDK, ending, slots in use after
 // it, requests that reached the provider.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { sleep } from "../../lib/time.mjs";
@@ -125,7 +125,10 @@ function tableOf(name, { version, rows }) {
 function keep(folder, name, record) {
   mkdirSync(folder, { recursive: true });
   const file = (of) => join(folder, `${of}.json`);
-  writeFileSync(file(name), `${JSON.stringify(record, null, 1)}\n`);
+  // Another runtime's run may read it at any time.
+  const made = join(folder, `${name}.new`);
+  writeFileSync(made, `${JSON.stringify(record, null, 1)}\n`);
+  renameSync(made, file(name));
   const found = Object.keys(RUNTIMES).filter((of) => existsSync(file(of)))
     .map((of) => [of, JSON.parse(readFileSync(file(of), "utf8"))])
     .filter(([, { package: print }]) => print === record.package);

@@ -27,7 +27,8 @@ fn loom(tier: Tier) -> Suite {
     let suite = suite.figures(figures::schedules);
     match tier.full {
         true => suite.limit(90 * MINUTE),
-        false => suite.beside_others(),
+        // It may wait for what shuttle compiles.
+        false => suite.limit(20 * MINUTE).beside_others(),
     }
 }
 
@@ -37,7 +38,7 @@ fn shuttle(tier: Tier) -> Suite {
     let suite = Suite::new("shuttle", &[], Reader::Libtest, move || {
         Ok(vec![explored("edgepool_shuttle").env("EDGEPOOL_ROUNDS", rounds)])
     });
-    let suite = suite.limit(if tier.full { 60 * MINUTE } else { 10 * MINUTE });
+    let suite = suite.limit(if tier.full { 60 * MINUTE } else { 20 * MINUTE });
     suite.figures(figures::schedules).beside_others()
 }
 
