@@ -85,6 +85,7 @@ test(`${RUNTIME}: who finds no place at the first has one at the second`, async 
   const calls = Array.from({ length: 3 }, () => call());
   const told = (await Promise.all(calls)).map(({ status, provider }) => `${status} ${provider}`);
   assert.deepEqual(told.sort(), ["200 first", "200 second", "200 second"]);
+  assert.equal((await gateway.stats("first")).refusals.queue_full, 2, "it has refused them");
 });
 
 test(`${RUNTIME}: the last one's answer is passed on, and one that none would better`, async () => {
