@@ -107,8 +107,7 @@ function ownRoutes(parts: Parts): Map<string, Handler> {
 
 /**
  * Forwards `/{provider}/...` or `/{route}/...`, and holds a place at the provider until the answer
- * has ended. `body`
- * is that of a request of the gateway's own.
+ * has ended. `body` is that of a request of the gateway's own.
  */
 async function forward(
   parts: Parts, request: Request, url: URL, ctx?: RequestContext, body?: string,

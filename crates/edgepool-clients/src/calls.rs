@@ -59,6 +59,8 @@ pub(crate) struct Entry {
     provider: Rc<Provider>,
     outgoing: Outgoing,
     kind: Kind,
+    /// Whether it may reach one server once.
+    once: bool,
     call: Call,
     /// What is under way, with its reader once its headers came.
     running: Vec<(Attempt, usize, Option<Box<Reader>>)>,
@@ -101,6 +103,7 @@ pub fn open(
         provider,
         outgoing: asked.outgoing,
         kind: asked.kind,
+        once: asked.once,
         call,
         running: Vec::new(),
         winner: None,
@@ -469,7 +472,11 @@ impl Entry {
         let same = |(_, told, _): &&(_, Failure, _)| {
             (told.class, told.status, &told.code) == (failure.class, failure.status, &failure.code)
         };
-        with_attempt(failure, self.failed.iter().rev().find(same))
+        let mut value = with_attempt(failure, self.failed.iter().rev().find(same));
+        if self.once {
+            value["fallsBack"] = false.into();
+        }
+        value
     }
 
     fn output(&self) -> Value {

@@ -36,7 +36,7 @@ pub(super) struct Asked {
     pub(super) outgoing: Outgoing,
     need: Need,
     /// Whether it must not be sent twice.
-    once: bool,
+    pub(super) once: bool,
     /// Whether its answer takes as long as the model needs for all of it.
     whole: bool,
     /// Which retry of the caller's own it is.

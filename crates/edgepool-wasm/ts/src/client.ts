@@ -60,8 +60,6 @@ const OF_THE_CALL = [
   "priority", "retries", "hedgeAfter", "acquireTimeout", "headersTimeout", "firstContentTimeout",
   "stallTimeout", "totalTimeout",
 ] as const;
-/** The methods of requests that may happen twice, whatever a service does. */
-const TWICE = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
 const CALL_OPTIONS = ["signal", "ctx", "request", ...OF_THE_CALL] as const;
 
 /**
@@ -182,7 +180,7 @@ export class ProviderClient {
 
   /**
    * @internal Passes a request on. Where another provider may be asked next, what that may mend is
-   * thrown in any case, unless the body can be sent only once.
+   * thrown in any case.
    */
   async _pass(
     input: string | URL | Request, init: RequestInit & RequestScope,
@@ -192,15 +190,14 @@ export class ProviderClient {
     const own = input instanceof Request ? input.signal : undefined;
     const signal = rest.signal ?? own;
     const passed = prepare(this._opened.described, input, rest);
-    const goesOn = hasNext && !passed.once && this.mayRepeat(passed.method);
     try {
       const drive = this.begin(PASSED, passed.request, { ctx, request, signal }, passed.transmit);
       const attempt = await drive.run();
-      if (goesOn) drive.giveRefusalBack();
+      if (hasNext) drive.giveRefusalBack();
       return passOn(drive, attempt as Attempt, passed, signal);
     } catch (error) {
       if (!(error instanceof PoolError) || error.code === "aborted") throw error;
-      if (goesOn && error instanceof ProviderError && error.fallsBack) {
+      if (hasNext && error instanceof ProviderError && error.fallsBack) {
         if (error.status === undefined) this.tellRefused(error, request);
         throw error;
       }
@@ -220,11 +217,6 @@ export class ProviderClient {
   private tellRefused({ code }: PoolError, from?: RequestLike): void {
     const told = { provider: this.name, ...(from === undefined ? {} : { request: from }) };
     this.house.tell({ type: "refused", ...told, code });
-  }
-
-  /** Whether a request does no harm that reaches two services: one to a model never does. */
-  private mayRepeat(method: string): boolean {
-    return this._opened.described.dialect !== "http" || TWICE.includes(method.toUpperCase());
   }
 
   private async whole(kind: number, request: string, options: CallOptions): Promise<string> {

@@ -15,7 +15,6 @@ import { takesOff } from "./runtime.js";
 export interface Passed {
   /** What the module is told of it. */
   request: string;
-  method: string;
   /** Whether its body can be sent only once, so that only its caller can send it again. */
   once: boolean;
   transmit: Transmit;
@@ -46,7 +45,7 @@ export function prepare(
     if (source === undefined) return [told.url, made];
     return [told.url === source.url ? source : new Request(told.url, source), made];
   };
-  return { request, method, once, transmit };
+  return { request, once, transmit };
 }
 
 /** Refuses what every `fetch` refuses, and most by a rejection that looks like a lost network. */

@@ -58,7 +58,7 @@ interface ToldFailure {
   retryAfter?: number;
   requestId?: string;
   retryable: boolean;
-  /** Whether another provider may do better. */
+  /** Whether another provider may do better, and be asked: not where it may be sent only once. */
   fallsBack: boolean;
   /** The code of the refusal that it stands for, where the provider has not answered. */
   reason?: PoolErrorCode;
@@ -122,7 +122,7 @@ export class ProviderError extends PoolError {
   readonly requestId: string | undefined;
   /** Whether the same call may succeed later. */
   readonly retryable: boolean;
-  /** Whether another provider may do better. */
+  /** Whether another provider may do better, and be asked: not where it may be sent only once. */
   readonly fallsBack: boolean;
   /** @internal The message without what to do. */
   _plain = "";

@@ -12,13 +12,15 @@ import health from "./health.mjs";
 import leases from "./leases.mjs";
 import operators from "./operators.mjs";
 import options from "./options.mjs";
+import passing from "./passing.mjs";
 import providers from "./providers.mjs";
 import queue from "./queue.mjs";
 import reuse from "./reuse.mjs";
+import services from "./services.mjs";
 import time from "./time.mjs";
 
 export default [
   ...queue, ...creation, ...failures, ...health, ...accounting, ...leases, ...reuse, ...operators,
   ...time, ...close, ...events, ...options, ...edge, ...clients, ...providers,
-  ...recovery,
+  ...passing, ...services, ...recovery,
 ];
