@@ -122,7 +122,11 @@ impl Shell {
         let classes = [Priority::Low, Priority::Normal, Priority::High, Priority::Urgent];
         let priority = classes[usize::from(byte & 3)];
         let need = u16::from(byte >> 2 & 3);
-        match ledger.acquire(Ask { deadline, priority, need: if need == 3 { 1 } else { need } }) {
+        match ledger.acquire(Ask {
+            priority,
+            need: if need == 3 { 1 } else { need },
+            ..Ask::until(deadline)
+        }) {
             Ok(Acquired::Leased(key)) => self.slots.push(key),
             Ok(Acquired::Waiting(key)) => self.waiters.push(key),
             Err(_) => {}

@@ -303,7 +303,7 @@ impl Pair {
         let patience = patience.map(|millis| ms(millis.into()) + Duration::from_nanos(746_773));
         let now = self.model.now;
         let deadline = patience.map_or(Time::NEVER, |patience| now.saturating_add(patience));
-        let ask = Ask { deadline, priority, need };
+        let ask = Ask { priority, need, ..Ask::until(deadline) };
         match (self.ledger.acquire(ask), self.model.acquire(ask)) {
             (Ok(Acquired::Leased(key)), Answer::Leased(slot)) => {
                 self.learn_slot(Some(key), Some(slot));
@@ -646,7 +646,7 @@ impl Keys {
                 let patience = patience.map(|millis| ms(millis.into()));
                 let now = ledger.now();
                 let deadline = patience.map_or(Time::NEVER, |time| now.saturating_add(time));
-                match ledger.acquire(Ask { deadline, priority, need }) {
+                match ledger.acquire(Ask { priority, need, ..Ask::until(deadline) }) {
                     Ok(Acquired::Leased(key)) => self.slots.push(key),
                     Ok(Acquired::Waiting(key)) => self.waiters.push(key),
                     Err(_) => {}

@@ -665,6 +665,7 @@ impl Model {
             End::Missed => &mut self.counters.missed,
             End::CreateFailed | End::CreateTimedOut => &mut self.counters.failed,
             End::TooMany => &mut self.counters.refused,
+            End::Removed => &mut self.counters.closed,
         };
         *counter += 1;
         let entry = self.waiter(waiter);

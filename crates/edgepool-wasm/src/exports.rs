@@ -145,12 +145,12 @@ pub fn acquire(pool: u32, now: f64, deadline: f64, priority: u32, need: u32) -> 
             2 => Priority::High,
             _ => Priority::Urgent,
         };
-        let ask = Ask { deadline: pools::time(deadline), priority, need: need as u16 };
+        let ask = Ask { priority, need: need as u16, ..Ask::until(pools::time(deadline)) };
         match entry.ledger.acquire(ask) {
             Ok(Acquired::Leased(slot)) => pools::pack_slot(slot),
             Ok(Acquired::Waiting(waiter)) => WAITER_BASE - pools::pack_waiter(waiter),
-            Err(Refused::Closed) => CLOSED,
-            Err(Refused::QueueFull) => QUEUE_FULL,
+            Err(Refused::Closed | Refused::UnknownTenant) => CLOSED,
+            Err(Refused::QueueFull | Refused::TenantQueueFull) => QUEUE_FULL,
             Err(Refused::TooMany) => TOO_MANY,
             Err(Refused::Unavailable(_)) => UNAVAILABLE,
         }

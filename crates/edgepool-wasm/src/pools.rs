@@ -126,7 +126,7 @@ fn of_slot(kind: u32, slot: SlotKey, detail: u32) -> Told {
 const fn end_kind(end: End) -> u32 {
     match end {
         End::TimedOut => KIND_TIMED_OUT,
-        End::Closed => KIND_CLOSED,
+        End::Closed | End::Removed => KIND_CLOSED,
         End::CreateFailed => KIND_CREATE_FAILED,
         End::CreateTimedOut => KIND_CREATE_TIMED_OUT,
         End::Missed => KIND_MISSED,

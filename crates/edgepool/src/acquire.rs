@@ -12,10 +12,10 @@ use crate::error::AcquireError;
 use crate::events::Event;
 use crate::jobs::Seat;
 use crate::lease::Lease;
-use crate::ledger::{Ask, Priority, SlotKey, WaiterKey};
+use crate::ledger::{Ask, Priority, SlotKey, TenantKey, WaiterKey};
 use crate::shared::{Shared, When, guarded};
 use crate::state::{Asked, Claimed, Standing, State};
-use crate::{Clock, Factory, Time};
+use crate::{Clock, Factory, Tenant, Time};
 
 /// The future of [`Pool::acquire`](crate::Pool::acquire).
 ///
@@ -45,6 +45,7 @@ struct Wish {
     at: &'static Location<'static>,
     need: u16,
     priority: Priority,
+    tenant: Option<TenantKey>,
 }
 
 type Outcome<T, F> = Result<T, AcquireError<<F as Factory>::Error>>;
@@ -62,7 +63,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         at: &'static Location<'static>,
         patience: u64,
     ) -> Self {
-        let wish = Wish { patience, at, need, priority: Priority::Normal };
+        let wish = Wish { patience, at, need, priority: Priority::Normal, tenant: None };
         Self { shared, progress: Progress::Start(wish) }
     }
 
@@ -83,6 +84,16 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         self
     }
 
+    /// Acquires as a caller of this tenant, whose share it has; without one it is a caller of
+    /// nobody's. A tenant of another pool is an
+    /// [error](crate::AcquireError::UnknownTenant).
+    pub fn tenant(mut self, tenant: &'a Tenant<F, C>) -> Self {
+        if let Progress::Start(wish) = &mut self.progress {
+            wish.tenant = Some(tenant.key_in(self.shared));
+        }
+        self
+    }
+
     /// Everything but the case in which a connection is idle. The outcome goes to a place of its
     /// own: if both cases shared the caller's, the common one would be copied through memory.
     #[cold]
@@ -95,6 +106,10 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     ) {
         let shared = self.shared;
         let leased = match self.progress {
+            Progress::Start(Wish { tenant: Some(_), .. }) => {
+                shared.drive_if_left();
+                None
+            }
             Progress::Start(wish) if left => {
                 shared.drive_once();
                 shared.try_acquire(wish.at)
@@ -133,6 +148,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
         let asked = shared.step_patiently(wish.patience, |state| {
             // An effect may be about the place that it would get.
             if wish.need == 1
+                && wish.tenant.is_none()
                 && !state.ledger.has_effects()
                 && let Some(slot) = state.ledger.prepare_directly()
             {
@@ -194,7 +210,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
 
     #[inline(always)]
     fn ask(&self, state: &mut State<F>, wish: Wish) -> Result<Asked<F>, AcquireError<F::Error>> {
-        let Wish { patience, need, priority, at } = wish;
+        let Wish { patience, need, priority, at, tenant } = wish;
         // The clock may have stepped back, and the ledger's time does not: counted from what the
         // clock tells, the caller's time might be over before it begins.
         let deadline = match patience {
@@ -202,7 +218,7 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
             nanos => state.ledger.now().saturating_add(Duration::from_nanos(nanos)),
         };
         let at = self.shared.settings.keeps_callers().then_some(at);
-        state.acquire(Ask { deadline, priority, need }, at)
+        state.acquire(Ask { deadline, priority, need, tenant }, at)
     }
 
     /// Takes its place in the queue, unless the wait is over at once.
@@ -290,6 +306,7 @@ impl<F: Factory, C: Clock> Future for Acquire<'_, F, C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut left = false;
         if let Progress::Start(wish) = self.progress
+            && wish.tenant.is_none()
             && let Some(leased) = self.shared.acquire_idle(wish.at, &mut left)
         {
             self.progress = Progress::Done;
@@ -355,6 +372,13 @@ impl<F: Factory, C: Clock> AcquireMany<'_, F, C> {
             wish.priority = priority;
         }
         self
+    }
+}
+
+impl<'a, F: Factory, C: Clock> AcquireMany<'a, F, C> {
+    /// As [`Acquire::tenant`]: the tenant has as many turns less.
+    pub fn tenant(self, tenant: &'a Tenant<F, C>) -> Self {
+        Self(self.0.tenant(tenant))
     }
 }
 

@@ -73,11 +73,21 @@ pub enum AcquireError<E> {
         /// The most that may be queued.
         max_waiting: u32,
     },
-    /// The caller asked for no connection, or for more than there may be.
+    /// As many callers of the tenant are queued as its share allows.
+    TenantQueueFull {
+        /// The most that may be queued.
+        max_waiting: u32,
+    },
+    /// The caller asked for no connection, or for more than there may be, or than its tenant may
+    /// have.
     TooMany {
         /// The most that there may be.
         max: u32,
     },
+    /// The tenant is one of another pool.
+    UnknownTenant,
+    /// The waits of the caller's tenant were ended.
+    TenantRemoved,
     /// The pool is closed.
     Closed,
     /// A creation failed that the caller depended on.
@@ -132,6 +142,8 @@ pub enum Phase {
     BackingOff,
     /// The end of a [`pause`](crate::Pool::pause).
     Paused,
+    /// A connection that another caller of its tenant holds, which has all that it may have.
+    TenantAtMax,
 }
 
 impl fmt::Display for Phase {
@@ -142,6 +154,7 @@ impl fmt::Display for Phase {
             Self::Checking => "checking a connection",
             Self::BackingOff => "waiting to connect again after a failure",
             Self::Paused => "paused",
+            Self::TenantAtMax => "waiting for a lease of its tenant, which has its max",
         })
     }
 }
@@ -182,6 +195,15 @@ impl<E: fmt::Display> fmt::Display for AcquireError<E> {
                 "the queue of {max_waiting} waiting callers is full; try again later, or raise \
                  max_waiting"
             ),
+            Self::TenantQueueFull { max_waiting } => write!(
+                f,
+                "the tenant's queue of {max_waiting} waiting callers is full; try again later, or \
+                 raise max_waiting in its share"
+            ),
+            Self::UnknownTenant => {
+                f.write_str("the tenant is one of another pool; open it with this pool's tenant()")
+            }
+            Self::TenantRemoved => f.write_str("the tenant was removed while its caller waited"),
             Self::TooMany { max } => write!(
                 f,
                 "as many connections as that cannot be had at once; ask for 1 to {max}, or raise \

@@ -93,6 +93,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `std`, on by default | the pool: without it there is the [`ledger`] alone, for shells of other kinds |
+//! | `tenants`, a part of `std` | tenants in the [`ledger`], which a shell of another kind may do without |
 //! | `openmetrics` | [`Stats`] as text for Prometheus: `edgepool::openmetrics` |
 //! | `tracing` | events for logs: `edgepool::TracingObserver` |
 //!
@@ -159,6 +160,8 @@ mod stats;
 mod sync;
 #[cfg(feature = "std")]
 mod telling;
+#[cfg(feature = "std")]
+mod tenant;
 #[cfg(feature = "tracing")]
 mod trace;
 #[cfg(feature = "std")]
@@ -189,6 +192,8 @@ pub use histogram::Histogram;
 #[cfg(feature = "std")]
 pub use lease::{Lease, MappedLease, Release};
 pub use ledger::{Backoff, Info, OptionsError, Priority, Reuse};
+#[cfg(feature = "std")]
+pub use ledger::{Share, TenantStats};
 #[cfg(feature = "mutations")]
 #[doc(hidden)]
 pub use mutations::Bug;
@@ -200,5 +205,7 @@ pub use operate::{Drain, WarmUp, WarmUpProgress};
 pub use pool::Pool;
 #[cfg(feature = "std")]
 pub use stats::{PoolState, Stats};
+#[cfg(feature = "std")]
+pub use tenant::Tenant;
 #[cfg(feature = "tracing")]
 pub use trace::TracingObserver;

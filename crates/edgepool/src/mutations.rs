@@ -127,6 +127,10 @@ mod bugs {
         NobodyAges,
         /// A connection is lent again although its reset failed.
         FailedResetIsLent,
+        /// A tenant is served for as long as it has callers.
+        LoudestTenantIsServed,
+        /// A tenant may have more connections than it may have.
+        CapIsIgnored,
     }
 
     impl Bug {

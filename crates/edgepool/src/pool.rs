@@ -10,11 +10,12 @@ use crate::attend::{Attendant, Driver};
 use crate::builder::Builder;
 use crate::error::Holder;
 use crate::lease::Lease;
-use crate::ledger::{Info, OptionsError, SlotKey, Violation};
+use crate::ledger::{Info, OptionsError, Share, SlotKey, Violation};
 use crate::operate::{Drain, WarmUp};
 use crate::shared::Shared;
+use crate::state::Leased;
 use crate::stats::{PoolState, Stats};
-use crate::{Clock, Factory, Time};
+use crate::{Clock, Factory, Tenant, Time};
 
 /// A pool of connections. Clones share it; when the last is dropped, the pool closes.
 ///
@@ -98,6 +99,25 @@ impl<F: Factory, C: Clock> Pool<F, C> {
         AcquireMany(Acquire::new(&self.shared, n, Location::caller(), patience))
     }
 
+    /// Opens a tenant, whose callers have this share of the pool. It is forgotten when the last
+    /// clone of the handle is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The share's weight or `max` is 0.
+    pub fn tenant(&self, share: Share) -> Result<Tenant<F, C>, OptionsError> {
+        Tenant::open(&self.shared, share)
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a caller of this tenant: it finds nothing either if
+    /// others of its tenant wait, or the tenant has all that it may have.
+    #[track_caller]
+    pub fn try_acquire_for(&self, tenant: &Tenant<F, C>) -> Option<Lease<F, C>> {
+        let (at, tenant) = (Location::caller(), tenant.key_in(&self.shared));
+        let attempt = || self.shared.try_acquire_for(tenant, at);
+        Some(Lease::new(&self.shared, attempt().or_else(|| self.try_again(attempt))?))
+    }
+
     /// Acquires an idle connection if there is one and nobody waits for it. It never waits, and
     /// nothing is created for it, but for what `min_idle` misses then.
     ///
@@ -109,14 +129,19 @@ impl<F: Factory, C: Clock> Pool<F, C> {
         if let Some(leased) = self.shared.try_acquire(Location::caller()) {
             return Some(Lease::new(&self.shared, leased));
         }
-        self.try_again(Location::caller())
+        let at = Location::caller();
+        let leased = self.try_again(|| self.shared.try_acquire(at))?;
+        Some(Lease::new(&self.shared, leased))
     }
 
     /// Tries again as long as that finds idle connections which a call showed to be bad or good. Each
     /// is looked at once: what a check says may count for less time than the next look takes.
     #[cold]
     #[inline(never)]
-    fn try_again(&self, at: &'static Location<'static>) -> Option<Lease<F, C>> {
+    fn try_again(
+        &self,
+        attempt: impl Fn() -> Option<Leased<F::Connection>>,
+    ) -> Option<Leased<F::Connection>> {
         let look = |shared: &Shared<F, C>| {
             let state = shared.lock();
             let gauges = state.ledger.gauges();
@@ -125,8 +150,8 @@ impl<F: Factory, C: Clock> Pool<F, C> {
         };
         let (rounds, mut checks) = look(&self.shared)?;
         for _ in 0..=rounds {
-            if let Some(leased) = self.shared.try_acquire(at) {
-                return Some(Lease::new(&self.shared, leased));
+            if let Some(leased) = attempt() {
+                return Some(leased);
             }
             let (_, now) = look(&self.shared)?;
             if now == checks {

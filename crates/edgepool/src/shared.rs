@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::Clock;
 use crate::factory::Factory;
+use crate::ledger::TenantKey;
 use crate::state::{Leased, State};
 use crate::sync::{Mutex, MutexGuard, thread};
 
@@ -204,6 +205,21 @@ impl<F: Factory, C: Clock> Shared<F, C> {
             #[inline(always)]
             |state| self.try_acquire_in(state, at),
         )
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a caller of a tenant.
+    pub(crate) fn try_acquire_for(
+        &self,
+        tenant: TenantKey,
+        at: &'static Location<'static>,
+    ) -> Option<Leased<F::Connection>> {
+        self.step(|state| {
+            let leased = state.try_acquire_for(tenant)?;
+            if self.settings.capture_holders {
+                state.set_holder(leased.0, Some(at));
+            }
+            Some(leased)
+        })
     }
 
     /// As [`try_acquire`](Self::try_acquire), for a caller that polls. If jobs are to be polled and

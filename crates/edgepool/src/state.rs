@@ -10,7 +10,7 @@ use crate::Time;
 use crate::error::{AcquireError, Failure};
 use crate::factory::Factory;
 use crate::jobs::{Jobs, Seat};
-use crate::ledger::{Acquired, Ask, Claim, Effect, End, Ledger, SlotKey, WaiterKey};
+use crate::ledger::{Acquired, Ask, Claim, Effect, End, Ledger, SlotKey, TenantKey, WaiterKey};
 use crate::shared::{Settings, guarded};
 use crate::sync::thread::ThreadId;
 
@@ -173,6 +173,12 @@ impl<F: Factory> State<F> {
         Some((slot, self.take_connection(slot.index)))
     }
 
+    /// As [`try_acquire`](Self::try_acquire), for a caller of this tenant.
+    pub(crate) fn try_acquire_for(&mut self, tenant: TenantKey) -> Option<Leased<F::Connection>> {
+        let slot = self.ledger.try_acquire_for(tenant)?;
+        Some((slot, self.take_connection(slot.index)))
+    }
+
     /// Leases an idle connection or queues the caller.
     ///
     /// A waiter without a waker counts as awake: it is being polled, or was woken and will be. It
@@ -183,6 +189,7 @@ impl<F: Factory> State<F> {
         ask: Ask,
         at: Option<&'static Location<'static>>,
     ) -> Result<Asked<F>, AcquireError<F::Error>> {
+        let tenant = ask.tenant;
         match self.ledger.acquire(ask) {
             Ok(Acquired::Leased(slot)) => {
                 self.set_holder(slot, at);
@@ -194,7 +201,7 @@ impl<F: Factory> State<F> {
                 }
                 Ok(Asked::Waiting(key))
             }
-            Err(refused) => Err(self.refusal(refused)),
+            Err(refused) => Err(self.refusal(refused, tenant)),
         }
     }
 

@@ -2,19 +2,31 @@
 
 use crate::error::{AcquireError, Failure, Holder, Phase, TimedOut};
 use crate::factory::Factory;
-use crate::ledger::{End, Gauges, Refused, WaiterKey};
+use crate::ledger::{End, Gauges, Refused, Share, TenantKey, WaiterKey};
 use crate::state::State;
 
 /// How many leases a timed-out caller is told of.
 const HOLDERS_TOLD: usize = 3;
 
 impl<F: Factory> State<F> {
-    pub(crate) fn refusal(&self, refused: Refused) -> AcquireError<F::Error> {
+    pub(crate) fn refusal(
+        &self,
+        refused: Refused,
+        tenant: Option<TenantKey>,
+    ) -> AcquireError<F::Error> {
         let options = self.ledger.options();
+        let share = tenant.and_then(|tenant| self.ledger.tenant(tenant)).map(|told| told.share);
+        let Share { max, max_waiting, .. } = share.unwrap_or_default();
         match refused {
             Refused::Closed => AcquireError::Closed,
             Refused::QueueFull => AcquireError::QueueFull { max_waiting: options.max_waiting },
-            Refused::TooMany => AcquireError::TooMany { max: options.max },
+            Refused::TooMany => {
+                AcquireError::TooMany { max: max.unwrap_or(u32::MAX).min(options.max) }
+            }
+            Refused::TenantQueueFull => AcquireError::TenantQueueFull {
+                max_waiting: max_waiting.unwrap_or(options.max_waiting),
+            },
+            Refused::UnknownTenant => AcquireError::UnknownTenant,
             Refused::Unavailable(until) => AcquireError::Unavailable {
                 retry_in: self.ledger.until(until),
                 cause: self.last_failure.clone(),
@@ -33,6 +45,7 @@ impl<F: Factory> State<F> {
             (End::TimedOut, _, Some(timed_out)) => AcquireError::TimedOut(timed_out),
             (End::TimedOut | End::Closed, ..) => AcquireError::Closed,
             (End::Missed, ..) => AcquireError::Missed,
+            (End::Removed, ..) => AcquireError::TenantRemoved,
             (End::TooMany, ..) => AcquireError::TooMany { max: self.ledger.options().max },
             (End::CreateTimedOut, ..) => AcquireError::CreateTimedOut,
             (End::CreateFailed, Some(Failure::Error(error)), _) => {
@@ -51,7 +64,10 @@ impl<F: Factory> State<F> {
             false => Vec::new(),
         };
         Some(Box::new(TimedOut {
-            phase: self.phase(&pool, place.into()),
+            phase: match self.ledger.is_at_cap(key) {
+                true => Phase::TenantAtMax,
+                false => self.phase(&pool, place.into()),
+            },
             waited: self.ledger.now().saturating_since(since),
             place: place.into(),
             pool,

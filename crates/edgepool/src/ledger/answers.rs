@@ -1,7 +1,7 @@
 //! What the ledger answers, and what it asks of its shell.
 
-use super::keys::{SlotKey, WaiterKey};
-use super::queue::Priority;
+use super::keys::{SlotKey, TenantKey, WaiterKey};
+use super::line::Priority;
 use crate::Time;
 
 /// What a caller asks for.
@@ -13,13 +13,15 @@ pub struct Ask {
     pub priority: Priority,
     /// How many connections it needs, all at once; at least 1.
     pub need: u16,
+    /// Whose caller it is, if a tenant's.
+    pub tenant: Option<TenantKey>,
 }
 
 impl Ask {
     /// One connection by `deadline`, at normal priority.
     #[must_use]
     pub const fn until(deadline: Time) -> Self {
-        Self { deadline, priority: Priority::Normal, need: 1 }
+        Self { deadline, priority: Priority::Normal, need: 1, tenant: None }
     }
 }
 
@@ -39,11 +41,15 @@ pub enum Refused {
     QueueFull,
     /// The pool is closed.
     Closed,
-    /// The caller needs none, or more than there may be.
+    /// The caller needs none, or more than there may be, or than its tenant may have.
     TooMany,
     /// Creations keep failing, none is tried before this time, and there is no connection that
     /// could come back until then.
     Unavailable(Time),
+    /// As many callers of the tenant are queued as may be.
+    TenantQueueFull,
+    /// The tenant was closed, or is none of this pool's.
+    UnknownTenant,
 }
 
 /// The answer to [`Ledger::claim`](super::Ledger::claim).
@@ -73,8 +79,10 @@ pub enum End {
     CreateTimedOut,
     /// It let [`MAX_MISSED_OFFERS`](super::MAX_MISSED_OFFERS) offers pass.
     Missed,
-    /// The pool shrank below what it needs.
+    /// The pool, or what its tenant may have, shrank below what it needs.
     TooMany,
+    /// The waits of its tenant were ended.
+    Removed,
 }
 
 /// How a check or a reset went.

@@ -3,16 +3,16 @@
 use core::time::Duration;
 
 use super::list::{Chain, Linked, NIL};
-use super::store::Slot;
+use super::store::{Slot, Store};
 use super::{
-    Acquired, Ask, Claim, Effect, End, Leaving, Ledger, MAX_MISSED_OFFERS, MAX_PLACE, Refused,
-    Reuse, SlotKey, SlotState, Target, WaiterKey, WaiterState,
+    Acquired, Ask, Claim, Effect, End, Leaving, Ledger, MAX_MISSED_OFFERS, MAX_PLACE, Owner,
+    Refused, Reuse, SlotKey, SlotState, Target, WaiterKey, WaiterState,
 };
 use crate::Time;
 
 /// Callers.
 impl Ledger {
-    /// Leases an idle connection, unless somebody is queued for one or the pool is paused. If the
+    /// Leases an idle connection, unless somebody is queued who could have one or the pool is paused. If the
     /// next one must be checked before it is lent, that is begun, and there is no lease.
     #[inline(always)]
     pub fn try_acquire(&mut self) -> Option<SlotKey> {
@@ -54,27 +54,25 @@ impl Ledger {
     /// The caller is not queued: the queue is full, the pool is closed, the caller needs more than
     /// there may be, or creations keep failing and nothing else could serve it.
     pub fn acquire(&mut self, ask: Ask) -> Result<Acquired, Refused> {
+        let owner = self.owner_of(&ask)?;
         // What is to be checked first is left to `serve`, which knows of the checks under way: the
         // shell may have begun one for this caller already.
         let unchecked = self.next_idle().is_some_and(|index| self.wants_check(index));
         if ask.need == 1
             && !unchecked
-            && let Some(slot) = self.try_acquire()
+            && let Some(slot) = self.try_acquire_as(owner)
         {
             return Ok(Acquired::Leased(slot));
         }
         self.counters.started += 1;
-        if let Some(refused) = self.refusal(&ask) {
-            *match refused {
-                Refused::Closed => &mut self.counters.closed,
-                Refused::Unavailable(_) => &mut self.counters.failed,
-                Refused::QueueFull | Refused::TooMany => &mut self.counters.refused,
-            } += 1;
+        if let Some(refused) = self.refusal(&ask, owner) {
+            *self.refused_counter(refused) += 1;
+            self.count_refusal(owner, refused);
             return Err(refused);
         }
         self.started = true;
         self.look_out();
-        let index = self.store.insert_waiter(&ask, self.now);
+        let index = self.store.insert_waiter(&ask, owner, self.now);
         let key = self.store.waiter_key(index);
         let was_first = self.queue.front(&self.store.waiters);
         self.queue.push(&mut self.store.waiters, index);
@@ -92,27 +90,49 @@ impl Ledger {
         Ok(Acquired::Waiting(key))
     }
 
-    fn refusal(&self, ask: &Ask) -> Option<Refused> {
+    #[cold]
+    pub(super) const fn refuse_unknown(&mut self) -> Refused {
+        self.counters.started += 1;
+        *self.refused_counter(Refused::UnknownTenant) += 1;
+        Refused::UnknownTenant
+    }
+
+    const fn refused_counter(&mut self, refused: Refused) -> &mut u64 {
+        match refused {
+            Refused::Closed | Refused::UnknownTenant => &mut self.counters.closed,
+            Refused::Unavailable(_) => &mut self.counters.failed,
+            Refused::QueueFull | Refused::TenantQueueFull | Refused::TooMany => {
+                &mut self.counters.refused
+            }
+        }
+    }
+
+    fn refusal(&self, ask: &Ask, owner: Owner) -> Option<Refused> {
         if self.closed && !mutated!(AcquireAfterCloseWaits) {
             return Some(Refused::Closed);
         }
-        if ask.need == 0 || u32::from(ask.need) > self.options.max {
+        if ask.need == 0 || u32::from(ask.need) > self.most_for(owner) {
             return Some(Refused::TooMany);
         }
         if let Some(until) = self.unavailable_until() {
             return Some(Refused::Unavailable(until));
         }
-        let queued = u64::from(self.queue.len());
-        let max_waiting = u64::from(self.options.max_waiting);
+        let (queued, max_waiting) = (self.queue.len(), self.options.max_waiting);
+        let is_full = self.is_full(queued, max_waiting) && !self.is_below_share(owner);
+        if is_full { Some(Refused::QueueFull) } else { self.refusal_of_tenant(owner) }
+    }
+
+    /// Tells whether so many are queued that nobody else may be, beyond those for whom a connection
+    /// comes.
+    pub(super) fn is_full(&self, queued: u32, max_waiting: u32) -> bool {
         if queued < max_waiting {
-            return None;
+            return false;
         }
-        let coming = max_waiting
-            + u64::from(self.count(SlotState::Creating) + self.count(SlotState::Checking))
-            + u64::from(self.idle.len());
+        let coming =
+            self.count(SlotState::Creating) + self.count(SlotState::Checking) + self.idle.len();
         // What can be made now is made for each caller that comes, so that there is no room then.
         let room = self.size() < self.options.max && !self.paused && self.may_create();
-        (!room && queued >= coming).then_some(Refused::QueueFull)
+        !room && u64::from(queued) >= u64::from(max_waiting) + u64::from(coming)
     }
 
     /// Turns the waiter's offer into a lease, or tells where it stands. A wait that is over frees
@@ -153,6 +173,7 @@ impl Ledger {
         let slot = waiter.offered.pop(&mut store.slots).expect("all it needs is set aside for it");
         waiter.have -= 1;
         waiter.need -= 1;
+        let owner = waiter.owner;
         let (waited, next) = (now.saturating_since(waiter.since), waiter.offered.front());
         if let Some(next) = next {
             self.counters.batched += 1;
@@ -162,8 +183,10 @@ impl Ledger {
             if self.options.wait_times {
                 self.waits.record(waited);
             }
+            self.count_wait(owner, waited);
             self.free_waiter(index);
         }
+        self.count_leases(owner, 1);
         self.count_out(SlotState::Offered(0));
         self.lend(slot, waited)
     }
@@ -176,8 +199,10 @@ impl Ledger {
             return false;
         };
         let was_pending = !matches!(waiter.state, WaiterState::Ended(..));
+        let owner = waiter.owner;
         if was_pending {
             self.counters.cancelled += u64::from(!mutated!(CancelIsNotCounted));
+            self.count_cancel(owner);
             self.leave(key.index, WaiterState::Ended(End::TimedOut, 0));
         }
         self.free_waiter(key.index);
@@ -189,36 +214,33 @@ impl Ledger {
     /// stale.
     #[inline]
     pub fn release(&mut self, key: SlotKey) -> bool {
-        if !self.end_lease(key) {
-            return false;
-        }
+        let Some(owner) = self.end_lease(key) else { return false };
         self.counters.released += 1;
         mutate!(LifetimeCountsFromTheReturn, self.bear_again(key.index));
         mutate!(BusyConnectionNeverRetires, self.put_off(key.index));
         mutate!(ReturnSkipsThoseWhoCreate, return self.release_past_creations(key.index));
         self.take_in(key.index);
+        self.end_loan(owner);
         true
     }
 
     /// Takes a damaged connection back, to be closed. Returns false if the key is stale.
     pub fn discard(&mut self, key: SlotKey) -> bool {
-        if !self.end_lease(key) {
-            return false;
-        }
+        let Some(owner) = self.end_lease(key) else { return false };
         mutate!(DiscardWakesAll, self.wake_all(key));
         self.start_close(key.index, SlotState::Closing, Leaving::Discarded);
+        self.end_loan(owner);
         true
     }
 
     /// Lets the connection leave the pool with its holder, and frees its place at once. Returns
     /// false if the key is stale.
     pub fn take(&mut self, key: SlotKey) -> bool {
-        if !self.end_lease(key) {
-            return false;
-        }
+        let Some(owner) = self.end_lease(key) else { return false };
         mutate!(TakenStaysInUse, return true);
         self.counters.taken += 1;
         self.free_slot(key.index);
+        self.end_loan(owner);
         true
     }
 
@@ -234,8 +256,8 @@ impl Ledger {
         live
     }
 
-    /// Tells how many callers are to be served before this one, or were when its time passed,
-    /// counted up to [`MAX_PLACE`]; `None` if the key is stale.
+    /// Tells how many callers of its tenant, or without one, are to be served before this one, or
+    /// were when its time passed, counted up to [`MAX_PLACE`]; `None` if the key is stale.
     #[must_use]
     pub fn place(&self, key: WaiterKey) -> Option<u16> {
         match self.store.find_waiter(key)?.state {
@@ -273,9 +295,10 @@ impl Ledger {
         live
     }
 
-    /// Ends the tenure of a lease; the caller moves the slot on.
+    /// Ends the tenure of a lease, and tells whose it was. The caller moves the slot on, and then
+    /// [ends the loan](Self::end_loan).
     #[inline(always)]
-    pub(super) fn end_lease(&mut self, key: SlotKey) -> bool {
+    pub(super) fn end_lease(&mut self, key: SlotKey) -> Option<Owner> {
         let generation = self.store.next_generation();
         let now = self.now;
         let slot = self.store.slots.get_mut(key.index as usize);
@@ -285,15 +308,33 @@ impl Ledger {
         };
         let Some(slot) = slot.filter(lease) else {
             self.counters.stale += 1;
-            return false;
+            return None;
         };
         slot.generation = generation;
         slot.fresh = false;
+        let owner = core::mem::replace(&mut slot.owner, Owner::NOBODY);
         let since = core::mem::replace(&mut slot.since, now);
         if self.options.hold_times {
             self.holds.record_nanos(now.as_nanos() - since.as_nanos());
         }
-        true
+        Some(owner)
+    }
+
+    /// Lets a tenant have less by the lease that has ended, once its connection has gone where it
+    /// goes: others of the tenant may be served by what is idle then.
+    #[inline(always)]
+    pub(super) fn end_loan(&mut self, owner: Owner) {
+        if !owner.is_nobody() {
+            self.end_loan_of_tenant(owner);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_loan_of_tenant(&mut self, owner: Owner) {
+        self.count_releases(owner);
+        self.end_uses(owner, 1);
+        self.serve();
     }
 
     /// Gives a caller the slot, which is in no list any more and counted in no state.
@@ -331,6 +372,8 @@ impl Ledger {
     }
 
     pub(super) fn handle_overdue_lease(&mut self, index: u32) {
+        // Its tenant has the use of it until it is closed: its holder may still work with it.
+        self.count_releases(self.store.slot(index).owner);
         self.start_close(index, SlotState::Retired, Leaving::Expired);
     }
 }
@@ -451,17 +494,20 @@ impl Ledger {
     pub(super) fn gather(&mut self, index: u32, waiter: u32) {
         self.forget_renewal(index);
         self.set_state(index, SlotState::Offered(waiter));
-        let store = &mut self.store;
-        store.waiters[waiter as usize].offered.push(&mut store.slots, index);
-        store.waiters[waiter as usize].have += 1;
-        self.queue.supply_one();
-        if store.waiters[waiter as usize].missing() == 0 {
+        let Store { slots, waiters, .. } = &mut self.store;
+        let entry = &mut waiters[waiter as usize];
+        slots[index as usize].owner = entry.owner;
+        entry.offered.push(slots, index);
+        entry.have += 1;
+        let is_complete = entry.missing() == 0;
+        self.queue.supply(waiters, waiter);
+        if is_complete {
             self.offer(index, waiter);
         }
     }
 
     fn offer(&mut self, index: u32, waiter: u32) {
-        self.queue.remove(&mut self.store.waiters, waiter);
+        self.queue.remove_served(&mut self.store.waiters, waiter);
         self.store.waiter_mut(waiter).state = WaiterState::Offered;
         mutate!(LeakedWaiterKeepsItsOffer, self.wait_for_ever(waiter));
         self.set_slot_timer(index, self.options.offer_timeout);
@@ -484,22 +530,39 @@ impl Ledger {
             return self.end_pending(waiter, End::TooMany);
         }
         entry.state = WaiterState::Queued;
+        let owner = entry.owner;
         let mut offered = core::mem::replace(&mut entry.offered, Chain::new());
-        entry.have = 0;
+        let count = core::mem::take(&mut entry.have);
         let was_first = self.queue.front(&self.store.waiters);
         self.queue.push_again(&mut self.store.waiters, waiter);
-        while let Some(index) = offered.pop(&mut self.store.slots) {
+        self.end_uses(owner, count.into());
+        while let Some(index) = self.pop_offered(&mut offered) {
             match self.behind(waiter).filter(|_| !self.paused && self.unfit(index).is_none()) {
                 Some(next) => self.gather(index, next),
                 None => self.take_in(index),
             }
         }
         self.pass_on_gathered(was_first);
+        self.serve_others(owner);
+    }
+
+    /// Takes one out of those that were set aside for a waiter; it is nobody's then.
+    fn pop_offered(&mut self, offered: &mut Chain) -> Option<u32> {
+        let index = offered.pop(&mut self.store.slots)?;
+        self.store.slot_mut(index).owner = Owner::NOBODY;
+        Some(index)
+    }
+
+    /// Serves whom a tenant that has less now no longer stands in the way of.
+    fn serve_others(&mut self, owner: Owner) {
+        if !owner.is_nobody() {
+            self.serve();
+        }
     }
 
     /// Only the first in the queue gathers, as two could hold each other up: what the one that was
     /// first had set aside goes to the one that stands before it now.
-    fn pass_on_gathered(&mut self, was_first: Option<u32>) {
+    pub(super) fn pass_on_gathered(&mut self, was_first: Option<u32>) {
         let Some(waiter) = was_first.filter(|&waiter| self.store.waiter(waiter).have > 0) else {
             return;
         };
@@ -508,12 +571,15 @@ impl Ledger {
             return;
         }
         let entry = self.store.waiter_mut(waiter);
+        let owner = entry.owner;
         let have = core::mem::take(&mut entry.have);
         let mut gathered = core::mem::replace(&mut entry.offered, Chain::new());
-        self.queue.lack_again(have);
-        while let Some(index) = gathered.pop(&mut self.store.slots) {
+        self.queue.lack(&self.store.waiters, waiter, have);
+        self.end_uses(owner, have.into());
+        while let Some(index) = self.pop_offered(&mut gathered) {
             self.take_in(index);
         }
+        self.serve_others(owner);
     }
 
     /// The waiter behind this one, if it lacks one connection only: a second waiter that gathers
@@ -529,6 +595,7 @@ impl Ledger {
     /// Ends a wait that is queued or offered; what was offered passes on.
     pub(super) fn end_pending(&mut self, index: u32, end: End) {
         *self.ended_counter(end) += 1;
+        self.count_end(self.store.waiter(index).owner, end);
         self.timers.clear(&mut self.store, Target::Waiter(index));
         self.effects.push_back(Effect::Ended { waiter: self.store.waiter_key(index), end });
         let was_queued = self.store.waiter(index).state == WaiterState::Queued;
@@ -542,17 +609,20 @@ impl Ledger {
         let entry = self.store.waiter_mut(index);
         let state = core::mem::replace(&mut entry.state, ended);
         let mut offered = core::mem::replace(&mut entry.offered, Chain::new());
+        let (owner, have) = (entry.owner, entry.have);
         if state == WaiterState::Queued {
             self.queue.remove(&mut self.store.waiters, index);
         }
+        self.end_uses(owner, have.into());
         mutate!(CreationDiesWithItsRequester, self.give_up_a_creation(ended));
         mutate!(TimeoutDestroysWhatIsChecked, self.give_up_a_check(ended));
-        while let Some(slot) = offered.pop(&mut self.store.slots) {
+        while let Some(slot) = self.pop_offered(&mut offered) {
             match mutated!(CancelledOfferIsLost) {
                 true => self.make_idle(slot),
                 false => self.take_in(slot),
             }
         }
+        self.serve_others(owner);
     }
 
     pub(super) fn end_first_waiter(&mut self, end: End) {
@@ -564,7 +634,7 @@ impl Ledger {
     const fn ended_counter(&mut self, end: End) -> &mut u64 {
         match end {
             End::TimedOut => &mut self.counters.timed_out,
-            End::Closed => &mut self.counters.closed,
+            End::Closed | End::Removed => &mut self.counters.closed,
             End::CreateFailed | End::CreateTimedOut => &mut self.counters.failed,
             End::Missed => &mut self.counters.missed,
             End::TooMany => &mut self.counters.refused,

@@ -9,7 +9,7 @@ fn with(options: Options) -> Ledger {
 }
 
 fn ask(ledger: &mut Ledger, priority: Priority, need: u16) -> WaiterKey {
-    match ledger.acquire(Ask { deadline: Time::NEVER, priority, need }) {
+    match ledger.acquire(Ask { priority, need, ..Ask::until(Time::NEVER) }) {
         Ok(Acquired::Waiting(key)) => key,
         other => panic!("{other:?} instead of a wait"),
     }

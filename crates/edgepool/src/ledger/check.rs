@@ -10,6 +10,8 @@ use core::time::Duration;
 use super::Ledger;
 use super::answers::Effect;
 use super::list::NIL;
+#[cfg(feature = "tenants")]
+use super::store::Slot;
 use super::store::{SlotState, WaiterState};
 use super::timers::Target;
 use crate::Time;
@@ -47,6 +49,7 @@ impl Ledger {
         self.check_counts()?;
         self.check_idle()?;
         self.check_queue()?;
+        self.check_tenants()?;
         self.check_no_lost_wake_up()?;
         self.check_offers()?;
         self.check_counters()?;
@@ -94,8 +97,9 @@ impl Ledger {
 
     fn check_queue(&self) -> Check {
         let queued = |state| matches!(state, WaiterState::Queued);
-        let (mut len, mut units) = (0, 0);
-        for (class, list) in self.queue.classes().iter().enumerate() {
+        let mut len = 0;
+        let lists = self.queue.lines().flat_map(|line| line.classes().iter().enumerate());
+        for (class, list) in lists {
             let queue: Vec<u32> = list.iter(&self.store.waiters).collect();
             let of_class = queue.iter().all(|&index| {
                 let waiter = self.store.waiter(index);
@@ -105,15 +109,34 @@ impl Ledger {
             let same = queue.len() == list.len() as usize;
             ensure(3, of_class && sorted && same, || format!("class {class}: {queue:?}"))?;
             len += queue.len();
-            units += queue.iter().map(|&w| u64::from(self.store.waiter(w).missing())).sum::<u64>();
+        }
+        for line in self.queue.lines() {
+            let missing = |index| u64::from(self.store.waiter(index).missing());
+            let units = line.iter(&self.store.waiters).map(missing).sum::<u64>();
+            ensure(3, units == line.units(), || format!("{units} are waited for in a line"))?;
         }
         let count = self.store.waiters.iter().filter(|(_, waiter)| queued(waiter.state)).count();
         let complete = len == count && len == self.queue.len() as usize;
         ensure(3, complete, || format!("{len} in the queue of {count}"))?;
-        let aside = self.queue.classes().iter().flat_map(|list| list.iter(&self.store.waiters));
+        let aside = self.queue.lines().flat_map(|line| line.iter(&self.store.waiters));
         let aside = aside.map(|index| u32::from(self.store.waiter(index).have)).sum::<u32>();
-        ensure(3, aside == self.queue.set_aside(), || format!("{aside} are set aside"))?;
-        ensure(3, units == self.queue.units(), || format!("{units} are waited for"))
+        ensure(3, aside == self.queue.set_aside(), || format!("{aside} are set aside"))
+    }
+
+    #[cfg(feature = "tenants")]
+    fn check_tenants(&self) -> Check {
+        let fault = self.queue.fault(&self.store.waiters, |owner| self.uses_of(owner));
+        ensure(9, fault.is_none(), || format!("{}: {:?}", fault.unwrap_or_default(), self.queue))?;
+        let nobodys = |(_, slot): (usize, &Slot)| {
+            use SlotState::{Leased, Offered, Retired};
+            slot.owner.is_nobody() || matches!(slot.state, Leased | Offered(_) | Retired)
+        };
+        ensure(9, self.store.slots.iter().all(nobodys), || "what nobody has is a tenant's".into())
+    }
+
+    #[cfg(not(feature = "tenants"))]
+    const fn check_tenants(&self) -> Check {
+        Ok(())
     }
 
     fn check_no_lost_wake_up(&self) -> Check {

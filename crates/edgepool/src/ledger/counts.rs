@@ -64,7 +64,7 @@ pub struct Counters {
     pub failed: u64,
     /// Acquires refused because the queue was full, or for needing more than there may be.
     pub refused: u64,
-    /// Acquires refused or ended because the pool closed.
+    /// Acquires refused or ended because the pool closed, or because of the end of their tenant.
     pub closed: u64,
     /// Acquires that ended because they let three offers pass.
     pub missed: u64,

@@ -80,13 +80,12 @@ impl Ledger {
     /// Begins the reset of a connection that comes back in good order. The answer is the key of the
     /// reset, to be told to [`reset`](Self::reset); `None` if the lease's key is stale.
     pub fn begin_reset(&mut self, key: SlotKey) -> Option<SlotKey> {
-        if !self.end_lease(key) {
-            return None;
-        }
+        let owner = self.end_lease(key)?;
         self.counters.released += 1;
         self.counters.resets += 1;
         self.set_state(key.index, SlotState::Resetting);
         self.set_slot_timer(key.index, self.options.reset_timeout);
+        self.end_loan(owner);
         Some(self.store.slot_key(key.index))
     }
 

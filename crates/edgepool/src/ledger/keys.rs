@@ -21,3 +21,12 @@ pub struct WaiterKey {
     /// Which waiter of that entry; unique until 2^32 tenures have passed.
     pub generation: u32,
 }
+
+/// Names one tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantKey {
+    /// The tenant's entry, from 1; reused.
+    pub index: u32,
+    /// Which tenant of that entry; unique until 2^32 tenants have come.
+    pub generation: u32,
+}

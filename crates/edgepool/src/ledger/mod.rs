@@ -29,6 +29,26 @@
 //! A waiter that needs several connections gathers them at the head of the queue, and nobody else
 //! does, so two of them cannot hold each other up.
 //!
+//! # Tenants
+//!
+//! Callers may be those of a [tenant](Ledger::open_tenant), which has a [`Share`] of the pool and a
+//! line of its own; the others are one tenant together. The tenants that can be served stand in a
+//! ring and are served in turn, each as often in a round as its weight says (deficit round robin).
+//! Priorities and ageing hold within a line.
+//!
+//! So what a tenant waits for does not depend on how much the others ask for. Let `v` be the sum of
+//! the other tenants' weights. A caller that has `k` connections to be served in its line, its own
+//! among them, is passed by at most `ceil(k / weight) * v` connections of others, plus, for each of
+//! them once, what a single caller of theirs needs beyond one: that is more than its turns, and paid
+//! in the rounds that follow. Whoever comes meanwhile joins the ring behind those who are in it.
+//!
+//! An offer costs its tenant the turn whether or not it is claimed, so a tenant whose callers are
+//! dead delays the others by its own turns and no more. Nobody waits beside an idle connection but
+//! for one reason: its tenant has all that its share allows. Nothing is made for such a caller, and
+//! it joins the ring as soon as its tenant has less. While the queue is full, a tenant with fewer
+//! callers in it than its weight's share of `max_waiting` is let in all the same, until there are
+//! twice as many as that: who is loud cannot keep the others out.
+//!
 //! # The life of a connection
 //!
 //! creating → idle ⇄ checking; idle or checking → offered → leased → resetting → idle or offered;
@@ -50,10 +70,11 @@
 //!
 //! 1. Every place is in exactly one state, and the gauges are the counts of the states.
 //! 2. Places used are at most `max`; after it was lowered, the surplus has nothing idle.
-//! 3. The idle list holds exactly the idle places, and the queue exactly the queued waiters, each
+//! 3. The idle list holds exactly the idle places, and the lines exactly the queued waiters, each
 //!    class in order of arrival.
 //! 4. No lost wake-up. Unless the pool is paused, nobody is queued beside an idle connection but as
-//!    long as checks are under way for him; and while a place is free there are as many creations
+//!    long as checks are under way for him, or while his tenant has its `max`; and while a place is
+//!    free there are as many creations
 //!    under way as connections missing, unless creations wait for a back-off that has a deadline,
 //!    or for the one that an open breaker lets through.
 //! 5. Each offered place is in the chain of one waiter, who has counted it. Only the first in the
@@ -62,7 +83,12 @@
 //! 7. Each deadline stands in the heap once, where its entry says, none before its parent; every
 //!    idle place is looked at no later than something about it is due.
 //! 8. A closed pool has nothing idle, nobody queued or offered, and no creation under way.
+//! 9. A tenant has what is lent to it, set aside for it, or ran out and is not closed yet. The ring
+//!    holds exactly those tenants whose first waiter fits under their `max`, and the one at its head
+//!    has a turn left.
 
+#[cfg(not(feature = "tenants"))]
+mod alone;
 mod answers;
 mod callers;
 mod care;
@@ -72,16 +98,22 @@ mod check;
 mod counts;
 mod jobs;
 mod keys;
+mod line;
 mod list;
 #[cfg(feature = "mutations")]
 mod mutated;
 mod need;
 mod operator;
 mod options;
+#[cfg(feature = "tenants")]
 mod queue;
 #[cfg(test)]
 mod search;
 mod store;
+#[cfg(all(test, feature = "tenants"))]
+mod tenant_cases;
+#[cfg(feature = "tenants")]
+mod tenants;
 mod timers;
 
 use alloc::collections::VecDeque;
@@ -90,16 +122,21 @@ use core::time::Duration;
 
 use crate::{Histogram, Time};
 
+#[cfg(not(feature = "tenants"))]
+use alone::{Owner, Queue};
 pub use answers::{Acquired, Ask, Claim, Effect, End, JobKind, Leaving, Refused, Verdict};
 pub use check::Violation;
 pub use counts::{Counters, Gauges, Info};
-pub use keys::{SlotKey, WaiterKey};
+pub use keys::{SlotKey, TenantKey, WaiterKey};
+pub use line::Priority;
 use list::{List, NIL};
 use need::Failing;
 pub use options::{Backoff, Options, OptionsError, Reuse};
-pub use queue::Priority;
-use queue::Queue;
+#[cfg(feature = "tenants")]
+use queue::{Owner, Queue};
 use store::{SLOT_STATES, SlotState, Store, WaiterState};
+#[cfg(feature = "tenants")]
+pub use tenants::{Share, TenantStats};
 use timers::{Target, Timers};
 
 /// How many offers a waiter may let pass before it ends as [`End::Missed`].
@@ -576,6 +613,7 @@ impl Ledger {
         self.timers.clear(&mut self.store, Target::Care(index));
         let slot = self.store.slots.remove(index as usize);
         self.count_out(slot.state);
+        self.end_uses(slot.owner, 1);
         self.shrunk &= self.living() > self.options.max;
         self.look_out();
         if !mutated!(FreedPlaceStartsNothing) {

@@ -34,8 +34,8 @@ impl Ledger {
 
     /// Wakes everybody in the queue.
     pub(super) fn wake_all(&mut self, slot: SlotKey) {
-        let lists = self.queue.classes().iter();
-        let queued = lists.flat_map(|list| list.iter(&self.store.waiters));
+        let lines = self.queue.lines();
+        let queued = lines.flat_map(|line| line.iter(&self.store.waiters));
         let keys = queued.map(|index| self.store.waiter_key(index));
         self.effects.extend(keys.map(|waiter| Effect::Offer { waiter, slot }));
     }

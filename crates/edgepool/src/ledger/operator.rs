@@ -134,6 +134,7 @@ impl Ledger {
         {
             self.end_pending(index, End::Closed);
         }
+        self.end_those_at_their_cap();
         for index in self.store.slots.iter().map(|(index, _)| index as u32).collect::<Vec<_>>() {
             match self.store.slots.get(index as usize).map(|slot| slot.state) {
                 Some(SlotState::Offered(waiter)) => self.end_pending(waiter, End::Closed),
@@ -158,12 +159,23 @@ impl Ledger {
         }
     }
 
+    /// Ends the waits of those who could not be served for what their tenants have.
+    fn end_those_at_their_cap(&mut self) {
+        let lines = self.queue.lines();
+        let queued: Vec<u32> = lines.flat_map(|line| line.iter(&self.store.waiters)).collect();
+        for index in queued {
+            if !mutated!(CloseForgetsAWaiter) {
+                self.end_pending(index, End::Closed);
+            }
+        }
+    }
+
     fn end_those_that_need_more(&mut self) {
         let max = self.options.max;
         let more = |&index: &u32| u32::from(self.store.waiter(index).need) > max;
         let mut found = Vec::new();
-        for list in self.queue.classes() {
-            found.extend(list.iter(&self.store.waiters).filter(more));
+        for line in self.queue.lines() {
+            found.extend(line.iter(&self.store.waiters).filter(more));
         }
         for index in found {
             self.end_pending(index, End::TooMany);

@@ -263,6 +263,8 @@ pub enum OptionsError {
         /// The most that there may be.
         max: u32,
     },
+    /// A tenant's weight was 0, so that it would never be served.
+    WeightIsZero,
     /// The named count was 0, which allows nothing.
     CountIsZero(&'static str),
     /// The named time was zero, so that it would pass before anyone could act.
@@ -295,6 +297,9 @@ impl fmt::Display for OptionsError {
             Self::MaxIsZero => f.write_str("max is 0; it must be 1 or more"),
             Self::MinIdleOverMax { min_idle, max } => {
                 write!(f, "min_idle is {min_idle}, over max; it must be at most {max}")
+            }
+            Self::WeightIsZero => {
+                f.write_str("a tenant's weight is 0; it must be 1 or more, or it is never served")
             }
             Self::CountIsZero(option) => {
                 write!(f, "{option} is 0; it must be 1 or more")?;

@@ -1,180 +1,428 @@
-//! Who is next: a list for each class of priority, in order of arrival, and the rule between them.
+//! Who is next: a ring of tenants that are served in turn, each with a [`Line`] of its own.
+//!
+//! It is a deficit round robin (Shreedhar and Varghese, "Efficient Fair Queueing using Deficit
+//! Round Robin", SIGCOMM 1995) in which a round gives each tenant as many turns as its weight, and
+//! a caller costs a turn for each connection that it needs. A caller that needs more than is left
+//! is served all the same, and its tenant pays in the rounds that follow, so that nobody's place at
+//! the head depends on what comes later.
+//!
+//! The ring holds those tenants that can be served: somebody is in their line, and the first there
+//! fits under their cap. A tenant joins at the tail. So a caller with `k` turns to take in its line,
+//! its own among them, is passed by at most `ceil(k / weight)` rounds of the others.
 
 use core::time::Duration;
 
 use slab::Slab;
 
-use super::list::List;
+use super::keys::TenantKey;
+use super::line::Line;
+use super::list::{Linked, Links, List};
 use super::store::Waiter;
+use super::tenants::{Share, Tally};
 use crate::Time;
 
-/// The class of a caller in the queue.
-///
-/// Within a class callers are served in the order in which they came. Between classes a wait of
-/// [`ageing`](super::Options::ageing) counts as much as one class, so a caller is passed only by
-/// callers of higher classes that come within that time, once for each class between them, after
-/// it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Priority {
-    /// After the others.
-    Low,
-    /// As a caller that says nothing.
-    #[default]
-    Normal,
-    /// Before those.
-    High,
-    /// Before all.
-    Urgent,
+/// Whose a wait or a loan is, by the index of the tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner(pub(super) u32);
+
+impl Owner {
+    /// Callers without a tenant, which are served as one that has the weight 1 and no caps.
+    pub(super) const NOBODY: Self = Self(0);
+
+    pub(super) const fn is_nobody(self) -> bool {
+        self.0 == Self::NOBODY.0
+    }
 }
 
-const CLASSES: usize = 4;
+/// A tenant's line, and what it may have and has.
+#[derive(Clone, Debug)]
+pub(super) struct Tenant {
+    generation: u32,
+    pub(super) share: Share,
+    pub(super) line: Line,
+    links: Links,
+    in_ring: bool,
+    /// No caller comes any more: the entry goes with its last loan and waiter.
+    closing: bool,
+    /// How many turns are left to it in this round; less than none if it took more than it had.
+    left: i64,
+    /// How many connections are lent to it or set aside for it, or were lent and did not come back
+    /// in time. Nobody's are not counted.
+    pub(super) used: u32,
+    /// How many connections its callers wait for and may have.
+    wanted: u64,
+    pub(super) tally: Tally,
+}
+
+impl Tenant {
+    fn new(generation: u32, share: Share, ageing: Option<Duration>, now: Time) -> Self {
+        Self {
+            generation,
+            share,
+            line: Line::new(ageing),
+            links: Links::new(),
+            in_ring: false,
+            closing: false,
+            left: 0,
+            used: 0,
+            wanted: 0,
+            tally: Tally::new(now),
+        }
+    }
+
+    /// How many connections it may have beyond those that it has.
+    pub(super) fn room(&self) -> u32 {
+        self.share.max.map_or(u32::MAX, |max| max.saturating_sub(self.used))
+    }
+
+    /// How many connections its callers wait for and may have; none, if the first must wait until
+    /// others of its tenant come back.
+    fn demand(&self, waiters: &Slab<Waiter>) -> u64 {
+        let room = self.room();
+        let fits = |first: u32| u32::from(waiters[first as usize].missing()) <= room;
+        match self.line.front(waiters).is_some_and(fits) {
+            true => self.line.units().min(room.into()),
+            false => 0,
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.used == 0 && self.line.is_empty()
+    }
+}
+
+impl Linked for Tenant {
+    fn links(&self) -> &Links {
+        &self.links
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
 
 /// The waiters that do not have what they need yet.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
-    classes: [List; CLASSES],
-    /// Which classes have somebody, a bit for each.
-    used: u8,
+    pub(super) tenants: Slab<Tenant>,
+    /// The tenants that can be served, the next one first.
+    ring: List,
     len: u32,
-    /// How many connections they need beyond those that are set aside for them.
-    units: u64,
-    /// How many are set aside for them.
+    /// The sum of what the tenants want.
+    wanted: u64,
+    /// How many are set aside for waiters in lines.
     set_aside: u32,
+    /// The weights of the tenants that have somebody in their line.
+    weights: u64,
+    generation: u32,
     ageing: Option<Duration>,
 }
 
+/// Callers.
 impl Queue {
-    pub(super) const fn new(ageing: Option<Duration>) -> Self {
-        let classes = [const { List::new() }; CLASSES];
-        Self { classes, used: 0, len: 0, units: 0, set_aside: 0, ageing }
+    pub(super) fn new(ageing: Option<Duration>) -> Self {
+        let mut tenants = Slab::new();
+        tenants.insert(Tenant::new(0, Share::new(), ageing, Time::ZERO));
+        let ring = List::new();
+        Self { tenants, ring, len: 0, wanted: 0, set_aside: 0, weights: 0, generation: 0, ageing }
     }
 
+    /// How many are in all lines.
     pub(super) const fn len(&self) -> u32 {
         self.len
     }
 
+    /// Tells whether nobody is there who could be served.
+    #[inline(always)]
     pub(super) const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.ring.is_empty()
     }
 
+    /// How many connections are missing for those who could be served.
     pub(super) const fn units(&self) -> u64 {
-        self.units
+        self.wanted
     }
 
     pub(super) const fn set_aside(&self) -> u32 {
         self.set_aside
     }
 
-    pub(super) fn classes(&self) -> &[List; CLASSES] {
-        &self.classes
+    /// Every line.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.tenants.iter().map(|(_, tenant)| &tenant.line)
     }
 
     /// The waiter that is served next.
     #[inline(always)]
     pub(super) fn front(&self, waiters: &Slab<Waiter>) -> Option<u32> {
-        // With one class in use, which is the rule, there is nothing to compare.
-        match self.used {
-            0 => None,
-            used if used.is_power_of_two() => self.classes[used.trailing_zeros() as usize].front(),
-            _ => self.first_of(waiters, self.classes.iter().filter_map(List::front)),
-        }
+        self.first_of(self.ring.front()?, waiters)
     }
 
-    /// The waiter that would be served next if this one and those before it in its class were not
-    /// there.
+    fn first_of(&self, tenant: u32, waiters: &Slab<Waiter>) -> Option<u32> {
+        self.tenants[tenant as usize].line.front(waiters)
+    }
+
+    /// The waiter that is served if this one lets its turn pass. That was its tenant's turn, so it
+    /// is one of the tenant that is next, which may be its own.
     pub(super) fn behind(&self, waiters: &Slab<Waiter>, index: u32) -> Option<u32> {
-        let own = waiters[index as usize].priority as usize;
-        let heads = self.classes.iter().enumerate().filter_map(|(class, list)| {
-            if class == own { List::next(waiters, index) } else { list.front() }
-        });
-        self.first_of(waiters, heads)
+        let head = self.ring.front()?;
+        if head != waiters[index as usize].owner.0 {
+            return self.first_of(head, waiters);
+        }
+        let own = self.tenants[head as usize].line.behind(waiters, index);
+        own.or_else(|| self.first_of(List::next(&self.tenants, head)?, waiters))
     }
 
-    /// How many are served before this one, counted up to `limit`.
+    /// How many of its tenant are served before this one, counted up to `limit`.
     pub(super) fn place(&self, waiters: &Slab<Waiter>, index: u32, limit: usize) -> usize {
-        let rank = self.rank(&waiters[index as usize]);
-        let before = |list: &List| {
-            let ranks = list.iter(waiters).map(|other| self.rank(&waiters[other as usize]));
-            ranks.take(limit).take_while(|&other| other < rank).count()
-        };
-        self.classes.iter().map(before).sum::<usize>().min(limit)
+        self.line_of(waiters, index).place(waiters, index, limit)
     }
 
     pub(super) fn push(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
-        let class = self.count_in(&waiters[index as usize]);
-        self.classes[class].push_back(waiters, index);
+        self.change(waiters, index, |line, waiters| line.push(waiters, index));
     }
 
-    /// Puts a waiter back by its order of arrival. Only those that missed an offer can be in front
-    /// of it in its class, and there are fewer of them than places.
+    /// Puts a waiter back into its place in its line.
     pub(super) fn push_again(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
-        let arrival = waiters[index as usize].arrival;
-        let class = self.count_in(&waiters[index as usize]);
-        let list = &self.classes[class];
-        let later = list.iter(waiters).find(|&other| waiters[other as usize].arrival > arrival);
-        match later {
-            Some(at) => self.classes[class].insert_before(waiters, at, index),
-            None => self.classes[class].push_back(waiters, index),
-        }
+        self.change(waiters, index, |line, waiters| line.push_again(waiters, index));
     }
 
     pub(super) fn remove(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
-        let waiter = &waiters[index as usize];
-        let class = waiter.priority as usize;
-        self.units -= u64::from(waiter.missing());
-        self.set_aside -= u32::from(waiter.have);
-        self.len -= 1;
-        self.classes[class].remove(waiters, index);
-        self.used &= !(u8::from(self.classes[class].is_empty()) << class);
+        self.change(waiters, index, |line, waiters| line.remove(waiters, index));
     }
 
-    fn count_in(&mut self, waiter: &Waiter) -> usize {
-        let class = waiter.priority as usize;
-        self.units += u64::from(waiter.missing());
-        self.set_aside += u32::from(waiter.have);
-        self.len += 1;
-        self.used |= 1 << class;
-        class
+    /// Takes a waiter out that is offered all that it needs, which costs its tenant as many turns.
+    pub(super) fn remove_served(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
+        let waiter = &waiters[index as usize];
+        self.tenants[waiter.owner.0 as usize].left -= i64::from(waiter.need);
+        self.remove(waiters, index);
     }
 
     /// Notes that one was set aside for a waiter in the queue.
-    pub(super) const fn supply_one(&mut self) {
-        self.units -= 1;
+    pub(super) fn supply(&mut self, waiters: &Slab<Waiter>, index: u32) {
+        let owner = waiters[index as usize].owner;
         self.set_aside += 1;
+        let tenant = &mut self.tenants[owner.0 as usize];
+        tenant.line.supply_one();
+        tenant.used += u32::from(!owner.is_nobody());
+        self.review(waiters, owner.0);
     }
 
-    /// Notes that a waiter in the queue lost what was set aside for it.
-    pub(super) const fn lack_again(&mut self, lost: u16) {
-        self.units += lost as u64;
-        self.set_aside -= lost as u32;
+    /// Notes that a waiter in the queue lost what was set aside for it. Its tenant has the use of
+    /// that until [`end_uses`](Self::end_uses).
+    pub(super) fn lack(&mut self, waiters: &Slab<Waiter>, index: u32, lost: u16) {
+        let owner = waiters[index as usize].owner;
+        self.set_aside -= u32::from(lost);
+        self.tenants[owner.0 as usize].line.lack_again(lost);
+        self.review(waiters, owner.0);
     }
 
-    fn first_of(&self, waiters: &Slab<Waiter>, heads: impl Iterator<Item = u32>) -> Option<u32> {
-        let mut best: Option<u32> = None;
-        for head in heads {
-            best = match best {
-                Some(other) if self.is_before(waiters, other, head) => Some(other),
-                _ => Some(head),
-            };
+    fn line_of(&self, waiters: &Slab<Waiter>, index: u32) -> &Line {
+        &self.tenants[waiters[index as usize].owner.0 as usize].line
+    }
+
+    /// Changes the line of a waiter, and what follows from it.
+    #[inline(always)]
+    fn change(
+        &mut self,
+        waiters: &mut Slab<Waiter>,
+        index: u32,
+        change: impl FnOnce(&mut Line, &mut Slab<Waiter>),
+    ) {
+        let owner = waiters[index as usize].owner.0;
+        let tenant = &mut self.tenants[owner as usize];
+        let (len, aside) = (tenant.line.len(), tenant.line.set_aside());
+        change(&mut tenant.line, waiters);
+        let weight = u64::from(tenant.share.weight);
+        match (len, tenant.line.len()) {
+            (0, _) => self.weights += weight,
+            (_, 0) => self.weights -= weight,
+            _ => {}
         }
-        best
+        self.len = self.len - len + tenant.line.len();
+        self.set_aside = self.set_aside - aside + tenant.line.set_aside();
+        self.review(waiters, owner);
+        self.forget_if_over(owner);
     }
 
-    fn is_before(&self, waiters: &Slab<Waiter>, one: u32, other: u32) -> bool {
-        self.rank(&waiters[one as usize]) < self.rank(&waiters[other as usize])
-    }
-
-    /// What the queue is sorted by, the smallest first. It never changes while a waiter waits, as
-    /// all age alike.
+    /// What a tenant's queue is sorted by, the smallest first.
+    #[cfg(test)]
     pub(super) fn rank(&self, waiter: &Waiter) -> (u8, Time, u64) {
-        let below = Priority::Urgent as u8 - waiter.priority as u8;
-        match self.ageing {
-            None => (below, Time::ZERO, waiter.arrival),
-            Some(step) => {
-                let handicap = step.saturating_mul(below.into());
-                (0, waiter.since.saturating_add(handicap), waiter.arrival)
+        self.tenants[waiter.owner.0 as usize].line.rank(waiter)
+    }
+}
+
+/// The ring.
+impl Queue {
+    /// Looks whether a tenant can be served, after its line, its share or its use changed.
+    #[inline(always)]
+    fn review(&mut self, waiters: &Slab<Waiter>, index: u32) {
+        let tenant = &mut self.tenants[index as usize];
+        let wanted = match tenant.share.max {
+            None => tenant.line.units(),
+            Some(_) if mutated!(CapIsIgnored) => tenant.line.units(),
+            Some(_) => tenant.demand(waiters),
+        };
+        self.wanted = self.wanted - tenant.wanted + wanted;
+        tenant.wanted = wanted;
+        match (tenant.in_ring, wanted > 0) {
+            (false, true) => {
+                tenant.in_ring = true;
+                tenant.left = tenant.left.min(0) + i64::from(tenant.share.weight);
+                self.ring.push_back(&mut self.tenants, index);
+            }
+            (true, false) => {
+                tenant.in_ring = false;
+                self.ring.remove(&mut self.tenants, index);
+            }
+            _ => {}
+        }
+        self.turn();
+    }
+
+    /// Sees to it that the tenant at the head has a turn left. What one has none left waits for the
+    /// next round, so each pass of the loop pays for a turn that was taken.
+    #[inline(always)]
+    fn turn(&mut self) {
+        mutate!(LoudestTenantIsServed, return);
+        while let Some(head) = self.ring.front()
+            && let tenant = &mut self.tenants[head as usize]
+            && tenant.left <= 0
+        {
+            let weight = i64::from(tenant.share.weight);
+            if self.ring.len() == 1 {
+                tenant.left = weight;
+                return;
+            }
+            tenant.left += weight;
+            self.ring.remove(&mut self.tenants, head);
+            self.ring.push_back(&mut self.tenants, head);
+        }
+    }
+
+    /// The tenants in the ring, the next one first.
+    pub(super) fn ring(&self) -> impl Iterator<Item = u32> + '_ {
+        self.ring.iter(&self.tenants)
+    }
+}
+
+/// Tenants.
+impl Queue {
+    pub(super) fn open(&mut self, share: Share, now: Time) -> TenantKey {
+        self.generation = self.generation.wrapping_add(1);
+        let tenant = Tenant::new(self.generation, share, self.ageing, now);
+        let index = u32::try_from(self.tenants.insert(tenant));
+        let index = index.expect("a pool has fewer than 2^32 tenants");
+        TenantKey { index, generation: self.generation }
+    }
+
+    /// Looks a tenant up by its key; `None` if the key is stale.
+    pub(super) fn find(&self, key: TenantKey) -> Option<Owner> {
+        let tenant = self.tenants.get(key.index as usize)?;
+        let is_live = tenant.generation == key.generation && !tenant.closing;
+        (is_live && key.index != Owner::NOBODY.0).then_some(Owner(key.index))
+    }
+
+    pub(super) fn tenant(&self, owner: Owner) -> &Tenant {
+        &self.tenants[owner.0 as usize]
+    }
+
+    pub(super) fn tenant_mut(&mut self, owner: Owner) -> &mut Tenant {
+        &mut self.tenants[owner.0 as usize]
+    }
+
+    pub(super) fn set_share(&mut self, waiters: &Slab<Waiter>, owner: Owner, share: Share) {
+        let tenant = self.tenant_mut(owner);
+        let old = core::mem::replace(&mut tenant.share, share);
+        // What it has beyond a smaller weight it would have of rounds that are past.
+        tenant.left = tenant.left.min(share.weight.into());
+        if !tenant.line.is_empty() {
+            self.weights = self.weights - u64::from(old.weight) + u64::from(share.weight);
+        }
+        self.review(waiters, owner.0);
+    }
+
+    /// Notes that a tenant was lent one directly.
+    pub(super) fn begin_use(&mut self, waiters: &Slab<Waiter>, owner: Owner) {
+        self.tenant_mut(owner).used += 1;
+        self.review(waiters, owner.0);
+    }
+
+    /// Notes that a tenant has so many connections no more.
+    pub(super) fn end_uses(&mut self, waiters: &Slab<Waiter>, owner: Owner, count: u32) {
+        self.tenant_mut(owner).used -= count;
+        self.review(waiters, owner.0);
+        self.forget_if_over(owner.0);
+    }
+
+    /// Lets nobody of this tenant come any more.
+    pub(super) fn close(&mut self, owner: Owner) {
+        self.tenant_mut(owner).closing = true;
+        self.forget_if_over(owner.0);
+    }
+
+    fn forget_if_over(&mut self, index: u32) {
+        let tenant = &self.tenants[index as usize];
+        if tenant.closing && tenant.is_unused() {
+            self.tenants.remove(index as usize);
+            // Now and then, as it looks at all entries.
+            let len = self.tenants.len();
+            if len.is_power_of_two() && self.tenants.capacity() >= 4 * len {
+                self.tenants.shrink_to_fit();
             }
         }
+    }
+
+    /// How many callers this tenant may have among `max_waiting`, by its weight beside those of all
+    /// who wait.
+    pub(super) fn share_of(&self, owner: Owner, max_waiting: u32) -> u64 {
+        let tenant = self.tenant(owner);
+        let weight = u64::from(tenant.share.weight);
+        let all = if tenant.line.is_empty() { self.weights + weight } else { self.weights };
+        (u128::from(max_waiting) * u128::from(weight) / u128::from(all)) as u64
+    }
+}
+
+/// What the invariants look at.
+impl Queue {
+    /// Tells what is wrong with the books of the tenants, if anything; `uses` tells how many
+    /// connections each has.
+    pub(super) fn fault(
+        &self,
+        waiters: &Slab<Waiter>,
+        uses: impl Fn(Owner) -> u32,
+    ) -> Option<&'static str> {
+        let mut weights = 0;
+        let (mut wanted, mut ready) = (0, 0);
+        for (index, tenant) in &self.tenants {
+            let owner = Owner(index as u32);
+            if !owner.is_nobody() && tenant.used != uses(owner) {
+                return Some("a tenant's use is not what is lent to it and set aside for it");
+            }
+            if tenant.closing && tenant.is_unused() {
+                return Some("a closed tenant is still there");
+            }
+            if tenant.wanted != tenant.demand(waiters) && !mutated!(CapIsIgnored) {
+                return Some("a tenant wants what it may not have, or the other way round");
+            }
+            if tenant.in_ring != (tenant.wanted > 0) {
+                return Some("the ring does not hold just those who can be served");
+            }
+            if !tenant.line.is_empty() {
+                weights += u64::from(tenant.share.weight);
+            }
+            wanted += tenant.wanted;
+            ready += usize::from(tenant.in_ring);
+        }
+        let in_ring = |index: u32| self.tenants[index as usize].in_ring;
+        let head = self.ring.front().map(|head| self.tenants[head as usize].left);
+        if self.ring().filter(|&index| in_ring(index)).count() != ready
+            || self.ring.len() as usize != ready
+        {
+            return Some("the ring is not whole");
+        }
+        if head.is_some_and(|left| left <= 0) && !mutated!(LoudestTenantIsServed) {
+            return Some("the tenant at the head has no turn left");
+        }
+        (weights != self.weights || wanted != self.wanted).then_some("the sums do not add up")
     }
 }

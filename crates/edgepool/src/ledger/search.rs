@@ -292,7 +292,7 @@ fn acquire(
 ) {
     let until = patience.map(|patience| ledger.now.saturating_add(Duration::from_nanos(patience)));
     let deadline = until.unwrap_or(Time::NEVER);
-    match ledger.acquire(Ask { deadline, priority, need }) {
+    match ledger.acquire(Ask { priority, need, ..Ask::until(deadline) }) {
         Ok(Acquired::Leased(key)) => view.leases.extend([key]),
         Ok(Acquired::Waiting(key)) => view.waiting.extend([key]),
         Err(_) => {}

@@ -4,10 +4,11 @@ use core::time::Duration;
 
 use slab::Slab;
 
+use super::Owner;
 use super::answers::{Ask, End};
 use super::keys::{SlotKey, WaiterKey};
+use super::line::Priority;
 use super::list::{Chain, Linked, Links, NIL};
-use super::queue::Priority;
 use super::timers::Target;
 use crate::Time;
 
@@ -61,6 +62,8 @@ impl SlotState {
 pub(super) struct Slot {
     pub(super) generation: u32,
     pub(super) state: SlotState,
+    /// Who has it while it is offered, lent or retired; nobody else.
+    pub(super) owner: Owner,
     links: Links,
     /// The position in the heap of the timer of the state that it is in, or `NIL`.
     pub(super) timer: u32,
@@ -95,6 +98,7 @@ impl Slot {
         Self {
             generation,
             state,
+            owner: Owner::NOBODY,
             links: Links::new(),
             timer: NIL,
             care: NIL,
@@ -154,6 +158,7 @@ pub(super) enum WaiterState {
 pub(super) struct Waiter {
     pub(super) generation: u32,
     pub(super) state: WaiterState,
+    pub(super) owner: Owner,
     pub(super) priority: Priority,
     /// How many offers it let pass.
     pub(super) missed: u8,
@@ -165,7 +170,7 @@ pub(super) struct Waiter {
     links: Links,
     /// The position of its deadline in the heap, or `NIL`.
     pub(super) timer: u32,
-    /// The order of arrival; a class of the queue is sorted by it.
+    /// The order of arrival; a class of a line is sorted by it.
     pub(super) arrival: u64,
     /// When it came.
     pub(super) since: Time,
@@ -207,12 +212,13 @@ impl Store {
         index_of(self.slots.insert(slot))
     }
 
-    pub(super) fn insert_waiter(&mut self, ask: &Ask, since: Time) -> u32 {
+    pub(super) fn insert_waiter(&mut self, ask: &Ask, owner: Owner, since: Time) -> u32 {
         let generation = self.next_generation();
         self.arrivals += 1;
         let waiter = Waiter {
             generation,
             state: WaiterState::Queued,
+            owner,
             priority: ask.priority,
             missed: 0,
             need: ask.need,

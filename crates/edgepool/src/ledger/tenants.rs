@@ -1,0 +1,375 @@
+//! Tenants: those who share a pool, what each may have of it, and what each had.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::answers::{Ask, End, Refused};
+use super::keys::TenantKey;
+use super::queue::Owner;
+use super::store::{Slot, SlotState, WaiterState};
+use super::{Ledger, OptionsError, SlotKey, WaiterKey};
+use crate::Time;
+
+/// What a tenant may have of a pool that others share.
+///
+/// While several tenants wait, each is served `weight` times in a round. Beyond that nobody owns a
+/// part of the pool: what one does not use others may, up to their `max`, and it comes back with
+/// the next leases that end.
+///
+/// # Examples
+///
+/// ```
+/// use edgepool::ledger::Share;
+///
+/// // Three turns in a round, and at most five connections at once.
+/// let share = Share::new().weight(3).max(5);
+/// assert_eq!(share.max, Some(5));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// How many connections its callers are served in a round of the tenants that wait; at least 1.
+    pub weight: u32,
+    /// The most connections that it has at once, those set aside for its callers among them; at
+    /// least 1. `None` is as many as the pool has.
+    pub max: Option<u32>,
+    /// The most of its callers queued beyond those for whom a connection is idle, being made or
+    /// being checked; `None` is as many as the pool takes.
+    pub max_waiting: Option<u32>,
+}
+
+impl Share {
+    /// The share of a tenant that nothing else is said of: the weight 1, and no limits but the
+    /// pool's.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { weight: 1, max: None, max_waiting: None }
+    }
+
+    /// Sets how many connections its callers are served in a round; at least 1.
+    #[must_use]
+    pub const fn weight(self, weight: u32) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// Sets the most connections that it has at once, at least 1; `None` is as many as the pool has.
+    #[must_use]
+    pub fn max(self, max: impl Into<Option<u32>>) -> Self {
+        Self { max: max.into(), ..self }
+    }
+
+    /// Sets the most of its callers that are queued; `None` is as many as the pool takes.
+    #[must_use]
+    pub fn max_waiting(self, max_waiting: impl Into<Option<u32>>) -> Self {
+        Self { max_waiting: max_waiting.into(), ..self }
+    }
+
+    /// Checks that a ledger can keep to it.
+    ///
+    /// # Errors
+    ///
+    /// The weight or `max` is 0.
+    pub const fn validate(&self) -> Result<(), OptionsError> {
+        if self.weight == 0 {
+            return Err(OptionsError::WeightIsZero);
+        }
+        match self.max {
+            Some(0) => Err(OptionsError::CountIsZero("a tenant's max")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How a tenant stands, and what it had since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TenantStats {
+    /// What it may have.
+    pub share: Share,
+    /// When it was opened.
+    pub opened_at: Time,
+    /// When a caller of its came or left last, as exact as the pool's clock was read.
+    pub last_active: Time,
+    /// Connections that it has: lent to it or set aside for it, and those that did not come back
+    /// within their time to live and are not closed yet.
+    pub in_use: u32,
+    /// Its callers in the queue.
+    pub waiting: u32,
+    /// Leases given.
+    pub acquired: u64,
+    /// Leases that ended: returned, discarded, taken or expired.
+    pub released: u64,
+    /// Acquires whose deadline passed.
+    pub timed_out: u64,
+    /// Acquires that their caller gave up.
+    pub cancelled: u64,
+    /// Acquires that ended with a failed creation, or were refused because of one.
+    pub failed: u64,
+    /// Acquires refused because a queue was full, or for needing more than there may be.
+    pub refused: u64,
+    /// Acquires that ended otherwise: the pool closed, its waits were ended, or it missed its offers.
+    pub ended: u64,
+    /// The waits of the callers that were served after one, together.
+    pub total_wait: Duration,
+    /// The longest of them.
+    pub longest_wait: Duration,
+}
+
+/// What is counted of a tenant.
+#[derive(Clone, Debug)]
+pub(super) struct Tally(TenantStats);
+
+impl Tally {
+    pub(super) fn new(now: Time) -> Self {
+        Self(TenantStats { opened_at: now, last_active: now, ..TenantStats::default() })
+    }
+}
+
+/// Tenants.
+///
+/// Callers without a tenant are served as one more, of weight 1 and without caps of its own.
+impl Ledger {
+    /// Lets a tenant have this share of the pool, under a key of its own.
+    ///
+    /// # Errors
+    ///
+    /// The share's weight or `max` is 0.
+    pub fn open_tenant(&mut self, share: Share) -> Result<TenantKey, OptionsError> {
+        share.validate()?;
+        Ok(self.queue.open(share, self.now))
+    }
+
+    /// Changes a tenant's share. What it has beyond a smaller `max` it keeps until that comes back;
+    /// callers that need more than that at once end with [`End::TooMany`]. Returns false if the key
+    /// is stale.
+    ///
+    /// # Errors
+    ///
+    /// The share's weight or `max` is 0; nothing is changed then.
+    pub fn set_share(&mut self, key: TenantKey, share: Share) -> Result<bool, OptionsError> {
+        share.validate()?;
+        let Some(owner) = self.find_tenant(key) else { return Ok(false) };
+        let was_first = self.queue.front(&self.store.waiters);
+        self.queue.set_share(&self.store.waiters, owner, share);
+        let more = |&index: &u32| {
+            share.max.is_some_and(|max| u32::from(self.store.waiter(index).need) > max)
+        };
+        let more: Vec<u32> =
+            self.queue.tenant(owner).line.iter(&self.store.waiters).filter(more).collect();
+        for index in more {
+            self.end_pending(index, End::TooMany);
+        }
+        self.pass_on_gathered(was_first);
+        self.serve();
+        Ok(true)
+    }
+
+    /// Ends the waits of a tenant's callers with [`End::Removed`], and tells how many; its leases
+    /// stay. Returns `None` if the key is stale.
+    pub fn end_waits(&mut self, key: TenantKey) -> Option<usize> {
+        let owner = self.find_tenant(key)?;
+        let queued = self.queue.tenant(owner).line.iter(&self.store.waiters);
+        let offered =
+            self.store.waiters.iter().filter(|(_, waiter)| {
+                waiter.owner == owner && waiter.state == WaiterState::Offered
+            });
+        let offered = offered.map(|(index, _)| index as u32);
+        let pending: Vec<u32> = queued.chain(offered).collect();
+        for &index in &pending {
+            self.end_pending(index, End::Removed);
+        }
+        Some(pending.len())
+    }
+
+    /// Refuses callers of this tenant from now on. Those who wait are served and its leases stay;
+    /// its entry goes with the last of them. Returns false if the key is stale.
+    pub fn close_tenant(&mut self, key: TenantKey) -> bool {
+        let owner = self.find_tenant(key);
+        if let Some(owner) = owner {
+            self.queue.close(owner);
+        }
+        owner.is_some()
+    }
+
+    /// Tells how a tenant stands; `None` if the key is stale.
+    #[must_use]
+    pub fn tenant(&self, key: TenantKey) -> Option<TenantStats> {
+        let tenant = self.queue.tenant(self.queue.find(key)?);
+        let (in_use, waiting) = (tenant.used, tenant.line.len());
+        Some(TenantStats { share: tenant.share, in_use, waiting, ..tenant.tally.0 })
+    }
+
+    /// Tells how many tenants have an entry.
+    #[must_use]
+    pub fn tenants(&self) -> usize {
+        self.queue.tenants.len() - 1
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a caller of a tenant. It finds nothing, too, if
+    /// others of its tenant wait, or the tenant has all that it may have.
+    pub fn try_acquire_for(&mut self, key: TenantKey) -> Option<SlotKey> {
+        let owner = self.find_tenant(key)?;
+        self.try_acquire_as(owner)
+    }
+
+    #[inline(always)]
+    pub(super) fn try_acquire_as(&mut self, owner: Owner) -> Option<SlotKey> {
+        if owner.is_nobody() { self.try_acquire() } else { self.try_acquire_as_tenant(owner) }
+    }
+
+    #[inline(never)]
+    fn try_acquire_as_tenant(&mut self, owner: Owner) -> Option<SlotKey> {
+        let tenant = self.queue.tenant(owner);
+        if !tenant.line.is_empty() || (tenant.room() == 0 && !mutated!(CapIsIgnored)) {
+            return None;
+        }
+        let lease = self.try_acquire()?;
+        self.begin_use(lease.index, owner);
+        Some(lease)
+    }
+
+    /// As [`adopt`](Self::adopt), for a lease of this tenant's, whatever it has already.
+    pub fn adopt_for(&mut self, key: TenantKey) -> Option<SlotKey> {
+        let owner = self.find_tenant(key)?;
+        let lease = self.adopt()?;
+        self.begin_use(lease.index, owner);
+        Some(lease)
+    }
+
+    fn begin_use(&mut self, index: u32, owner: Owner) {
+        self.store.slot_mut(index).owner = owner;
+        self.queue.begin_use(&self.store.waiters, owner);
+        self.count_leases(owner, 1);
+    }
+
+    /// Notes that a tenant has so many connections no more.
+    #[inline(always)]
+    pub(super) fn end_uses(&mut self, owner: Owner, count: u32) {
+        if !owner.is_nobody() && count > 0 {
+            self.queue.end_uses(&self.store.waiters, owner, count);
+        }
+    }
+
+    fn find_tenant(&mut self, key: TenantKey) -> Option<Owner> {
+        let owner = self.queue.find(key);
+        self.counters.stale += u64::from(owner.is_none());
+        owner
+    }
+
+    /// Finds the tenant of a caller.
+    #[inline(always)]
+    pub(super) fn owner_of(&mut self, ask: &Ask) -> Result<Owner, Refused> {
+        match ask.tenant {
+            None => Ok(Owner::NOBODY),
+            Some(key) => self.find_tenant(key).ok_or_else(|| self.refuse_unknown()),
+        }
+    }
+
+    /// Tells whether a waiter's tenant has all that it may have.
+    #[must_use]
+    pub fn is_at_cap(&self, key: WaiterKey) -> bool {
+        let owner = self.store.find_waiter(key).map(|waiter| waiter.owner);
+        owner
+            .and_then(|owner| self.queue.tenants.get(owner.0 as usize))
+            .is_some_and(|t| t.room() == 0)
+    }
+
+    /// The most connections that one caller may need.
+    pub(super) fn most_for(&self, owner: Owner) -> u32 {
+        let max = self.queue.tenant(owner).share.max;
+        max.map_or(self.options.max, |max| max.min(self.options.max))
+    }
+
+    /// Tells whether the line of this tenant takes no more callers.
+    pub(super) fn refusal_of_tenant(&self, owner: Owner) -> Option<Refused> {
+        let tenant = self.queue.tenant(owner);
+        let (queued, max_waiting) = (tenant.line.len(), tenant.share.max_waiting?);
+        // Nothing comes for a tenant that has all that it may have.
+        let is_full =
+            queued >= max_waiting && (tenant.room() == 0 || self.is_full(queued, max_waiting));
+        is_full.then_some(Refused::TenantQueueFull)
+    }
+
+    /// Tells whether a full queue takes a caller of this tenant all the same, as the others have
+    /// more than their share of it. It never takes more than twice `max_waiting`.
+    pub(super) fn is_below_share(&self, owner: Owner) -> bool {
+        let max_waiting = self.options.max_waiting;
+        let own = u64::from(self.queue.tenant(owner).line.len());
+        u64::from(self.queue.len()) < 2 * u64::from(max_waiting)
+            && own < self.queue.share_of(owner, max_waiting)
+    }
+
+    /// The connections that a tenant has, counted one by one.
+    pub(super) fn uses_of(&self, owner: Owner) -> u32 {
+        use SlotState::{Leased, Offered, Retired};
+        let has = |slot: &Slot| {
+            slot.owner == owner && matches!(slot.state, Leased | Offered(_) | Retired)
+        };
+        self.store.slots.iter().filter(|(_, slot)| has(slot)).count() as u32
+    }
+}
+
+/// What is counted of tenants; nobody's callers are counted with the pool's alone.
+impl Ledger {
+    fn tally(&mut self, owner: Owner) -> Option<&mut TenantStats> {
+        if owner.is_nobody() {
+            return None;
+        }
+        let now = self.now;
+        let tally = &mut self.queue.tenant_mut(owner).tally.0;
+        tally.last_active = now;
+        Some(tally)
+    }
+
+    pub(super) fn count_leases(&mut self, owner: Owner, count: u64) {
+        if let Some(tally) = self.tally(owner) {
+            tally.acquired += count;
+        }
+    }
+
+    pub(super) fn count_releases(&mut self, owner: Owner) {
+        if let Some(tally) = self.tally(owner) {
+            tally.released += 1;
+        }
+    }
+
+    pub(super) fn count_wait(&mut self, owner: Owner, waited: Duration) {
+        if let Some(tally) = self.tally(owner) {
+            tally.total_wait = tally.total_wait.saturating_add(waited);
+            tally.longest_wait = tally.longest_wait.max(waited);
+        }
+    }
+
+    pub(super) fn count_cancel(&mut self, owner: Owner) {
+        if let Some(tally) = self.tally(owner) {
+            tally.cancelled += 1;
+        }
+    }
+
+    pub(super) fn count_refusal(&mut self, owner: Owner, refused: Refused) {
+        if let Some(tally) = self.tally(owner) {
+            *match refused {
+                Refused::Closed | Refused::UnknownTenant => &mut tally.ended,
+                Refused::Unavailable(_) => &mut tally.failed,
+                Refused::QueueFull | Refused::TenantQueueFull | Refused::TooMany => {
+                    &mut tally.refused
+                }
+            } += 1;
+        }
+    }
+
+    pub(super) fn count_end(&mut self, owner: Owner, end: End) {
+        if let Some(tally) = self.tally(owner) {
+            *match end {
+                End::TimedOut => &mut tally.timed_out,
+                End::CreateFailed | End::CreateTimedOut => &mut tally.failed,
+                End::TooMany => &mut tally.refused,
+                End::Closed | End::Missed | End::Removed => &mut tally.ended,
+            } += 1;
+        }
+    }
+}

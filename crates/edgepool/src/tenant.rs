@@ -1,0 +1,109 @@
+//! A tenant of one pool: a handle to its share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ledger::{OptionsError, Share, TenantKey, TenantStats};
+use crate::shared::Shared;
+use crate::{Clock, Factory};
+
+/// A tenant of a pool, whose callers have a share of it. Clones are the same tenant.
+///
+/// Tenants that wait are served in turn, each as often in a round as its
+/// [weight](Share::weight) says, so that one which asks a hundred times as often does not make the
+/// others wait: a caller with `k` connections to be served in its tenant's line, its own among them,
+/// is passed by at most `ceil(k / weight)` times the weights of the other tenants that wait, plus,
+/// once for each of those, what one of their callers needs beyond a single connection. What a tenant
+/// does not use others may use, and it comes back with the next lease that ends.
+///
+/// Within a tenant callers are served by their [priority](crate::Priority) and in the order in which
+/// they came. Callers without a tenant are served as one tenant more, of weight 1.
+///
+/// When the last clone is dropped the tenant is forgotten, with its statistics; leases stay good.
+///
+/// # Examples
+///
+/// ```
+/// use edgepool::ledger::Share;
+/// use edgepool::{Pool, StdClock, factory_fn};
+///
+/// let factory = factory_fn(async || Ok::<_, std::io::Error>(7));
+/// let pool = Pool::builder(factory, StdClock).max(10).build()?;
+/// let acme = pool.tenant(Share::new().weight(3).max(8))?;
+/// # futures::executor::block_on(async {
+/// let lease = pool.acquire().tenant(&acme).await.unwrap();
+/// assert_eq!((acme.stats().in_use, acme.stats().acquired), (1, 1));
+/// # drop(lease);
+/// # });
+/// # Ok::<_, edgepool::OptionsError>(())
+/// ```
+pub struct Tenant<F: Factory, C: Clock> {
+    entry: Arc<Entry<F, C>>,
+}
+
+/// The tenant's place in the pool's books, until the last handle is dropped.
+struct Entry<F: Factory, C: Clock> {
+    shared: Arc<Shared<F, C>>,
+    key: TenantKey,
+}
+
+impl<F: Factory, C: Clock> Drop for Entry<F, C> {
+    fn drop(&mut self) {
+        self.shared.step_now(|state| state.ledger.close_tenant(self.key));
+    }
+}
+
+impl<F: Factory, C: Clock> Tenant<F, C> {
+    pub(crate) fn open(shared: &Arc<Shared<F, C>>, share: Share) -> Result<Self, OptionsError> {
+        let key = shared.step_now(|state| state.ledger.open_tenant(share))?;
+        Ok(Self { entry: Arc::new(Entry { shared: Arc::clone(shared), key }) })
+    }
+
+    /// The tenant's key, if it is one of this pool's.
+    pub(crate) fn key_in(&self, shared: &Arc<Shared<F, C>>) -> TenantKey {
+        match Arc::ptr_eq(&self.entry.shared, shared) {
+            true => self.entry.key,
+            // No entry has this index: it would be one too many.
+            false => TenantKey { index: u32::MAX, generation: 0 },
+        }
+    }
+
+    /// Changes the tenant's share. What it has beyond a smaller `max` it keeps until that comes
+    /// back; callers that need more than that at once end with
+    /// [`TooMany`](crate::AcquireError::TooMany).
+    ///
+    /// # Errors
+    ///
+    /// The weight or `max` is 0; nothing is changed then.
+    pub fn set_share(&self, share: Share) -> Result<(), OptionsError> {
+        let Entry { shared, key } = &*self.entry;
+        shared.step_now(|state| state.ledger.set_share(*key, share)).map(|_| ())
+    }
+
+    /// Ends the waits of the tenant's callers with
+    /// [`TenantRemoved`](crate::AcquireError::TenantRemoved); returns how many. Its leases stay, and
+    /// callers that come later are served.
+    pub fn end_waits(&self) -> usize {
+        let Entry { shared, key } = &*self.entry;
+        shared.step_now(|state| state.ledger.end_waits(*key)).unwrap_or_default()
+    }
+
+    /// Tells how the tenant stands, and what it had.
+    #[must_use]
+    pub fn stats(&self) -> TenantStats {
+        let Entry { shared, key } = &*self.entry;
+        shared.step(|state| state.ledger.tenant(*key)).unwrap_or_default()
+    }
+}
+
+impl<F: Factory, C: Clock> Clone for Tenant<F, C> {
+    fn clone(&self) -> Self {
+        Self { entry: Arc::clone(&self.entry) }
+    }
+}
+
+impl<F: Factory, C: Clock> fmt::Debug for Tenant<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenant").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
