@@ -202,5 +202,6 @@ const fn why(end: End) -> &'static str {
         End::CreateTimedOut => "create_timed_out",
         End::Missed => "missed",
         End::TooMany => "too_many",
+        End::Removed => "removed",
     }
 }
