@@ -116,6 +116,41 @@ export default [
     },
   },
   {
+    name: "a_fetch_that_no_other_provider_may_take_is_refused_with_an_answer",
+    async run(t) {
+      const [sent, refused] = [[], []];
+      const clients = new ClientPool({
+        providers: {
+          first: { kind: "openai", baseURL: "http://first/v1", apiKey: KEY },
+          second: { kind: "openai-compatible", baseURL: "http://second/v1" },
+        },
+        defaults: { retry: { retries: 0 } },
+        clock: new FakeClock(1), registry: new ClientRegistry(), mode: "process",
+        observer: (event) => event.type === "refused" && refused.push([event.provider, event.code]),
+        fetch: (url) => {
+          sent.push(new URL(url).host);
+          const isFirst = sent.at(-1) === "first";
+          return isFirst ? Promise.reject(new TypeError("unreachable")) : Promise.resolve(answer());
+        },
+      });
+      const ask = (onRefusal, body) =>
+        clients.fetchAny(["first", "second"], { onRefusal })("/chat/completions", {
+          method: "POST", body, duplex: "half",
+        });
+      const told = await ask("respond", readable("{}"));
+      const { code } = (await told.json()).error;
+      t.equal([told.status, code, sent], [502, "upstream_unreachable", ["first"]]);
+      t.equal(refused, [["first", "upstream_unreachable"]]);
+      await t.rejects(ask("throw", readable("{}")), { code: "upstream_unreachable" });
+      t.equal(sent, ["first", "first"], "a stream is sent once");
+      const answered = await ask("respond", "{}");
+      t.equal([answered.status, sent.slice(2)], [200, ["first", "second"]], "a text is sent again");
+      await answered.text();
+      t.equal(refused.length, 3);
+      t.equal(clients.stats().total.inUse, 0);
+    },
+  },
+  {
     name: "a_fetch_is_sent_again_and_passes_the_last_answer_on",
     async run(t) {
       const it = setup((place) => (place === 0 ? failure(503, "busy") : answer()));
