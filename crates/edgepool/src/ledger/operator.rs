@@ -159,17 +159,6 @@ impl Ledger {
         }
     }
 
-    /// Ends the waits of those who could not be served for what their tenants have.
-    fn end_those_at_their_cap(&mut self) {
-        let lines = self.queue.lines();
-        let queued: Vec<u32> = lines.flat_map(|line| line.iter(&self.store.waiters)).collect();
-        for index in queued {
-            if !mutated!(CloseForgetsAWaiter) {
-                self.end_pending(index, End::Closed);
-            }
-        }
-    }
-
     fn end_those_that_need_more(&mut self) {
         let max = self.options.max;
         let more = |&index: &u32| u32::from(self.store.waiter(index).need) > max;

@@ -246,6 +246,17 @@ impl Ledger {
         self.count_leases(owner, 1);
     }
 
+    /// Ends the waits of those, in a pool that closes, who cannot be served as their tenants have
+    /// all that they may have.
+    pub(super) fn end_those_at_their_cap(&mut self) {
+        mutate!(CloseForgetsAWaiter, return);
+        let lines = self.queue.lines();
+        let queued: Vec<u32> = lines.flat_map(|line| line.iter(&self.store.waiters)).collect();
+        for index in queued {
+            self.end_pending(index, End::Closed);
+        }
+    }
+
     /// Notes that a tenant has so many connections no more.
     #[inline(always)]
     pub(super) fn end_uses(&mut self, owner: Owner, count: u32) {
