@@ -40,6 +40,7 @@
 //!   `close_hook_is_awaited_and_bounded`, `all_handles_dropped`,
 //!   `guard_dropped_without_any_executor`
 //! - shared limits (`features/queue.rs`): `priority_ages`, `nested_acquire_is_diagnosed`
+//! - tenants (`features/tenants.rs`): `noisy_tenant_cannot_starve`
 
 mod accounting;
 mod callbacks;
@@ -59,6 +60,7 @@ fn every_test_is_named_above_and_is_one() {
         ("time.rs", include_str!("time.rs")),
         ("close.rs", include_str!("close.rs")),
         ("features/queue.rs", include_str!("features/queue.rs")),
+        ("features/tenants.rs", include_str!("features/tenants.rs")),
     ];
     let text = include_str!("main.rs").lines().map_while(|line| line.strip_prefix("//!"));
     let text: String = text.collect();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use edgepool::ledger::{Counters, Gauges};
 use edgepool::{
-    Acquire, AcquireError, Builder, CheckOnAcquire, Clock, Driver, Lease, Pool, PoolState,
+    Acquire, AcquireError, Builder, CheckOnAcquire, Clock, Driver, Lease, Pool, PoolState, Tenant,
 };
 use edgepool_sim::{ByHand, Executor, SimClock, SimError, SimFactory, Stopped, Task};
 
@@ -15,6 +15,8 @@ use edgepool_sim::{ByHand, Executor, SimClock, SimError, SimFactory, Stopped, Ta
 pub type SimPool = Pool<SimFactory, SimClock>;
 /// How such a pool is set up.
 pub type SimBuilder = Builder<SimFactory, SimClock>;
+/// A tenant of it.
+pub type SimTenant = Tenant<SimFactory, SimClock>;
 /// A lease of it.
 pub type SimLease = Lease<SimFactory, SimClock>;
 /// The outcome of an acquire on it.

@@ -7,6 +7,7 @@ mod leases;
 mod operators;
 mod queue;
 mod telling;
+mod tenants;
 mod time_outs;
 mod unattended;
 mod upkeep;
