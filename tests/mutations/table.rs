@@ -23,6 +23,10 @@ const SIZES: Test = "edgepool/ledger::search::every_state_of_a_pool_that_changes
 const LEASES: Test = "edgepool/ledger::search::every_state_with_leases_that_end";
 const FAILURES: Test = "edgepool/ledger::search::every_state_with_failures";
 
+/// What tenants may rely on.
+const TURNS: Test = "edgepool/ledger::tenant_cases::tenants_are_served_in_turn_by_their_weights";
+const CAPS: Test = "edgepool/ledger::tenant_cases::a_tenant_at_its_cap_stands_in_nobodys_way";
+
 /// Random operations on the ledger, beside a naive model of it.
 const MODEL: Test = "ledger/does_what_the_naive_model_does";
 
@@ -147,5 +151,11 @@ pub(crate) const fn case(bug: Bug) -> Case {
             "design D",
             &["features::leases::release_waits_for_the_reset_and_gives_its_error", MODEL],
         ),
+        Bug::LoudestTenantIsServed => {
+            seen("p-queue#1", &["features::tenants::noisy_tenant_cannot_starve", TURNS])
+        }
+        Bug::CapIsIgnored => {
+            seen("design D", &["features::tenants::a_tenant_keeps_within_its_max", CAPS])
+        }
     }
 }
