@@ -106,9 +106,9 @@ impl<'a, F: Factory, C: Clock> Acquire<'a, F, C> {
     ) {
         let shared = self.shared;
         let leased = match self.progress {
-            Progress::Start(Wish { tenant: Some(_), .. }) => {
+            Progress::Start(Wish { tenant: Some(tenant), at, .. }) => {
                 shared.drive_if_left();
-                None
+                shared.try_acquire_for(tenant, at)
             }
             Progress::Start(wish) if left => {
                 shared.drive_once();

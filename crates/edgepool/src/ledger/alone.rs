@@ -27,8 +27,9 @@ impl Queue {
         core::iter::once(self)
     }
 
-    /// Takes a waiter out that is offered all that it needs.
-    pub(super) fn remove_served(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
+    /// Takes a waiter out of the queue for which the last that it needs was set aside.
+    pub(super) fn serve(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
+        self.supply_one();
         self.remove(waiters, index);
     }
 

@@ -500,14 +500,15 @@ impl Ledger {
         entry.offered.push(slots, index);
         entry.have += 1;
         let is_complete = entry.missing() == 0;
-        self.queue.supply(waiters, waiter);
         if is_complete {
+            self.queue.serve(waiters, waiter);
             self.offer(index, waiter);
+        } else {
+            self.queue.supply(waiters, waiter);
         }
     }
 
     fn offer(&mut self, index: u32, waiter: u32) {
-        self.queue.remove_served(&mut self.store.waiters, waiter);
         self.store.waiter_mut(waiter).state = WaiterState::Offered;
         mutate!(LeakedWaiterKeepsItsOffer, self.wait_for_ever(waiter));
         self.set_slot_timer(index, self.options.offer_timeout);

@@ -63,6 +63,7 @@ impl Line {
         self.units
     }
 
+    #[cfg(not(feature = "tenants"))]
     pub(super) const fn set_aside(&self) -> u32 {
         self.set_aside
     }

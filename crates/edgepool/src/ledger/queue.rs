@@ -178,33 +178,64 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
-        self.change(waiters, index, |line, waiters| line.push(waiters, index));
+        let owner = self.count_in(waiters, index);
+        self.tenants[owner as usize].line.push(waiters, index);
+        self.review(waiters, owner);
     }
 
-    /// Puts a waiter back into its place in its line.
+    /// Puts a waiter back into its place in its line. Nothing is set aside for it any more.
     pub(super) fn push_again(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
-        self.change(waiters, index, |line, waiters| line.push_again(waiters, index));
+        let owner = self.count_in(waiters, index);
+        self.tenants[owner as usize].line.push_again(waiters, index);
+        self.review(waiters, owner);
     }
 
     pub(super) fn remove(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
-        self.change(waiters, index, |line, waiters| line.remove(waiters, index));
-    }
-
-    /// Takes a waiter out that is offered all that it needs, which costs its tenant as many turns.
-    pub(super) fn remove_served(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
-        let waiter = &waiters[index as usize];
-        self.tenants[waiter.owner.0 as usize].left -= i64::from(waiter.need);
-        self.remove(waiters, index);
+        let Waiter { owner, have, .. } = waiters[index as usize];
+        let tenant = &mut self.tenants[owner.0 as usize];
+        tenant.line.remove(waiters, index);
+        if tenant.line.is_empty() {
+            self.weights -= u64::from(tenant.share.weight);
+        }
+        self.len -= 1;
+        self.set_aside -= u32::from(have);
+        self.review(waiters, owner.0);
+        self.forget_if_over(owner.0);
     }
 
     /// Notes that one was set aside for a waiter in the queue.
     pub(super) fn supply(&mut self, waiters: &Slab<Waiter>, index: u32) {
+        let owner = self.supply_unreviewed(waiters, index);
+        self.review(waiters, owner);
+    }
+
+    /// Takes a waiter out of the queue for which the last that it needs was set aside; that costs
+    /// its tenant as many turns as it needs.
+    pub(super) fn serve(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
+        let owner = self.supply_unreviewed(waiters, index);
+        self.tenants[owner as usize].left -= i64::from(waiters[index as usize].need);
+        self.remove(waiters, index);
+    }
+
+    #[inline(always)]
+    fn supply_unreviewed(&mut self, waiters: &Slab<Waiter>, index: u32) -> u32 {
         let owner = waiters[index as usize].owner;
         self.set_aside += 1;
         let tenant = &mut self.tenants[owner.0 as usize];
         tenant.line.supply_one();
         tenant.used += u32::from(!owner.is_nobody());
-        self.review(waiters, owner.0);
+        owner.0
+    }
+
+    #[inline(always)]
+    fn count_in(&mut self, waiters: &Slab<Waiter>, index: u32) -> u32 {
+        let owner = waiters[index as usize].owner.0;
+        let tenant = &self.tenants[owner as usize];
+        if tenant.line.is_empty() {
+            self.weights += u64::from(tenant.share.weight);
+        }
+        self.len += 1;
+        owner
     }
 
     /// Notes that a waiter in the queue lost what was set aside for it. Its tenant has the use of
@@ -218,30 +249,6 @@ impl Queue {
 
     fn line_of(&self, waiters: &Slab<Waiter>, index: u32) -> &Line {
         &self.tenants[waiters[index as usize].owner.0 as usize].line
-    }
-
-    /// Changes the line of a waiter, and what follows from it.
-    #[inline(always)]
-    fn change(
-        &mut self,
-        waiters: &mut Slab<Waiter>,
-        index: u32,
-        change: impl FnOnce(&mut Line, &mut Slab<Waiter>),
-    ) {
-        let owner = waiters[index as usize].owner.0;
-        let tenant = &mut self.tenants[owner as usize];
-        let (len, aside) = (tenant.line.len(), tenant.line.set_aside());
-        change(&mut tenant.line, waiters);
-        let weight = u64::from(tenant.share.weight);
-        match (len, tenant.line.len()) {
-            (0, _) => self.weights += weight,
-            (_, 0) => self.weights -= weight,
-            _ => {}
-        }
-        self.len = self.len - len + tenant.line.len();
-        self.set_aside = self.set_aside - aside + tenant.line.set_aside();
-        self.review(waiters, owner);
-        self.forget_if_over(owner);
     }
 
     /// What a tenant's queue is sorted by, the smallest first.
@@ -274,7 +281,9 @@ impl Queue {
                 tenant.in_ring = false;
                 self.ring.remove(&mut self.tenants, index);
             }
-            _ => {}
+            (false, false) => return,
+            (true, true) if tenant.left > 0 => return,
+            (true, true) => {}
         }
         self.turn();
     }

@@ -290,13 +290,22 @@ impl Ledger {
     }
 
     /// The most connections that one caller may need.
+    #[inline(always)]
     pub(super) fn most_for(&self, owner: Owner) -> u32 {
-        let max = self.queue.tenant(owner).share.max;
-        max.map_or(self.options.max, |max| max.min(self.options.max))
+        match owner.is_nobody() {
+            true => self.options.max,
+            false => self.queue.tenant(owner).share.max.unwrap_or(u32::MAX).min(self.options.max),
+        }
     }
 
     /// Tells whether the line of this tenant takes no more callers.
+    #[inline(always)]
     pub(super) fn refusal_of_tenant(&self, owner: Owner) -> Option<Refused> {
+        if owner.is_nobody() { None } else { self.refusal_of_line(owner) }
+    }
+
+    #[inline(never)]
+    fn refusal_of_line(&self, owner: Owner) -> Option<Refused> {
         let tenant = self.queue.tenant(owner);
         let (queued, max_waiting) = (tenant.line.len(), tenant.share.max_waiting?);
         // Nothing comes for a tenant that has all that it may have.
