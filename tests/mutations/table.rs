@@ -151,9 +151,10 @@ pub(crate) const fn case(bug: Bug) -> Case {
             "design D",
             &["features::leases::release_waits_for_the_reset_and_gives_its_error", MODEL],
         ),
-        Bug::LoudestTenantIsServed => {
-            seen("p-queue#1", &["features::tenants::noisy_tenant_cannot_starve", TURNS])
-        }
+        Bug::LoudestTenantIsServed => seen(
+            "p-queue#1",
+            &["features::tenants::noisy_tenant_cannot_starve_and_each_has_its_weight", TURNS],
+        ),
         Bug::CapIsIgnored => {
             seen("design D", &["features::tenants::a_tenant_keeps_within_its_max", CAPS])
         }

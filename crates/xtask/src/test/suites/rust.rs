@@ -35,7 +35,7 @@ pub(super) fn checks() -> Vec<Suite> {
 pub(super) fn long_runs(tier: Tier) -> Vec<Suite> {
     let mut suites = vec![determinism(tier), fuzz(tier), bench(tier)];
     if tier.full {
-        suites.extend([oldest(), search(), cases(), seeds(), soak()]);
+        suites.extend([oldest(), search(), cases(), seeds(), soak(), tenants()]);
     }
     suites
 }
@@ -264,6 +264,15 @@ fn soak() -> Suite {
         let test = thorough_test().args(["-p", "edgepool-tests", "--test", "seeds"]);
         let test = test.args(["--", "--exact", SOAK, "--nocapture"]);
         Ok(vec![test.env("EDGEPOOL_SOAK_DAYS", "30")])
+    });
+    suite.limit(60 * MINUTE)
+}
+
+/// Ten thousand tenants for a simulated day.
+fn tenants() -> Suite {
+    let suite = Suite::new("tenants", &[], Reader::Libtest, || {
+        let test = thorough_test().args(["-p", "edgepool-tests", "--test", "tenants"]);
+        Ok(vec![test.args(["--", "--nocapture"]).env("EDGEPOOL_TENANT_HOURS", "24")])
     });
     suite.limit(60 * MINUTE)
 }
