@@ -219,8 +219,11 @@ impl Ledger {
         mutate!(LifetimeCountsFromTheReturn, self.bear_again(key.index));
         mutate!(BusyConnectionNeverRetires, self.put_off(key.index));
         mutate!(ReturnSkipsThoseWhoCreate, return self.release_past_creations(key.index));
-        self.take_in(key.index);
-        self.end_loan(owner);
+        if owner.is_nobody() {
+            self.take_in(key.index);
+        } else {
+            self.take_in_from(key.index, owner);
+        }
         true
     }
 
@@ -228,8 +231,9 @@ impl Ledger {
     pub fn discard(&mut self, key: SlotKey) -> bool {
         let Some(owner) = self.end_lease(key) else { return false };
         mutate!(DiscardWakesAll, self.wake_all(key));
-        self.start_close(key.index, SlotState::Closing, Leaving::Discarded);
         self.end_loan(owner);
+        self.start_close(key.index, SlotState::Closing, Leaving::Discarded);
+        self.serve_others(owner);
         true
     }
 
@@ -239,8 +243,8 @@ impl Ledger {
         let Some(owner) = self.end_lease(key) else { return false };
         mutate!(TakenStaysInUse, return true);
         self.counters.taken += 1;
-        self.free_slot(key.index);
         self.end_loan(owner);
+        self.free_slot(key.index);
         true
     }
 
@@ -295,8 +299,8 @@ impl Ledger {
         live
     }
 
-    /// Ends the tenure of a lease, and tells whose it was. The caller moves the slot on, and then
-    /// [ends the loan](Self::end_loan).
+    /// Ends the tenure of a lease, and tells whose it was. The caller [ends the
+    /// loan](Self::end_loan), and moves the slot on.
     #[inline(always)]
     pub(super) fn end_lease(&mut self, key: SlotKey) -> Option<Owner> {
         let generation = self.store.next_generation();
@@ -320,20 +324,20 @@ impl Ledger {
         Some(owner)
     }
 
-    /// Lets a tenant have less by the lease that has ended, once its connection has gone where it
-    /// goes: others of the tenant may be served by what is idle then.
+    /// Lets a tenant have less by the lease that has ended.
     #[inline(always)]
     pub(super) fn end_loan(&mut self, owner: Owner) {
-        if !owner.is_nobody() {
-            self.end_loan_of_tenant(owner);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn end_loan_of_tenant(&mut self, owner: Owner) {
         self.count_releases(owner);
         self.end_uses(owner, 1);
+    }
+
+    /// Takes in a connection that a tenant gives back. The tenant has its place in the ring before
+    /// the connection goes on, as it would have if it had waited a moment longer.
+    #[cold]
+    #[inline(never)]
+    fn take_in_from(&mut self, index: u32, owner: Owner) {
+        self.end_loan(owner);
+        self.take_in(index);
         self.serve();
     }
 
@@ -527,16 +531,17 @@ impl Ledger {
         if entry.missed == MAX_MISSED_OFFERS {
             return self.end_pending(waiter, End::Missed);
         }
-        if u32::from(entry.need) > self.options.max {
+        let (owner, need) = (entry.owner, entry.need);
+        if u32::from(need) > self.most_for(owner) {
             return self.end_pending(waiter, End::TooMany);
         }
+        let entry = self.store.waiter_mut(waiter);
         entry.state = WaiterState::Queued;
-        let owner = entry.owner;
         let mut offered = core::mem::replace(&mut entry.offered, Chain::new());
         let count = core::mem::take(&mut entry.have);
         let was_first = self.queue.front(&self.store.waiters);
+        self.drop_uses(owner, count);
         self.queue.push_again(&mut self.store.waiters, waiter);
-        self.end_uses(owner, count.into());
         while let Some(index) = self.pop_offered(&mut offered) {
             match self.behind(waiter).filter(|_| !self.paused && self.unfit(index).is_none()) {
                 Some(next) => self.gather(index, next),
@@ -555,7 +560,7 @@ impl Ledger {
     }
 
     /// Serves whom a tenant that has less now no longer stands in the way of.
-    fn serve_others(&mut self, owner: Owner) {
+    pub(super) fn serve_others(&mut self, owner: Owner) {
         if !owner.is_nobody() {
             self.serve();
         }
@@ -575,8 +580,8 @@ impl Ledger {
         let owner = entry.owner;
         let have = core::mem::take(&mut entry.have);
         let mut gathered = core::mem::replace(&mut entry.offered, Chain::new());
+        self.drop_uses(owner, have);
         self.queue.lack(&self.store.waiters, waiter, have);
-        self.end_uses(owner, have.into());
         while let Some(index) = self.pop_offered(&mut gathered) {
             self.take_in(index);
         }
@@ -612,9 +617,11 @@ impl Ledger {
         let mut offered = core::mem::replace(&mut entry.offered, Chain::new());
         let (owner, have) = (entry.owner, entry.have);
         if state == WaiterState::Queued {
+            self.drop_uses(owner, have);
             self.queue.remove(&mut self.store.waiters, index);
+        } else {
+            self.end_uses(owner, have.into());
         }
-        self.end_uses(owner, have.into());
         mutate!(CreationDiesWithItsRequester, self.give_up_a_creation(ended));
         mutate!(TimeoutDestroysWhatIsChecked, self.give_up_a_check(ended));
         while let Some(slot) = self.pop_offered(&mut offered) {

@@ -83,9 +83,10 @@ impl Ledger {
         let owner = self.end_lease(key)?;
         self.counters.released += 1;
         self.counters.resets += 1;
+        self.end_loan(owner);
         self.set_state(key.index, SlotState::Resetting);
         self.set_slot_timer(key.index, self.options.reset_timeout);
-        self.end_loan(owner);
+        self.serve_others(owner);
         Some(self.store.slot_key(key.index))
     }
 

@@ -238,8 +238,7 @@ impl Queue {
         owner
     }
 
-    /// Notes that a waiter in the queue lost what was set aside for it. Its tenant has the use of
-    /// that until [`end_uses`](Self::end_uses).
+    /// Notes that a waiter in the queue lost what was set aside for it.
     pub(super) fn lack(&mut self, waiters: &Slab<Waiter>, index: u32, lost: u16) {
         let owner = waiters[index as usize].owner;
         self.set_aside -= u32::from(lost);

@@ -1,12 +1,13 @@
 //! Tenants: those who share a pool, what each may have of it, and what each had.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use super::answers::{Ask, End, Refused};
 use super::keys::TenantKey;
 use super::queue::Owner;
-use super::store::{Slot, SlotState, WaiterState};
+use super::store::{Slot, SlotState, Waiter, WaiterState};
 use super::{Ledger, OptionsError, SlotKey, WaiterKey};
 use crate::Time;
 
@@ -172,13 +173,18 @@ impl Ledger {
     /// stay. Returns `None` if the key is stale.
     pub fn end_waits(&mut self, key: TenantKey) -> Option<usize> {
         let owner = self.find_tenant(key)?;
-        let queued = self.queue.tenant(owner).line.iter(&self.store.waiters);
-        let offered =
-            self.store.waiters.iter().filter(|(_, waiter)| {
-                waiter.owner == owner && waiter.state == WaiterState::Offered
-            });
-        let offered = offered.map(|(index, _)| index as u32);
-        let pending: Vec<u32> = queued.chain(offered).collect();
+        let its = |(_, waiter): &(usize, &Waiter)| {
+            waiter.owner == owner && !matches!(waiter.state, WaiterState::Ended(..))
+        };
+        let mut pending: Vec<u32> =
+            self.store.waiters.iter().filter(its).map(|(index, _)| index as u32).collect();
+        // From the end of the line on, and last those who are offered something, so that nothing is
+        // offered to one whose wait ends next.
+        let line = &self.queue.tenant(owner).line;
+        pending.sort_by_key(|&index| {
+            let waiter = self.store.waiter(index);
+            (waiter.state == WaiterState::Offered, Reverse(line.rank(waiter)))
+        });
         for &index in &pending {
             self.end_pending(index, End::Removed);
         }
@@ -262,6 +268,15 @@ impl Ledger {
     pub(super) fn end_uses(&mut self, owner: Owner, count: u32) {
         if !owner.is_nobody() && count > 0 {
             self.queue.end_uses(&self.store.waiters, owner, count);
+        }
+    }
+
+    /// As [`end_uses`](Self::end_uses), before a change of its line. What follows from both is looked
+    /// at then: between them the tenant could seem to lack room, and would lose its place in the ring.
+    #[inline(always)]
+    pub(super) fn drop_uses(&mut self, owner: Owner, count: u16) {
+        if !owner.is_nobody() {
+            self.queue.tenant_mut(owner).used -= u32::from(count);
         }
     }
 
