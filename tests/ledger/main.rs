@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use edgepool::Time;
 use edgepool::ledger::{
-    Acquired, Ask, Backoff, Claim, Effect, Ledger, Options, Priority, Refused, Reuse, SlotKey,
-    Verdict, Violation, WaiterKey,
+    Acquired, Ask, Backoff, Claim, Effect, Ledger, Options, Priority, Refused, Reuse, Share,
+    SlotKey, TenantKey, TenantStats, Verdict, Violation, WaiterKey,
 };
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
@@ -33,8 +33,9 @@ enum Back {
 /// that stale ones come up too; [`Op::Answer`] and [`Op::GiveBack`] pick among those that are good.
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    Acquire { patience: Option<u8>, priority: Priority, need: u16 },
+    Acquire { patience: Option<u8>, priority: Priority, need: u16, tenant: Option<usize> },
     TryAcquire,
+    TryAcquireFor(usize),
     Claim(usize),
     Cancel(usize),
     EndLease(usize, Back),
@@ -53,6 +54,10 @@ enum Op {
     Pause,
     Resume,
     InvalidateAll,
+    OpenTenant(Share),
+    SetShare(usize, Share),
+    EndWaits(usize),
+    CloseTenant(usize),
     Close,
     Advance(u8),
 }
@@ -63,10 +68,17 @@ fn op() -> impl Strategy<Value = Op> {
     let priority =
         prop_oneof![5 => Just(Normal), 1 => Just(Low), 1 => Just(High), 1 => Just(Urgent)];
     let need = prop_oneof![9 => Just(1_u16), 2 => Just(2), 1 => 0_u16..5];
-    let acquire = (weighted(0.7, 0_u8..40), priority, need);
+    let acquire = (weighted(0.7, 0_u8..40), priority, need, weighted(0.8, 0_usize..4));
+    let acquire = acquire.prop_map(|(patience, priority, need, tenant)| Op::Acquire {
+        patience,
+        priority,
+        need,
+        tenant,
+    });
     prop_oneof![
-        12 => acquire.prop_map(|(patience, priority, need)| Op::Acquire { patience, priority, need }),
+        16 => acquire,
         3 => Just(Op::TryAcquire),
+        2 => (0_usize..4).prop_map(Op::TryAcquireFor),
         10 => key.clone().prop_map(Op::Claim),
         3 => key.clone().prop_map(Op::Cancel),
         3 => (key.clone(), back()).prop_map(|(n, back)| Op::EndLease(n, back)),
@@ -75,7 +87,34 @@ fn op() -> impl Strategy<Value = Op> {
         16 => (key.clone(), verdict()).prop_map(|(n, verdict)| Op::Answer(n, verdict)),
         12 => (0_u8..30).prop_map(Op::Advance),
         8 => operation(),
+        4 => of_tenants(),
     ]
+}
+
+/// What is done to tenants.
+fn of_tenants() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        2 => share().prop_map(Op::OpenTenant),
+        4 => (0_usize..4, share()).prop_map(|(n, share)| Op::SetShare(n, share)),
+        2 => (0_usize..4).prop_map(Op::EndWaits),
+        1 => (0_usize..4).prop_map(Op::CloseTenant),
+    ]
+}
+
+fn share() -> impl Strategy<Value = Share> {
+    let weight = prop_oneof![20 => 1_u32..5, 1 => Just(0)];
+    let max = weighted(0.4, prop_oneof![20 => 1_u32..4, 1 => Just(0)]);
+    (weight, max, weighted(0.3, 0_u32..4)).prop_map(|(weight, max, max_waiting)| Share {
+        weight,
+        max,
+        max_waiting,
+    })
+}
+
+/// Tenants that are there from the beginning, and what happens then.
+fn sequence(most: usize) -> impl Strategy<Value = Vec<Op>> {
+    (vec(share().prop_map(Op::OpenTenant), 0..4), vec(op(), 1..most))
+        .prop_map(|(tenants, ops)| [tenants, ops].concat())
 }
 
 /// What an operator does, and what is rare.
@@ -199,12 +238,19 @@ struct Pair {
     model: Model,
     slots: Vec<SlotKey>,
     waiters: Vec<WaiterKey>,
+    tenants: Vec<TenantKey>,
 }
 
 impl Pair {
     fn new(options: Options) -> Self {
         let ledger = Ledger::new(options).expect("the options are in range");
-        Self { ledger, model: Model::new(options), slots: Vec::new(), waiters: Vec::new() }
+        Self {
+            ledger,
+            model: Model::new(options),
+            slots: Vec::new(),
+            waiters: Vec::new(),
+            tenants: Vec::new(),
+        }
     }
 
     /// The key that an operation's number picks; before there is any, one that never was.
@@ -216,6 +262,11 @@ impl Pair {
     fn waiter(&self, number: usize) -> WaiterKey {
         let key = self.waiters.iter().rev().nth(number % self.waiters.len().max(1));
         key.copied().unwrap_or(WaiterKey { index: 0, generation: 0 })
+    }
+
+    fn tenant(&self, number: usize) -> TenantKey {
+        let key = self.tenants.iter().rev().nth(number % self.tenants.len().max(1));
+        key.copied().unwrap_or(TenantKey { index: 0, generation: 0 })
     }
 
     /// Lets each operation have a moment of its own. The ledger is told the time only when it asks
@@ -231,9 +282,19 @@ impl Pair {
             return;
         }
         match op {
-            Op::Acquire { patience, priority, need } => self.acquire(patience, priority, need),
+            Op::Acquire { patience, priority, need, tenant } => {
+                let tenant = tenant.map(|number| self.tenant(number));
+                self.acquire(patience, priority, need, tenant);
+            }
             Op::TryAcquire => {
                 let (found, expected) = (self.ledger.try_acquire(), self.model.try_acquire());
+                self.learn_slot(found, expected);
+            }
+            Op::TryAcquireFor(number) => {
+                let key = self.tenant(number);
+                let tenant = self.model.use_tenant(key);
+                let expected = tenant.and_then(|tenant| self.model.try_acquire_for(tenant));
+                let found = self.ledger.try_acquire_for(key);
                 self.learn_slot(found, expected);
             }
             Op::Claim(number) => self.claim(self.waiter(number)),
@@ -252,9 +313,50 @@ impl Pair {
                 }
             }
             Op::Advance(millis) => self.advance_far(ms(u64::from(millis))),
+            Op::OpenTenant(_) | Op::SetShare(..) | Op::EndWaits(_) | Op::CloseTenant(_) => {
+                self.operate_on_tenants(op);
+            }
             _ => self.operate(op),
         }
+        self.model.come_to_rest();
         self.compare();
+    }
+
+    fn operate_on_tenants(&mut self, op: Op) {
+        match op {
+            Op::OpenTenant(share) => {
+                let (found, expected) =
+                    (self.ledger.open_tenant(share), self.model.open_tenant(share));
+                assert_eq!(found.is_ok(), expected.is_some(), "{found:?}, {expected:?}");
+                if let (Ok(key), Some(id)) = (found, expected) {
+                    self.tenants.push(key);
+                    self.model.tenants.get_mut(&id).unwrap().key = Some(key);
+                }
+            }
+            Op::SetShare(number, share) => {
+                let key = self.tenant(number);
+                let found = self.ledger.set_share(key, share);
+                if !Model::allows(share) {
+                    return assert!(found.is_err(), "{share:?}");
+                }
+                let id = self.model.use_tenant(key);
+                assert_eq!(found, Ok(id.is_some()));
+                id.into_iter().for_each(|id| self.model.set_share(id, share));
+            }
+            Op::EndWaits(number) => {
+                let key = self.tenant(number);
+                let id = self.model.use_tenant(key);
+                let expected = id.map(|id| self.model.end_waits(id));
+                assert_eq!(self.ledger.end_waits(key), expected);
+            }
+            Op::CloseTenant(number) => {
+                let key = self.tenant(number);
+                let id = self.model.use_tenant(key);
+                assert_eq!(self.ledger.close_tenant(key), id.is_some());
+                id.into_iter().for_each(|id| self.model.close_tenant(id));
+            }
+            other => panic!("{other:?} is done elsewhere"),
+        }
     }
 
     fn next_moment(&self) -> Time {
@@ -299,11 +401,17 @@ impl Pair {
         }
     }
 
-    fn acquire(&mut self, patience: Option<u8>, priority: Priority, need: u16) {
+    fn acquire(
+        &mut self,
+        patience: Option<u8>,
+        priority: Priority,
+        need: u16,
+        tenant: Option<TenantKey>,
+    ) {
         let patience = patience.map(|millis| ms(millis.into()) + Duration::from_nanos(746_773));
         let now = self.model.now;
         let deadline = patience.map_or(Time::NEVER, |patience| now.saturating_add(patience));
-        let ask = Ask { priority, need, ..Ask::until(deadline) };
+        let ask = Ask { deadline, priority, need, tenant };
         match (self.ledger.acquire(ask), self.model.acquire(ask)) {
             (Ok(Acquired::Leased(key)), Answer::Leased(slot)) => {
                 self.learn_slot(Some(key), Some(slot));
@@ -314,6 +422,8 @@ impl Pair {
             }
             (Err(Refused::QueueFull), Answer::QueueFull)
             | (Err(Refused::TooMany), Answer::TooMany)
+            | (Err(Refused::TenantQueueFull), Answer::TenantQueueFull)
+            | (Err(Refused::UnknownTenant), Answer::UnknownTenant)
             | (Err(Refused::Closed), Answer::Closed) => {}
             (Err(Refused::Unavailable(found)), Answer::Unavailable(expected)) => {
                 assert_eq!(found, expected);
@@ -490,16 +600,37 @@ impl Pair {
         }
         let leased = model.slots.values().filter(|slot| slot.state == SlotState::Leased);
         assert_eq!(ledger.leases().count(), leased.count());
-        let queue = model.queue();
-        let first = queue.first().and_then(|first| model.waiters[first].key);
+        let first = model.first().and_then(|first| model.waiters[&first].key);
         assert_eq!(ledger.first_waiter(), first);
-        for (place, id) in queue.iter().enumerate() {
-            let key = model.waiters[id].key.expect("its acquire told it");
-            assert_eq!(ledger.place(key), Some(place as u16));
-        }
+        self.compare_tenants();
         let Options { wait_times, hold_times, .. } = model.options;
         assert_eq!(ledger.waits().count(), if wait_times { model.waits } else { 0 });
         assert_eq!(ledger.holds().count(), if hold_times { model.holds } else { 0 });
+    }
+
+    fn compare_tenants(&self) {
+        let Self { ledger, model, .. } = self;
+        for &id in model.tenants.keys() {
+            for (place, waiter) in model.line(id).into_iter().enumerate() {
+                let key = model.waiters[&waiter].key.expect("its acquire told it");
+                assert_eq!(ledger.place(key), Some(place as u16));
+            }
+        }
+        assert_eq!(ledger.tenants(), model.tenants.len() - 1, "nobody is none of them");
+        for &key in &self.tenants {
+            let Some(id) = model.find_tenant(key) else {
+                assert_eq!(ledger.tenant(key), None, "{key:?} is gone");
+                continue;
+            };
+            let mut found = ledger.tenant(key).expect("it is there");
+            let expected = model.stats(id);
+            if !model.options.hold_times {
+                // The ledger does not always know what time it is.
+                let TenantStats { last_active, total_wait, longest_wait, .. } = expected;
+                found = TenantStats { last_active, total_wait, longest_wait, ..found };
+            }
+            assert_eq!(found, expected);
+        }
     }
 
     /// Tells whether the effect is the one expected.
@@ -547,7 +678,12 @@ impl Pair {
 fn tells_time(op: Op) -> bool {
     let a_callers = matches!(
         op,
-        Op::TryAcquire | Op::Claim(_) | Op::Cancel(_) | Op::EndLease(..) | Op::GiveBack(..)
+        Op::TryAcquire
+            | Op::TryAcquireFor(_)
+            | Op::Claim(_)
+            | Op::Cancel(_)
+            | Op::EndLease(..)
+            | Op::GiveBack(..)
     );
     !a_callers
 }
@@ -575,13 +711,13 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn does_what_the_naive_model_does(options in options(), ops in vec(op(), 1..120)) {
+    fn does_what_the_naive_model_does(options in options(), ops in sequence(120)) {
         beside_the_model(options, ops);
     }
 
     /// Time jumps past many deadlines at once, and effects are taken late.
     #[test]
-    fn keeps_its_invariants_when_time_jumps(options in options(), ops in vec(op(), 1..200)) {
+    fn keeps_its_invariants_when_time_jumps(options in options(), ops in sequence(200)) {
         keeps_invariants(options, ops);
     }
 }
@@ -624,6 +760,7 @@ fn keeps_its_invariants_with_what_the_fuzz_target_found() {
 struct Keys {
     slots: Vec<SlotKey>,
     waiters: Vec<WaiterKey>,
+    tenants: Vec<TenantKey>,
     now: Time,
 }
 
@@ -638,21 +775,28 @@ impl Keys {
         key.unwrap_or(WaiterKey { index: 0, generation: 0 })
     }
 
+    fn tenant(&self, n: usize) -> TenantKey {
+        let key = self.tenants.iter().rev().nth(n).copied();
+        key.unwrap_or(TenantKey { index: 0, generation: 0 })
+    }
+
     /// Applies an operation with whatever key it picks, whatever the answer. Effects are taken when
     /// time passes, and so late.
     fn jump(&mut self, ledger: &mut Ledger, op: Op) {
         match op {
-            Op::Acquire { patience, priority, need } => {
+            Op::Acquire { patience, priority, need, tenant } => {
                 let patience = patience.map(|millis| ms(millis.into()));
                 let now = ledger.now();
                 let deadline = patience.map_or(Time::NEVER, |time| now.saturating_add(time));
-                match ledger.acquire(Ask { priority, need, ..Ask::until(deadline) }) {
+                let tenant = tenant.map(|n| self.tenant(n));
+                match ledger.acquire(Ask { deadline, priority, need, tenant }) {
                     Ok(Acquired::Leased(key)) => self.slots.push(key),
                     Ok(Acquired::Waiting(key)) => self.waiters.push(key),
                     Err(_) => {}
                 }
             }
             Op::TryAcquire => self.slots.extend(ledger.try_acquire()),
+            Op::TryAcquireFor(n) => self.slots.extend(ledger.try_acquire_for(self.tenant(n))),
             Op::Claim(n) => {
                 if let Claim::Leased(key) = ledger.claim(self.waiter(n)) {
                     self.slots.push(key);
@@ -701,6 +845,10 @@ impl Keys {
             Op::Pause => ledger.pause(),
             Op::Resume => ledger.resume(),
             Op::InvalidateAll => ledger.invalidate_all(),
+            Op::OpenTenant(share) => self.tenants.extend(ledger.open_tenant(share)),
+            Op::SetShare(n, share) => drop(ledger.set_share(self.tenant(n), share)),
+            Op::EndWaits(n) => drop(ledger.end_waits(self.tenant(n))),
+            Op::CloseTenant(n) => drop(ledger.close_tenant(self.tenant(n))),
             Op::Close => ledger.close(),
             other => panic!("{other:?} is done elsewhere"),
         }

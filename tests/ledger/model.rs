@@ -1,6 +1,8 @@
 //! A naive pool: everything in sorted maps, found by looking at all of it. It numbers slots and
 //! waiters in the order of their coming, and learns the ledger's keys from its answers.
 
+pub(crate) mod tenants;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use edgepool::ledger::{
     Ask, Counters, End, Gauges, JobKind, Leaving, MAX_MISSED_OFFERS, Options, Priority, Reuse,
     SlotKey, Verdict, WaiterKey,
 };
+
+use tenants::{NOBODY, Tenant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotState {
@@ -32,6 +36,8 @@ pub(crate) enum WaiterState {
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
     pub(crate) state: SlotState,
+    /// Whose it is, while it is offered or lent, or was lent for too long.
+    tenant: Option<u64>,
     /// The key of its present tenure, if the ledger has told it.
     pub(crate) key: Option<SlotKey>,
     /// Its index in the ledger, which is the same for all its life.
@@ -56,6 +62,7 @@ pub(crate) struct Waiter {
     pub(crate) state: WaiterState,
     pub(crate) key: Option<WaiterKey>,
     deadline: Time,
+    tenant: u64,
     priority: Priority,
     need: usize,
     /// What is set aside for it; the last is claimed first.
@@ -90,6 +97,8 @@ pub(crate) enum Answer {
     QueueFull,
     Closed,
     TooMany,
+    TenantQueueFull,
+    UnknownTenant,
     Unavailable(Time),
 }
 
@@ -111,6 +120,13 @@ pub(crate) struct Model {
     pub(crate) waiters: BTreeMap<u64, Waiter>,
     /// The idle ones; the one that came last is last.
     idle: Vec<u64>,
+    pub(crate) tenants: BTreeMap<u64, Tenant>,
+    /// The number of the tenant that was opened last.
+    opened: u64,
+    /// The tenants that have turns; the head is served.
+    ring: Vec<u64>,
+    /// Whether a tenant may have more than before, and nobody has looked yet what could serve it.
+    has_more: bool,
     /// Whether one was left alone beyond its time, and nobody has looked for it in vain since.
     overstayed: bool,
     pub(crate) counters: Counters,
@@ -140,6 +156,10 @@ impl Model {
             slots: BTreeMap::new(),
             waiters: BTreeMap::new(),
             idle: Vec::new(),
+            tenants: BTreeMap::from([(NOBODY, Tenant::nobody())]),
+            opened: NOBODY,
+            ring: Vec::new(),
+            has_more: false,
             overstayed: false,
             counters: Counters::default(),
             waits: 0,
@@ -167,7 +187,7 @@ impl Model {
             resetting: self.count(|state| state == SlotState::Resetting),
             retired: self.count(|state| state == SlotState::Retired),
             closing: self.count(|state| state == SlotState::Closing),
-            waiting: self.queue().len() as u32,
+            waiting: self.queued().len() as u32,
             pending: (self.waiters.len() - ended) as u32,
         }
     }
@@ -180,8 +200,8 @@ impl Model {
         slot.key = Some(key);
     }
 
-    /// The queue: whoever is queued, the next to be served first.
-    pub(crate) fn queue(&self) -> Vec<u64> {
+    /// Whoever is queued. Of one tenant's, the next to be served comes first.
+    pub(crate) fn queued(&self) -> Vec<u64> {
         let queued = |(_, waiter): &(&u64, &Waiter)| waiter.state == WaiterState::Queued;
         let mut queue: Vec<u64> = self.waiters.iter().filter(queued).map(|(&id, _)| id).collect();
         queue.sort_by_key(|id| self.rank(*id));
@@ -195,14 +215,6 @@ impl Model {
             None => (below, Time::ZERO, id),
             Some(step) => (0, waiter.since.saturating_add(step * below.into()), id),
         }
-    }
-
-    fn first(&self) -> Option<u64> {
-        self.queue().first().copied()
-    }
-
-    fn units(&self) -> usize {
-        self.queue().iter().map(|id| self.waiters[id].missing()).sum()
     }
 
     pub(crate) fn find_slot(&self, key: SlotKey, wanted: fn(SlotState) -> bool) -> Option<u64> {
@@ -289,6 +301,7 @@ impl Model {
                 Timer::Slot => self.overdue(id),
                 Timer::Care => self.look(id),
             }
+            self.come_to_rest();
         }
         if self.retry_at.is_some_and(|at| at <= self.now) {
             self.retry_at = None;
@@ -305,6 +318,8 @@ impl Model {
                 return self.abandon_creation(id, true);
             }
             SlotState::Leased => {
+                let tenant = self.slots[&id].tenant.unwrap();
+                self.counts_of(tenant).released += 1;
                 return self.ask_to_close(id, SlotState::Retired, Leaving::Expired);
             }
             SlotState::Checking => {
@@ -466,13 +481,15 @@ impl Model {
         if entry.missed == MAX_MISSED_OFFERS {
             return self.end(waiter, End::Missed);
         }
-        if entry.need > self.options.max as usize {
+        let (need, tenant) = (entry.need, entry.tenant);
+        if need > self.most(tenant) as usize {
             return self.end(waiter, End::TooMany);
         }
         let mut gathering = self.first();
         let entry = self.waiter(waiter);
         entry.state = WaiterState::Queued;
         let offered = std::mem::take(&mut entry.have);
+        self.let_go(&offered);
         for id in offered.into_iter().rev() {
             let fit = self.unfit(id).is_none() && !self.paused;
             match self.behind(waiter).filter(|_| fit) {
@@ -484,23 +501,11 @@ impl Model {
         self.pass_on_gathered(gathering);
     }
 
-    /// Who is next if the waiter and those before it in its class were not there, if one more is
-    /// all that it needs.
-    fn behind(&self, waiter: u64) -> Option<u64> {
-        let class = self.waiters[&waiter].priority;
-        let is_queued = self.waiters[&waiter].state == WaiterState::Queued;
-        let counts = |id: &u64| match self.waiters[id].priority == class {
-            true => is_queued && *id > waiter,
-            false => true,
-        };
-        let next = self.queue().into_iter().find(counts)?;
-        (self.waiters[&next].missing() == 1).then_some(next)
-    }
-
     /// What the one that was first has gathered goes to the one before it.
     fn pass_on_gathered(&mut self, was_first: Option<u64>) {
         if let Some(waiter) = was_first.filter(|_| self.first() != was_first) {
             let gathered = std::mem::take(&mut self.waiter(waiter).have);
+            self.let_go(&gathered);
             gathered.into_iter().rev().for_each(|id| self.take_in(id));
         }
     }
@@ -509,7 +514,12 @@ impl Model {
 /// Callers.
 impl Model {
     pub(crate) fn try_acquire(&mut self) -> Option<u64> {
-        if self.first().is_some() || self.paused {
+        self.try_acquire_for(NOBODY)
+    }
+
+    pub(crate) fn try_acquire_for(&mut self, tenant: u64) -> Option<u64> {
+        let own_turn = self.line(tenant).is_empty() && self.room(tenant) > 0;
+        if !self.ring.is_empty() || !own_turn || self.paused {
             return None;
         }
         let id = self.next_idle()?;
@@ -520,7 +530,9 @@ impl Model {
         self.counters.started += 1;
         self.counters.direct += 1;
         self.started = true;
+        self.counts_of(tenant).acquired += 1;
         self.lease(id);
+        self.slot(id).tenant = Some(tenant);
         self.create_as_needed();
         Some(id)
     }
@@ -528,14 +540,19 @@ impl Model {
     pub(crate) fn acquire(&mut self, ask: Ask) -> Answer {
         // What is to be checked first may be under check for this caller already.
         let unchecked = self.next_idle().is_some_and(|id| self.wants_check(id));
+        let Some(tenant) = ask.tenant.map_or(Some(NOBODY), |key| self.use_tenant(key)) else {
+            self.counters.started += 1;
+            self.counters.closed += 1;
+            return Answer::UnknownTenant;
+        };
         if ask.need == 1
             && !unchecked
-            && let Some(slot) = self.try_acquire()
+            && let Some(slot) = self.try_acquire_for(tenant)
         {
             return Answer::Leased(slot);
         }
         self.counters.started += 1;
-        if let Some(refused) = self.refuse(&ask) {
+        if let Some(refused) = self.refuse(&ask, tenant) {
             return refused;
         }
         self.started = true;
@@ -544,6 +561,7 @@ impl Model {
             state: WaiterState::Queued,
             key: None,
             deadline: ask.deadline,
+            tenant,
             priority: ask.priority,
             need: ask.need.into(),
             have: Vec::new(),
@@ -553,34 +571,51 @@ impl Model {
         let was_first = self.first();
         self.waiters.insert(self.arrivals, waiter);
         let id = self.arrivals;
+        self.settle();
         self.pass_on_gathered(was_first);
         self.serve();
         Answer::Waiting(id)
     }
 
-    fn refuse(&mut self, ask: &Ask) -> Option<Answer> {
-        let gauges = self.gauges();
-        let room = gauges.size < gauges.max && !self.paused && self.may_create();
-        let places = u64::from(self.options.max_waiting)
-            + u64::from(gauges.creating + gauges.checking + gauges.idle);
+    fn refuse(&mut self, ask: &Ask, tenant: u64) -> Option<Answer> {
         if self.closed {
             self.counters.closed += 1;
+            self.counts_of(tenant).ended += 1;
             return Some(Answer::Closed);
         }
-        if ask.need == 0 || u32::from(ask.need) > gauges.max {
+        if ask.need == 0 || u32::from(ask.need) > self.most(tenant) {
             self.counters.refused += 1;
+            self.counts_of(tenant).refused += 1;
             return Some(Answer::TooMany);
         }
         let nothing = self.living() == 0 && !self.paused && self.is_open();
         if let Some(at) = self.retry_at.filter(|_| nothing) {
             self.counters.failed += 1;
+            self.counts_of(tenant).failed += 1;
             return Some(Answer::Unavailable(at));
         }
-        if !room && u64::from(gauges.waiting) >= places {
-            self.counters.refused += 1;
+        let full = self.is_queue_full(tenant)?;
+        self.counters.refused += 1;
+        self.counts_of(tenant).refused += 1;
+        Some(full)
+    }
+
+    fn is_queue_full(&self, tenant: u64) -> Option<Answer> {
+        let gauges = self.gauges();
+        let room = gauges.size < gauges.max && !self.paused && self.may_create();
+        let coming = u64::from(gauges.creating + gauges.checking + gauges.idle);
+        let places = u64::from(self.options.max_waiting) + coming;
+        let is_full = !room && u64::from(gauges.waiting) >= places;
+        if is_full && !self.is_below_its_share(tenant) {
             return Some(Answer::QueueFull);
         }
-        None
+        self.is_line_full(tenant, room, coming).then_some(Answer::TenantQueueFull)
+    }
+
+    /// The most that one caller of a tenant may have.
+    fn most(&self, tenant: u64) -> u32 {
+        let own = self.tenants[&tenant].share.max;
+        own.map_or(self.options.max, |own| own.min(self.options.max))
     }
 
     /// Turns an offer into a lease; `Err` is where the waiter stands instead.
@@ -597,6 +632,15 @@ impl Model {
         let entry = self.waiter(waiter);
         let slot = entry.have.pop().unwrap();
         entry.need -= 1;
+        let (tenant, is_last) = (entry.tenant, entry.have.is_empty());
+        let waited = self.now.saturating_since(self.waiters[&waiter].since);
+        let counts = self.counts_of(tenant);
+        counts.acquired += 1;
+        if is_last {
+            counts.total_wait += waited;
+            counts.longest_wait = counts.longest_wait.max(waited);
+        }
+        let entry = self.waiter(waiter);
         match entry.have.last().copied() {
             Some(next) => {
                 self.counters.batched += 1;
@@ -616,6 +660,10 @@ impl Model {
         let entry = self.waiters.remove(&waiter).unwrap();
         let pending = !matches!(entry.state, WaiterState::Ended(_));
         self.counters.cancelled += u64::from(pending);
+        if pending {
+            self.counts_of(entry.tenant).cancelled += 1;
+        }
+        self.let_go(&entry.have);
         entry.have.into_iter().rev().for_each(|slot| self.take_in(slot));
         pending
     }
@@ -623,8 +671,11 @@ impl Model {
     fn come_back(&mut self, slot: u64) {
         self.holds += 1;
         let now = self.now;
-        let slot = self.slot(slot);
-        (slot.since, slot.good, slot.fresh) = (now, now, false);
+        let entry = self.slot(slot);
+        (entry.since, entry.good, entry.fresh) = (now, now, false);
+        let tenant = entry.tenant.unwrap();
+        self.counts_of(tenant).released += 1;
+        self.let_go(&[slot]);
     }
 
     pub(crate) fn release(&mut self, slot: u64) {
@@ -661,17 +712,24 @@ impl Model {
         self.effects.push(Expected::Ended(waiter, end));
         let counter = match end {
             End::TimedOut => &mut self.counters.timed_out,
-            End::Closed => &mut self.counters.closed,
+            End::Closed | End::Removed => &mut self.counters.closed,
             End::Missed => &mut self.counters.missed,
             End::CreateFailed | End::CreateTimedOut => &mut self.counters.failed,
             End::TooMany => &mut self.counters.refused,
-            End::Removed => &mut self.counters.closed,
         };
         *counter += 1;
+        let counts = self.counts_of(self.waiters[&waiter].tenant);
+        *match end {
+            End::TimedOut => &mut counts.timed_out,
+            End::CreateFailed | End::CreateTimedOut => &mut counts.failed,
+            End::TooMany => &mut counts.refused,
+            End::Closed | End::Missed | End::Removed => &mut counts.ended,
+        } += 1;
         let entry = self.waiter(waiter);
         entry.deadline = Time::NEVER;
         entry.state = WaiterState::Ended(end);
         let have = std::mem::take(&mut entry.have);
+        self.let_go(&have);
         have.into_iter().rev().for_each(|slot| self.take_in(slot));
     }
 }
@@ -812,6 +870,7 @@ impl Model {
         }
         self.counters.adopted += 1;
         let id = self.insert(SlotState::Leased);
+        self.slot(id).tenant = Some(NOBODY);
         self.bear(id);
         self.arm_lease(id);
         Some(id)
@@ -957,6 +1016,7 @@ impl Model {
         self.named += 1;
         let slot = Slot {
             state,
+            tenant: None,
             key: None,
             place: None,
             timer: Time::NEVER,
@@ -978,7 +1038,13 @@ impl Model {
     /// Puts a slot into a state, without a timer and under a key that is not known yet.
     fn set(&mut self, id: u64, state: SlotState) {
         self.idle.retain(|&other| other != id);
+        let tenant = match state {
+            SlotState::Offered(waiter) => Some(self.waiters[&waiter].tenant),
+            SlotState::Leased | SlotState::Retired => self.slots[&id].tenant,
+            _ => None,
+        };
         let slot = self.slot(id);
+        slot.tenant = tenant;
         (slot.state, slot.key, slot.timer) = (state, None, Time::NEVER);
         if slot.renewing {
             slot.care = Time::NEVER;
@@ -1101,9 +1167,11 @@ impl Model {
         entry.have.push(id);
         if entry.missing() == 0 {
             entry.state = WaiterState::Offered;
+            self.charge(waiter);
             self.arm(id, self.options.offer_timeout);
             self.effects.push(Expected::Offer(waiter, id));
         }
+        self.settle();
     }
 
     fn start_check(&mut self, id: u64) {
@@ -1152,6 +1220,7 @@ impl Model {
 
     fn free(&mut self, id: u64) {
         self.slots.remove(&id);
+        self.settle();
         self.serve();
         if self.closed && self.slots.is_empty() {
             self.effects.push(Expected::Drained);

@@ -2,13 +2,13 @@
 
 use super::{Back, Op, beside_the_model, keeps_invariants};
 use Op::{
-    Acquire, Advance, Answer, Answered, Cancel, Claim, EndLease, GiveBack, InvalidateAll, Resize,
-    SetMinIdle, TryAcquire,
+    Acquire, Advance, Answer, Answered, Cancel, Claim, EndLease, EndWaits, GiveBack, InvalidateAll,
+    OpenTenant, Resize, SetMinIdle, SetShare, TryAcquire,
 };
 use Priority::{High, Normal};
 use SlotState::{Closing, Creating, Resetting};
 use Verdict::{Bad, Good, Lost};
-use edgepool::ledger::{Backoff, Options, Priority, Reuse, Verdict};
+use edgepool::ledger::{Backoff, Options, Priority, Reuse, Share, Verdict};
 use std::time::Duration;
 
 use super::model::SlotState;
@@ -23,7 +23,7 @@ const fn nanos(nanos: u64) -> Option<Duration> {
 }
 
 const fn ask(patience: Option<u8>) -> Op {
-    Acquire { patience, priority: Normal, need: 1 }
+    Acquire { patience, priority: Normal, need: 1, tenant: None }
 }
 
 fn again(options: Options, ops: &[Op]) {
@@ -148,7 +148,7 @@ fn sequence_4() {
             Answer(0, Good),
             Answer(2, Good),
             ask(None),
-            Acquire { patience: None, priority: High, need: 2 },
+            Acquire { patience: None, priority: High, need: 2, tenant: None },
             Answer(0, Good),
             ask(None),
             InvalidateAll,
@@ -194,7 +194,7 @@ fn sequence_5() {
             Answer(0, Good),
             Cancel(0),
             Answer(0, Good),
-            Acquire { patience: None, priority: Normal, need: 3 },
+            Acquire { patience: None, priority: Normal, need: 3, tenant: None },
             Advance(1),
             ask(None),
             ask(None),
@@ -259,7 +259,7 @@ fn sequence_8() {
             Answer(0, Good),
             Advance(2),
             Advance(2),
-            Acquire { patience: None, priority: Normal, need: 2 },
+            Acquire { patience: None, priority: Normal, need: 2, tenant: None },
             Answer(0, Good),
             Advance(15),
         ],
@@ -275,7 +275,7 @@ fn sequence_9() {
             ask(Some(0)),
             Answer(0, Good),
             Advance(18),
-            Acquire { patience: Some(0), priority: Normal, need: 2 },
+            Acquire { patience: Some(0), priority: Normal, need: 2, tenant: None },
             Answer(0, Good),
             Advance(1),
         ],
@@ -358,4 +358,53 @@ fn sequence_11() {
             Advance(2),
         ],
     );
+}
+
+/// A caller of the tenant that was opened last.
+const fn ask_for(need: u16) -> Op {
+    Acquire { patience: None, priority: Normal, need, tenant: Some(0) }
+}
+
+const fn share(weight: u32, max: Option<u32>) -> Share {
+    Share { weight, max, max_waiting: None }
+}
+
+fn with_line(max: u32) -> Options {
+    Options { max_waiting: 9, offer_timeout: nanos(3_104_729), ..of(max) }
+}
+
+#[test]
+fn a_tenant_at_its_cap_has_its_turn_again_before_what_it_gives_back_goes_on() {
+    let lent = [OpenTenant(share(1, Some(1))), ask_for(1), Answer(0, Good), Claim(0)];
+    let others = [ask_for(1), ask(None), ask(None), ask(None), Answer(0, Good), Claim(2)];
+    again(with_line(2), &[&lent[..], &others, &[GiveBack(0, Back::Released)]].concat());
+}
+
+#[test]
+fn a_tenant_keeps_its_turn_when_who_gathers_for_it_leaves() {
+    let open = OpenTenant(share(1, Some(2)));
+    again(with_line(3), &[open, ask_for(2), ask_for(2), ask(None), Answer(0, Good), Cancel(2)]);
+}
+
+#[test]
+fn a_tenant_keeps_its_turn_when_an_offer_is_missed_that_left_it_little_room() {
+    let offered = [OpenTenant(share(3, Some(3))), ask_for(2), Answer(0, Good), Answer(0, Good)];
+    again(with_line(2), &[&offered[..], &[ask_for(1), ask(None), Advance(4)]].concat());
+}
+
+#[test]
+fn who_misses_an_offer_of_more_than_its_tenant_may_have_by_then_is_not_queued_again() {
+    let offered = [OpenTenant(share(1, None)), ask_for(2), Answer(0, Good), Answer(0, Good)];
+    let lowered = [SetShare(0, share(1, Some(1))), Advance(4)];
+    again(with_line(2), &[&offered[..], &lowered].concat());
+}
+
+#[test]
+fn nothing_is_offered_to_one_whose_wait_ends_with_those_of_its_tenant() {
+    let open = OpenTenant(share(1, None));
+    again(with_line(2), &[open, ask_for(2), ask_for(1), Answer(0, Good), EndWaits(0)]);
+    let offered = [OpenTenant(share(1, Some(2))), ask_for(1), Answer(0, Good)];
+    let blocked = [ask(None), Answer(0, Good), Claim(0), ask_for(2), ask_for(1)];
+    let freed = [GiveBack(0, Back::Released), EndWaits(0)];
+    again(with_line(2), &[&offered[..], &blocked, &freed].concat());
 }
