@@ -324,13 +324,6 @@ impl Ledger {
         Some(owner)
     }
 
-    /// Lets a tenant have less by the lease that has ended.
-    #[inline(always)]
-    pub(super) fn end_loan(&mut self, owner: Owner) {
-        self.count_releases(owner);
-        self.end_uses(owner, 1);
-    }
-
     /// Takes in a connection that a tenant gives back. The tenant has its place in the ring before
     /// the connection goes on, as it would have if it had waited a moment longer.
     #[cold]

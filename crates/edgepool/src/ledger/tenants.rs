@@ -263,6 +263,13 @@ impl Ledger {
         }
     }
 
+    /// Lets a tenant have less by the lease that has ended.
+    #[inline(always)]
+    pub(super) fn end_loan(&mut self, owner: Owner) {
+        self.count_releases(owner);
+        self.end_uses(owner, 1);
+    }
+
     /// Notes that a tenant has so many connections no more.
     #[inline(always)]
     pub(super) fn end_uses(&mut self, owner: Owner, count: u32) {
