@@ -143,6 +143,11 @@ fn costs(run: &Run) -> Vec<Mark> {
             .judge(run.median("allocations-wait", OURS), Some(0.0)),
         Mark::at_most("create and take, no executor", "ns")
             .judge(run.median("create-take", OURS), Some(150.0)),
+        Mark::at_most("get and drop for one of 10,000 tenants at random, beside 1 tenant", "×")
+            .judge(
+                ratio(run.median("tenants-10k", OURS), run.median("tenants-1", OURS)),
+                Some(2.0),
+            ),
     ]
 }
 

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use allocation_counter::measure;
+use edgepool::Share;
 use edgepool_bench::Contender;
 use edgepool_bench::contenders::{
     Asyncband, Bb8, Deadpool, DeadpoolUnmanaged, Edgepool, EdgepoolDefaults, EdgepoolTimed,
@@ -55,11 +56,26 @@ const HEADS: [Head; 5] = [
     },
 ];
 
+/// How many tenants are opened.
+const TENANTS: usize = 100_000;
+
+const TENANT: Head = Head {
+    id: "tenant-bytes",
+    title: "bytes of a tenant",
+    unit: "bytes",
+    about: "The growth of the heap as 100,000 tenants of one pool are opened, by their number, \
+            and the handle that the caller keeps.",
+};
+
 fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |head: &&Head| {
         chosen.is_empty() || chosen.iter().any(|chosen| head.id.starts_with(chosen.as_str()))
     };
+    if wanted(&&TENANT) {
+        let series = vec![Series { contender: Edgepool::ABOUT, samples: vec![tenant()] }];
+        Line::Case { head: TENANT, series }.print();
+    }
     let heads: Vec<&Head> = HEADS.iter().filter(wanted).collect();
     if heads.is_empty() {
         return;
@@ -85,6 +101,16 @@ fn main() {
         });
         Line::Case { head: *head, series: series.collect() }.print();
     }
+}
+
+/// Returns by how much the heap grows for a tenant.
+fn tenant() -> f64 {
+    let pool: Edgepool = run(&one_thread(), filled(1));
+    let mut tenants = Vec::with_capacity(TENANTS);
+    let grown = measure(|| {
+        tenants.extend((0..TENANTS).map(|_| pool.tenant(Share::new()).expect("it is in range")));
+    });
+    (size_of_val(&*tenants) as f64 + grown.bytes_current as f64) / TENANTS as f64
 }
 
 /// Returns a figure for each head.

@@ -6,6 +6,7 @@ mod create;
 mod crowd;
 mod hand_off;
 mod hog;
+mod tenants;
 mod warm;
 
 use crate::contenders::{
@@ -22,7 +23,7 @@ const CONNECTIONS: usize = 8;
 pub type Case = (&'static str, fn() -> Group);
 
 /// Every case that measures time, in the order of the report.
-pub const TIMES: [Case; 8] = [
+pub const TIMES: [Case; 9] = [
     ("warm", warm::group),
     ("crowd-1", crowd::on_one_thread),
     ("crowd-2", crowd::on_two_threads),
@@ -30,6 +31,7 @@ pub const TIMES: [Case; 8] = [
     ("cancel", cancel::group),
     ("hog", hog::group),
     ("create-take", create::group),
+    ("tenants", tenants::group),
     ("clock", clock::group),
 ];
 

@@ -4,7 +4,10 @@ use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::time::Duration;
 
-use edgepool::{AcquireError, Builder, Factory, Lease, NoJob, Pool, StdClock, Tried, UNBOUNDED};
+use edgepool::{
+    Acquire, AcquireError, Builder, Factory, Lease, NoJob, OptionsError, Pool, Share, StdClock,
+    Tenant, Tried, UNBOUNDED,
+};
 
 use super::{Connection, Contender, Creates};
 use crate::output::About;
@@ -76,6 +79,26 @@ pub struct EdgepoolTimed(Pool<Maker, StdClock>);
 /// edgepool as it comes.
 #[derive(Clone)]
 pub struct EdgepoolDefaults(Pool<Maker, StdClock>);
+
+/// Tenants that share the pool.
+impl Edgepool {
+    /// Opens one.
+    ///
+    /// # Errors
+    ///
+    /// The share is out of range.
+    pub fn tenant(&self, share: Share) -> Result<Tenant<Maker, StdClock>, OptionsError> {
+        self.0.tenant(share)
+    }
+
+    /// Returns the pool's own future for a connection of a tenant.
+    pub fn get_for<'a>(
+        &'a self,
+        tenant: &'a Tenant<Maker, StdClock>,
+    ) -> Acquire<'a, Maker, StdClock> {
+        self.0.acquire().tenant(tenant)
+    }
+}
 
 macro_rules! edgepool {
     ($contender:ident, $build:ident, $about:expr) => {

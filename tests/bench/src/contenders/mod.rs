@@ -10,7 +10,7 @@ use std::future::Future;
 use std::ops::Deref;
 
 pub use bound::{Bound, NoPool};
-pub use edgepool::{Edgepool, EdgepoolDefaults, EdgepoolTimed};
+pub use edgepool::{Edgepool, EdgepoolDefaults, EdgepoolTimed, Maker};
 pub use peers::{Asyncband, Bb8, Deadpool, DeadpoolUnmanaged, Fastpool, Mobc};
 pub use semaphore::TokioSemaphore;
 
