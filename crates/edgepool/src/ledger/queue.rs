@@ -434,3 +434,28 @@ impl Queue {
         (weights != self.weights || wanted != self.wanted).then_some("the sums do not add up")
     }
 }
+
+/// For the search of all states.
+#[cfg(test)]
+impl Queue {
+    /// Tells what matters of shares and turns: nothing, if there are no tenants.
+    pub(super) fn turns(&self) -> alloc::vec::Vec<u8> {
+        let mut form = alloc::vec::Vec::new();
+        if self.tenants.len() == 1 {
+            return form;
+        }
+        for (index, tenant) in &self.tenants {
+            let Share { weight, max, max_waiting } = tenant.share;
+            let [max, max_waiting] =
+                [max, max_waiting].map(|most| most.map_or(u8::MAX, |most| most as u8));
+            // Whoever is not in the ring joins it without the turns that were left to it.
+            let left = if tenant.in_ring { tenant.left } else { tenant.left.min(0) };
+            let (closing, left) = (u8::from(tenant.closing), (left + 128) as u8);
+            form.extend([index as u8, weight as u8, max, max_waiting, closing, left]);
+        }
+        form.push(u8::MAX);
+        form.extend(self.ring().map(|index| index as u8));
+        form.push(u8::MAX);
+        form
+    }
+}

@@ -32,6 +32,10 @@
 //! | age | 8962 | 107847 |
 //! | idle | 3310 | 38022 |
 //! | failures | 1446 | 25270 |
+//! | tenants | 5652 | 75888 |
+//! | shares | 4113 | 64860 |
+//! | tenants' offers | 11384 | 139523 |
+//! | tenants' leases | 3208 | 46679 |
 //!
 //! And with `EDGEPOOL_SEARCH=full`, best in a release build, where it takes a minute or two:
 //!
@@ -45,12 +49,18 @@
 //! | sweeps, two at once | 8069 | 91830 |
 //! | age and idleness | 254081 | 3540129 |
 //! | failures of 3 | 20677 | 445298 |
+//! | tenants of 3 | 62184 | 1039429 |
+//! | tenants' offers of 3 | 44845 | 606905 |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+
+mod settings;
+
+use settings::*;
 
 use super::store::Slot;
 use super::timers::Target;
@@ -62,8 +72,10 @@ struct Setting {
     options: Options,
     /// The most callers that wait at once.
     waiters: usize,
-    /// Who acquires: its patience, its class, its need.
-    asks: &'static [(Option<u64>, Priority, u16)],
+    /// Who shares the pool; the first is tenant 1.
+    tenants: &'static [Share],
+    /// Who acquires.
+    asks: &'static [Caller],
     /// How far time goes in a step; besides, it goes to the next deadline.
     ticks: &'static [u64],
     /// Whether connections that come back are also reset.
@@ -72,11 +84,21 @@ struct Setting {
     does: &'static [Op],
 }
 
+/// Who acquires, for as long as its patience lasts. Tenant 0 is nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Caller {
+    tenant: u32,
+    patience: Option<u64>,
+    class: Priority,
+    need: u16,
+}
+
 /// An operation, by the indexes of what it is done to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Op {
-    Acquire(Option<u64>, Priority, u16),
+    Acquire(Caller),
     TryAcquire,
+    TryAcquireFor(u32),
     Claim(u32),
     Cancel(u32),
     Release(u32),
@@ -101,6 +123,9 @@ enum Op {
     Pause,
     Resume,
     InvalidateAll,
+    SetShare(u32, Share),
+    EndWaits(u32),
+    CloseTenant(u32),
     Close,
     /// Time passes; `None` is up to the next deadline.
     Tick(Option<u64>),
@@ -220,12 +245,16 @@ fn perform(ledger: &mut Ledger, step: Step) -> Result<Vec<Effect>, String> {
 fn act(ledger: &mut Ledger, step: Step, view: &mut View) -> Result<(), String> {
     let slot = |ledger: &Ledger, index: u32| ledger.store.slot_key(index);
     let done = match step.op {
-        Op::Acquire(patience, priority, need) => {
-            acquire(ledger, view, patience, priority, need);
+        Op::Acquire(caller) => {
+            acquire(ledger, view, caller);
             true
         }
         Op::TryAcquire => {
             view.leases.extend(ledger.try_acquire());
+            true
+        }
+        Op::TryAcquireFor(tenant) => {
+            view.leases.extend(ledger.try_acquire_for(tenant_key(tenant)));
             true
         }
         Op::Claim(index) => claim(ledger, view, index),
@@ -283,16 +312,17 @@ fn act(ledger: &mut Ledger, step: Step, view: &mut View) -> Result<(), String> {
     if done { Ok(()) } else { Err(format!("{:?} was not done", step.op)) }
 }
 
-fn acquire(
-    ledger: &mut Ledger,
-    view: &mut View,
-    patience: Option<u64>,
-    priority: Priority,
-    need: u16,
-) {
+/// The tenants of a setting are opened one after the other, and none of them is opened again.
+const fn tenant_key(index: u32) -> TenantKey {
+    TenantKey { index, generation: index }
+}
+
+fn acquire(ledger: &mut Ledger, view: &mut View, caller: Caller) {
+    let Caller { tenant, patience, class: priority, need } = caller;
     let until = patience.map(|patience| ledger.now.saturating_add(Duration::from_nanos(patience)));
     let deadline = until.unwrap_or(Time::NEVER);
-    match ledger.acquire(Ask { priority, need, ..Ask::until(deadline) }) {
+    let tenant = (tenant > 0).then(|| tenant_key(tenant));
+    match ledger.acquire(Ask { deadline, priority, need, tenant }) {
         Ok(Acquired::Leased(key)) => view.leases.extend([key]),
         Ok(Acquired::Waiting(key)) => view.waiting.extend([key]),
         Err(_) => {}
@@ -332,6 +362,9 @@ fn operate(ledger: &mut Ledger, op: Op) -> bool {
         Op::Pause => ledger.pause(),
         Op::Resume => ledger.resume(),
         Op::InvalidateAll => ledger.invalidate_all(),
+        Op::SetShare(tenant, share) => drop(ledger.set_share(tenant_key(tenant), share)),
+        Op::EndWaits(tenant) => drop(ledger.end_waits(tenant_key(tenant))),
+        Op::CloseTenant(tenant) => drop(ledger.close_tenant(tenant_key(tenant))),
         Op::Close => ledger.close(),
         _ => return false,
     }
@@ -380,11 +413,14 @@ fn ranks(ledger: &Ledger) -> BTreeMap<(u8, u32), usize> {
     ranks
 }
 
-/// Those who wait and those who are offered what they need, in the order of the queue.
+/// Those who wait and those who are offered what they need, by tenant, and in the order of its line.
 fn waiters_in_order(ledger: &Ledger) -> Vec<u32> {
     let waiters = ledger.store.waiters.iter().map(|(index, _)| index as u32);
     let mut waiters: Vec<u32> = waiters.collect();
-    waiters.sort_by_key(|&index| ledger.queue.rank(ledger.store.waiter(index)));
+    waiters.sort_by_key(|&index| {
+        let waiter = ledger.store.waiter(index);
+        (waiter.owner.0, ledger.queue.rank(waiter))
+    });
     waiters
 }
 
@@ -409,13 +445,16 @@ fn ago(ledger: &Ledger, at: Time, limits: [Option<Duration>; 2]) -> u8 {
 }
 
 /// All that matters of a place, but for the lists that it is in.
-fn slot_form(ledger: &Ledger, index: u32) -> [u8; 11] {
-    use SlotState::{Closing, Creating, Leased, Retired};
+fn slot_form(ledger: &Ledger, index: u32) -> [u8; 12] {
+    use SlotState::{Closing, Creating, Leased, Offered, Retired};
     let slot: &Slot = ledger.store.slot(index);
     let timer = |position| due(ledger, position);
     let kind = slot.state.kind() as u8;
-    let mut form = [kind, timer(slot.timer), timer(slot.care), 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut form = [kind, timer(slot.timer), timer(slot.care), 0, 0, 0, 0, 0, 0, 0, 0, 0];
     form[3] = u8::from(slot.renewing) | u8::from(slot.swept) << 1;
+    if matches!(slot.state, Leased | Offered(_) | Retired) {
+        form[11] = slot.owner.0 as u8;
+    }
     if matches!(slot.state, Creating | Retired | Closing) {
         form[4] = u8::from(slot.state == Creating && slot.epoch != ledger.epoch);
         form[5] = u8::from(slot.state == Creating && slot.id <= ledger.failing.known);
@@ -460,6 +499,7 @@ fn form(ledger: &Ledger) -> Box<[u8]> {
     let retry = failing.retry_at().map_or(u8::MAX, |at| ahead(ledger, at));
     let (max, min_idle) = (ledger.options.max as u8, ledger.options.min_idle as u8);
     let mut form = vec![flags, max, min_idle, failed as u8, retry, ledger.idle.len() as u8];
+    form.extend(ledger.queue.turns());
     let mut listed = Vec::new();
     for index in ledger.idle.iter(&ledger.store.slots) {
         form.extend(slot_form(ledger, index));
@@ -489,7 +529,8 @@ fn waiter_form(ledger: &Ledger, index: u32, form: &mut Vec<u8>) {
     let state = u8::from(waiter.state == WaiterState::Offered);
     let (need, have) = (waiter.need as u8, waiter.have as u8);
     let (class, waited) = (waiter.priority as u8, ago(ledger, waiter.since, [passes, None]));
-    form.extend([class, state, need, have, waiter.missed, deadline, waited]);
+    let owner = waiter.owner.0 as u8;
+    form.extend([owner, class, state, need, have, waiter.missed, deadline, waited]);
 }
 
 impl Setting {
@@ -499,8 +540,9 @@ impl Setting {
         // What comes too late may come on top of all, but for a state of few places not often.
         ops.retain(|&op| op != Op::CloseLate || ledger.size() <= ledger.options.max);
         ops.push(Op::TryAcquire);
+        ops.extend((1..).zip(self.tenants).map(|(tenant, _)| Op::TryAcquireFor(tenant)));
         if ledger.store.waiters.len() < self.waiters {
-            ops.extend(self.asks.iter().map(|&(p, class, need)| Op::Acquire(p, class, need)));
+            ops.extend(self.asks.iter().map(|&caller| Op::Acquire(caller)));
         }
         for (index, waiter) in &ledger.store.waiters {
             ops.push(Op::Cancel(index as u32));
@@ -586,6 +628,12 @@ fn try_stale_keys(ledger: &Ledger, form_before: &[u8]) -> Result<(), String> {
             return Err(format!("{dead:?} was taken"));
         }
     }
+    let dead = TenantKey { index: 1, generation: 99 };
+    let shared = after.set_share(dead, Share::new()) == Ok(true);
+    let ended = after.end_waits(dead).is_some() || after.close_tenant(dead);
+    if shared || ended || after.try_acquire_for(dead).is_some() {
+        return Err(format!("{dead:?} was taken"));
+    }
     after.check().map_err(|violation| violation.to_string())?;
     let same = *form(&after) == *form_before && after.effects.is_empty();
     if same { Ok(()) } else { Err("a stale key changed something".to_owned()) }
@@ -635,7 +683,7 @@ fn go_well(ledger: &Ledger) -> Result<(), String> {
     }
     let max = ledger.options.max;
     for _ in 0..max {
-        do_well(&mut ledger, Op::Acquire(None, Priority::Normal, 1))?;
+        do_well(&mut ledger, Op::Acquire(FOR_EVER))?;
     }
     come_to_rest(&mut ledger, false)?;
     let lent = ledger.count(SlotState::Leased);
@@ -832,7 +880,11 @@ fn tell(told: &mut String, effect: &Effect) {
 
 impl Setting {
     fn first(&self) -> Ledger {
-        Ledger::new(self.options).expect("the options are in range")
+        let mut ledger = Ledger::new(self.options).expect("the options are in range");
+        for (index, &share) in (1..).zip(self.tenants) {
+            assert_eq!(ledger.open_tenant(share), Ok(tenant_key(index)));
+        }
+        ledger
     }
 }
 
@@ -841,230 +893,6 @@ fn hash(of: &impl Hash) -> u64 {
     of.hash(&mut hasher);
     hasher.finish()
 }
-
-const NORMAL: Priority = Priority::Normal;
-const URGENT: Priority = Priority::Urgent;
-const FOR_EVER: (Option<u64>, Priority, u16) = (None, NORMAL, 1);
-const TWO: (Option<u64>, Priority, u16) = (None, NORMAL, 2);
-
-/// What the settings differ from: two places, nothing expires.
-const BASE: Setting = Setting {
-    name: "",
-    options: Options { lifetime_jitter: 0, ageing: None, ..Options::new(2) },
-    waiters: 2,
-    asks: &[FOR_EVER, TWO],
-    ticks: &[1],
-    resets: false,
-    does: &[Op::Close],
-};
-
-/// Who waits: classes, callers that need two, a pool that is paused, a queue that is full.
-const QUEUE: Setting = Setting {
-    name: "queue",
-    options: Options { max_waiting: 1, ..BASE.options },
-    waiters: 3,
-    asks: &[FOR_EVER, (None, URGENT, 1), TWO, (None, URGENT, 2)],
-    ticks: &[],
-    does: &[Op::Pause, Op::Resume, Op::Close],
-    ..BASE
-};
-
-/// A size that changes, beside connections that are kept ready or made elsewhere.
-const SIZES: Setting = Setting {
-    name: "sizes",
-    options: Options { min_idle: 1, ..BASE.options },
-    ticks: &[],
-    waiters: 1,
-    does: &[
-        Op::Adopt,
-        Op::Fill,
-        Op::Prepare,
-        Op::PrepareDirectly,
-        Op::CloseLate,
-        Op::Resize(1),
-        Op::Resize(2),
-        Op::Resize(3),
-        Op::SetMinIdle(0),
-        Op::SetMinIdle(1),
-        Op::Close,
-    ],
-    ..BASE
-};
-
-/// Connections that are invalidated, looked at, used up, reset.
-const HEALTH: Setting = Setting {
-    name: "health",
-    options: Options { max_uses: Some(2), reuse: Reuse::Fifo, ..BASE.options },
-    ticks: &[],
-    resets: true,
-    does: &[Op::LookAtIdle, Op::InvalidateAll, Op::Pause, Op::Resume, Op::Close],
-    ..BASE
-};
-
-/// Offers that are not claimed, and callers that lose patience.
-const OFFERS: Setting = Setting {
-    name: "offers",
-    options: Options { offer_timeout: nanos(1), ageing: nanos(1), ..BASE.options },
-    asks: &[(Some(2), NORMAL, 1), (None, URGENT, 2)],
-    does: &[Op::Resize(1), Op::InvalidateAll, Op::Close],
-    ..BASE
-};
-
-/// Leases that expire, are renewed, are held for long; closings that are overdue.
-const LEASES: Setting = Setting {
-    name: "leases",
-    options: Options {
-        lease_ttl: nanos(3),
-        long_hold: nanos(2),
-        close_timeout: nanos(2),
-        ..BASE.options
-    },
-    asks: &[(Some(2), NORMAL, 1), (None, URGENT, 2)],
-    does: &[Op::Adopt, Op::Close],
-    ..BASE
-};
-
-/// Checks before loans and resets after them, both of which can be overdue.
-const CHECKS: Setting = Setting {
-    name: "checks",
-    options: Options {
-        check_after: Some(Duration::ZERO),
-        check_timeout: nanos(2),
-        reset_timeout: nanos(1),
-        ..BASE.options
-    },
-    asks: &[FOR_EVER, (Some(2), NORMAL, 2)],
-    resets: true,
-    does: &[Op::LookAtIdle, Op::InvalidateAll, Op::Close],
-    ..BASE
-};
-
-/// Checks of what was idle for a while: before it is lent, and by itself.
-const SWEEPS: Setting = Setting {
-    name: "sweeps",
-    options: Options {
-        check_after: nanos(1),
-        check_interval: nanos(2),
-        reuse: Reuse::Fifo,
-        ..BASE.options
-    },
-    waiters: 1,
-    does: &[Op::Pause, Op::Resume, Op::Close],
-    ..BASE
-};
-
-/// Offers that are missed so late that what they offered is to be checked before the next.
-const LATE: Setting = Setting {
-    name: "late offers",
-    options: Options {
-        min_idle: 1,
-        check_after: nanos(2),
-        offer_timeout: nanos(1),
-        ..BASE.options
-    },
-    ..BASE
-};
-
-/// Connections that grow old, beside one that is kept ready.
-const AGE: Setting = Setting {
-    name: "age",
-    options: Options { min_idle: 1, max_lifetime: nanos(10), ..BASE.options },
-    waiters: 1,
-    asks: &[TWO],
-    ticks: &[],
-    does: &[Op::LookAtIdle, Op::SetMinIdle(0), Op::SetMinIdle(1), Op::Close],
-    ..BASE
-};
-
-/// Connections that are idle for too long, beside one that is kept ready.
-const IDLE: Setting = Setting {
-    name: "idle",
-    options: Options { min_idle: 1, idle_timeout: nanos(2), ..BASE.options },
-    waiters: 1,
-    does: &[Op::Pause, Op::Resume, Op::SetMinIdle(0), Op::SetMinIdle(1), Op::Close],
-    ..BASE
-};
-
-/// Creations that fail, or are overdue, with back-off and breaker.
-const FAILURES: Setting = Setting {
-    name: "failures",
-    options: Options {
-        create_timeout: nanos(2),
-        backoff: Some(Backoff { base: Duration::from_nanos(2), cap: Duration::from_nanos(4) }),
-        breaker: Some(2),
-        ..BASE.options
-    },
-    asks: &[FOR_EVER, (Some(2), NORMAL, 2)],
-    does: &[Op::PrepareDirectly, Op::InvalidateAll, Op::Close],
-    ..BASE
-};
-
-/// The same with more places, more callers, more operations: with `EDGEPOOL_SEARCH=full`.
-const LARGE: [Setting; 8] = [
-    Setting {
-        name: "queue of 3",
-        options: Options { max: 3, max_waiting: 2, ..QUEUE.options },
-        waiters: 4,
-        ..QUEUE
-    },
-    Setting {
-        name: "an operator's all",
-        options: Options { max_uses: Some(2), min_idle: 1, ..BASE.options },
-        ticks: &[],
-        resets: true,
-        does: &[
-            Op::Adopt,
-            Op::LookAtIdle,
-            Op::Fill,
-            Op::Prepare,
-            Op::Resize(1),
-            Op::Resize(2),
-            Op::Resize(3),
-            Op::SetMinIdle(0),
-            Op::SetMinIdle(1),
-            Op::Pause,
-            Op::Resume,
-            Op::InvalidateAll,
-            Op::Close,
-        ],
-        ..BASE
-    },
-    Setting {
-        name: "offers of 3",
-        options: Options { max: 3, offer_timeout: nanos(2), ..OFFERS.options },
-        waiters: 3,
-        does: &[Op::Resize(1), Op::Resize(3), Op::Pause, Op::Resume, Op::Close],
-        ..OFFERS
-    },
-    Setting { name: "checks of 3", options: Options { max: 3, ..CHECKS.options }, ..CHECKS },
-    Setting {
-        name: "sweeps of 3",
-        options: Options { max: 3, ..SWEEPS.options },
-        asks: &[FOR_EVER],
-        does: &[Op::LookAtIdle, Op::Close],
-        ..SWEEPS
-    },
-    Setting {
-        name: "sweeps, two at once",
-        options: Options { check_interval: nanos(3), max_checks: 2, ..SWEEPS.options },
-        waiters: 2,
-        ..SWEEPS
-    },
-    Setting {
-        name: "age and idleness",
-        options: Options { idle_timeout: nanos(5), ..AGE.options },
-        ticks: &[5],
-        asks: &[FOR_EVER, TWO],
-        does: &[Op::LookAtIdle, Op::SetMinIdle(0), Op::SetMinIdle(1), Op::Close],
-        ..AGE
-    },
-    Setting {
-        name: "failures of 3",
-        options: Options { max: 3, create_timeout: nanos(3), ..FAILURES.options },
-        does: &[Op::Prepare, Op::InvalidateAll, Op::Pause, Op::Resume, Op::Close],
-        ..FAILURES
-    },
-];
 
 /// Searches a setting, and returns its row if the table above says otherwise.
 fn search(setting: &Setting) -> Option<String> {
@@ -1102,6 +930,10 @@ searches! {
     every_state_with_age: AGE,
     every_state_with_idle_timeouts: IDLE,
     every_state_with_failures: FAILURES,
+    every_state_with_tenants: TENANTS,
+    every_state_with_shares_that_change: SHARES,
+    every_state_with_tenants_that_miss_offers: TENANTS_OFFERS,
+    every_state_with_tenants_whose_leases_end: TENANTS_LEASES,
 }
 
 #[test]
