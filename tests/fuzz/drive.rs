@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use edgepool::Time;
 use edgepool::ledger::{
-    Acquired, Ask, Backoff, Claim, Effect, Ledger, Options, Priority, Reuse, SlotKey, Verdict,
-    WaiterKey,
+    Acquired, Ask, Backoff, Claim, Effect, Ledger, Options, Priority, Reuse, Share, SlotKey,
+    TenantKey, Verdict, WaiterKey,
 };
 
 /// Makes a ledger by the first bytes, and does by the others, two for each operation, what callers,
@@ -74,6 +74,7 @@ fn read_options(bytes: [u8; 10]) -> Options {
 struct Shell {
     slots: Vec<SlotKey>,
     waiters: Vec<WaiterKey>,
+    tenants: Vec<TenantKey>,
 }
 
 impl Shell {
@@ -88,9 +89,47 @@ impl Shell {
         key.unwrap_or(WaiterKey { index: 0, generation: 0 })
     }
 
+    fn tenant(&self, bits: u8) -> TenantKey {
+        let key = self.tenants.iter().rev().nth(usize::from(bits & 3)).copied();
+        key.unwrap_or(TenantKey { index: 0, generation: 0 })
+    }
+
+    /// With the sixth bit, callers and operations are those of a tenant.
     fn apply(&mut self, ledger: &mut Ledger, op: u8, byte: u8) {
-        match op & 31 {
-            0..=4 => self.acquire(ledger, byte),
+        match op & 63 {
+            32..=36 => {
+                let tenant = Some(self.tenant(byte >> 4));
+                self.acquire(ledger, byte, tenant);
+            }
+            37 => self.slots.extend(ledger.try_acquire_for(self.tenant(byte))),
+            56..=63 => self.operate_on_tenants(ledger, op & 7, byte),
+            _ => self.apply_to_pool(ledger, op & 31, byte),
+        }
+        // Now and then, effects are taken late.
+        if op & 192 != 0 {
+            self.hear(ledger);
+        }
+    }
+
+    fn operate_on_tenants(&mut self, ledger: &mut Ledger, op: u8, byte: u8) {
+        let none_or = |bits: u8| (bits > 0).then_some(u32::from(bits));
+        let share = Share {
+            weight: u32::from(byte & 3) + 1,
+            max: none_or(byte >> 2 & 3),
+            max_waiting: none_or(byte >> 4 & 3).map(|most| most - 1),
+        };
+        match op {
+            0 | 1 => self.tenants.extend(ledger.open_tenant(share)),
+            2..=4 => drop(ledger.set_share(self.tenant(byte >> 6), share)),
+            5 => self.slots.extend(ledger.adopt_for(self.tenant(byte))),
+            6 => drop(ledger.end_waits(self.tenant(byte))),
+            _ => drop(ledger.close_tenant(self.tenant(byte))),
+        }
+    }
+
+    fn apply_to_pool(&mut self, ledger: &mut Ledger, op: u8, byte: u8) {
+        match op {
+            0..=4 => self.acquire(ledger, byte, None),
             5 => self.slots.extend(ledger.try_acquire()),
             6..=9 => {
                 if let Claim::Leased(key) = ledger.claim(self.waiter(byte)) {
@@ -105,15 +144,11 @@ impl Shell {
                 let by = Duration::from_nanos((byte & 15).into());
                 ledger.advance(ledger.now().saturating_add(by));
             }
-            _ => self.operate(ledger, op & 31, byte),
-        }
-        // Now and then, effects are taken late.
-        if op & 192 != 0 {
-            self.hear(ledger);
+            _ => self.operate(ledger, op, byte),
         }
     }
 
-    fn acquire(&mut self, ledger: &mut Ledger, byte: u8) {
+    fn acquire(&mut self, ledger: &mut Ledger, byte: u8, tenant: Option<TenantKey>) {
         let patience = Duration::from_nanos((byte >> 4 & 7).into());
         let deadline = match byte & 128 {
             0 => Time::NEVER,
@@ -122,11 +157,8 @@ impl Shell {
         let classes = [Priority::Low, Priority::Normal, Priority::High, Priority::Urgent];
         let priority = classes[usize::from(byte & 3)];
         let need = u16::from(byte >> 2 & 3);
-        match ledger.acquire(Ask {
-            priority,
-            need: if need == 3 { 1 } else { need },
-            ..Ask::until(deadline)
-        }) {
+        let need = if need == 3 { 1 } else { need };
+        match ledger.acquire(Ask { deadline, priority, need, tenant }) {
             Ok(Acquired::Leased(key)) => self.slots.push(key),
             Ok(Acquired::Waiting(key)) => self.waiters.push(key),
             Err(_) => {}
