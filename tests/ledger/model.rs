@@ -125,6 +125,10 @@ pub(crate) struct Model {
     opened: u64,
     /// The tenants that have turns; the head is served.
     ring: Vec<u64>,
+    /// When the tenant was due that was served last.
+    turn: u64,
+    /// How many turns were given and taken.
+    turns: u64,
     /// Whether a tenant may have more than before, and nobody has looked yet what could serve it.
     has_more: bool,
     /// Whether one was left alone beyond its time, and nobody has looked for it in vain since.
@@ -159,6 +163,8 @@ impl Model {
             tenants: BTreeMap::from([(NOBODY, Tenant::nobody())]),
             opened: NOBODY,
             ring: Vec::new(),
+            turn: 0,
+            turns: 0,
             has_more: false,
             overstayed: false,
             counters: Counters::default(),
@@ -594,22 +600,23 @@ impl Model {
             self.counts_of(tenant).failed += 1;
             return Some(Answer::Unavailable(at));
         }
-        let full = self.is_queue_full(tenant)?;
+        let full = self.is_queue_full(tenant, ask.need.into())?;
         self.counters.refused += 1;
         self.counts_of(tenant).refused += 1;
         Some(full)
     }
 
-    fn is_queue_full(&self, tenant: u64) -> Option<Answer> {
+    fn is_queue_full(&self, tenant: u64, need: usize) -> Option<Answer> {
         let gauges = self.gauges();
         let room = gauges.size < gauges.max && !self.paused && self.may_create();
         let coming = u64::from(gauges.creating + gauges.checking + gauges.idle);
         let places = u64::from(self.options.max_waiting) + coming;
-        let is_full = !room && u64::from(gauges.waiting) >= places;
+        let is_made = room && self.may_have(tenant, need);
+        let is_full = !is_made && u64::from(gauges.waiting) >= places;
         if is_full && !self.is_below_its_share(tenant) {
             return Some(Answer::QueueFull);
         }
-        self.is_line_full(tenant, room, coming).then_some(Answer::TenantQueueFull)
+        self.is_line_full(tenant, is_made, coming).then_some(Answer::TenantQueueFull)
     }
 
     /// The most that one caller of a tenant may have.

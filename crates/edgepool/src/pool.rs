@@ -104,13 +104,13 @@ impl<F: Factory, C: Clock> Pool<F, C> {
     ///
     /// # Errors
     ///
-    /// The share's weight or `max` is 0.
+    /// The share's weight is not from 1 to [`MAX_WEIGHT`](crate::ledger::MAX_WEIGHT), or its `max` is 0.
     pub fn tenant(&self, share: Share) -> Result<Tenant<F, C>, OptionsError> {
         Tenant::open(&self.shared, share)
     }
 
     /// As [`try_acquire`](Self::try_acquire), for a caller of this tenant: it finds nothing either if
-    /// others of its tenant wait, or the tenant has all that it may have.
+    /// others of its tenant wait, the tenant has all that it may have, or it is one of another pool.
     #[track_caller]
     pub fn try_acquire_for(&self, tenant: &Tenant<F, C>) -> Option<Lease<F, C>> {
         let (at, tenant) = (Location::caller(), tenant.key_in(&self.shared));

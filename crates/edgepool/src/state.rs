@@ -226,11 +226,11 @@ impl<F: Factory> State<F> {
         drove: bool,
         parting: &mut Option<Parting>,
     ) -> Standing<F> {
-        let timed_out = self.timed_out(key);
+        let (timed_out, most) = (self.timed_out(key), self.ledger.most_for_waiter(key));
         let standing = match self.ledger.claim(key) {
             Claim::Waiting => return self.sleep_in_queue(key, waker, current, drove),
             Claim::Leased(slot) => Standing::Claimed(self.lend_claimed(key, slot)),
-            Claim::Ended(end) => Standing::Ended(self.ending(key, end, timed_out)),
+            Claim::Ended(end) => Standing::Ended(self.ending(key, end, timed_out, most)),
             Claim::Unknown => unreachable!("a waiter's entry lives until its owner frees it"),
         };
         // While the caller brings a waker, none is kept.

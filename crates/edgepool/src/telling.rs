@@ -34,19 +34,21 @@ impl<F: Factory> State<F> {
         }
     }
 
-    /// Tells a waiter why its wait ended. `timed_out` was asked before it was let go.
+    /// Tells a waiter why its wait ended. `timed_out`, and the `most` that it could have had, were
+    /// asked before it was let go.
     pub(crate) fn ending(
         &mut self,
         key: WaiterKey,
         end: End,
         timed_out: Option<Box<TimedOut<F::Error>>>,
+        most: u32,
     ) -> AcquireError<F::Error> {
         match (end, self.take_failure(key), timed_out) {
             (End::TimedOut, _, Some(timed_out)) => AcquireError::TimedOut(timed_out),
             (End::TimedOut | End::Closed, ..) => AcquireError::Closed,
             (End::Missed, ..) => AcquireError::Missed,
             (End::Removed, ..) => AcquireError::TenantRemoved,
-            (End::TooMany, ..) => AcquireError::TooMany { max: self.ledger.options().max },
+            (End::TooMany, ..) => AcquireError::TooMany { max: most },
             (End::CreateTimedOut, ..) => AcquireError::CreateTimedOut,
             (End::CreateFailed, Some(Failure::Error(error)), _) => {
                 AcquireError::CreateFailed(error)

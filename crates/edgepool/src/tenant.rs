@@ -9,12 +9,12 @@ use crate::{Clock, Factory};
 
 /// A tenant of a pool, whose callers have a share of it. Clones are the same tenant.
 ///
-/// Tenants that wait are served in turn, each as often in a round as its
-/// [weight](Share::weight) says, so that one which asks a hundred times as often does not make the
-/// others wait: a caller with `k` connections to be served in its tenant's line, its own among them,
-/// is passed by at most `ceil(k / weight)` times the weights of the other tenants that wait, plus,
-/// once for each of those, what one of their callers needs beyond a single connection. What a tenant
-/// does not use others may use, and it comes back with the next lease that ends.
+/// Tenants that wait are served in turn, in the proportion of their [weights](Share::weight), so that
+/// one which asks a hundred times as often does not make the others wait: while a caller waits that
+/// has `k` connections to be served in its tenant's line, its own among them, another tenant of `v`
+/// times the weight is served at most `k * v + 1` times. The [ledger](crate::ledger#tenants) has
+/// the reasoning, and what adds to that. What a tenant does not use others may use, and it has its
+/// share again of the next leases that end.
 ///
 /// Within a tenant callers are served by their [priority](crate::Priority) and in the order in which
 /// they came. Callers without a tenant are served as one tenant more, of weight 1.
@@ -74,7 +74,7 @@ impl<F: Factory, C: Clock> Tenant<F, C> {
     ///
     /// # Errors
     ///
-    /// The weight or `max` is 0; nothing is changed then.
+    /// The weight is out of its range, or `max` is 0; nothing is changed then.
     pub fn set_share(&self, share: Share) -> Result<(), OptionsError> {
         let Entry { shared, key } = &*self.entry;
         shared.step_now(|state| state.ledger.set_share(*key, share)).map(|_| ())

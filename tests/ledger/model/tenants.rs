@@ -1,7 +1,7 @@
 //! Tenants: who each caller belongs to, whose turn it is, and what each may use.
 //!
-//! Everything follows from who waits and who holds what; the ring's order and the turns that are
-//! left are all that is remembered.
+//! Everything follows from who waits and who holds what; when each tenant is due, and in which order
+//! those came who are due together, is all that is remembered.
 
 use std::cmp::Reverse;
 
@@ -19,8 +19,10 @@ pub(crate) struct Tenant {
     pub(crate) share: Share,
     /// Whether callers may come.
     open: bool,
-    /// How many more it may be served before the next tenant is.
-    left: i64,
+    /// When it is due, in parts of a turn, and its number among those who are due together.
+    due: (u64, u64),
+    /// It had somebody in its line when it could be served no more.
+    is_held_up: bool,
     /// What is counted of it.
     counts: TenantStats,
 }
@@ -28,7 +30,7 @@ pub(crate) struct Tenant {
 impl Tenant {
     fn new(share: Share, now: Time) -> Self {
         let counts = TenantStats { opened_at: now, last_active: now, ..TenantStats::default() };
-        Self { key: None, share, open: true, left: 0, counts }
+        Self { key: None, share, open: true, due: (0, 0), is_held_up: false, counts }
     }
 
     pub(super) fn nobody() -> Self {
@@ -39,7 +41,7 @@ impl Tenant {
 /// What is done to tenants.
 impl Model {
     pub(crate) fn allows(share: Share) -> bool {
-        share.weight > 0 && share.max != Some(0)
+        (1..=1_000_000).contains(&share.weight) && share.max != Some(0)
     }
 
     /// Returns none if no tenant can have that share.
@@ -66,9 +68,7 @@ impl Model {
 
     pub(crate) fn set_share(&mut self, id: u64, share: Share) {
         let was_first = self.first();
-        let tenant = self.tenant(id);
-        tenant.share = share;
-        tenant.left = tenant.left.min(share.weight.into());
+        self.tenant(id).share = share;
         let max = share.max.unwrap_or(u32::MAX) as usize;
         for waiter in self.line(id) {
             if self.waiters[&waiter].need > max {
@@ -202,49 +202,88 @@ impl Model {
             self.tenants.keys().filter(|&&other| other == id || !self.line(other).is_empty());
         let all: u64 = others.map(|&id| weight(id)).sum();
         let max_waiting = u64::from(self.options.max_waiting);
-        queued < max_waiting * weight(id) / all && (self.queued().len() as u64) < 2 * max_waiting
+        queued < (max_waiting * weight(id) / all).max(1)
+            && (self.queued().len() as u64) < 2 * max_waiting
+    }
+
+    /// Whether nobody in a tenant's line waits for what the tenant itself has.
+    fn is_let(&self, id: u64) -> bool {
+        self.line(id).is_empty() || self.has_turns(id)
+    }
+
+    /// Whether the tenant may have what is in its line and so many more.
+    pub(super) fn may_have(&self, id: u64, need: usize) -> bool {
+        let lacks: usize = self.line(id).iter().map(|id| self.waiters[id].missing()).sum();
+        self.is_let(id) && lacks + need <= self.room(id)
     }
 
     /// Whether more of a tenant are queued than it may have.
-    pub(super) fn is_line_full(&self, id: u64, room: bool, coming: u64) -> bool {
-        let below = self.room(id) > 0;
+    pub(super) fn is_line_full(&self, id: u64, is_made: bool, coming: u64) -> bool {
         let Some(max_waiting) = self.tenants[&id].share.max_waiting else { return false };
-        let places = u64::from(max_waiting) + if below { coming } else { 0 };
-        !(room && below) && self.line(id).len() as u64 >= places
+        let own = if self.is_let(id) { self.room(id) as u64 } else { 0 };
+        let places = u64::from(max_waiting) + coming.min(own);
+        !is_made && self.line(id).len() as u64 >= places
     }
 }
 
 /// Turns.
 impl Model {
-    /// Has the ring hold those that have turns, and at its head one that has some left.
+    /// Has the ring hold those that have turns, who is due first before the others.
     pub(super) fn settle(&mut self) {
         let ids: Vec<u64> = self.tenants.keys().copied().collect();
         let (with, without): (Vec<u64>, Vec<u64>) =
             ids.into_iter().partition(|&id| self.has_turns(id));
-        self.ring.retain(|id| !without.contains(id));
-        for id in with {
-            if !self.ring.contains(&id) {
-                self.ring.push(id);
-                self.has_more = true;
-                let tenant = self.tenant(id);
-                tenant.left = tenant.left.min(0) + i64::from(tenant.share.weight);
+        for id in without {
+            if self.ring.contains(&id) {
+                self.ring.retain(|other| *other != id);
+                self.tenant(id).is_held_up = true;
+                if self.ring.is_empty() {
+                    self.turn = self.turn.max(self.tenants[&id].due.0);
+                }
             }
         }
-        while let Some(&head) = self.ring.first()
-            && self.tenants[&head].left <= 0
-        {
-            let alone = self.ring.len() == 1;
-            let tenant = self.tenant(head);
-            let before = if alone { 0 } else { tenant.left };
-            tenant.left = before + i64::from(tenant.share.weight);
-            self.ring.rotate_left(1);
+        for id in self.tenants.keys().copied().collect::<Vec<_>>() {
+            if self.line(id).is_empty() {
+                self.tenant(id).is_held_up = false;
+            }
         }
+        let gathers = self.queued().iter().any(|id| !self.waiters[id].have.is_empty());
+        for id in with {
+            if !self.ring.contains(&id) {
+                let gathering = self.ring.first().filter(|_| gathers);
+                let first = gathering.map_or(0, |first| self.tenants[first].due.0);
+                let (turn, number) = (self.turn, self.next_number());
+                let tenant = self.tenant(id);
+                let half = (1 << 20) / u64::from(tenant.share.weight) / 2;
+                let earliest = if tenant.is_held_up { turn } else { turn + half };
+                tenant.due = (tenant.due.0.max(earliest).max(first), number);
+                tenant.is_held_up = false;
+                self.ring.push(id);
+                self.has_more = true;
+            }
+        }
+        self.sort_ring();
+    }
+
+    fn sort_ring(&mut self) {
+        let Self { ring, tenants, .. } = self;
+        ring.sort_by_key(|id| tenants[id].due);
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
     }
 
     /// All that a waiter needs is there.
     pub(super) fn charge(&mut self, waiter: u64) {
         let Waiter { tenant, need, .. } = self.waiters[&waiter];
-        self.tenant(tenant).left -= need as i64;
+        let number = self.next_number();
+        let tenant = self.tenant(tenant);
+        let (due, weight) = (tenant.due.0, u64::from(tenant.share.weight));
+        tenant.due = (due + (need as u64 * (1 << 20) / weight).max(1), number);
+        self.turn = self.turn.max(due);
+        self.sort_ring();
     }
 
     /// Places are their tenants' no more.

@@ -185,11 +185,8 @@ fn a_tenant_of_another_pool_is_an_error() {
 fn a_share_out_of_range_is_an_error_and_changes_nothing() {
     let setup = Setup::bare(|pool| pool.max(2));
     let error = setup.pool.tenant(Share::new().weight(0)).unwrap_err();
-    assert_eq!(error, OptionsError::WeightIsZero);
-    assert_eq!(
-        error.to_string(),
-        "a tenant's weight is 0; it must be 1 or more, or it is never served"
-    );
+    assert_eq!(error, OptionsError::WeightOutOfRange { weight: 0 });
+    assert_eq!(error.to_string(), "a tenant's weight is 0; it must be from 1 to 1,000,000");
     let kept = tenant(&setup, Share::new().weight(2).max(2));
     let error = kept.set_share(Share::new().max(0)).unwrap_err();
     assert_eq!(

@@ -63,7 +63,11 @@ impl Ledger {
         self.options.max
     }
 
-    pub(super) const fn refusal_of_tenant(&self, _owner: Owner) -> Option<Refused> {
+    pub(super) const fn is_made_for(&self, _owner: Owner, _need: u16) -> bool {
+        true
+    }
+
+    pub(super) const fn refusal_of_tenant(&self, _owner: Owner, _need: u16) -> Option<Refused> {
         None
     }
 

@@ -118,13 +118,24 @@ impl Ledger {
             return Some(Refused::Unavailable(until));
         }
         let (queued, max_waiting) = (self.queue.len(), self.options.max_waiting);
-        let is_full = self.is_full(queued, max_waiting) && !self.is_below_share(owner);
-        if is_full { Some(Refused::QueueFull) } else { self.refusal_of_tenant(owner) }
+        let (is_made_for, coming) = (self.is_made_for(owner, ask.need), u32::MAX);
+        let is_full = self.is_full(queued, max_waiting, is_made_for, coming);
+        if is_full && !self.is_below_share(owner) {
+            return Some(Refused::QueueFull);
+        }
+        self.refusal_of_tenant(owner, ask.need)
     }
 
     /// Tells whether so many are queued that nobody else may be, beyond those for whom a connection
-    /// comes.
-    pub(super) fn is_full(&self, queued: u32, max_waiting: u32) -> bool {
+    /// comes, of which there are at most `most`.
+    #[inline(always)]
+    pub(super) fn is_full(
+        &self,
+        queued: u32,
+        max_waiting: u32,
+        is_made_for: bool,
+        most: u32,
+    ) -> bool {
         if queued < max_waiting {
             return false;
         }
@@ -132,7 +143,8 @@ impl Ledger {
             self.count(SlotState::Creating) + self.count(SlotState::Checking) + self.idle.len();
         // What can be made now is made for each caller that comes, so that there is no room then.
         let room = self.size() < self.options.max && !self.paused && self.may_create();
-        !room && u64::from(queued) >= u64::from(max_waiting) + u64::from(coming)
+        let places = u64::from(max_waiting) + u64::from(coming.min(most));
+        !(room && is_made_for) && u64::from(queued) >= places
     }
 
     /// Turns the waiter's offer into a lease, or tells where it stands. A wait that is over frees
@@ -324,7 +336,7 @@ impl Ledger {
         Some(owner)
     }
 
-    /// Takes in a connection that a tenant gives back. The tenant has its place in the ring before
+    /// Takes in a connection that a tenant gives back. The tenant has its turn before
     /// the connection goes on, as it would have if it had waited a moment longer.
     #[cold]
     #[inline(never)]

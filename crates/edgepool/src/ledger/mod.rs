@@ -32,22 +32,28 @@
 //! # Tenants
 //!
 //! Callers may be those of a [tenant](Ledger::open_tenant), which has a [`Share`] of the pool and a
-//! line of its own; the others are one tenant together. The tenants that can be served stand in a
-//! ring and are served in turn, each as often in a round as its weight says (deficit round robin).
-//! Priorities and ageing hold within a line.
+//! line of its own; the others are one tenant together, of weight 1. Priorities and ageing hold
+//! within a line. Which tenant is next is decided by start-time fair queueing: a connection costs a
+//! tenant of weight `w` a `w`-th of a turn, and who is due first is served.
 //!
-//! So what a tenant waits for does not depend on how much the others ask for. Let `v` be the sum of
-//! the other tenants' weights. A caller that has `k` connections to be served in its line, its own
-//! among them, is passed by at most `ceil(k / weight) * v` connections of others, plus, for each of
-//! them once, what a single caller of theirs needs beyond one: that is more than its turns, and paid
-//! in the rounds that follow. Whoever comes meanwhile joins the ring behind those who are in it.
+//! So what a tenant waits for does not depend on how much the others ask for. While a caller waits
+//! that has `k` connections to be served in its line, its own among them, each other tenant of weight
+//! `v` is served at most `k * v / w + 1` times. For it is served only when it is due, which is every
+//! `v`-th of a turn, and in the time until the caller's own turn, which is `k / w` at most. Two things
+//! can be added to that: a caller that needs `n` connections is served all of them at once, whoever's
+//! it is, and one of its own tenant that was served before it counts with its `n - 1` in `k`. While a
+//! tenant has its `max`, it waits for its own leases only. Whoever comes to an empty line is due half
+//! of its turn later, so a light tenant does not wait for the round of a loud one, and however many
+//! tenants come, they do not keep an old one waiting: those that come later are due later.
 //!
 //! An offer costs its tenant the turn whether or not it is claimed, so a tenant whose callers are
-//! dead delays the others by its own turns and no more. Nobody waits beside an idle connection but
-//! for one reason: its tenant has all that its share allows. Nothing is made for such a caller, and
-//! it joins the ring as soon as its tenant has less. While the queue is full, a tenant with fewer
-//! callers in it than its weight's share of `max_waiting` is let in all the same, until there are
-//! twice as many as that: who is loud cannot keep the others out.
+//! dead delays the others by its own turns and no more. Somebody waits beside an idle connection
+//! for one reason only: the first of his line needs more than is left of what its tenant may have.
+//! Nothing is made for them, and the tenant is next as soon as it has less, if it was due.
+//!
+//! While the queue is full, a tenant with fewer callers in it than its weight's share of
+//! `max_waiting`, which is at least one, is let in all the same, until there are twice as many as
+//! that: who is loud cannot keep the others out, but who opens tenants without end can.
 //!
 //! # The life of a connection
 //!
@@ -73,8 +79,8 @@
 //! 3. The idle list holds exactly the idle places, and the lines exactly the queued waiters, each
 //!    class in order of arrival.
 //! 4. No lost wake-up. Unless the pool is paused, nobody is queued beside an idle connection but as
-//!    long as checks are under way for him, or while his tenant has its `max`; and while a place is
-//!    free there are as many creations
+//!    long as checks are under way for him, or while the first of his line needs more than its tenant
+//!    may have; and while a place is free there are as many creations
 //!    under way as connections missing, unless creations wait for a back-off that has a deadline,
 //!    or for the one that an open breaker lets through.
 //! 5. Each offered place is in the chain of one waiter, who has counted it. Only the first in the
@@ -83,9 +89,9 @@
 //! 7. Each deadline stands in the heap once, where its entry says, none before its parent; every
 //!    idle place is looked at no later than something about it is due.
 //! 8. A closed pool has nothing idle, nobody queued or offered, and no creation under way.
-//! 9. A tenant has what is lent to it, set aside for it, or ran out and is not closed yet. The ring
-//!    holds exactly those tenants whose first waiter fits under their `max`, and the one at its head
-//!    has a turn left.
+//! 9. A tenant has what is lent to it, set aside for it, or ran out and is not closed yet. Exactly
+//!    those tenants have turns whose first waiter fits under their `max`, and nobody was due before
+//!    the first of them.
 
 #[cfg(not(feature = "tenants"))]
 mod alone;
@@ -115,6 +121,8 @@ mod tenant_cases;
 #[cfg(feature = "tenants")]
 mod tenants;
 mod timers;
+#[cfg(feature = "tenants")]
+mod turns;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -138,6 +146,8 @@ use store::{SLOT_STATES, SlotState, Store, WaiterState};
 #[cfg(feature = "tenants")]
 pub use tenants::{Share, TenantStats};
 use timers::{Target, Timers};
+#[cfg(feature = "tenants")]
+pub use turns::MAX_WEIGHT;
 
 /// How many offers a waiter may let pass before it ends as [`End::Missed`].
 pub const MAX_MISSED_OFFERS: u8 = 3;

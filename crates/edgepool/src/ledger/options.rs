@@ -263,8 +263,11 @@ pub enum OptionsError {
         /// The most that there may be.
         max: u32,
     },
-    /// A tenant's weight was 0, so that it would never be served.
-    WeightIsZero,
+    /// A tenant's weight was out of its range.
+    WeightOutOfRange {
+        /// The weight that was asked for.
+        weight: u32,
+    },
     /// The named count was 0, which allows nothing.
     CountIsZero(&'static str),
     /// The named time was zero, so that it would pass before anyone could act.
@@ -298,8 +301,8 @@ impl fmt::Display for OptionsError {
             Self::MinIdleOverMax { min_idle, max } => {
                 write!(f, "min_idle is {min_idle}, over max; it must be at most {max}")
             }
-            Self::WeightIsZero => {
-                f.write_str("a tenant's weight is 0; it must be 1 or more, or it is never served")
+            Self::WeightOutOfRange { weight } => {
+                write!(f, "a tenant's weight is {weight}; it must be from 1 to 1,000,000")
             }
             Self::CountIsZero(option) => {
                 write!(f, "{option} is 0; it must be 1 or more")?;

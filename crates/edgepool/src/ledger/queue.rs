@@ -1,14 +1,14 @@
-//! Who is next: a ring of tenants that are served in turn, each with a [`Line`] of its own.
+//! Who is next: tenants that are served in turn, each with a [`Line`] of its own.
 //!
-//! It is a deficit round robin (Shreedhar and Varghese, "Efficient Fair Queueing using Deficit
-//! Round Robin", SIGCOMM 1995) in which a round gives each tenant as many turns as its weight, and
-//! a caller costs a turn for each connection that it needs. A caller that needs more than is left
-//! is served all the same, and its tenant pays in the rounds that follow, so that nobody's place at
-//! the head depends on what comes later.
+//! The order is that of start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queuing",
+//! SIGCOMM 1996): each tenant has a time, counted in [turns](super::turns), at which it is due, and
+//! the one that is due first is served. A deficit round robin would need no heap, but it serves a
+//! large weight in one run, and a tenant that comes and goes with its cap loses its place with each
+//! lease that comes back: of two that weigh 100 in a pool of four, one with a cap of two would have
+//! a fiftieth of what is served, and not half.
 //!
-//! The ring holds those tenants that can be served: somebody is in their line, and the first there
-//! fits under their cap. A tenant joins at the tail. So a caller with `k` turns to take in its line,
-//! its own among them, is passed by at most `ceil(k / weight)` rounds of the others.
+//! Only those tenants have a turn that can be served: somebody is in their line, and the first there
+//! fits under their cap.
 
 use core::time::Duration;
 
@@ -16,9 +16,9 @@ use slab::Slab;
 
 use super::keys::TenantKey;
 use super::line::Line;
-use super::list::{Linked, Links, List};
 use super::store::Waiter;
 use super::tenants::{Share, Tally};
+use super::turns::{Due, Turns};
 use crate::Time;
 
 /// Whose a wait or a loan is, by the index of the tenant.
@@ -40,12 +40,9 @@ pub(super) struct Tenant {
     generation: u32,
     pub(super) share: Share,
     pub(super) line: Line,
-    links: Links,
-    in_ring: bool,
+    pub(super) due: Due,
     /// No caller comes any more: the entry goes with its last loan and waiter.
     closing: bool,
-    /// How many turns are left to it in this round; less than none if it took more than it had.
-    left: i64,
     /// How many connections are lent to it or set aside for it, or were lent and did not come back
     /// in time. Nobody's are not counted.
     pub(super) used: u32,
@@ -60,10 +57,8 @@ impl Tenant {
             generation,
             share,
             line: Line::new(ageing),
-            links: Links::new(),
-            in_ring: false,
+            due: Due::never(),
             closing: false,
-            left: 0,
             used: 0,
             wanted: 0,
             tally: Tally::new(now),
@@ -86,17 +81,13 @@ impl Tenant {
         }
     }
 
+    /// Tells whether nobody in its line has to wait for its own leases.
+    pub(super) fn has_its_turn(&self) -> bool {
+        self.line.is_empty() || self.due.is_set()
+    }
+
     fn is_unused(&self) -> bool {
         self.used == 0 && self.line.is_empty()
-    }
-}
-
-impl Linked for Tenant {
-    fn links(&self) -> &Links {
-        &self.links
-    }
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.links
     }
 }
 
@@ -104,8 +95,8 @@ impl Linked for Tenant {
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     pub(super) tenants: Slab<Tenant>,
-    /// The tenants that can be served, the next one first.
-    ring: List,
+    /// The tenants that can be served.
+    turns: Turns,
     len: u32,
     /// The sum of what the tenants want.
     wanted: u64,
@@ -114,6 +105,8 @@ pub(super) struct Queue {
     /// The weights of the tenants that have somebody in their line.
     weights: u64,
     generation: u32,
+    /// How many tenants have gone since memory was given back.
+    gone: usize,
     ageing: Option<Duration>,
 }
 
@@ -122,8 +115,9 @@ impl Queue {
     pub(super) fn new(ageing: Option<Duration>) -> Self {
         let mut tenants = Slab::new();
         tenants.insert(Tenant::new(0, Share::new(), ageing, Time::ZERO));
-        let ring = List::new();
-        Self { tenants, ring, len: 0, wanted: 0, set_aside: 0, weights: 0, generation: 0, ageing }
+        let turns = Turns::default();
+        let (len, wanted, set_aside, weights, generation, gone) = (0, 0, 0, 0, 0, 0);
+        Self { tenants, turns, len, wanted, set_aside, weights, generation, gone, ageing }
     }
 
     /// How many are in all lines.
@@ -134,7 +128,7 @@ impl Queue {
     /// Tells whether nobody is there who could be served.
     #[inline(always)]
     pub(super) const fn is_empty(&self) -> bool {
-        self.ring.is_empty()
+        self.turns.is_empty()
     }
 
     /// How many connections are missing for those who could be served.
@@ -154,7 +148,7 @@ impl Queue {
     /// The waiter that is served next.
     #[inline(always)]
     pub(super) fn front(&self, waiters: &Slab<Waiter>) -> Option<u32> {
-        self.first_of(self.ring.front()?, waiters)
+        self.first_of(self.turns.first()?, waiters)
     }
 
     fn first_of(&self, tenant: u32, waiters: &Slab<Waiter>) -> Option<u32> {
@@ -164,12 +158,12 @@ impl Queue {
     /// The waiter that is served if this one lets its turn pass. That was its tenant's turn, so it
     /// is one of the tenant that is next, which may be its own.
     pub(super) fn behind(&self, waiters: &Slab<Waiter>, index: u32) -> Option<u32> {
-        let head = self.ring.front()?;
+        let head = self.turns.first()?;
         if head != waiters[index as usize].owner.0 {
             return self.first_of(head, waiters);
         }
         let own = self.tenants[head as usize].line.behind(waiters, index);
-        own.or_else(|| self.first_of(List::next(&self.tenants, head)?, waiters))
+        own.or_else(|| self.first_of(self.turns.second(&self.tenants)?, waiters))
     }
 
     /// How many of its tenant are served before this one, counted up to `limit`.
@@ -213,7 +207,7 @@ impl Queue {
     /// its tenant as many turns as it needs.
     pub(super) fn serve(&mut self, waiters: &mut Slab<Waiter>, index: u32) {
         let owner = self.supply_unreviewed(waiters, index);
-        self.tenants[owner as usize].left -= i64::from(waiters[index as usize].need);
+        self.turns.serve(&mut self.tenants, owner, waiters[index as usize].need.into());
         self.remove(waiters, index);
     }
 
@@ -257,7 +251,7 @@ impl Queue {
     }
 }
 
-/// The ring.
+/// Turns.
 impl Queue {
     /// Looks whether a tenant can be served, after its line, its share or its use changed.
     #[inline(always)]
@@ -270,46 +264,15 @@ impl Queue {
         };
         self.wanted = self.wanted - tenant.wanted + wanted;
         tenant.wanted = wanted;
-        match (tenant.in_ring, wanted > 0) {
-            (false, true) => {
-                tenant.in_ring = true;
-                tenant.left = tenant.left.min(0) + i64::from(tenant.share.weight);
-                self.ring.push_back(&mut self.tenants, index);
-            }
+        match (tenant.due.is_set(), wanted > 0) {
+            (false, true) => self.turns.join(&mut self.tenants, index, self.set_aside > 0),
             (true, false) => {
-                tenant.in_ring = false;
-                self.ring.remove(&mut self.tenants, index);
+                let is_held_up = !tenant.line.is_empty();
+                self.turns.leave(&mut self.tenants, index, is_held_up);
             }
-            (false, false) => return,
-            (true, true) if tenant.left > 0 => return,
-            (true, true) => {}
+            (false, false) if tenant.line.is_empty() => tenant.due.is_held_up = false,
+            _ => {}
         }
-        self.turn();
-    }
-
-    /// Sees to it that the tenant at the head has a turn left. What one has none left waits for the
-    /// next round, so each pass of the loop pays for a turn that was taken.
-    #[inline(always)]
-    fn turn(&mut self) {
-        mutate!(LoudestTenantIsServed, return);
-        while let Some(head) = self.ring.front()
-            && let tenant = &mut self.tenants[head as usize]
-            && tenant.left <= 0
-        {
-            let weight = i64::from(tenant.share.weight);
-            if self.ring.len() == 1 {
-                tenant.left = weight;
-                return;
-            }
-            tenant.left += weight;
-            self.ring.remove(&mut self.tenants, head);
-            self.ring.push_back(&mut self.tenants, head);
-        }
-    }
-
-    /// The tenants in the ring, the next one first.
-    pub(super) fn ring(&self) -> impl Iterator<Item = u32> + '_ {
-        self.ring.iter(&self.tenants)
     }
 }
 
@@ -341,8 +304,6 @@ impl Queue {
     pub(super) fn set_share(&mut self, waiters: &Slab<Waiter>, owner: Owner, share: Share) {
         let tenant = self.tenant_mut(owner);
         let old = core::mem::replace(&mut tenant.share, share);
-        // What it has beyond a smaller weight it would have of rounds that are past.
-        tenant.left = tenant.left.min(share.weight.into());
         if !tenant.line.is_empty() {
             self.weights = self.weights - u64::from(old.weight) + u64::from(share.weight);
         }
@@ -372,21 +333,22 @@ impl Queue {
         let tenant = &self.tenants[index as usize];
         if tenant.closing && tenant.is_unused() {
             self.tenants.remove(index as usize);
-            // Now and then, as it looks at all entries.
-            let len = self.tenants.len();
-            if len.is_power_of_two() && self.tenants.capacity() >= 4 * len {
+            // It may look at all entries, so it waits until as many have gone as are left.
+            self.gone += 1;
+            if self.gone >= self.tenants.len() {
+                self.gone = 0;
                 self.tenants.shrink_to_fit();
             }
         }
     }
 
     /// How many callers this tenant may have among `max_waiting`, by its weight beside those of all
-    /// who wait.
+    /// who wait: at least one.
     pub(super) fn share_of(&self, owner: Owner, max_waiting: u32) -> u64 {
         let tenant = self.tenant(owner);
         let weight = u64::from(tenant.share.weight);
         let all = if tenant.line.is_empty() { self.weights + weight } else { self.weights };
-        (u128::from(max_waiting) * u128::from(weight) / u128::from(all)) as u64
+        ((u128::from(max_waiting) * u128::from(weight) / u128::from(all)) as u64).max(1)
     }
 }
 
@@ -400,7 +362,7 @@ impl Queue {
         uses: impl Fn(Owner) -> u32,
     ) -> Option<&'static str> {
         let mut weights = 0;
-        let (mut wanted, mut ready) = (0, 0);
+        let mut wanted = 0;
         for (index, tenant) in &self.tenants {
             let owner = Owner(index as u32);
             if !owner.is_nobody() && tenant.used != uses(owner) {
@@ -412,24 +374,16 @@ impl Queue {
             if tenant.wanted != tenant.demand(waiters) {
                 return Some("a tenant wants what it may not have, or the other way round");
             }
-            if tenant.in_ring != (tenant.wanted > 0) {
-                return Some("the ring does not hold just those who can be served");
+            if tenant.due.is_set() != (tenant.wanted > 0) {
+                return Some("not just those have turns who can be served");
             }
             if !tenant.line.is_empty() {
                 weights += u64::from(tenant.share.weight);
             }
             wanted += tenant.wanted;
-            ready += usize::from(tenant.in_ring);
         }
-        let in_ring = |index: u32| self.tenants[index as usize].in_ring;
-        let head = self.ring.front().map(|head| self.tenants[head as usize].left);
-        if self.ring().filter(|&index| in_ring(index)).count() != ready
-            || self.ring.len() as usize != ready
-        {
-            return Some("the ring is not whole");
-        }
-        if head.is_some_and(|left| left <= 0) {
-            return Some("the tenant at the head has no turn left");
+        if !self.turns.is_sound(&self.tenants) {
+            return Some("the order of turns is not whole");
         }
         (weights != self.weights || wanted != self.wanted).then_some("the sums do not add up")
     }
@@ -439,7 +393,7 @@ impl Queue {
 #[cfg(test)]
 impl Queue {
     /// Tells what matters of shares and turns: nothing, if there are no tenants.
-    pub(super) fn turns(&self) -> alloc::vec::Vec<u8> {
+    pub(super) fn form(&self) -> alloc::vec::Vec<u8> {
         let mut form = alloc::vec::Vec::new();
         if self.tenants.len() == 1 {
             return form;
@@ -448,13 +402,12 @@ impl Queue {
             let Share { weight, max, max_waiting } = tenant.share;
             let [max, max_waiting] =
                 [max, max_waiting].map(|most| most.map_or(u8::MAX, |most| most as u8));
-            // Whoever is not in the ring joins it without the turns that were left to it.
-            let left = if tenant.in_ring { tenant.left } else { tenant.left.min(0) };
-            let (closing, left) = (u8::from(tenant.closing), (left + 128) as u8);
-            form.extend([index as u8, weight as u8, max, max_waiting, closing, left]);
+            let closing = u8::from(tenant.closing);
+            let ahead = u8::try_from(self.turns.ahead(&tenant.due) + 128).expect("it is near");
+            form.extend([index as u8, weight as u8, max, max_waiting, closing, ahead]);
         }
         form.push(u8::MAX);
-        form.extend(self.ring().map(|index| index as u8));
+        form.extend(self.turns.order(&self.tenants).iter().map(|&index| index as u8));
         form.push(u8::MAX);
         form
     }

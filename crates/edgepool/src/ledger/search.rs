@@ -499,7 +499,7 @@ fn form(ledger: &Ledger) -> Box<[u8]> {
     let retry = failing.retry_at().map_or(u8::MAX, |at| ahead(ledger, at));
     let (max, min_idle) = (ledger.options.max as u8, ledger.options.min_idle as u8);
     let mut form = vec![flags, max, min_idle, failed as u8, retry, ledger.idle.len() as u8];
-    form.extend(ledger.queue.turns());
+    form.extend(ledger.queue.form());
     let mut listed = Vec::new();
     for index in ledger.idle.iter(&ledger.store.slots) {
         form.extend(slot_form(ledger, index));

@@ -8,27 +8,28 @@ use super::answers::{Ask, End, Refused};
 use super::keys::TenantKey;
 use super::queue::Owner;
 use super::store::{Slot, SlotState, Waiter, WaiterState};
+use super::turns::MAX_WEIGHT;
 use super::{Ledger, OptionsError, SlotKey, WaiterKey};
 use crate::Time;
 
 /// What a tenant may have of a pool that others share.
 ///
-/// While several tenants wait, each is served `weight` times in a round. Beyond that nobody owns a
-/// part of the pool: what one does not use others may, up to their `max`, and it comes back with
-/// the next leases that end.
+/// While several tenants wait, what they are served is in the proportion of their weights. Beyond
+/// that nobody owns a part of the pool: what one does not use others may, up to their `max`, and it
+/// has its share again of the next leases that end.
 ///
 /// # Examples
 ///
 /// ```
 /// use edgepool::ledger::Share;
 ///
-/// // Three turns in a round, and at most five connections at once.
+/// // Three times as much as a tenant of weight 1, and at most five connections at once.
 /// let share = Share::new().weight(3).max(5);
 /// assert_eq!(share.max, Some(5));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// How many connections its callers are served in a round of the tenants that wait; at least 1.
+    /// How much its callers are served beside those of other tenants; from 1 to [`MAX_WEIGHT`].
     pub weight: u32,
     /// The most connections that it has at once, those set aside for its callers among them; at
     /// least 1. `None` is as many as the pool has.
@@ -46,7 +47,7 @@ impl Share {
         Self { weight: 1, max: None, max_waiting: None }
     }
 
-    /// Sets how many connections its callers are served in a round; at least 1.
+    /// Sets how much its callers are served beside those of others; from 1 to [`MAX_WEIGHT`].
     #[must_use]
     pub const fn weight(self, weight: u32) -> Self {
         Self { weight, ..self }
@@ -68,10 +69,10 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// The weight or `max` is 0.
+    /// The weight is not from 1 to [`MAX_WEIGHT`], or `max` is 0.
     pub const fn validate(&self) -> Result<(), OptionsError> {
-        if self.weight == 0 {
-            return Err(OptionsError::WeightIsZero);
+        if self.weight == 0 || self.weight > MAX_WEIGHT {
+            return Err(OptionsError::WeightOutOfRange { weight: self.weight });
         }
         match self.max {
             Some(0) => Err(OptionsError::CountIsZero("a tenant's max")),
@@ -138,7 +139,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// The share's weight or `max` is 0.
+    /// The share's weight is not from 1 to [`MAX_WEIGHT`], or its `max` is 0.
     pub fn open_tenant(&mut self, share: Share) -> Result<TenantKey, OptionsError> {
         share.validate()?;
         Ok(self.queue.open(share, self.now))
@@ -150,7 +151,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// The share's weight or `max` is 0; nothing is changed then.
+    /// The share's weight is not from 1 to [`MAX_WEIGHT`], or its `max` is 0; nothing is changed then.
     pub fn set_share(&mut self, key: TenantKey, share: Share) -> Result<bool, OptionsError> {
         share.validate()?;
         let Some(owner) = self.find_tenant(key) else { return Ok(false) };
@@ -191,8 +192,9 @@ impl Ledger {
         Some(pending.len())
     }
 
-    /// Refuses callers of this tenant from now on. Those who wait are served and its leases stay;
-    /// its entry goes with the last of them. Returns false if the key is stale.
+    /// Refuses callers of this tenant from now on, and makes its key stale: what else is to be done
+    /// with it, as to [end its waits](Self::end_waits), comes before. Those who wait are served and
+    /// its leases stay; its entry goes with the last of them. Returns false if the key is stale.
     pub fn close_tenant(&mut self, key: TenantKey) -> bool {
         let owner = self.find_tenant(key);
         if let Some(owner) = owner {
@@ -242,7 +244,11 @@ impl Ledger {
     pub fn adopt_for(&mut self, key: TenantKey) -> Option<SlotKey> {
         let owner = self.find_tenant(key)?;
         let lease = self.adopt()?;
+        let was_first = self.queue.front(&self.store.waiters);
         self.begin_use(lease.index, owner);
+        // One who was first may not fit beside it any more.
+        self.pass_on_gathered(was_first);
+        self.serve();
         Some(lease)
     }
 
@@ -279,7 +285,7 @@ impl Ledger {
     }
 
     /// As [`end_uses`](Self::end_uses), before a change of its line. What follows from both is looked
-    /// at then: between them the tenant could seem to lack room, and would lose its place in the ring.
+    /// at then: between them the tenant could seem to lack room, and would lose its turn.
     #[inline(always)]
     pub(super) fn drop_uses(&mut self, owner: Owner, count: u16) {
         if !owner.is_nobody() {
@@ -302,13 +308,22 @@ impl Ledger {
         }
     }
 
-    /// Tells whether a waiter's tenant has all that it may have.
+    /// Tells whether a waiter's tenant has all that it may have; of a tenant that is closed, it may
+    /// tell what is so of another.
     #[must_use]
     pub fn is_at_cap(&self, key: WaiterKey) -> bool {
         let owner = self.store.find_waiter(key).map(|waiter| waiter.owner);
         owner
             .and_then(|owner| self.queue.tenants.get(owner.0 as usize))
             .is_some_and(|t| t.room() == 0)
+    }
+
+    /// The most connections that a caller may need of this waiter's tenant, or without one.
+    #[must_use]
+    pub fn most_for_waiter(&self, key: WaiterKey) -> u32 {
+        let owner = self.store.find_waiter(key).map(|waiter| waiter.owner);
+        let owner = owner.filter(|owner| self.queue.tenants.contains(owner.0 as usize));
+        self.most_for(owner.unwrap_or(Owner::NOBODY))
     }
 
     /// The most connections that one caller may need.
@@ -320,19 +335,30 @@ impl Ledger {
         }
     }
 
-    /// Tells whether the line of this tenant takes no more callers.
+    /// Tells whether connections may be made for one more caller of this tenant: it may have them, and
+    /// so may all who are in its line.
     #[inline(always)]
-    pub(super) fn refusal_of_tenant(&self, owner: Owner) -> Option<Refused> {
-        if owner.is_nobody() { None } else { self.refusal_of_line(owner) }
+    pub(super) fn is_made_for(&self, owner: Owner, need: u16) -> bool {
+        owner.is_nobody() || {
+            let tenant = self.queue.tenant(owner);
+            tenant.has_its_turn() && tenant.line.units() + u64::from(need) <= tenant.room().into()
+        }
     }
 
+    #[inline(always)]
+    pub(super) fn refusal_of_tenant(&self, owner: Owner, need: u16) -> Option<Refused> {
+        if owner.is_nobody() { None } else { self.refusal_of_line(owner, need) }
+    }
+
+    /// Refuses a caller if the line of its tenant takes no more. Nothing comes for a tenant beyond
+    /// what it may have.
     #[inline(never)]
-    fn refusal_of_line(&self, owner: Owner) -> Option<Refused> {
+    fn refusal_of_line(&self, owner: Owner, need: u16) -> Option<Refused> {
         let tenant = self.queue.tenant(owner);
-        let (queued, max_waiting) = (tenant.line.len(), tenant.share.max_waiting?);
-        // Nothing comes for a tenant that has all that it may have.
+        let coming = if tenant.has_its_turn() { tenant.room() } else { 0 };
+        let is_made_for = self.is_made_for(owner, need);
         let is_full =
-            queued >= max_waiting && (tenant.room() == 0 || self.is_full(queued, max_waiting));
+            self.is_full(tenant.line.len(), tenant.share.max_waiting?, is_made_for, coming);
         is_full.then_some(Refused::TenantQueueFull)
     }
 

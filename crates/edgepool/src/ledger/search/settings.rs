@@ -169,19 +169,18 @@ pub(super) const FAILURES: Setting = Setting {
     ..BASE
 };
 
-/// Tenants of unequal weight, one of which may have one connection alone, beside callers of none.
+/// Two tenants, one of which may have one connection alone.
 pub(super) const TENANTS: Setting = Setting {
     name: "tenants",
-    waiters: 3,
     tenants: &[LIGHT, CAPPED],
-    asks: &[of_tenant(1, FOR_EVER), of_tenant(1, TWO), of_tenant(2, FOR_EVER), FOR_EVER],
+    asks: &[of_tenant(1, FOR_EVER), of_tenant(1, TWO), of_tenant(2, FOR_EVER)],
     ticks: &[],
     does: &[Op::EndWaits(1), Op::CloseTenant(2), Op::Close],
     ..BASE
 };
 
 const LIGHT: Share = Share::new();
-const CAPPED: Share = Share { weight: 2, max: Some(1), max_waiting: None };
+const CAPPED: Share = Share { weight: 1, max: Some(1), max_waiting: None };
 const NARROW: Share = Share { weight: 1, max: Some(1), max_waiting: Some(0) };
 
 /// Shares that change, while some wait and some have more than they may have by then.
