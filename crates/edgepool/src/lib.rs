@@ -162,6 +162,8 @@ mod sync;
 mod telling;
 #[cfg(feature = "std")]
 mod tenant;
+#[cfg(feature = "std")]
+pub mod tenants;
 #[cfg(feature = "tracing")]
 mod trace;
 #[cfg(feature = "std")]
