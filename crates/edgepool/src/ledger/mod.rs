@@ -105,7 +105,7 @@ mod counts;
 mod jobs;
 mod keys;
 mod line;
-mod list;
+pub(crate) mod list;
 #[cfg(feature = "mutations")]
 mod mutated;
 mod need;

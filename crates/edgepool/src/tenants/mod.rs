@@ -3,6 +3,7 @@
 mod entry;
 mod factory;
 mod id;
+mod roster;
 mod strategy;
 
 pub use entry::{Entry, TenantConfig};

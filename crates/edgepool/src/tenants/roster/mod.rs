@@ -1,0 +1,738 @@
+//! Which tenants have a pool, and how large it may be: a pure state machine.
+//!
+//! It is told who comes and goes, what time it is, and what has become of what it asked for; it asks
+//! for pools to be opened, resized and closed ([`Effect`]), and knows nothing of pools, ids or
+//! wakers. Every operation is O(1), and O(log n) where a budget is short; one that ends many
+//! tenants takes as long as there are such.
+//!
+//! A tenant's callers are *outside* while it has no pool that takes them in, and *inside* from then
+//! on until their lease is back. Those who wait outside as the pool opens are inside at once,
+//! whenever they look, so none of them can lose its turn to the next eviction. A tenant is *idle* if
+//! it has a pool and no callers.
+//!
+//! # Who makes room
+//!
+//! Tenants without a place stand in a line, in the order in which they came. While it is longer than
+//! there are pools on their way out, one more has to go: the tenant that has been idle for the
+//! longest; if none is, the one whose last caller came the longest ago. That one takes no more
+//! callers in: they wait outside, for its next pool, while those inside are served; then it closes.
+//!
+//! # The budget
+//!
+//! A tenant's *grant* is how many connections its pool is to have, its *bound* how many it may have
+//! by now. Grants change at once, and their sum is at most the budget. A bound goes down as the pool
+//! is resized, and up while the sum of what may be there, bounds and what is held beyond them, is
+//! below the budget. So whom a connection is taken from is decided once, and nobody has it before
+//! it is gone.
+//!
+//! # Invariants
+//!
+//! 1. A tenant is in the line, or among the idle, or among the busy, or in none of these, as its
+//!    life and its callers say; each list is in the order of its tenants' times.
+//! 2. `placed` and `leaving` count the tenants with a place, and those on their way out.
+//! 3. The sums of grants and of charges are what the tenants have; that of grants is at most the
+//!    budget.
+//! 4. Grants beyond 1, those below what is wanted, and those above it are sorted, each once.
+//! 5. Without an effect under way: nobody in the line has room, and nobody who wants more could have
+//!    it.
+
+mod budget;
+mod check;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::Time;
+use crate::ledger::list::{Linked, Links, List};
+
+/// Names a tenant as long as it has an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    /// Its place in arrays beside the roster, from 0; reused.
+    pub(super) index: u32,
+    generation: u32,
+}
+
+/// What holds for all tenants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The most pools at once.
+    pub(super) places: u32,
+    /// The most connections of all pools.
+    pub(super) budget: Option<u32>,
+    /// How long a tenant is idle before its pool goes.
+    pub(super) idle_timeout: Option<Duration>,
+    /// The most callers outside.
+    pub(super) max_waiting: u32,
+}
+
+/// What holds for one tenant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// The most connections that its pool may have; at least 1.
+    pub(super) cap: u32,
+    /// What its grant counts beside those of others; at least 1.
+    pub(super) weight: u32,
+}
+
+/// What is to be done about a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Make its pool, of the size that [`Roster::size`] tells.
+    Open(Key),
+    /// Make its pool as large as [`Roster::begin_resize`] tells.
+    Resize(Key),
+    /// Close its pool: what is idle at once, what is out as it comes back.
+    Close(Key),
+    /// Wake those who waited outside, to be told how their wait has ended.
+    Wake(Key),
+    /// Forget it.
+    Gone(Key),
+}
+
+/// Where a caller is that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    Inside,
+    /// With the number of the group that it waits in.
+    Outside(u32),
+}
+
+/// Why a caller is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Full,
+    Closed,
+}
+
+/// Why callers outside wait no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// They are inside.
+    Admitted,
+    Removed,
+    Failed,
+    Closed,
+}
+
+/// In which part of its life a tenant's pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It has none, and stands in no line: what it has left is on its way.
+    Out,
+    InLine,
+    /// It has a place. Its pool is being made, once its bound is above 0.
+    Opening,
+    Open,
+    /// It closes when those inside are gone.
+    Leaving,
+    Closing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filed {
+    Nowhere,
+    Line,
+    Idle,
+    Busy,
+}
+
+#[derive(Debug)]
+struct Tenant {
+    links: Links,
+    filed: Filed,
+    generation: u32,
+    life: Life,
+    /// It was removed while its pool was being made.
+    doomed: bool,
+    /// Its pool has closed; what it held may not all be back yet.
+    drained: bool,
+    inside: u32,
+    outside: u32,
+    /// The number of the group that waits outside.
+    group: u32,
+    /// The groups whose wait is over, and of each how many have not been told.
+    called: Vec<(u32, Call, u32)>,
+    /// When its last caller came or went.
+    since: Time,
+    accesses: u64,
+    terms: Terms,
+    purse: Purse,
+}
+
+/// What a tenant has of the budget.
+#[derive(Debug, Default)]
+struct Purse {
+    /// The connections that it is to have.
+    grant: u32,
+    /// The connections that its pool may have: at least the pool's `max`.
+    bound: u32,
+    /// The pool's `max`, as it was told last.
+    set: u32,
+    /// The connections that there are, those being made and closed among them.
+    held: u32,
+    /// What of the budget it uses.
+    charge: u32,
+    /// A resize is asked for.
+    sizing: bool,
+    /// It stands in the queue of those whose bound is to go up.
+    raising: bool,
+    /// Its place among those that have more than they want.
+    surplus: Option<u64>,
+    /// Its grant as it is sorted among those that want more, and among those that have several.
+    hungry: Option<u64>,
+    several: Option<u64>,
+}
+
+impl Linked for Tenant {
+    fn links(&self) -> &Links {
+        &self.links
+    }
+
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
+impl Tenant {
+    const fn users(&self) -> u32 {
+        self.inside + self.outside
+    }
+
+    /// Ends the wait of those outside.
+    fn call(&mut self, call: Call) -> u32 {
+        let called = std::mem::take(&mut self.outside);
+        if called > 0 {
+            self.called.push((self.group, call, called));
+            self.group = self.group.wrapping_add(1);
+        }
+        called
+    }
+
+    /// Tells one of a group how its wait has ended; `None` if it has not.
+    fn answer(&mut self, group: u32) -> Option<Call> {
+        let at = self.called.iter().position(|called| called.0 == group)?;
+        let (_, call, untold) = &mut self.called[at];
+        let call = *call;
+        *untold -= 1;
+        if *untold == 0 {
+            self.called.remove(at);
+        }
+        Some(call)
+    }
+
+    /// Tells whether it counts among the pools at once.
+    const fn is_placed(&self) -> bool {
+        !matches!(self.life, Life::Out | Life::InLine)
+    }
+
+    const fn is_leaving(&self) -> bool {
+        matches!(self.life, Life::Leaving | Life::Closing)
+    }
+
+    /// Where it belongs.
+    const fn file(&self) -> Filed {
+        match self.life {
+            Life::InLine => Filed::Line,
+            Life::Open if self.users() == 0 => Filed::Idle,
+            Life::Open => Filed::Busy,
+            _ => Filed::Nowhere,
+        }
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Roster {
+    limits: Limits,
+    now: Time,
+    closed: bool,
+    tenants: Slab<Tenant>,
+    generation: u32,
+    /// Those that want a place, in the order in which they came.
+    line: List,
+    /// Those with a pool and no caller, in the order in which their last one went.
+    idle: List,
+    /// Those with a pool and callers, in the order in which their last one came or went.
+    busy: List,
+    placed: u32,
+    leaving: u32,
+    outside: u32,
+    granted: u64,
+    charged: u64,
+    /// Those that want more, the poorest first.
+    hungry: BTreeSet<(u64, u32)>,
+    /// Those that have several connections, the richest last.
+    several: BTreeSet<(u64, u32)>,
+    /// Those that have more than they want, in the order in which that came to be.
+    surplus: BTreeSet<(u64, u32)>,
+    stamp: u64,
+    /// Those whose bound is to go up.
+    raising: VecDeque<Key>,
+    effects: VecDeque<Effect>,
+}
+
+impl Roster {
+    pub(super) const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            now: Time::ZERO,
+            closed: false,
+            tenants: Slab::new(),
+            generation: 0,
+            line: List::new(),
+            idle: List::new(),
+            busy: List::new(),
+            placed: 0,
+            leaving: 0,
+            outside: 0,
+            granted: 0,
+            charged: 0,
+            hungry: BTreeSet::new(),
+            several: BTreeSet::new(),
+            surplus: BTreeSet::new(),
+            stamp: 0,
+            raising: VecDeque::new(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// Takes the next thing to be done.
+    pub(super) fn poll_effect(&mut self) -> Option<Effect> {
+        let effect = self.effects.pop_front();
+        if effect.is_none() && self.tenants.is_empty() {
+            self.effects = VecDeque::new();
+        }
+        effect
+    }
+}
+
+/// Callers.
+impl Roster {
+    /// Makes an entry for a tenant, with its first caller.
+    pub(super) fn open(&mut self, now: Time, terms: Terms) -> Result<(Key, Arrival), Refused> {
+        self.advance(now);
+        self.may_wait()?;
+        self.generation = self.generation.wrapping_add(1);
+        let tenant = Tenant {
+            links: Links::new(),
+            filed: Filed::Nowhere,
+            generation: self.generation,
+            life: Life::Out,
+            doomed: false,
+            drained: false,
+            inside: 0,
+            outside: 0,
+            group: 0,
+            called: Vec::new(),
+            since: self.now,
+            accesses: 0,
+            terms,
+            purse: Purse::default(),
+        };
+        let index = self.tenants.insert(tenant) as u32;
+        let key = Key { index, generation: self.generation };
+        let arrival = self.come(index)?;
+        Ok((key, arrival))
+    }
+
+    /// Takes in a caller of a tenant that has an entry.
+    pub(super) fn arrive(&mut self, now: Time, key: Key) -> Result<Arrival, Refused> {
+        self.advance(now);
+        let index = self.index(key).expect("a tenant's entry stays while somebody can name it");
+        self.come(index)
+    }
+
+    fn come(&mut self, index: u32) -> Result<Arrival, Refused> {
+        if self.closed {
+            return Err(Refused::Closed);
+        }
+        let arrival = match self.tenants[index as usize].life {
+            Life::Open => {
+                self.tenants[index as usize].inside += 1;
+                Arrival::Inside
+            }
+            life => {
+                self.may_wait()?;
+                self.outside += 1;
+                let tenant = &mut self.tenants[index as usize];
+                tenant.outside += 1;
+                if life == Life::Out {
+                    tenant.life = Life::InLine;
+                }
+                Arrival::Outside(tenant.group)
+            }
+        };
+        self.tenants[index as usize].accesses += 1;
+        self.touch(index);
+        self.settle();
+        Ok(arrival)
+    }
+
+    fn may_wait(&self) -> Result<(), Refused> {
+        match self.outside >= self.limits.max_waiting {
+            _ if self.closed => Err(Refused::Closed),
+            true => Err(Refused::Full),
+            false => Ok(()),
+        }
+    }
+
+    /// Tells a caller outside how its wait has ended; `None` if it has not.
+    pub(super) fn look(&mut self, now: Time, key: Key, group: u32) -> Option<Call> {
+        self.advance(now);
+        let index = self.index(key).expect("a tenant's entry stays while somebody waits outside");
+        let call = self.tenants[index as usize].answer(group)?;
+        self.forget_if_over(index);
+        Some(call)
+    }
+
+    /// Forgets a caller that came from outside, and does not look again.
+    pub(super) fn give_up(&mut self, now: Time, key: Key, group: u32) {
+        match self.look(now, key, group) {
+            None => self.give_up_outside(key.index),
+            Some(Call::Admitted) => self.leave(now, key),
+            Some(_) => {}
+        }
+    }
+
+    fn give_up_outside(&mut self, index: u32) {
+        let waits = self.waits_for_budget(index);
+        let tenant = &mut self.tenants[index as usize];
+        tenant.outside -= 1;
+        self.outside -= 1;
+        if tenant.outside == 0 && (waits || tenant.life == Life::InLine) {
+            self.vacate(index);
+        } else {
+            self.touch(index);
+        }
+        self.settle();
+    }
+
+    /// Takes note that a caller inside is gone, and its lease is back.
+    pub(super) fn leave(&mut self, now: Time, key: Key) {
+        self.advance(now);
+        let index = self.index(key).expect("a tenant's entry stays while somebody is inside");
+        self.tenants[index as usize].inside -= 1;
+        self.touch(index);
+        self.close_if_empty(index);
+        self.vacate_if_over(index);
+        self.settle();
+    }
+}
+
+/// What has become of effects.
+impl Roster {
+    /// Tells how large a pool is to be that is opened.
+    pub(super) fn size(&self, key: Key) -> u32 {
+        self.index(key).map_or(0, |index| self.tenants[index as usize].purse.bound)
+    }
+
+    /// Takes note that a tenant's pool is there, of the size that it was to have.
+    pub(super) fn opened(&mut self, now: Time, key: Key) {
+        self.advance(now);
+        let index = self.index(key).expect("a tenant's entry stays while its pool is made");
+        let tenant = &mut self.tenants[index as usize];
+        debug_assert_eq!(tenant.life, Life::Opening);
+        tenant.life = Life::Open;
+        tenant.purse.set = tenant.purse.bound;
+        if std::mem::take(&mut tenant.doomed) {
+            self.begin_closing(index);
+        } else {
+            tenant.inside = tenant.outside;
+            self.call(index, Call::Admitted);
+            self.touch(index);
+            self.resize(index);
+        }
+        self.settle();
+    }
+
+    /// Takes note that a tenant's pool could not be made.
+    pub(super) fn failed(&mut self, now: Time, key: Key) {
+        self.advance(now);
+        let index = self.index(key).expect("a tenant's entry stays while its pool is made");
+        self.tenants[index as usize].doomed = false;
+        self.call(index, Call::Failed);
+        self.vacate(index);
+        self.settle();
+    }
+
+    /// Takes note that a tenant's pool is closed and empty.
+    pub(super) fn closed(&mut self, now: Time, key: Key) {
+        self.advance(now);
+        let Some(index) = self.index(key) else { return };
+        self.tenants[index as usize].drained = true;
+        self.vacate_if_over(index);
+        self.settle();
+    }
+}
+
+/// Operators.
+impl Roster {
+    /// Ends the waits outside, and sees to it that a tenant's pool closes. Whoever comes from now on
+    /// waits for a new one.
+    pub(super) fn remove(&mut self, now: Time, key: Key) {
+        self.advance(now);
+        if let Some(index) = self.index(key) {
+            self.end(index, Call::Removed);
+            self.settle();
+        }
+    }
+
+    /// Removes all, and takes nobody in from now on.
+    pub(super) fn close(&mut self, now: Time) {
+        self.advance(now);
+        self.closed = true;
+        let all: Vec<u32> = self.tenants.iter().map(|(index, _)| index as u32).collect();
+        for index in all {
+            self.end(index, Call::Closed);
+        }
+        self.settle();
+    }
+
+    /// Takes note of the time, and sees to it that the pools close whose tenants were idle for too
+    /// long; returns how many.
+    pub(super) fn advance(&mut self, now: Time) -> usize {
+        self.now = self.now.max(now);
+        let mut evicted = 0;
+        while let Some(index) = self.idle.front() {
+            if self.next_deadline().is_none_or(|deadline| deadline > self.now) {
+                break;
+            }
+            self.evict(index);
+            evicted += 1;
+        }
+        if evicted > 0 {
+            self.settle();
+        }
+        evicted
+    }
+
+    /// Tells when the next tenant has been idle for too long.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let timeout = self.limits.idle_timeout?;
+        let first = self.idle.front()?;
+        Some(self.tenants[first as usize].since.saturating_add(timeout))
+    }
+}
+
+/// Getters.
+impl Roster {
+    pub(super) fn life(&self, key: Key) -> Option<Life> {
+        self.index(key).map(|index| self.tenants[index as usize].life)
+    }
+
+    /// Tells how often somebody came.
+    pub(super) fn accesses(&self, key: Key) -> u64 {
+        self.index(key).map_or(0, |index| self.tenants[index as usize].accesses)
+    }
+
+    /// Tells when the last caller came or went.
+    pub(super) fn last_active(&self, key: Key) -> Option<Time> {
+        self.index(key).map(|index| self.tenants[index as usize].since)
+    }
+
+    pub(super) const fn now(&self) -> Time {
+        self.now
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tenants.is_empty()
+    }
+
+    /// Tells how many tenants have a place, those on their way out among them.
+    pub(super) const fn placed(&self) -> u32 {
+        self.placed
+    }
+
+    /// Tells how much of the budget is used.
+    pub(super) const fn charged(&self) -> u64 {
+        self.charged
+    }
+
+    fn index(&self, key: Key) -> Option<u32> {
+        let tenant = self.tenants.get(key.index as usize)?;
+        (tenant.generation == key.generation).then_some(key.index)
+    }
+
+    fn key(&self, index: u32) -> Key {
+        Key { index, generation: self.tenants[index as usize].generation }
+    }
+}
+
+/// Lives.
+impl Roster {
+    /// Serves whom it can: the line first, then those who want more.
+    fn settle(&mut self) {
+        self.serve_line();
+        self.feed();
+        self.raise();
+    }
+
+    /// Gives places to those in the line, and sees to it that there are enough on their way.
+    fn serve_line(&mut self) {
+        while let Some(index) = self.line.front() {
+            if self.placed >= self.limits.places {
+                if self.leaving < self.line.len() && self.evict_one() {
+                    continue;
+                }
+                return;
+            }
+            if !self.has_unit() && !self.reclaim(index) && !self.evict_one() {
+                return;
+            }
+            self.tenants[index as usize].life = Life::Opening;
+            self.refile(index);
+            self.placed += 1;
+            self.endow(index);
+        }
+    }
+
+    /// Sees to it that the least recently used tenant goes: an idle one, or else a busy one.
+    fn evict_one(&mut self) -> bool {
+        let victim = self.idle.front().or_else(|| self.busy.front());
+        victim.inspect(|&index| self.evict(index)).is_some()
+    }
+
+    /// Takes nobody in any more, and closes when those inside are gone.
+    fn evict(&mut self, index: u32) {
+        self.tenants[index as usize].life = Life::Leaving;
+        self.leaving += 1;
+        self.refile(index);
+        self.set_grant(index, 0);
+        self.close_if_empty(index);
+    }
+
+    fn close_if_empty(&mut self, index: u32) {
+        let tenant = &self.tenants[index as usize];
+        if tenant.life == Life::Leaving && tenant.inside == 0 {
+            self.begin_closing(index);
+        }
+    }
+
+    fn begin_closing(&mut self, index: u32) {
+        let was_leaving = self.tenants[index as usize].is_leaving();
+        self.tenants[index as usize].life = Life::Closing;
+        self.leaving += u32::from(!was_leaving);
+        self.refile(index);
+        self.set_grant(index, 0);
+        self.effects.push_back(Effect::Close(self.key(index)));
+    }
+
+    fn end(&mut self, index: u32, why: Call) {
+        self.call(index, why);
+        match self.tenants[index as usize].life {
+            Life::Out | Life::Closing => {}
+            Life::InLine => self.vacate(index),
+            Life::Opening if self.waits_for_budget(index) => self.vacate(index),
+            Life::Opening => self.tenants[index as usize].doomed = true,
+            Life::Open | Life::Leaving => self.begin_closing(index),
+        }
+    }
+
+    fn call(&mut self, index: u32, call: Call) {
+        let called = self.tenants[index as usize].call(call);
+        if called > 0 {
+            self.outside -= called;
+            self.sort(index);
+            self.effects.push_back(Effect::Wake(self.key(index)));
+        }
+    }
+
+    /// Ends the life of a pool that has closed, if nothing of it is left.
+    fn vacate_if_over(&mut self, index: u32) {
+        let tenant = &self.tenants[index as usize];
+        if tenant.life == Life::Closing
+            && tenant.drained
+            && tenant.inside == 0
+            && tenant.purse.held == 0
+        {
+            self.vacate(index);
+        }
+    }
+
+    /// Takes a tenant's place from it. It stands in the line again if it has callers outside, and is
+    /// forgotten otherwise.
+    fn vacate(&mut self, index: u32) {
+        let tenant = &mut self.tenants[index as usize];
+        self.placed -= u32::from(tenant.is_placed());
+        self.leaving -= u32::from(tenant.is_leaving());
+        (tenant.purse.bound, tenant.purse.set) = (0, 0);
+        tenant.drained = false;
+        tenant.life = if tenant.outside > 0 { Life::InLine } else { Life::Out };
+        self.set_grant(index, 0);
+        self.recharge(index);
+        self.refile(index);
+        self.forget_if_over(index);
+    }
+
+    fn forget_if_over(&mut self, index: u32) {
+        let tenant = &self.tenants[index as usize];
+        let over = tenant.life == Life::Out && tenant.called.is_empty() && tenant.purse.held == 0;
+        if over && tenant.users() == 0 {
+            self.effects.push_back(Effect::Gone(self.key(index)));
+            self.tenants.remove(index as usize);
+            if self.tenants.is_empty() {
+                self.shrink();
+            }
+        }
+    }
+
+    /// Gives the memory of a crowd back that is gone.
+    fn shrink(&mut self) {
+        self.tenants = Slab::new();
+        self.raising = VecDeque::new();
+    }
+
+    /// Takes note that a tenant was used now.
+    fn touch(&mut self, index: u32) {
+        self.tenants[index as usize].since = self.now;
+        if self.tenants[index as usize].filed != Filed::Line {
+            self.unfile(index);
+        }
+        self.refile(index);
+        self.sort(index);
+    }
+
+    /// Puts a tenant at the end of the list that it belongs to, unless it is in that one.
+    fn refile(&mut self, index: u32) {
+        let file = self.tenants[index as usize].file();
+        if self.tenants[index as usize].filed != file {
+            self.unfile(index);
+            self.tenants[index as usize].filed = file;
+            let Self { tenants, line, idle, busy, .. } = self;
+            if let Some(list) = list(file, line, idle, busy) {
+                list.push_back(tenants, index);
+            }
+        }
+    }
+
+    fn unfile(&mut self, index: u32) {
+        let filed = std::mem::replace(&mut self.tenants[index as usize].filed, Filed::Nowhere);
+        let Self { tenants, line, idle, busy, .. } = self;
+        if let Some(list) = list(filed, line, idle, busy) {
+            list.remove(tenants, index);
+        }
+    }
+}
+
+const fn list<'a>(
+    filed: Filed,
+    line: &'a mut List,
+    idle: &'a mut List,
+    busy: &'a mut List,
+) -> Option<&'a mut List> {
+    match filed {
+        Filed::Nowhere => None,
+        Filed::Line => Some(line),
+        Filed::Idle => Some(idle),
+        Filed::Busy => Some(busy),
+    }
+}

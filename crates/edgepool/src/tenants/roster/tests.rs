@@ -1,0 +1,537 @@
+//! Random operations, beside a model that looks through all tenants each time; and single cases.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_secs(300);
+const SEEDS: u64 = 300;
+const OPERATIONS: u32 = 1_000;
+
+const fn limits(places: u32, budget: Option<u32>) -> Limits {
+    Limits { places, budget, idle_timeout: Some(TIMEOUT), max_waiting: 40 }
+}
+
+const fn terms(cap: u32, weight: u32) -> Terms {
+    Terms { cap, weight }
+}
+
+/// Chance of a seed.
+struct Luck(u64);
+
+impl Luck {
+    /// Draws a number below `n`.
+    const fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        (!from.is_empty()).then(|| from[self.below(from.len() as u64) as usize])
+    }
+}
+
+/// A tenant, as the model sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    life: Life,
+    doomed: bool,
+    drained: bool,
+    inside: u32,
+    outside: u32,
+    /// The groups that were called, with who of them was not told.
+    called: Vec<(u32, Call, u32)>,
+    /// When it was used last: the time, and the number of the operation.
+    used: (Time, u64),
+    /// Its place in the line.
+    came: u64,
+}
+
+/// The same rules without a budget, by looking through all.
+#[derive(Default)]
+struct Model {
+    places: u32,
+    now: Time,
+    tenants: BTreeMap<Key, Seen>,
+    step: u64,
+    effects: Vec<Effect>,
+}
+
+impl Model {
+    fn count(&self, holds: impl Fn(&Seen) -> bool) -> usize {
+        self.tenants.values().filter(|seen| holds(seen)).count()
+    }
+
+    fn first<K: Ord>(&self, key: impl Fn(&Seen) -> Option<K>) -> Option<Key> {
+        let all = self.tenants.iter();
+        all.filter_map(|(&name, seen)| Some((key(seen)?, name))).min().map(|(_, name)| name)
+    }
+
+    fn idle(&self) -> Option<Key> {
+        self.first(|it| (it.life == Life::Open && it.inside + it.outside == 0).then_some(it.used))
+    }
+
+    fn advance(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        while let Some(key) = self.idle() {
+            if self.tenants[&key].used.0.saturating_add(TIMEOUT) > self.now {
+                break;
+            }
+            self.evict(key);
+        }
+        self.settle();
+    }
+
+    fn touch(&mut self, key: Key) {
+        self.step += 1;
+        let (now, step) = (self.now, self.step);
+        if let Some(seen) = self.tenants.get_mut(&key) {
+            seen.used = (now, step);
+        }
+    }
+
+    fn evict(&mut self, key: Key) {
+        let seen = self.tenants.get_mut(&key).unwrap();
+        seen.life = Life::Leaving;
+        self.close_if_empty(key);
+    }
+
+    fn close_if_empty(&mut self, key: Key) {
+        let seen = self.tenants.get_mut(&key).unwrap();
+        if seen.life == Life::Leaving && seen.inside == 0 {
+            seen.life = Life::Closing;
+            self.effects.push(Effect::Close(key));
+        }
+    }
+
+    fn vacate(&mut self, key: Key) {
+        self.step += 1;
+        let step = self.step;
+        let seen = self.tenants.get_mut(&key).unwrap();
+        seen.drained = false;
+        (seen.life, seen.came) = match seen.outside {
+            0 => (Life::Out, 0),
+            _ => (Life::InLine, step),
+        };
+        self.forget_if_over(key);
+    }
+
+    fn vacate_if_over(&mut self, key: Key, held: u32) {
+        let seen = &self.tenants[&key];
+        if seen.life == Life::Closing && seen.drained && seen.inside == 0 && held == 0 {
+            self.vacate(key);
+        }
+    }
+
+    fn forget_if_over(&mut self, key: Key) {
+        let seen = &self.tenants[&key];
+        if seen.life == Life::Out && seen.called.is_empty() && seen.outside == 0 {
+            self.tenants.remove(&key);
+            self.effects.push(Effect::Gone(key));
+        }
+    }
+
+    /// Whom the roster calls in which group is taken from the roster; what for is not.
+    fn call(&mut self, key: Key, group: u32, call: Call) {
+        let seen = self.tenants.get_mut(&key).unwrap();
+        let called = std::mem::take(&mut seen.outside);
+        if called > 0 {
+            seen.called.push((group, call, called));
+            self.effects.push(Effect::Wake(key));
+        }
+        if call == Call::Admitted {
+            seen.inside += called;
+        }
+    }
+
+    fn look(&mut self, key: Key, group: u32) -> Option<Call> {
+        let seen = self.tenants.get_mut(&key).unwrap();
+        let called = seen.called.iter_mut().find(|called| called.0 == group)?;
+        called.2 -= 1;
+        let call = called.1;
+        seen.called.retain(|called| called.2 > 0);
+        self.forget_if_over(key);
+        Some(call)
+    }
+
+    fn leave(&mut self, key: Key, held: u32) {
+        self.tenants.get_mut(&key).unwrap().inside -= 1;
+        self.touch(key);
+        self.close_if_empty(key);
+        self.vacate_if_over(key, held);
+        self.settle();
+    }
+
+    fn give_up_outside(&mut self, key: Key) {
+        let seen = self.tenants.get_mut(&key).unwrap();
+        seen.outside -= 1;
+        if seen.life == Life::InLine && seen.outside == 0 {
+            self.vacate(key);
+        }
+        self.touch(key);
+        self.settle();
+    }
+
+    fn come(&mut self, key: Key) {
+        self.step += 1;
+        let new = Seen {
+            life: Life::Out,
+            doomed: false,
+            drained: false,
+            inside: 0,
+            outside: 0,
+            called: Vec::new(),
+            used: (Time::ZERO, 0),
+            came: 0,
+        };
+        let seen = self.tenants.entry(key).or_insert(new);
+        match seen.life {
+            Life::Open => seen.inside += 1,
+            _ => seen.outside += 1,
+        }
+        if seen.life == Life::Out {
+            (seen.life, seen.came) = (Life::InLine, self.step);
+        }
+        self.touch(key);
+        self.settle();
+    }
+
+    fn remove(&mut self, key: Key, group: u32) {
+        self.call(key, group, Call::Removed);
+        let seen = self.tenants.get_mut(&key).unwrap();
+        match seen.life {
+            Life::Out | Life::Closing => {}
+            Life::InLine => self.vacate(key),
+            Life::Opening => seen.doomed = true,
+            Life::Open | Life::Leaving => {
+                seen.life = Life::Closing;
+                self.effects.push(Effect::Close(key));
+            }
+        }
+        self.settle();
+    }
+
+    fn failed(&mut self, key: Key, group: u32) {
+        self.call(key, group, Call::Failed);
+        self.tenants.get_mut(&key).unwrap().doomed = false;
+        self.vacate(key);
+        self.settle();
+    }
+
+    fn opened(&mut self, key: Key, group: u32) {
+        let seen = self.tenants.get_mut(&key).unwrap();
+        if std::mem::take(&mut seen.doomed) {
+            seen.life = Life::Closing;
+            self.effects.push(Effect::Close(key));
+        } else {
+            seen.life = Life::Open;
+            self.call(key, group, Call::Admitted);
+            self.touch(key);
+        }
+        self.settle();
+    }
+
+    fn closed(&mut self, key: Key) {
+        self.tenants.get_mut(&key).unwrap().drained = true;
+        self.vacate_if_over(key, 0);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while let Some(first) = self.first(|it| (it.life == Life::InLine).then_some(it.came)) {
+            let placed = self.count(|it| !matches!(it.life, Life::Out | Life::InLine));
+            let leaving = self.count(|it| matches!(it.life, Life::Leaving | Life::Closing));
+            if placed < self.places as usize {
+                self.tenants.get_mut(&first).unwrap().life = Life::Opening;
+                self.effects.push(Effect::Open(first));
+                continue;
+            }
+            let open = |it: &Seen| (it.life == Life::Open).then_some(it.used);
+            let victim = self.idle().or_else(|| self.first(open));
+            match victim.filter(|_| leaving < self.count(|it| it.life == Life::InLine)) {
+                Some(victim) => self.evict(victim),
+                None => return,
+            }
+        }
+    }
+}
+
+/// What stands around a roster: pools that are made, resized and closed, and callers.
+struct World {
+    roster: Roster,
+    model: Model,
+    luck: Luck,
+    now: Time,
+    /// By number of the tenant.
+    known: BTreeMap<u64, Key>,
+    waiting: Vec<(Key, u32)>,
+    inside: Vec<Key>,
+    effects: VecDeque<Effect>,
+    /// The sizes of the pools that there are, and the connections in them.
+    pools: BTreeMap<Key, (u32, u32)>,
+    closing: Vec<Key>,
+}
+
+impl World {
+    fn new(seed: u64, limits: Limits) -> Self {
+        Self {
+            roster: Roster::new(limits),
+            model: Model { places: limits.places, ..Model::default() },
+            luck: Luck(seed),
+            now: Time::ZERO,
+            known: BTreeMap::new(),
+            waiting: Vec::new(),
+            inside: Vec::new(),
+            effects: VecDeque::new(),
+            pools: BTreeMap::new(),
+            closing: Vec::new(),
+        }
+    }
+
+    /// Does the same to the model, which knows of no budget.
+    fn model(&mut self, same: impl FnOnce(&mut Model)) {
+        if self.roster.limits.budget.is_none() {
+            self.model.advance(self.now);
+            same(&mut self.model);
+        }
+    }
+
+    fn group(&self, key: Key) -> u32 {
+        self.roster.tenants[key.index as usize].group
+    }
+
+    fn held(&self, key: Key) -> u32 {
+        self.pools.get(&key).map_or(0, |pool| pool.1)
+    }
+
+    fn come(&mut self, number: u64) {
+        self.model(|_| {});
+        self.roster.advance(self.now);
+        self.take_effects();
+        let came = match self.known.get(&number) {
+            Some(&key) => self.roster.arrive(self.now, key).map(|arrival| (key, arrival)),
+            None => {
+                let terms = terms(1 + (number % 5) as u32, 1 + (number % 3) as u32);
+                self.roster.open(self.now, terms)
+            }
+        };
+        let Ok((key, arrival)) = came else {
+            assert_eq!((came, self.roster.outside), (Err(Refused::Full), 40));
+            return;
+        };
+        self.known.insert(number, key);
+        match arrival {
+            Arrival::Inside => self.inside.push(key),
+            Arrival::Outside(group) => self.waiting.push((key, group)),
+        }
+        self.model(|model| model.come(key));
+    }
+
+    fn look(&mut self, give_up: bool) {
+        let Some((key, group)) = self.luck.pick(&self.waiting) else { return };
+        let held = self.held(key);
+        let mut call = None;
+        if give_up {
+            self.roster.give_up(self.now, key, group);
+            self.model(|model| match model.look(key, group) {
+                None => model.give_up_outside(key),
+                Some(Call::Admitted) => model.leave(key, held),
+                Some(_) => {}
+            });
+        } else {
+            call = self.roster.look(self.now, key, group);
+            self.model(|model| assert_eq!(model.look(key, group), call));
+        }
+        if give_up || call.is_some() {
+            let at = self.waiting.iter().position(|&it| it == (key, group)).unwrap();
+            self.waiting.swap_remove(at);
+        }
+        if call == Some(Call::Admitted) {
+            self.inside.push(key);
+        }
+    }
+
+    fn leave(&mut self) {
+        let Some(key) = self.luck.pick(&self.inside) else { return };
+        let at = self.inside.iter().position(|&it| it == key).unwrap();
+        self.inside.swap_remove(at);
+        let held = self.held(key);
+        self.roster.leave(self.now, key);
+        self.model(|model| model.leave(key, held));
+    }
+
+    fn remove(&mut self, number: u64) {
+        self.model(|_| {});
+        self.roster.advance(self.now);
+        self.take_effects();
+        let Some(&key) = self.known.get(&number) else { return };
+        let group = self.group(key);
+        self.roster.remove(self.now, key);
+        self.model(|model| model.remove(key, group));
+    }
+
+    /// Takes what the roster asks for, which must be what the model asks for.
+    fn take_effects(&mut self) {
+        let asked: Vec<Effect> = std::iter::from_fn(|| self.roster.poll_effect()).collect();
+        if self.roster.limits.budget.is_none() {
+            assert_eq!(asked, std::mem::take(&mut self.model.effects));
+        }
+        for &effect in &asked {
+            if let Effect::Gone(key) = effect {
+                self.known.retain(|_, known| *known != key);
+                self.pools.remove(&key);
+            }
+        }
+        self.effects.extend(asked);
+    }
+
+    /// Does one of the things that were asked for.
+    fn perform(&mut self, may_fail: bool) -> bool {
+        self.take_effects();
+        let Some(effect) = self.effects.pop_front() else { return false };
+        match effect {
+            Effect::Open(key) => {
+                let group = self.group(key);
+                if may_fail && self.luck.below(8) == 0 {
+                    self.roster.failed(self.now, key);
+                    self.model(|model| model.failed(key, group));
+                } else {
+                    self.pools.insert(key, (self.roster.size(key), 0));
+                    assert!(self.roster.size(key) > 0);
+                    self.roster.opened(self.now, key);
+                    self.model(|model| model.opened(key, group));
+                }
+            }
+            Effect::Resize(key) => {
+                if let Some(max) = self.roster.begin_resize(key) {
+                    self.pools.get_mut(&key).unwrap().0 = max;
+                    self.roster.resized(key, max);
+                }
+            }
+            Effect::Close(key) => {
+                self.pools.get_mut(&key).unwrap().0 = 0;
+                self.closing.push(key);
+            }
+            Effect::Wake(_) | Effect::Gone(_) => {}
+        }
+        true
+    }
+
+    /// Makes a connection in a pool that has room, or closes one.
+    fn connect(&mut self, close: bool) {
+        let pools: Vec<Key> = self.pools.keys().copied().collect();
+        let Some(key) = self.luck.pick(&pools) else { return };
+        let pool = self.pools.get_mut(&key).unwrap();
+        if close && pool.1 > 0 {
+            pool.1 -= 1;
+            let held = pool.1;
+            self.roster.unhold(key);
+            self.model(|model| {
+                model.vacate_if_over(key, held);
+                model.settle();
+            });
+        } else if !close && pool.1 < pool.0 {
+            pool.1 += 1;
+            self.roster.hold(key);
+        }
+    }
+
+    /// Lets one of the pools end that are closing and empty.
+    fn end_closing(&mut self) {
+        let empty: Vec<Key> =
+            self.closing.iter().copied().filter(|key| self.pools[key].1 == 0).collect();
+        let Some(key) = self.luck.pick(&empty) else { return };
+        self.closing.retain(|&it| it != key);
+        self.roster.closed(self.now, key);
+        self.model(|model| model.closed(key));
+    }
+
+    fn step(&mut self) {
+        let number = self.luck.below(30).min(self.luck.below(30));
+        match self.luck.below(100) {
+            0..30 => self.come(number),
+            30..45 => self.look(false),
+            45..49 => self.look(true),
+            49..65 => self.leave(),
+            65..67 => self.now = self.now.saturating_add(Duration::from_secs(self.luck.below(200))),
+            67..69 => self.remove(number),
+            69..80 => drop(self.perform(true)),
+            80..88 => self.connect(false),
+            88..94 => self.connect(true),
+            _ => self.end_closing(),
+        }
+    }
+
+    #[track_caller]
+    fn assert_sound(&self) {
+        self.roster.check().unwrap();
+        let Some(budget) = self.roster.limits.budget else {
+            for (key, seen) in &self.model.tenants {
+                let tenant = &self.roster.tenants[key.index as usize];
+                assert_eq!(
+                    (tenant.life, tenant.inside, tenant.outside, &tenant.called),
+                    (seen.life, seen.inside, seen.outside, &seen.called),
+                );
+            }
+            return assert_eq!(self.roster.tenants.len(), self.model.tenants.len());
+        };
+        let there: u32 = self.pools.values().map(|&(max, held)| max.max(held)).sum();
+        assert!(there <= budget, "{there} connections may be there, of {budget}");
+        assert!(self.roster.charged() <= u64::from(budget));
+    }
+
+    /// Does all that is asked for, lets all callers inside go, and those outside in.
+    fn quiesce(&mut self) {
+        for _ in 0..10_000 {
+            while self.perform(false) {}
+            while !self.inside.is_empty() {
+                self.leave();
+            }
+            for _ in 0..self.pools.len() {
+                self.connect(true);
+            }
+            self.end_closing();
+            self.look(false);
+            let quiet = self.waiting.is_empty() && self.inside.is_empty();
+            if quiet && self.closing.is_empty() && self.effects.is_empty() {
+                return;
+            }
+        }
+        panic!("{} still wait", self.waiting.len());
+    }
+}
+
+fn run(seed: u64, budget: Option<u32>) {
+    let places = 1 + (seed % 7) as u32;
+    let mut world = World::new(seed, limits(places, budget));
+    for _ in 0..OPERATIONS {
+        world.step();
+        if world.luck.below(3) == 0 {
+            world.take_effects();
+        }
+        world.assert_sound();
+    }
+    world.quiesce();
+    world.assert_sound();
+    world.now = world.now.saturating_add(TIMEOUT);
+    world.roster.advance(world.now);
+    world.model(|_| {});
+    world.quiesce();
+    assert!(world.roster.is_empty(), "the roster is empty when all were idle for long");
+    assert_eq!((world.roster.charged(), world.roster.placed()), (0, 0));
+}
+
+/// The order of evictions is that of the model, which looks at when each tenant was used.
+#[test]
+fn tenants_come_and_go_as_in_the_model() {
+    (0..SEEDS).for_each(|seed| run(seed, None));
+}
+
+#[test]
+fn a_budget_is_kept_and_nobody_is_left_waiting() {
+    (0..SEEDS).for_each(|seed| run(seed, Some(1 + (seed % 11) as u32)));
+}
