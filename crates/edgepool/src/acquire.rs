@@ -351,6 +351,46 @@ impl<F: Factory, C: Clock> std::fmt::Debug for Acquire<'_, F, C> {
     }
 }
 
+/// An acquire that owns what it needs, for those who keep it beside the pool.
+pub(crate) struct OwnedAcquire<F: Factory, C: Clock> {
+    shared: Arc<Shared<F, C>>,
+    progress: Progress<C::Alarm>,
+}
+
+impl<F: Factory, C: Clock> Acquire<'_, F, C> {
+    pub(crate) fn into_owned(mut self) -> OwnedAcquire<F, C> {
+        let progress = std::mem::replace(&mut self.progress, Progress::Done);
+        OwnedAcquire { shared: Arc::clone(self.shared), progress }
+    }
+}
+
+impl<F: Factory, C: Clock> OwnedAcquire<F, C> {
+    /// Takes the acquire out. Whatever becomes of it, it is over here.
+    fn take(&mut self) -> Acquire<'_, F, C> {
+        let progress = std::mem::replace(&mut self.progress, Progress::Done);
+        Acquire { shared: &self.shared, progress }
+    }
+}
+
+impl<F: Factory, C: Clock> Future for OwnedAcquire<F, C> {
+    type Output = Outcome<Lease<F, C>, F>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut acquire = self.take();
+        let polled = Pin::new(&mut acquire).poll(cx);
+        let progress = std::mem::replace(&mut acquire.progress, Progress::Done);
+        drop(acquire);
+        self.progress = progress;
+        polled
+    }
+}
+
+impl<F: Factory, C: Clock> Drop for OwnedAcquire<F, C> {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
+}
+
 /// The future of [`Pool::acquire_many`](crate::Pool::acquire_many).
 ///
 /// # Cancel safety

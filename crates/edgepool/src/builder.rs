@@ -107,6 +107,38 @@ impl<F, C> Builder<F, C> {
     }
 }
 
+/// What builders of many pools ask.
+impl<F, C> Builder<F, C> {
+    /// Sets the same for a pool of another factory.
+    pub(crate) fn over<G>(self, factory: G) -> Builder<G, C> {
+        let Self {
+            clock, options, min_idle, idle_timeout, checks, breaker, seed, settings, ..
+        } = self;
+        Builder { factory, clock, options, min_idle, idle_timeout, checks, breaker, seed, settings }
+    }
+
+    pub(crate) const fn get_clock(&self) -> &C {
+        &self.clock
+    }
+
+    pub(crate) const fn get_max(&self) -> u32 {
+        self.options.max
+    }
+
+    pub(crate) const fn get_min_idle(&self) -> Option<u32> {
+        self.min_idle
+    }
+
+    pub(crate) const fn get_max_waiting(&self) -> u32 {
+        self.options.max_waiting
+    }
+
+    /// How long a caller waits, in nanoseconds; the greatest is for ever.
+    pub(crate) const fn patience(&self) -> u64 {
+        self.settings.patience
+    }
+}
+
 /// Sizes.
 impl<F: Factory, C: Clock> Builder<F, C> {
     /// Sets the most connections at once, those being made, checked, reset or closed among them; at
@@ -325,13 +357,31 @@ impl<F: Factory, C: Clock> Builder<F, C> {
     /// An option is out of its range, or contradicts another; the error names it, and what is
     /// accepted.
     pub fn build(self) -> Result<Pool<F, C>, OptionsError> {
+        let follows = self.min_idle.is_none().then_some(MIN_IDLE);
+        self.build_with(follows)
+    }
+
+    /// Makes a pool of this size, whose `min_idle` follows its `max` whenever that changes: as many
+    /// as were set, or else this many, if there is room.
+    pub(crate) fn build_elastic(
+        mut self,
+        max: u32,
+        min_idle: u32,
+    ) -> Result<Pool<F, C>, OptionsError> {
+        let min_idle = self.min_idle.unwrap_or(min_idle);
+        self.options.max = max;
+        self.min_idle = Some(min_idle.min(max));
+        self.build_with(Some(min_idle))
+    }
+
+    fn build_with(self, min_idle: Option<u32>) -> Result<Pool<F, C>, OptionsError> {
         let checks = self.factory.checks();
         if let Some(option) = self.checks.any_set().filter(|_| !checks) {
             return Err(OptionsError::NoCheck(option));
         }
         let options = self.resolve(checks);
         let ledger = Ledger::new(options)?;
-        let state = State::new(ledger, self.settings, self.min_idle.is_none().then_some(MIN_IDLE));
+        let state = State::new(ledger, self.settings, min_idle);
         let shared = Shared::new(self.factory, self.clock, self.settings, state);
         Ok(Pool::over(Arc::new(shared)))
     }

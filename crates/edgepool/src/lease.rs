@@ -81,6 +81,21 @@ impl<F: Factory, C: Clock> Lease<F, C> {
         connection
     }
 
+    /// Takes the connection out while its place stays lent. It is to be [put back](Self::put) or
+    /// [lost](Self::lose).
+    pub(crate) fn lift(&mut self) -> F::Connection {
+        self.connection.take().expect("a lease holds its connection")
+    }
+
+    pub(crate) fn put(&mut self, connection: F::Connection) {
+        self.connection = Some(connection);
+    }
+
+    /// Gives up the place of a connection that was lifted and is gone.
+    pub(crate) fn lose(self) {
+        self.give_back_slowly(None, false);
+    }
+
     /// Lends a part of the connection, with the whole.
     ///
     /// # Examples

@@ -82,6 +82,11 @@ impl<F: Factory, C: Clock> Pool<F, C> {
         Acquire::new(&self.shared, 1, Location::caller(), self.shared.settings.patience)
     }
 
+    /// As [`acquire`](Self::acquire), for a caller elsewhere.
+    pub(crate) fn acquire_at(&self, at: &'static Location<'static>) -> Acquire<'_, F, C> {
+        Acquire::new(&self.shared, 1, at, self.shared.settings.patience)
+    }
+
     /// Acquires `n` connections at once. It waits in the queue like any caller; at its head it
     /// gathers what comes until it has all, so two callers that need several cannot hold each other
     /// up.

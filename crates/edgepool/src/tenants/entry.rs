@@ -32,10 +32,14 @@ impl TenantConfig {
         Self { share: None, schema: None, database: None }
     }
 
-    /// Sets the tenant's share. Default: the share that all tenants have.
+    /// Sets the tenant's share. Default: that of [`Builder::share`](super::Builder::share).
     pub const fn share(mut self, share: Share) -> Self {
         self.share = Some(share);
         self
+    }
+
+    pub(super) const fn get_share(&self) -> Option<Share> {
+        self.share
     }
 
     /// Sets the name of the tenant's schema. Default: `tenant_<id>` under

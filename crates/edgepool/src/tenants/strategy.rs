@@ -69,6 +69,15 @@ impl Strategy {
         }
     }
 
+    /// What errors call these two.
+    pub(super) const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Shared { .. } => ("tenants", "size"),
+            Self::PerTenant { .. } => ("max_pools", "pool_size"),
+            Self::PerDatabase { .. } => ("max_databases", "pool_size"),
+        }
+    }
+
     /// Tells whether there is one pool for all.
     pub(super) const fn is_shared(self) -> bool {
         matches!(self, Self::Shared { .. })

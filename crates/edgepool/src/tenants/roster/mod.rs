@@ -90,7 +90,7 @@ pub(super) enum Effect {
     Close(Key),
     /// Wake those who waited outside, to be told how their wait has ended.
     Wake(Key),
-    /// Forget it.
+    /// Forget it, if [`Roster::forget`] still says so.
     Gone(Key),
 }
 
@@ -232,6 +232,14 @@ impl Tenant {
 
     const fn is_leaving(&self) -> bool {
         matches!(self.life, Life::Leaving | Life::Closing)
+    }
+
+    /// Tells whether nothing is left of it.
+    const fn is_over(&self) -> bool {
+        matches!(self.life, Life::Out)
+            && self.called.is_empty()
+            && self.users() == 0
+            && self.purse.held == 0
     }
 
     /// Where it belongs.
@@ -460,6 +468,18 @@ impl Roster {
         self.settle();
     }
 
+    /// Removes a tenant's entry, unless somebody has come meanwhile.
+    pub(super) fn forget(&mut self, key: Key) -> bool {
+        let over = self.index(key).filter(|&index| self.tenants[index as usize].is_over());
+        if let Some(index) = over {
+            self.tenants.remove(index as usize);
+            if self.tenants.is_empty() {
+                self.shrink();
+            }
+        }
+        over.is_some()
+    }
+
     /// Takes note that a tenant's pool is closed and empty.
     pub(super) fn closed(&mut self, now: Time, key: Key) {
         self.advance(now);
@@ -525,6 +545,16 @@ impl Roster {
         self.index(key).map(|index| self.tenants[index as usize].life)
     }
 
+    /// Tells whether a tenant was removed whose pool is being made.
+    pub(super) fn is_doomed(&self, key: Key) -> bool {
+        self.index(key).is_some_and(|index| self.tenants[index as usize].doomed)
+    }
+
+    /// Tells how many callers a tenant has, inside and outside.
+    pub(super) fn users(&self, key: Key) -> u32 {
+        self.index(key).map_or(0, |index| self.tenants[index as usize].users())
+    }
+
     /// Tells how often somebody came.
     pub(super) fn accesses(&self, key: Key) -> u64 {
         self.index(key).map_or(0, |index| self.tenants[index as usize].accesses)
@@ -533,10 +563,6 @@ impl Roster {
     /// Tells when the last caller came or went.
     pub(super) fn last_active(&self, key: Key) -> Option<Time> {
         self.index(key).map(|index| self.tenants[index as usize].since)
-    }
-
-    pub(super) const fn now(&self) -> Time {
-        self.now
     }
 
     pub(super) const fn is_closed(&self) -> bool {
@@ -667,21 +693,20 @@ impl Roster {
         (tenant.purse.bound, tenant.purse.set) = (0, 0);
         tenant.drained = false;
         tenant.life = if tenant.outside > 0 { Life::InLine } else { Life::Out };
+        let comes_back = tenant.life == Life::InLine;
         self.set_grant(index, 0);
         self.recharge(index);
         self.refile(index);
+        if comes_back {
+            // Somebody may wait for the end of what there was.
+            self.effects.push_back(Effect::Wake(self.key(index)));
+        }
         self.forget_if_over(index);
     }
 
     fn forget_if_over(&mut self, index: u32) {
-        let tenant = &self.tenants[index as usize];
-        let over = tenant.life == Life::Out && tenant.called.is_empty() && tenant.purse.held == 0;
-        if over && tenant.users() == 0 {
+        if self.tenants[index as usize].is_over() {
             self.effects.push_back(Effect::Gone(self.key(index)));
-            self.tenants.remove(index as usize);
-            if self.tenants.is_empty() {
-                self.shrink();
-            }
         }
     }
 

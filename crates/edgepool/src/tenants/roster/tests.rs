@@ -117,6 +117,9 @@ impl Model {
             0 => (Life::Out, 0),
             _ => (Life::InLine, step),
         };
+        if self.tenants[&key].life == Life::InLine {
+            self.effects.push(Effect::Wake(key));
+        }
         self.forget_if_over(key);
     }
 
@@ -130,7 +133,6 @@ impl Model {
     fn forget_if_over(&mut self, key: Key) {
         let seen = &self.tenants[&key];
         if seen.life == Life::Out && seen.called.is_empty() && seen.outside == 0 {
-            self.tenants.remove(&key);
             self.effects.push(Effect::Gone(key));
         }
     }
@@ -380,12 +382,6 @@ impl World {
         if self.roster.limits.budget.is_none() {
             assert_eq!(asked, std::mem::take(&mut self.model.effects));
         }
-        for &effect in &asked {
-            if let Effect::Gone(key) = effect {
-                self.known.retain(|_, known| *known != key);
-                self.pools.remove(&key);
-            }
-        }
         self.effects.extend(asked);
     }
 
@@ -416,7 +412,14 @@ impl World {
                 self.pools.get_mut(&key).unwrap().0 = 0;
                 self.closing.push(key);
             }
-            Effect::Wake(_) | Effect::Gone(_) => {}
+            Effect::Wake(_) => {}
+            Effect::Gone(key) => {
+                if self.roster.forget(key) {
+                    self.known.retain(|_, known| *known != key);
+                    self.pools.remove(&key);
+                    self.model.tenants.remove(&key);
+                }
+            }
         }
         true
     }
@@ -496,6 +499,7 @@ impl World {
             }
             self.end_closing();
             self.look(false);
+            self.take_effects();
             let quiet = self.waiting.is_empty() && self.inside.is_empty();
             if quiet && self.closing.is_empty() && self.effects.is_empty() {
                 return;

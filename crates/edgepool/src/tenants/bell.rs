@@ -1,0 +1,127 @@
+//! Who is woken to see to what belongs to nobody: pools that are closing, shrinking or warming up.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::AcqRel;
+use std::sync::{Arc, PoisonError};
+use std::task::{Wake, Waker};
+
+use crate::shared::guarded;
+use crate::sync::{Mutex, MutexGuard};
+
+/// The chores that can go on, and those who wait and may see to them.
+#[derive(Default)]
+pub(super) struct Bell(Mutex<Rung>);
+
+#[derive(Default)]
+struct Rung {
+    ready: VecDeque<usize>,
+    /// By number, so that the one is woken that has waited for the longest. Whoever is woken has
+    /// left its seat, and takes it again when it sleeps.
+    seats: BTreeMap<u64, Waker>,
+    next: u64,
+}
+
+impl Bell {
+    fn lock(&self) -> MutexGuard<'_, Rung> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells that a chore can go on, and wakes somebody for it.
+    pub(super) fn ring(&self, chore: usize) {
+        let mut rung = self.lock();
+        rung.ready.push_back(chore);
+        let first = rung.seats.pop_first();
+        drop(rung);
+        wake(first);
+    }
+
+    pub(super) fn take_ready(&self) -> Option<usize> {
+        self.lock().ready.pop_front()
+    }
+
+    /// Takes a seat, or keeps it, with the waker of now.
+    fn sit(&self, seat: &mut Option<u64>, waker: Waker) {
+        let mut rung = self.lock();
+        let number = *seat.get_or_insert_with(|| {
+            rung.next += 1;
+            rung.next
+        });
+        let replaced = rung.seats.insert(number, waker);
+        // What rang before there was anybody to wake.
+        let first = if rung.ready.is_empty() { None } else { rung.seats.pop_first() };
+        drop(rung);
+        guarded(|| drop(replaced));
+        wake(first);
+    }
+
+    fn rise(&self, seat: u64) {
+        let mut rung = self.lock();
+        let waker = rung.seats.remove(&seat);
+        // It may have been woken for a chore, and has not seen to it.
+        let first = if rung.ready.is_empty() { None } else { rung.seats.pop_first() };
+        drop(rung);
+        guarded(|| drop(waker));
+        wake(first);
+    }
+
+    /// Makes the waker of a chore.
+    pub(super) fn waker(self: &Arc<Self>, chore: usize) -> Waker {
+        Waker::from(Arc::new(Rope {
+            bell: Arc::clone(self),
+            chore,
+            pulled: AtomicBool::new(false),
+        }))
+    }
+}
+
+fn wake(seated: Option<(u64, Waker)>) {
+    if let Some((_, waker)) = seated {
+        guarded(|| waker.wake());
+    }
+}
+
+/// The waker of a chore. It rings once: a chore is polled with a new one.
+struct Rope {
+    bell: Arc<Bell>,
+    chore: usize,
+    pulled: AtomicBool,
+}
+
+impl Wake for Rope {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.pulled.swap(true, AcqRel) {
+            self.bell.ring(self.chore);
+        }
+    }
+}
+
+/// A place among those who are woken for chores, left when it is dropped.
+pub(super) struct Seat {
+    bell: Arc<Bell>,
+    number: Option<u64>,
+}
+
+impl Seat {
+    pub(super) const fn new(bell: Arc<Bell>) -> Self {
+        Self { bell, number: None }
+    }
+
+    /// Sleeps: from now on this waker may be woken for chores.
+    pub(super) fn sleep(&mut self, waker: &Waker) {
+        let waker = waker.clone();
+        self.bell.sit(&mut self.number, waker);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.bell.rise(number);
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! A tenant's caller: outside, until there is a pool, and inside, until its lease is back.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::Unknown;
+use super::bell::Seat;
+use super::core::{Core, Desk, Home, Waiting};
+use super::entry::{Entry, TenantConfig};
+use super::error::{OpenError, TenantError};
+use super::factory::TenantFactory;
+use super::id::TenantId;
+use super::roster::{Arrival, Call, Key, Refused, Terms};
+use super::stats::How;
+use crate::alarm::Alarms;
+use crate::shared::guarded;
+use crate::{Clock, Time};
+
+type Outcome<T, V> = Result<V, TenantError<<T as TenantFactory>::Error>>;
+
+/// A caller inside. It leaves when it is dropped.
+pub(super) struct Guest<T: TenantFactory, C: Clock + Clone> {
+    pub(super) core: Arc<Core<T, C>>,
+    key: Key,
+    pub(super) entry: Arc<Entry>,
+    /// As what its stay is counted.
+    pub(super) how: How,
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
+    /// Takes note that it has its lease; `since` is when it began to wait, if it did.
+    pub(super) fn serve(&mut self, since: Option<Time>) {
+        self.how = How::Returned;
+        let key = self.key;
+        let serve = |desk: &mut Desk<T, C>| {
+            let now = desk.now;
+            let callers = &mut desk.place_mut(key).usage.callers;
+            callers.acquired += 1;
+            callers.in_use += 1;
+            if let Some(since) = since {
+                let waited = now.saturating_since(since);
+                callers.total_wait = callers.total_wait.saturating_add(waited);
+                callers.longest_wait = callers.longest_wait.max(waited);
+            }
+        };
+        match since {
+            Some(_) => self.core.step(serve),
+            None => serve(&mut self.core.lock()),
+        }
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Drop for Guest<T, C> {
+    fn drop(&mut self) {
+        self.core.step(|desk| {
+            desk.place_mut(self.key).usage.count(self.how);
+            desk.roster.leave(desk.now, self.key);
+        });
+    }
+}
+
+/// The wait until a tenant takes a caller in.
+pub(super) struct Door<'a, T: TenantFactory, C: Clock + Clone> {
+    core: &'a Arc<Core<T, C>>,
+    name: &'a str,
+    outside: Option<Outside<T, C>>,
+}
+
+/// A caller outside. It gives up when it is dropped.
+struct Outside<T: TenantFactory, C: Clock + Clone> {
+    core: Arc<Core<T, C>>,
+    key: Key,
+    group: u32,
+    /// Whether it was told how its wait ended.
+    told: bool,
+    how: How,
+    waiting: Waiting,
+    seat: Seat,
+    alarm: Alarms<C::Alarm>,
+}
+
+/// A caller that is inside, and where its connection is to come from.
+pub(super) type Admitted<T, C> = (Guest<T, C>, Home<T, C>);
+
+impl<'a, T: TenantFactory, C: Clock + Clone> Door<'a, T, C> {
+    pub(super) const fn new(core: &'a Arc<Core<T, C>>, name: &'a str) -> Self {
+        Self { core, name, outside: None }
+    }
+
+    /// Knocks, the first time, or looks whether it may come in. It waits until `until` at most.
+    pub(super) fn poll(
+        &mut self,
+        since: Time,
+        until: Time,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<T, Admitted<T, C>>> {
+        let polled = match &mut self.outside {
+            Some(_) => Poll::Pending,
+            None => match self.knock() {
+                Ok(Some(admitted)) => Poll::Ready(Ok(admitted)),
+                Ok(None) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            },
+        };
+        let polled = match &mut self.outside {
+            Some(outside) if polled.is_pending() => outside.poll(since, until, cx),
+            _ => polled,
+        };
+        if polled.is_ready() {
+            self.outside = None;
+        }
+        polled
+    }
+
+    fn knock(&mut self) -> Outcome<T, Option<Admitted<T, C>>> {
+        let known = self.core.step(|desk| {
+            let key = *desk.ids.get(self.name)?;
+            Some(desk.arrive(key))
+        });
+        let arrived = match known {
+            Some(arrived) => arrived,
+            None => self.introduce()?,
+        };
+        let max_waiting = self.core.plan.template.get_max_waiting();
+        match arrived {
+            Err(Refused::Closed) => Err(TenantError::Closed),
+            Err(Refused::Full) => Err(TenantError::QueueFull { max_waiting }),
+            Ok(Arrived::Inside(key, entry, home)) => {
+                let core = Arc::clone(self.core);
+                Ok(Some((Guest { core, key, entry, how: How::Cancelled }, home)))
+            }
+            Ok(Arrived::Outside(key, group)) => {
+                self.outside = Some(Outside {
+                    core: Arc::clone(self.core),
+                    key,
+                    group,
+                    told: false,
+                    how: How::Cancelled,
+                    waiting: Waiting::new(),
+                    seat: Seat::new(Arc::clone(&self.core.bell)),
+                    alarm: Alarms::none(),
+                });
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes an entry of a tenant that has none.
+    #[cold]
+    fn introduce(&self) -> Outcome<T, Result<Arrived<T, C>, Refused>> {
+        let core = self.core;
+        let id = TenantId::new(self.name).map_err(TenantError::Id)?;
+        let (config, is_closed) = {
+            let desk = core.lock();
+            (desk.configs.get(&id).cloned(), desk.roster.is_closed())
+        };
+        if is_closed {
+            return Err(TenantError::Closed);
+        }
+        let entry = match config {
+            Some(config) => core.describe(id, &config)?,
+            None => {
+                let found = guarded(|| core.factory.resolve(&id));
+                match found.ok_or(TenantError::FactoryPanicked)? {
+                    Some(config) => core.describe(id, &config)?,
+                    None if core.plan.unknown == Unknown::Refuse => {
+                        return Err(TenantError::Unknown(id));
+                    }
+                    None => core.describe(id, &TenantConfig::new())?,
+                }
+            }
+        };
+        let share = entry.share();
+        let size = core.plan.strategy.size();
+        let terms =
+            Terms { cap: share.max.map_or(size, |max| max.min(size)), weight: share.weight };
+        let entry = Arc::new(entry);
+        Ok(core.step(|desk| {
+            // Another caller may have come first.
+            if let Some(&key) = desk.ids.get(self.name) {
+                return desk.arrive(key);
+            }
+            let (key, arrival) = desk.roster.open(desk.now, terms)?;
+            desk.add_place(key, entry);
+            let Arrival::Outside(group) = arrival else {
+                unreachable!("a new tenant has no pool yet")
+            };
+            Ok(Arrived::Outside(key, group))
+        }))
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
+    /// Puts together what is set for a tenant.
+    fn describe(&self, id: TenantId, config: &TenantConfig) -> Outcome<T, Entry> {
+        let entry = Entry::new(id.clone(), config, self.plan.strategy, self.plan.share);
+        let entry = entry.ok_or(TenantError::NameTooLong(id))?;
+        entry.share().validate().map_err(TenantError::Options)?;
+        Ok(entry)
+    }
+}
+
+/// Where a caller is, with what it needs there.
+enum Arrived<T: TenantFactory, C: Clock + Clone> {
+    Inside(Key, Arc<Entry>, Home<T, C>),
+    Outside(Key, u32),
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
+    fn arrive(&mut self, key: Key) -> Result<Arrived<T, C>, Refused> {
+        match self.roster.arrive(self.now, key) {
+            Ok(Arrival::Inside) => {
+                let place = self.place(key);
+                let home = place.home.clone().expect("a tenant that takes callers in has a pool");
+                Ok(Arrived::Inside(key, Arc::clone(&place.entry), home))
+            }
+            Ok(Arrival::Outside(group)) => Ok(Arrived::Outside(key, group)),
+            Err(refused) => {
+                self.place_mut(key).usage.count(How::Refused);
+                Err(refused)
+            }
+        }
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Outside<T, C> {
+    fn poll(
+        &mut self,
+        since: Time,
+        until: Time,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<T, Admitted<T, C>>> {
+        let mut rang = false;
+        loop {
+            self.core.do_chores();
+            let waker = cx.waker().clone();
+            let Look { called, now, unneeded } = self.look(waker);
+            guarded(|| drop(unneeded));
+            if let Some(called) = called {
+                return Poll::Ready(self.enter(called));
+            }
+            if now >= until {
+                self.how = How::TimedOut;
+                return Poll::Ready(Err(TenantError::NoPool {
+                    waited: now.saturating_since(since),
+                }));
+            }
+            self.seat.sleep(cx.waker());
+            if self.alarm.poll(&self.core.clock, until, &mut rang, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Looks whether its wait is over, or sees to it that it is woken then.
+    fn look(&mut self, waker: Waker) -> Look<T, C> {
+        let Self { core, key, group, told, waiting, .. } = self;
+        core.step(|desk| {
+            let now = desk.now;
+            let Some(call) = desk.roster.look(now, *key, *group) else {
+                let replaced = waiting.sleep(desk.place_mut(*key), waker);
+                return Look { called: None, now, unneeded: [replaced, None] };
+            };
+            *told = true;
+            let is_closed = desk.roster.is_closed();
+            let place = desk.place_mut(*key);
+            let left = waiting.leave(place);
+            let called = Called {
+                call,
+                is_closed,
+                entry: Arc::clone(&place.entry),
+                home: place.home.clone(),
+                broken: place.broken.clone(),
+            };
+            Look { called: Some(called), now, unneeded: [left, Some(waker)] }
+        })
+    }
+
+    fn enter(&mut self, called: Called<T, C>) -> Outcome<T, Admitted<T, C>> {
+        let Called { call, is_closed, entry, home, broken } = called;
+        let gone = if is_closed { TenantError::Closed } else { TenantError::Removed };
+        let error = match call {
+            Call::Admitted => {
+                let core = Arc::clone(&self.core);
+                let mut guest = Guest { core, key: self.key, entry, how: How::Ended };
+                // Its pool may have gone before it came to look.
+                return home.map_or(Err(gone), |home| {
+                    guest.how = How::Cancelled;
+                    Ok((guest, home))
+                });
+            }
+            Call::Failed => broken.map_or(TenantError::FactoryPanicked, TenantError::from),
+            Call::Removed | Call::Closed => gone,
+        };
+        let mut desk = self.core.lock();
+        if let Some(place) = desk.get_mut(self.key) {
+            place.usage.count(error.how());
+        }
+        drop(desk);
+        Err(error)
+    }
+}
+
+/// What a caller outside finds.
+struct Look<T: TenantFactory, C: Clock + Clone> {
+    called: Option<Called<T, C>>,
+    now: Time,
+    /// To be dropped without the lock.
+    unneeded: [Option<Waker>; 2],
+}
+
+/// How a wait outside has ended.
+struct Called<T: TenantFactory, C: Clock + Clone> {
+    call: Call,
+    is_closed: bool,
+    entry: Arc<Entry>,
+    home: Option<Home<T, C>>,
+    broken: Option<OpenError>,
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Drop for Outside<T, C> {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        let waker = self.core.step(|desk| {
+            let place = desk.place_mut(self.key);
+            place.usage.count(self.how);
+            let waker = self.waiting.leave(place);
+            desk.roster.give_up(desk.now, self.key, self.group);
+            waker
+        });
+        guarded(|| drop(waker));
+    }
+}

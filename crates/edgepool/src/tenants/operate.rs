@@ -1,0 +1,360 @@
+//! What an operator waits for.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::bell::Seat;
+use super::core::{Core, Home, Waiting};
+use super::entry::Entry;
+use super::error::{TenantDrainError, TenantError};
+use super::factory::TenantFactory;
+use super::guest::{Door, Guest};
+use super::roster::{Key, Life};
+use super::stats::How;
+use super::ticket::Ticketed;
+use crate::alarm::Alarms;
+use crate::attend::Driver;
+use crate::operate::{Drain, WarmUp};
+use crate::shared::guarded;
+use crate::{Clock, Time};
+
+/// The future of [`TenantPools::get_or_create`](super::TenantPools::get_or_create).
+///
+/// # Cancel safety
+///
+/// Dropping it loses nothing but the wait.
+#[must_use = "futures do nothing unless polled"]
+pub struct Opening<'a, T: TenantFactory, C: Clock + Clone> {
+    core: &'a Arc<Core<T, C>>,
+    door: Door<'a, T, C>,
+    times: Option<(Time, Time)>,
+    warming: Option<Warming<T, C>>,
+}
+
+/// A pool that makes what it begins with.
+struct Warming<T: TenantFactory, C: Clock + Clone> {
+    warm_up: WarmUp<Ticketed<T, C>, C>,
+    guest: Guest<T, C>,
+    seat: Seat,
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Unpin for Opening<'_, T, C> {}
+
+impl<'a, T: TenantFactory, C: Clock + Clone> Opening<'a, T, C> {
+    pub(super) const fn new(core: &'a Arc<Core<T, C>>, name: &'a str) -> Self {
+        Self { core, door: Door::new(core, name), times: None, warming: None }
+    }
+
+    fn open(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Arc<Entry>>, TenantError<T::Error>>> {
+        let (since, until) = *self.times.get_or_insert_with(|| {
+            let now = self.core.step(|desk| desk.now);
+            (now, Core::<T, C>::until(now, self.core.plan.template.patience()))
+        });
+        let Poll::Ready(admitted) = self.door.poll(since, until, cx) else { return Poll::Pending };
+        let (mut guest, home) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        guest.how = How::Visited;
+        let Home::Own(pool) = home else { return Poll::Ready(Ok(Some(Arc::clone(&guest.entry)))) };
+        let warm_up = pool.warm_up(self.core.plan.warm_up.min(pool.stats().gauges.max));
+        let seat = Seat::new(Arc::clone(&self.core.bell));
+        self.warming = Some(Warming { warm_up, guest, seat });
+        Poll::Ready(Ok(None))
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Future for Opening<'_, T, C> {
+    type Output = Result<Arc<Entry>, TenantError<T::Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        this.core.do_chores();
+        loop {
+            if let Some(warming) = &mut this.warming {
+                let Poll::Ready(outcome) = Pin::new(&mut warming.warm_up).poll(cx) else {
+                    warming.seat.sleep(cx.waker());
+                    return Poll::Pending;
+                };
+                let entry = Arc::clone(&warming.guest.entry);
+                this.warming = None;
+                let outcome = outcome.map(|_| entry);
+                return Poll::Ready(outcome.map_err(|error| TenantError::WarmUp(Arc::new(error))));
+            }
+            match this.open(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Ok(Some(entry))) => return Poll::Ready(Ok(entry)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> fmt::Debug for Opening<'_, T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").field("open", &self.warming.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`TenantPools::remove`](super::TenantPools::remove).
+///
+/// # Cancel safety
+///
+/// Dropping it only does not wait.
+#[must_use = "the tenant is removed, but nobody waits for its leases"]
+pub struct Removal<T: TenantFactory, C: Clock + Clone> {
+    core: Arc<Core<T, C>>,
+    /// The tenant, if it had callers or a pool.
+    key: Option<Key>,
+    known: bool,
+    waiting: Waiting,
+    seat: Seat,
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Removal<T, C> {
+    pub(super) fn new(core: &Arc<Core<T, C>>, name: &str) -> Self {
+        let (key, config) = core.step(|desk| {
+            let config = desk.configs.remove(name);
+            let key = desk.ids.get(name).copied();
+            if let Some(key) = key {
+                desk.roster.remove(desk.now, key);
+            }
+            (key, config)
+        });
+        let known = key.is_some() || config.is_some();
+        let seat = Seat::new(Arc::clone(&core.bell));
+        Self { core: Arc::clone(core), key, known, waiting: Waiting::new(), seat }
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Future for Removal<T, C> {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        let this = &mut *self;
+        let Some(key) = this.key else { return Poll::Ready(this.known) };
+        this.core.do_chores();
+        let waker = cx.waker().clone();
+        let (is_over, unneeded) = this.core.step(|desk| match desk.roster.life(key) {
+            Some(Life::Leaving | Life::Closing) => {
+                (false, this.waiting.sleep(desk.place_mut(key), waker))
+            }
+            Some(Life::Opening) if desk.roster.is_doomed(key) => {
+                (false, this.waiting.sleep(desk.place_mut(key), waker))
+            }
+            _ => (true, Some(waker)),
+        });
+        guarded(|| drop(unneeded));
+        if is_over {
+            return Poll::Ready(true);
+        }
+        this.seat.sleep(cx.waker());
+        Poll::Pending
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Drop for Removal<T, C> {
+    fn drop(&mut self) {
+        let Some(key) = self.key else { return };
+        let waker = self.core.lock().get_mut(key).and_then(|place| self.waiting.leave(place));
+        guarded(|| drop(waker));
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> fmt::Debug for Removal<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Removal").field("known", &self.known).finish_non_exhaustive()
+    }
+}
+
+/// Waits until all tenants are gone.
+struct End<T: TenantFactory, C: Clock + Clone> {
+    core: Arc<Core<T, C>>,
+    watcher: Option<u64>,
+    seat: Seat,
+}
+
+impl<T: TenantFactory, C: Clock + Clone> End<T, C> {
+    fn new(core: &Arc<Core<T, C>>) -> Self {
+        let seat = Seat::new(Arc::clone(&core.bell));
+        Self { core: Arc::clone(core), watcher: None, seat }
+    }
+
+    /// Does what is to be done, and looks whether the pools are closed and nobody is left.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        self.core.do_chores();
+        let waker = cx.waker().clone();
+        let (is_over, unneeded) = self.core.step(|desk| {
+            if desk.roster.is_closed() && desk.roster.is_empty() {
+                return (true, Some(waker));
+            }
+            let number = *self.watcher.get_or_insert_with(|| {
+                desk.next_watcher += 1;
+                desk.next_watcher
+            });
+            (false, desk.watchers.insert(number, waker))
+        });
+        guarded(|| drop(unneeded));
+        if !is_over {
+            self.seat.sleep(cx.waker());
+        }
+        is_over
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Drop for End<T, C> {
+    fn drop(&mut self) {
+        if let Some(number) = self.watcher {
+            let waker = self.core.lock().watchers.remove(&number);
+            guarded(|| drop(waker));
+        }
+    }
+}
+
+/// The future of [`TenantPools::drain`](super::TenantPools::drain).
+///
+/// # Cancel safety
+///
+/// Dropping it leaves the pools closed; leases close as they come back.
+#[must_use = "the pools are closed, but nobody waits for their leases"]
+pub struct TenantDrain<T: TenantFactory, C: Clock + Clone> {
+    end: End<T, C>,
+    shared: Option<Drain<Ticketed<T, C>, C>>,
+    timeout: Option<Duration>,
+    /// When it ends at the latest, from the first poll on.
+    until: Option<Time>,
+    alarm: Alarms<C::Alarm>,
+}
+
+impl<T: TenantFactory, C: Clock + Clone> TenantDrain<T, C> {
+    pub(super) fn new(core: &Arc<Core<T, C>>, timeout: Option<Duration>) -> Self {
+        let shared = core.shared.as_ref().map(|pool| pool.drain(None));
+        Self { end: End::new(core), shared, timeout, until: None, alarm: Alarms::none() }
+    }
+
+    fn fail(&self) -> TenantDrainError {
+        let desk = self.end.core.lock();
+        let places = desk.places.iter().flatten();
+        let leases =
+            |it: &super::core::Place<T, C>| (it.entry.id().clone(), it.usage.callers.in_use);
+        TenantDrainError { tenants: places.map(leases).collect() }
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Future for TenantDrain<T, C> {
+    type Output = Result<(), TenantDrainError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let core = Arc::clone(&this.end.core);
+        let timeout = this.timeout;
+        let until = *this.until.get_or_insert_with(|| {
+            let now = core.step(|desk| desk.now);
+            timeout.map_or(Time::NEVER, |timeout| now.saturating_add(timeout))
+        });
+        let mut rang = false;
+        loop {
+            if let Some(drain) = &mut this.shared
+                && Pin::new(drain).poll(cx).is_ready()
+            {
+                this.shared = None;
+            }
+            if this.end.poll(cx) && this.shared.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+            if core.lock().now >= until {
+                return Poll::Ready(Err(this.fail()));
+            }
+            if this.alarm.poll(&core.clock, until, &mut rang, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> fmt::Debug for TenantDrain<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantDrain").field("until", &self.until).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`TenantPools::driver`](super::TenantPools::driver).
+///
+/// # Cancel safety
+///
+/// Dropping it loses nothing but promptness.
+#[must_use = "futures do nothing unless polled"]
+pub struct TenantDriver<T: TenantFactory, C: Clock + Clone> {
+    end: End<T, C>,
+    shared: Option<Driver<Ticketed<T, C>, C>>,
+    begun: bool,
+    alarm: Alarms<C::Alarm>,
+}
+
+impl<T: TenantFactory, C: Clock + Clone> TenantDriver<T, C> {
+    pub(super) fn new(core: &Arc<Core<T, C>>) -> Self {
+        let shared = core.shared.as_ref().map(|pool| pool.driver());
+        Self { end: End::new(core), shared, begun: false, alarm: Alarms::none() }
+    }
+
+    /// Sees to it that all pools are attended to.
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.end.core.step(|desk| {
+                desk.drivers += 1;
+                desk.attend_all();
+            });
+        }
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Future for TenantDriver<T, C> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        this.begin();
+        let core = Arc::clone(&this.end.core);
+        let mut rang = false;
+        loop {
+            if let Some(driver) = &mut this.shared
+                && Pin::new(driver).poll(cx).is_ready()
+            {
+                this.shared = None;
+            }
+            if this.end.poll(cx) && this.shared.is_none() {
+                return Poll::Ready(());
+            }
+            let next = core.lock().promise();
+            if this.alarm.poll(&core.clock, next, &mut rang, cx).is_pending() {
+                return Poll::Pending;
+            }
+            core.step(|desk| desk.roster.advance(desk.now));
+        }
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Drop for TenantDriver<T, C> {
+    fn drop(&mut self) {
+        if self.begun {
+            self.end.core.step(|desk| {
+                desk.drivers -= 1;
+                desk.look_at_all();
+            });
+        }
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> fmt::Debug for TenantDriver<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantDriver").finish_non_exhaustive()
+    }
+}
