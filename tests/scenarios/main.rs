@@ -41,6 +41,9 @@
 //!   `guard_dropped_without_any_executor`
 //! - shared limits (`features/queue.rs`): `priority_ages`, `nested_acquire_is_diagnosed`
 //! - tenants (`features/tenants.rs`): `noisy_tenant_cannot_starve`
+//! - tenants' pools (`tenants/lifecycle.rs`): `evicted_tenant_keeps_its_leases`,
+//!   `ten_thousand_tenants_shrink_back`
+//! - tenants' contexts (`tenants/context.rs`): `tenant_context_never_crosses`
 
 mod accounting;
 mod callbacks;
@@ -48,6 +51,7 @@ mod close;
 mod creation;
 mod features;
 mod hand_off;
+mod tenants;
 mod time;
 
 #[test]
@@ -61,6 +65,8 @@ fn every_test_is_named_above_and_is_one() {
         ("close.rs", include_str!("close.rs")),
         ("features/queue.rs", include_str!("features/queue.rs")),
         ("features/tenants.rs", include_str!("features/tenants.rs")),
+        ("tenants/lifecycle.rs", include_str!("tenants/lifecycle.rs")),
+        ("tenants/context.rs", include_str!("tenants/context.rs")),
     ];
     let text = include_str!("main.rs").lines().map_while(|line| line.strip_prefix("//!"));
     let text: String = text.collect();

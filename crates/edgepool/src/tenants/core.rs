@@ -95,6 +95,8 @@ pub(super) struct Place<T: TenantFactory, C: Clock + Clone> {
     pub(super) next_waker: u64,
     /// The chore that polls its pool.
     attending: Option<usize>,
+    /// The chore that makes what its pool begins with.
+    pub(super) warming: Option<usize>,
 }
 
 /// Where a tenant's connections come from.
@@ -218,7 +220,11 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
     pub(super) fn close_all(&self) {
         // The pool first: its callers are to be told that it is closed, and not their tenant gone.
         self.shared.iter().for_each(|pool| pool.close());
-        self.step(|desk| desk.roster.close(desk.now));
+        let watchers = self.step(|desk| {
+            desk.roster.close(desk.now);
+            std::mem::take(&mut desk.watchers)
+        });
+        wake_all(watchers);
     }
 
     /// When a wait ends that began at a time; the greatest number of nanoseconds is for ever.
@@ -317,7 +323,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
             return;
         }
         let place = desk.place_mut(key);
-        place.attending = None;
+        (place.attending, place.warming) = (None, None);
         place.usage.health_failures += failures;
         let gone = place.home.take();
         let now = desk.now;
@@ -392,20 +398,25 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         let done = guarded(|| chore.poll(&mut Context::from_waker(&waker))).is_none_or(|it| it);
         let mut desk = self.lock();
         let attends = desk.get(key).is_some_and(|place| place.attending == Some(index));
-        let unneeded = match chore {
-            Chore::Attend(_) => !attends || !desk.needs_attendance(key),
-            Chore::Warm(_) => false,
-        };
-        if done || unneeded {
+        let warms = desk.get(key).is_some_and(|place| place.warming == Some(index));
+        let needed = attends && desk.needs_attendance(key) || warms;
+        if done || !needed {
             desk.chores.remove(index);
             if attends {
                 desk.place_mut(key).attending = None;
+            }
+            if warms {
+                desk.place_mut(key).warming = None;
             }
             drop(desk);
             guarded(|| drop(chore));
             // Nobody else attends to this pool, so it is the one that the tenant has.
             if done && attends {
                 self.closed(key);
+            }
+            // Somebody may wait until it has what it begins with.
+            if warms {
+                self.wake(key);
             }
             return;
         }
@@ -462,6 +473,7 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
             wakers: BTreeMap::new(),
             next_waker: 0,
             attending: None,
+            warming: None,
         });
     }
 
@@ -505,7 +517,7 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
             && warm_up > 0
         {
             let chore = Chore::Warm(pool.warm_up(warm_up.min(self.roster.size(key))));
-            self.add_chore(key, chore);
+            self.place_mut(key).warming = Some(self.add_chore(key, chore));
         }
     }
 

@@ -21,7 +21,7 @@ type Outcome<T, V> = Result<V, TenantError<<T as TenantFactory>::Error>>;
 /// A caller inside. It leaves when it is dropped.
 pub(super) struct Guest<T: TenantFactory, C: Clock + Clone> {
     pub(super) core: Arc<Core<T, C>>,
-    key: Key,
+    pub(super) key: Key,
     pub(super) entry: Arc<Entry>,
     /// As what its stay is counted.
     pub(super) how: How,

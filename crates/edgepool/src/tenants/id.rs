@@ -151,8 +151,9 @@ impl fmt::Display for TenantIdError {
             ),
             Self::Character { at, found, begins } => write!(
                 f,
-                "the tenant's id \"{begins}\" has {found:?} at byte {at}; it must be of ASCII \
-                 letters, digits, '_', '-' and '.', and begin with a letter or a digit"
+                "the tenant's id \"{begins}\" has '{}' at byte {at}; it must be of ASCII letters, \
+                 digits, '_', '-' and '.', and begin with a letter or a digit",
+                found.escape_default()
             ),
         }
     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::bell::Seat;
-use super::core::{Core, Home, Waiting};
+use super::core::{Core, Home, TenantPool, Waiting};
 use super::entry::Entry;
 use super::error::{TenantDrainError, TenantError};
 use super::factory::TenantFactory;
@@ -37,9 +37,53 @@ pub struct Opening<'a, T: TenantFactory, C: Clock + Clone> {
 
 /// A pool that makes what it begins with.
 struct Warming<T: TenantFactory, C: Clock + Clone> {
-    warm_up: WarmUp<Ticketed<T, C>, C>,
     guest: Guest<T, C>,
+    pool: TenantPool<T, C>,
+    /// What is made once more, or ever, of what it should have by now.
+    rest: Option<WarmUp<Ticketed<T, C>, C>>,
+    waiting: Waiting,
     seat: Seat,
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Warming<T, C> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TenantError<T::Error>>> {
+        if self.rest.is_none() && self.is_warming(cx) {
+            self.seat.sleep(cx.waker());
+            return Poll::Pending;
+        }
+        let Self { guest, pool, rest, .. } = self;
+        let rest = rest.get_or_insert_with(|| {
+            pool.warm_up(guest.core.plan.warm_up.min(pool.stats().gauges.max))
+        });
+        let Poll::Ready(outcome) = Pin::new(rest).poll(cx) else {
+            self.seat.sleep(cx.waker());
+            return Poll::Pending;
+        };
+        Poll::Ready(outcome.map(drop).map_err(|error| TenantError::WarmUp(Arc::new(error))))
+    }
+
+    /// Tells whether the pool still makes what it began with as it was opened, and sees to it that
+    /// the caller is woken then.
+    fn is_warming(&mut self, cx: &Context<'_>) -> bool {
+        let waker = cx.waker().clone();
+        let mut desk = self.guest.core.lock();
+        let (is_warming, unneeded) = match desk.get_mut(self.guest.key) {
+            Some(place) if place.warming.is_some() => (true, self.waiting.sleep(place, waker)),
+            _ => (false, Some(waker)),
+        };
+        drop(desk);
+        guarded(|| drop(unneeded));
+        is_warming
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Drop for Warming<T, C> {
+    fn drop(&mut self) {
+        let mut desk = self.guest.core.lock();
+        let waker = desk.get_mut(self.guest.key).and_then(|place| self.waiting.leave(place));
+        drop(desk);
+        guarded(|| drop(waker));
+    }
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Unpin for Opening<'_, T, C> {}
@@ -64,9 +108,9 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Opening<'a, T, C> {
         };
         guest.how = How::Visited;
         let Home::Own(pool) = home else { return Poll::Ready(Ok(Some(Arc::clone(&guest.entry)))) };
-        let warm_up = pool.warm_up(self.core.plan.warm_up.min(pool.stats().gauges.max));
         let seat = Seat::new(Arc::clone(&self.core.bell));
-        self.warming = Some(Warming { warm_up, guest, seat });
+        let waiting = Waiting::new();
+        self.warming = Some(Warming { guest, pool, rest: None, waiting, seat });
         Poll::Ready(Ok(None))
     }
 }
@@ -79,14 +123,12 @@ impl<T: TenantFactory, C: Clock + Clone> Future for Opening<'_, T, C> {
         this.core.do_chores();
         loop {
             if let Some(warming) = &mut this.warming {
-                let Poll::Ready(outcome) = Pin::new(&mut warming.warm_up).poll(cx) else {
-                    warming.seat.sleep(cx.waker());
-                    return Poll::Pending;
-                };
+                // What it waits for may have begun since it came.
+                this.core.do_chores();
+                let Poll::Ready(outcome) = warming.poll(cx) else { return Poll::Pending };
                 let entry = Arc::clone(&warming.guest.entry);
                 this.warming = None;
-                let outcome = outcome.map(|_| entry);
-                return Poll::Ready(outcome.map_err(|error| TenantError::WarmUp(Arc::new(error))));
+                return Poll::Ready(outcome.map(|()| entry));
             }
             match this.open(cx) {
                 Poll::Pending => return Poll::Pending,

@@ -1,0 +1,348 @@
+//! How tenants' pools come and go.
+
+use edgepool::tenants::TenantError;
+use edgepool::{AcquireError, PoolState};
+use edgepool_sim::{ByHand, Closing, Creation};
+use edgepool_tests::{ms, secs, settle};
+
+use super::{World, per_tenant, shared};
+
+#[test]
+fn evicted_tenant_keeps_its_leases() {
+    let world = World::new(per_tenant(1, 2), |it| it);
+    world.bank.of("a").plan_closes([Closing::AtOnce, Closing::After(ms(10))]);
+    let [first, second] = [world.lease("a"), world.lease("a")];
+    let mut other = world.queued("b");
+    assert_eq!(world.pools.state("a"), Some(PoolState::Draining));
+    assert_eq!(world.pools.state("b"), Some(PoolState::Initializing));
+    // Whoever comes for the evicted tenant waits for its next pool, behind who waits already.
+    let mut again = world.queued("a");
+    assert_eq!((first.id(), second.id()), (1, 2), "its leases are good");
+    drop(first);
+    assert!(other.poll().is_none() && again.poll().is_none());
+    assert_eq!(world.bank.connections(), 2, "it may be lent no more, and is not closed yet");
+    drop(second);
+    assert!(other.poll().is_none(), "one of its connections is being closed");
+    assert_eq!((world.bank.of("a").live(), world.bank.of("b").live()), (vec![2], vec![]));
+    world.clock.advance(ms(10));
+    let lease = settle(&mut other).unwrap();
+    assert_eq!((world.bank.of("a").live(), world.bank.asked("a")), (vec![], 1));
+    assert!(again.poll().is_none(), "b has the one place");
+    drop(lease);
+    drop(settle(&mut again).unwrap());
+    assert_eq!((world.bank.asked("a"), world.bank.asked("b")), (2, 1));
+    world.check();
+    drop((other, again));
+    world.assert_closes();
+}
+
+#[test]
+fn evicted_tenant_keeps_its_leases_and_its_callers() {
+    let world = World::new(per_tenant(1, 1), |it| it);
+    let lease = world.lease("a");
+    let mut second = world.queued("a");
+    let mut other = world.queued("b");
+    drop(lease);
+    let lease = settle(&mut second).expect("it was in the queue before the eviction");
+    assert!(other.poll().is_none());
+    drop(lease);
+    drop(settle(&mut other).unwrap());
+    drop((second, other));
+    world.assert_closes();
+}
+
+/// Who was idle the longest goes first, and who is busy only if nobody is idle.
+#[test]
+fn the_least_recently_used_goes() {
+    let world = World::new(per_tenant(3, 1), |it| it);
+    for tenant in ["a", "b", "c", "a"] {
+        world.clock.advance(secs(1));
+        drop(world.lease(tenant));
+    }
+    drop(world.lease("d"));
+    let states = ["a", "b", "c", "d"].map(|tenant| world.pools.state(tenant));
+    assert_eq!(
+        states,
+        [Some(PoolState::Ready), None, Some(PoolState::Ready), Some(PoolState::Ready)]
+    );
+    let busy = [world.lease("c"), world.lease("a")];
+    drop(world.lease("e"));
+    assert_eq!(world.pools.state("d"), None);
+    let third = world.lease("e");
+    let _fourth = world.queued("f");
+    assert_eq!(world.pools.state("c"), Some(PoolState::Draining), "its caller came first");
+    drop((busy, third));
+    world.check();
+}
+
+#[test]
+fn an_idle_tenant_goes_after_its_time() {
+    let world = World::new(per_tenant(10, 2), |it| it.idle_timeout(secs(60)));
+    drop(world.lease("a"));
+    world.clock.advance(secs(30));
+    drop(world.lease("b"));
+    world.clock.advance(secs(29));
+    assert_eq!((world.pools.evict_expired(), world.bank.connections()), (0, 2));
+    world.clock.advance(secs(1));
+    assert_eq!((world.pools.evict_expired(), world.bank.connections()), (1, 1));
+    assert_eq!((world.pools.state("a"), world.pools.entry("a")), (None, None));
+    let lease = world.lease("b");
+    world.clock.advance(secs(600));
+    assert_eq!(world.pools.evict_expired(), 0, "it is not idle");
+    drop(lease);
+    world.clock.advance(secs(60));
+    // Any operation finds it.
+    drop(world.lease("c"));
+    assert_eq!(world.pools.state("b"), None);
+    world.assert_closes();
+}
+
+#[test]
+fn a_driver_evicts_in_time_and_ends_with_the_pools() {
+    for strategy in [per_tenant(10, 2), shared(2)] {
+        let mut world = World::new(strategy, |it| it.idle_timeout(secs(60)).warm_up(0));
+        let driver = world.executor.spawn(world.pools.driver());
+        world.pass(secs(10));
+        drop(world.lease("a"));
+        world.pass(secs(59));
+        assert_eq!(world.pools.state("a"), Some(PoolState::Ready));
+        world.pass(secs(1));
+        assert_eq!(world.pools.state("a"), None);
+        world.pools.close();
+        world.pass(secs(1));
+        assert!(driver.is_done());
+        world.assert_closes();
+    }
+}
+
+#[test]
+fn a_dropped_driver_leaves_nothing_behind() {
+    let mut world = World::new(per_tenant(10, 2), |it| it);
+    drop(world.lease("a"));
+    let driver = world.executor.spawn(world.pools.driver());
+    world.pass(secs(1));
+    world.executor.cancel(driver.id());
+    drop(world.lease("a"));
+    assert_eq!(world.clock.alarms(), 0);
+    world.assert_closes();
+}
+
+#[test]
+fn ten_thousand_tenants_shrink_back() {
+    for strategy in [per_tenant(10_000, 1), shared(4)] {
+        let world = World::new(strategy, |it| it);
+        let names: Vec<String> = (0..10_000).map(|number| format!("tenant-{number}")).collect();
+        for name in &names {
+            drop(world.lease(name));
+        }
+        assert_eq!((world.pools.totals().tenants, world.pools.totals().pools), (10_000, 10_000));
+        let connections = world.bank.connections();
+        assert_eq!(connections, if strategy == shared(4) { 1 } else { 10_000 });
+        world.clock.advance(secs(300));
+        assert_eq!(world.pools.evict_expired(), 10_000);
+        let totals = world.pools.totals();
+        assert_eq!((totals.tenants, totals.pools), (0, 0));
+        assert_eq!(totals.usage.callers.acquired, 10_000, "what they had is still known");
+        assert_eq!(world.pools.active_pools(), []);
+        world.check();
+        world.assert_closes();
+    }
+}
+
+#[test]
+fn a_tenants_states_follow_one_another() {
+    let mut world = World::new(per_tenant(1, 2), |it| it.warm_up(2));
+    world.bank.of("a").plan([Creation::Connect(secs(1)), Creation::Connect(secs(2))]);
+    world.bank.of("a").plan_closes([Closing::After(secs(1)), Closing::After(secs(1))]);
+    assert_eq!(world.pools.state("a"), None);
+    let pools = world.pools.clone();
+    let opening = world.executor.spawn(async move { pools.get_or_create("a").await });
+    world.pass(ms(1));
+    assert_eq!(world.pools.state("a"), Some(PoolState::WarmingUp));
+    world.pass(secs(1));
+    assert_eq!(world.pools.state("a"), Some(PoolState::Ready));
+    assert!(!opening.is_done(), "the second is to come");
+    world.pass(secs(1));
+    assert_eq!(opening.take().unwrap().unwrap().schema(), Some("tenant_a"));
+    assert_eq!(world.pools.stats("a").unwrap().idle, 2);
+    let pools = world.pools.clone();
+    let removal = world.executor.spawn(async move { pools.remove("a").await });
+    world.pass(ms(1));
+    assert_eq!(world.pools.state("a"), Some(PoolState::Draining));
+    world.pass(secs(1));
+    assert_eq!((removal.take(), world.pools.state("a")), (Some(true), None));
+    world.assert_closes();
+}
+
+#[test]
+fn warming_up_says_what_failed_and_leaves_the_pool() {
+    let world = World::new(per_tenant(1, 2), |it| it.warm_up(2));
+    // What the pool begins with is tried as it opens, and once more by who asks for it.
+    world.bank.of("a").plan([Creation::Fail(ms(0)); 4]);
+    let open = |pools: &super::Pools| settle(&mut ByHand::new(pools.get_or_create("a")));
+    let Err(TenantError::WarmUp(error)) = open(&world.pools) else { panic!("it has failed") };
+    assert_eq!((error.made, error.failures.len()), (0, 2));
+    assert!(open(&world.pools).is_ok());
+    drop(world.lease("a"));
+    world.assert_closes();
+}
+
+/// Those who wait for a pool, and those who wait in it, end; the lease stays good.
+#[test]
+fn removed_while_its_callers_wait() {
+    for strategy in [per_tenant(1, 1), shared(1)] {
+        let world = World::new(strategy, |it| it);
+        let lease = world.lease("a");
+        let mut waits = world.queued("a");
+        let mut removal = ByHand::new(world.pools.remove("a"));
+        assert_eq!(settle(&mut waits).unwrap_err(), TenantError::Removed);
+        assert!(removal.poll().is_none(), "its lease is out");
+        let mut later = world.queued("a");
+        assert_eq!(lease.tenant().id().as_str(), "a");
+        drop(lease);
+        assert!(settle(&mut removal), "nothing is left");
+        drop(settle(&mut later).expect("it has a new life"));
+        assert!(!settle(&mut ByHand::new(world.pools.remove("nobody"))));
+        drop((waits, removal, later));
+        world.check();
+        world.assert_closes();
+    }
+}
+
+#[test]
+fn removed_while_its_callers_wait_for_a_place() {
+    let world = World::new(per_tenant(1, 1), |it| it);
+    let lease = world.lease("a");
+    let mut waits = world.queued("b");
+    assert!(settle(&mut ByHand::new(world.pools.remove("b"))), "nothing was there to go");
+    assert_eq!(settle(&mut waits).unwrap_err(), TenantError::Removed);
+    assert_eq!(world.pools.state("b"), None);
+    drop((lease, waits));
+    world.assert_closes();
+}
+
+#[test]
+fn invalidated_connections_are_lent_no_more() {
+    for strategy in [per_tenant(1, 1), shared(1)] {
+        let world = World::new(strategy, |it| it.warm_up(0));
+        assert!(!world.pools.invalidate("a"), "it has no pool");
+        drop(world.lease("a"));
+        assert!(world.pools.invalidate("a"));
+        assert_eq!(world.bank.connections(), 0);
+        let lease = world.lease("a");
+        assert_eq!(lease.id(), 2);
+        assert!(world.pools.invalidate("a"));
+        drop(lease);
+        assert_eq!(world.lease("a").id(), 3);
+        world.assert_closes();
+    }
+}
+
+#[test]
+fn a_wait_for_a_place_ends_with_its_time() {
+    let world = World::new(per_tenant(1, 1), |it| it.pool(|pool| pool.acquire_timeout(secs(5))));
+    let lease = world.lease("a");
+    let mut waits = world.queued("b");
+    world.clock.advance(secs(5));
+    assert_eq!(settle(&mut waits).unwrap_err(), TenantError::NoPool { waited: secs(5) });
+    assert_eq!(world.pools.state("b"), None, "nobody is left who wants it");
+    let mut now = ByHand::new(world.pools.acquire("b").timeout(secs(0)));
+    assert_eq!(settle(&mut now).unwrap_err(), TenantError::NoPool { waited: secs(0) });
+    let mut inside = ByHand::new(world.pools.acquire("a").timeout(secs(1)));
+    assert!(inside.poll().is_none());
+    world.clock.advance(secs(1));
+    // Its tenant was to make room; it waits for the next pool of it.
+    assert_eq!(settle(&mut inside).unwrap_err(), TenantError::NoPool { waited: secs(1) });
+    drop((lease, waits, now, inside));
+    world.assert_closes();
+}
+
+#[test]
+fn a_wait_in_the_pool_ends_with_its_time() {
+    let world = World::new(per_tenant(2, 1), |it| it);
+    let lease = world.lease("a");
+    let mut waits = ByHand::new(world.pools.acquire("a").timeout(secs(5)));
+    assert!(waits.poll().is_none());
+    world.clock.advance(secs(5));
+    let error = settle(&mut waits).unwrap_err();
+    assert!(matches!(error, TenantError::Acquire(AcquireError::TimedOut(_))), "{error}");
+    let usage = world.pools.stats("a").unwrap();
+    assert_eq!((usage.callers.timed_out, usage.callers.in_use, usage.accesses), (1, 1, 2));
+    drop((lease, waits));
+    world.assert_closes();
+}
+
+#[test]
+fn those_who_wait_for_places_are_bounded() {
+    let world = World::new(per_tenant(1, 1), |it| it.pool(|pool| pool.max_waiting(1)));
+    let lease = world.lease("a");
+    let _waits = world.queued("b");
+    let error = settle(&mut world.ask("c")).unwrap_err();
+    assert_eq!(error, TenantError::QueueFull { max_waiting: 1 });
+    assert_eq!(world.pools.state("c"), None, "it left nothing behind");
+    drop(lease);
+    world.check();
+}
+
+#[test]
+fn closing_ends_all_waits_and_keeps_leases() {
+    for strategy in [per_tenant(1, 1), shared(1)] {
+        let world = World::new(strategy, |it| it);
+        let lease = world.lease("a");
+        let mut waits = [world.queued("a"), world.queued("b")];
+        world.pools.close();
+        for wait in &mut waits {
+            assert_eq!(settle(wait).unwrap_err(), TenantError::Closed);
+        }
+        assert_eq!(settle(&mut world.ask("a")).unwrap_err(), TenantError::Closed);
+        assert_eq!(settle(&mut world.ask("z")).unwrap_err(), TenantError::Closed);
+        let mut drain = ByHand::new(world.pools.drain(secs(5)));
+        assert!(drain.poll().is_none());
+        world.clock.advance(secs(5));
+        let error = settle(&mut drain).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the pools are closed, and 1 tenants are not gone; a has 1 leases out"
+        );
+        drop((lease, waits, drain));
+        world.assert_closes();
+    }
+}
+
+#[test]
+fn the_last_handle_closes_and_leases_outlive_it() {
+    for strategy in [per_tenant(2, 1), shared(2)] {
+        let World { bank, pools, .. } = World::new(strategy, |it| it.warm_up(1));
+        let lease = settle(&mut ByHand::new(pools.acquire("a"))).unwrap();
+        drop(pools);
+        assert_eq!(bank.connections(), 1);
+        drop(lease);
+        assert_eq!(bank.connections(), 0);
+        bank.of(if strategy == shared(2) { "" } else { "a" }).ignore_calls();
+    }
+}
+
+#[test]
+fn statistics_add_up() {
+    let mut world = World::new(per_tenant(2, 2), |it| it);
+    drop(world.lease("a"));
+    world.clock.advance(secs(1));
+    let leases = [world.lease("a"), world.lease("a")];
+    let pools = world.pools.clone();
+    let waits = world.executor.spawn(async move { pools.acquire("a").await.map(drop) });
+    world.pass(secs(2));
+    let usage = world.pools.stats("a").unwrap();
+    assert_eq!((usage.callers.in_use, usage.callers.waiting, usage.accesses), (2, 1, 4));
+    drop(leases);
+    world.pass(secs(1));
+    assert!(waits.is_done());
+    let usage = world.pools.stats("a").unwrap();
+    assert_eq!((usage.callers.acquired, usage.callers.released, usage.idle), (4, 4, 2));
+    assert_eq!((usage.callers.longest_wait, usage.callers.total_wait), (secs(2), secs(2)));
+    assert_eq!(usage.callers.opened_at.as_nanos(), 0);
+    assert_eq!(usage.callers.last_active.as_nanos(), 3_000_000_000);
+    drop(world.lease("b"));
+    assert_eq!(world.pools.totals().usage.accesses, 5);
+    assert_eq!(world.pools.stats_all().len(), 2);
+    world.assert_closes();
+}
