@@ -3,8 +3,8 @@
 //! [Cancellation](#cancellation) · [Panics](#panics) · [Timeouts](#timeouts) · [Health](#health) ·
 //! [Sizes](#sizes) · [Fairness and priorities](#fairness-and-priorities) · [Failures](#failures) ·
 //! [Driving a pool](#driving-a-pool) · [Clocks](#clocks) · [Observing a pool](#observing-a-pool) ·
-//! [Connections to services](#connections-to-services) · [Edge and wasm](#edge-and-wasm) ·
-//! [Testing](#testing)
+//! [Connections to services](#connections-to-services) · [Tenants](#tenants) ·
+//! [Edge and wasm](#edge-and-wasm) · [Testing](#testing)
 //!
 //! # Cancellation
 //!
@@ -233,6 +233,38 @@
 //! | shut down | [`Closed`](crate::AcquireError::Closed) |
 //! | timed out | [`TimedOut`](crate::AcquireError::TimedOut), with what was waited for |
 //! | none healthy | [`Unavailable`](crate::AcquireError::Unavailable), with the last failure: what is bad is replaced, so there is none only as long as none can be made |
+//!
+//! # Tenants
+//!
+//! A program that serves many customers from one database keeps them apart in one of three ways, and
+//! [`TenantPools`](crate::tenants::TenantPools) has them all behind the same acquire:
+//!
+//! | | [shared](crate::tenants::Strategy::Shared) | [per tenant](crate::tenants::Strategy::PerTenant) | [per database](crate::tenants::Strategy::PerDatabase) |
+//! |---|---|---|---|
+//! | kept apart by | rows | schemas | databases |
+//! | pools | one, of 20 | up to 100, of 5 each | up to 100, of 5 each |
+//! | a tenant's first acquire | as any other | opens a pool | opens a pool |
+//! | a busy tenant | has its fair share | has its own pool | has its own pool |
+//! | what costs | the context, put on and taken off for each lease | connections, bounded by a [budget](crate::tenants#a-budget) | the same |
+//!
+//! The tenant's context is put on a shared connection before its caller has it, and taken off by the
+//! reset before another has. Whatever fails in between closes the connection. Pools of their own are
+//! opened when they are needed and [closed](crate::tenants#a-tenants-life) when they are not, or
+//! another tenant needs the place. Callers of a single pool may also have shares of it without all
+//! this: see [`Pool::tenant`](crate::Pool::tenant). What managers of tenants' pools elsewhere call
+//! otherwise:
+//!
+//! | elsewhere | here |
+//! |---|---|
+//! | `warmup_size` 1 | [`warm_up`](crate::tenants::Builder::warm_up) |
+//! | `idle_timeout` 300 s of a tenant | [`idle_timeout`](crate::tenants::Builder::idle_timeout) |
+//! | `max_lifetime` 1,800 s, health checks each 30 s | options of each [`pool`](crate::tenants::Builder::pool), with these defaults |
+//! | a schema, a database for each tenant | [`Entry::schema`](crate::tenants::Entry::schema), [`Entry::database`](crate::tenants::Entry::database) |
+//! | an entry's access count | [`Usage::accesses`](crate::tenants::Usage::accesses) |
+//! | `get_or_create`, `config` | [`get_or_create`](crate::tenants::TenantPools::get_or_create), [`strategy`](crate::tenants::TenantPools::strategy) and [`budget`](crate::tenants::TenantPools::budget) |
+//! | states initializing, warming up, ready, draining, closed | [`PoolState`](crate::PoolState), by [`state`](crate::tenants::TenantPools::state) |
+//! | acquired, released, active, waits, time-outs, created at, last activity | [`Usage::callers`](crate::tenants::Usage::callers), for each tenant and in [`totals`](crate::tenants::TenantPools::totals) |
+//! | health failures | [`Usage::health_failures`](crate::tenants::Usage::health_failures) |
 //!
 //! # Edge and wasm
 //!

@@ -4,7 +4,10 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::rc::Rc;
 
-use edgepool::{Acquire, Factory, FactoryFn, Lease, NoJob, Pool, Stats, StdClock, Tried};
+use edgepool::tenants::{
+    Entry, TenantAcquire, TenantDriver, TenantFactory, TenantLease, TenantPools,
+};
+use edgepool::{Acquire, Begun, Factory, FactoryFn, Lease, NoJob, Pool, Stats, StdClock, Tried};
 
 /// Makes plain values: everything crosses threads.
 struct Shared;
@@ -22,6 +25,21 @@ impl Factory for Shared {
     }
 }
 
+impl TenantFactory for Shared {
+    type Connection = u32;
+    type Error = Infallible;
+    type Factory = Self;
+    type Enter = NoJob<Tried<u32, Infallible>>;
+
+    fn factory(&self, _entry: Option<&Entry>) -> Self {
+        Self
+    }
+
+    fn enter(&self, connection: u32, _entry: &Entry) -> Begun<Tried<u32, Infallible>, Self::Enter> {
+        Begun::Done(Ok(connection))
+    }
+}
+
 /// Makes values for one thread: nothing crosses.
 struct Local;
 
@@ -35,6 +53,25 @@ impl Factory for Local {
 
     fn create(&self) -> Self::Create {
         ready(Ok(Rc::new(1)))
+    }
+}
+
+impl TenantFactory for Local {
+    type Connection = Rc<u32>;
+    type Error = Infallible;
+    type Factory = Self;
+    type Enter = NoJob<Tried<Rc<u32>, Infallible>>;
+
+    fn factory(&self, _entry: Option<&Entry>) -> Self {
+        Self
+    }
+
+    fn enter(
+        &self,
+        connection: Rc<u32>,
+        _entry: &Entry,
+    ) -> Begun<Tried<Rc<u32>, Infallible>, Self::Enter> {
+        Begun::Done(Ok(connection))
     }
 }
 
@@ -68,6 +105,31 @@ fn auto_traits_follow_from_the_factory() {
         ),
         ("Lease", has!(Lease<Shared, StdClock>: Send), has!(Lease<Local, StdClock>: Send)),
         ("Lease", has!(Lease<Shared, StdClock>: Sync), has!(Lease<Local, StdClock>: Sync)),
+        (
+            "TenantPools",
+            has!(TenantPools<Shared, StdClock>: Send),
+            has!(TenantPools<Local, StdClock>: Send),
+        ),
+        (
+            "TenantPools",
+            has!(TenantPools<Shared, StdClock>: Sync),
+            has!(TenantPools<Local, StdClock>: Sync),
+        ),
+        (
+            "TenantAcquire",
+            has!(TenantAcquire<'static, Shared, StdClock>: Send),
+            has!(TenantAcquire<'static, Local, StdClock>: Send),
+        ),
+        (
+            "TenantLease",
+            has!(TenantLease<Shared, StdClock>: Send),
+            has!(TenantLease<Local, StdClock>: Send),
+        ),
+        (
+            "TenantDriver",
+            has!(TenantDriver<Shared, StdClock>: Send),
+            has!(TenantDriver<Local, StdClock>: Send),
+        ),
     ];
     for (name, over_shared, over_local) in table {
         assert!(over_shared, "{name} over a factory that crosses threads does too");

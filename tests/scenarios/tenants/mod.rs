@@ -113,6 +113,13 @@ impl Bank {
         drop(call);
     }
 
+    /// Forgets all plans and odds.
+    pub(super) fn calm(&self) {
+        let mut state = self.lock();
+        state.enterings.clear();
+        state.factories.values().for_each(SimFactory::calm);
+    }
+
     /// What a reset takes off, unless it is planned to fail.
     fn take_off(&self, connection: u64) {
         self.lock().contexts.remove(&connection);

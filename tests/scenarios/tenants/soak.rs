@@ -70,7 +70,19 @@ fn spawn(world: &World, seed: u64, caller: usize) {
     });
 }
 
+/// Names the seed of a run that fails.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the seed was {}", self.0);
+        }
+    }
+}
+
 fn run(seed: u64, strategy: Strategy, budget: Option<u32>, driven: bool) {
+    let _seed = Seed(seed);
     let mut rng = Rng::new(seed);
     let mut world = World::seeded(seed, strategy, |it| {
         let it = it.budget(budget).idle_timeout(secs(1)).warm_up(rng.index(2) as u32);
@@ -92,9 +104,7 @@ fn run(seed: u64, strategy: Strategy, budget: Option<u32>, driven: bool) {
         }
     }
     world.executor.set_faults(Faults::default());
-    for tenant in (0..TENANTS).map(name).chain([String::new()]) {
-        world.bank.of(&tenant).calm();
-    }
+    world.bank.calm();
     for tenant in (0..TENANTS).map(name) {
         let pools = world.pools.clone();
         let lease = world.executor.block_on(async move { pools.acquire(&tenant).await.map(drop) });

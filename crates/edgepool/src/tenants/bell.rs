@@ -10,7 +10,6 @@ use crate::shared::guarded;
 use crate::sync::{Mutex, MutexGuard};
 
 /// The chores that can go on, and those who wait and may see to them.
-#[derive(Default)]
 pub(super) struct Bell(Mutex<Rung>);
 
 #[derive(Default)]
@@ -23,6 +22,10 @@ struct Rung {
 }
 
 impl Bell {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Rung::default()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Rung> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -215,8 +215,8 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
             return Err(OptionsError::TimeIsZero("idle_timeout").into());
         }
         self.share.validate()?;
-        let shares = self.tenants.values().filter_map(TenantConfig::get_share);
-        shares.map(|share| share.validate()).collect::<Result<(), _>>()?;
+        let mut shares = self.tenants.values().filter_map(TenantConfig::get_share);
+        shares.try_for_each(|share| share.validate())?;
         // What the options of the pools say of each other.
         self.template.clone().build_elastic(size, 0)?;
         Ok(())

@@ -167,7 +167,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
             new: Vec::new(),
             carrying: false,
         });
-        let bell = Arc::new(Bell::default());
+        let bell = Arc::new(Bell::new());
         Arc::new_cyclic(|me| Self { me: me.clone(), factory, clock, plan, shared, bell, desk })
     }
 

@@ -276,7 +276,7 @@ impl<T: TenantFactory, C: Clock + Clone> Outside<T, C> {
         })
     }
 
-    fn enter(&mut self, called: Called<T, C>) -> Outcome<T, Admitted<T, C>> {
+    fn enter(&self, called: Called<T, C>) -> Outcome<T, Admitted<T, C>> {
         let Called { call, is_closed, entry, home, broken } = called;
         let gone = if is_closed { TenantError::Closed } else { TenantError::Removed };
         let error = match call {

@@ -22,6 +22,8 @@ use crate::operate::{Drain, WarmUp};
 use crate::shared::guarded;
 use crate::{Clock, Time};
 
+type Outcome<T, V> = Result<V, TenantError<<T as TenantFactory>::Error>>;
+
 /// The future of [`TenantPools::get_or_create`](super::TenantPools::get_or_create).
 ///
 /// # Cancel safety
@@ -46,7 +48,7 @@ struct Warming<T: TenantFactory, C: Clock + Clone> {
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Warming<T, C> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TenantError<T::Error>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<T, ()>> {
         if self.rest.is_none() && self.is_warming(cx) {
             self.seat.sleep(cx.waker());
             return Poll::Pending;
@@ -93,10 +95,8 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Opening<'a, T, C> {
         Self { core, door: Door::new(core, name), times: None, warming: None }
     }
 
-    fn open(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Arc<Entry>>, TenantError<T::Error>>> {
+    /// Waits until its tenant takes it in; there is an entry if nothing is left to wait for.
+    fn open(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<T, Option<Arc<Entry>>>> {
         let (since, until) = *self.times.get_or_insert_with(|| {
             let now = self.core.step(|desk| desk.now);
             (now, Core::<T, C>::until(now, self.core.plan.template.patience()))
@@ -231,7 +231,7 @@ impl<T: TenantFactory, C: Clock + Clone> End<T, C> {
     }
 
     /// Does what is to be done, and looks whether the pools are closed and nobody is left.
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+    fn poll(&mut self, cx: &Context<'_>) -> bool {
         self.core.do_chores();
         let waker = cx.waker().clone();
         let (is_over, unneeded) = self.core.step(|desk| {

@@ -121,11 +121,14 @@ impl<F: Future<Output = ()>, T: TenantFactory, C: Clock + Clone> Future for Clos
     }
 }
 
+/// A check or a reset that was begun, of a connection with its ticket.
+type BegunTrying<F, T, C> = Begun<Tried<Held<T, C>, <T as TenantFactory>::Error>, Trying<F, T, C>>;
+
 /// Gives a connection its ticket back after a job.
 fn tried<F, T: TenantFactory, C: Clock + Clone>(
     begun: Begun<Tried<T::Connection, T::Error>, F>,
     ticket: Ticket<T, C>,
-) -> Begun<Tried<Held<T, C>, T::Error>, Trying<F, T, C>> {
+) -> BegunTrying<F, T, C> {
     match begun {
         Begun::Done(Ok(it)) => Begun::Done(Ok(Held { it, ticket })),
         Begun::Done(Err((it, error))) => Begun::Done(Err((Held { it, ticket }, error))),
