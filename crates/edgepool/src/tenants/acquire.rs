@@ -130,8 +130,11 @@ impl<'a, T: TenantFactory, C: Clock + Clone> TenantAcquire<'a, T, C> {
 
     /// Joins the queue of the pool.
     fn queue(&self, guest: Guest<T, C>, home: &Home<T, C>, until: Time) -> Stage<'a, T, C> {
-        let left =
-            (until != Time::NEVER).then(|| until.saturating_since(self.core.step(|desk| desk.now)));
+        let left = match until {
+            Time::NEVER => None,
+            _ if self.waited => Some(until.saturating_since(self.core.step(|desk| desk.now))),
+            _ => Some(Duration::from_nanos(self.patience)),
+        };
         let wait = match home {
             Home::Own(pool) => {
                 pool.acquire_at(self.at).timeout(left).priority(self.priority).into_owned()

@@ -6,14 +6,14 @@
 //! happens in its order; whoever asks for more meanwhile leaves it to the one that is at it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, Weak};
-use std::task::{Context, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use slab::Slab;
 
 use super::bell::Bell;
+use super::chores::Slot;
 use super::entry::{Entry, TenantConfig};
 use super::error::OpenError;
 use super::factory::TenantFactory;
@@ -22,9 +22,7 @@ use super::roster::{Effect, Key, Life, Limits, Roster};
 use super::stats::Usage;
 use super::ticket::{Template, Ticketed};
 use super::{Strategy, Unknown};
-use crate::attend::Driver;
 use crate::builder::Builder;
-use crate::operate::WarmUp;
 use crate::pool::Pool;
 use crate::shared::guarded;
 use crate::stats::PoolState;
@@ -75,9 +73,9 @@ pub(super) struct Desk<T: TenantFactory, C: Clock + Clone> {
     /// How many drivers there are, and until when they sleep.
     pub(super) drivers: usize,
     pub(super) promised: Time,
-    chores: Slab<Slot<T, C>>,
+    pub(super) chores: Slab<Slot<T, C>>,
     /// The chores that are new, or to be looked at.
-    new: Vec<usize>,
+    pub(super) new: Vec<usize>,
     /// Whether somebody does what the roster asks for.
     carrying: bool,
 }
@@ -94,7 +92,7 @@ pub(super) struct Place<T: TenantFactory, C: Clock + Clone> {
     pub(super) wakers: BTreeMap<u64, Waker>,
     pub(super) next_waker: u64,
     /// The chore that polls its pool.
-    attending: Option<usize>,
+    pub(super) attending: Option<usize>,
     /// The chore that makes what its pool begins with.
     pub(super) warming: Option<usize>,
 }
@@ -121,21 +119,6 @@ enum Work {
     Ring(usize),
     /// Those who wait for the end of all, of whom one sleeps for longer than it may.
     Wake(BTreeMap<u64, Waker>),
-}
-
-/// Something to be polled that no caller waits for.
-enum Chore<T: TenantFactory, C: Clock + Clone> {
-    /// A pool that is closing, or has more connections than it may have, or all pools are driven.
-    Attend(Driver<Ticketed<T, C>, C>),
-    Warm(WarmUp<Ticketed<T, C>, C>),
-}
-
-struct Slot<T: TenantFactory, C: Clock + Clone> {
-    key: Key,
-    /// Taken out while it is polled.
-    chore: Option<Chore<T, C>>,
-    /// It rang meanwhile.
-    again: bool,
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
@@ -315,7 +298,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
     }
 
     /// Takes note that a tenant's pool is empty, and forgets the pool.
-    fn closed(&self, key: Key) {
+    pub(super) fn closed(&self, key: Key) {
         let home = self.lock().get(key).and_then(|place| place.home.clone());
         let failures = home.as_ref().map_or(0, Home::health_failures);
         let mut desk = self.lock();
@@ -332,7 +315,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         guarded(|| drop((gone, home)));
     }
 
-    fn wake(&self, key: Key) {
+    pub(super) fn wake(&self, key: Key) {
         let wakers = self.lock().get_mut(key).map(|place| std::mem::take(&mut place.wakers));
         wakers.into_iter().for_each(wake_all);
     }
@@ -368,74 +351,6 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         });
         if let Some(chore) = chore {
             self.bell.ring(chore);
-        }
-    }
-}
-
-/// Chores.
-impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
-    /// Polls the chores that can go on.
-    pub(super) fn do_chores(&self) {
-        while let Some(index) = self.bell.take_ready() {
-            let taken = {
-                let mut desk = self.lock();
-                desk.chores.get_mut(index).and_then(|slot| match slot.chore.take() {
-                    Some(chore) => Some((slot.key, chore)),
-                    None => {
-                        slot.again = true;
-                        None
-                    }
-                })
-            };
-            if let Some((key, chore)) = taken {
-                self.do_chore(index, key, chore);
-            }
-        }
-    }
-
-    fn do_chore(&self, index: usize, key: Key, mut chore: Chore<T, C>) {
-        let waker = self.bell.waker(index);
-        let done = guarded(|| chore.poll(&mut Context::from_waker(&waker))).is_none_or(|it| it);
-        let mut desk = self.lock();
-        let attends = desk.get(key).is_some_and(|place| place.attending == Some(index));
-        let warms = desk.get(key).is_some_and(|place| place.warming == Some(index));
-        let needed = attends && desk.needs_attendance(key) || warms;
-        if done || !needed {
-            desk.chores.remove(index);
-            if attends {
-                desk.place_mut(key).attending = None;
-            }
-            if warms {
-                desk.place_mut(key).warming = None;
-            }
-            drop(desk);
-            guarded(|| drop(chore));
-            // Nobody else attends to this pool, so it is the one that the tenant has.
-            if done && attends {
-                self.closed(key);
-            }
-            // Somebody may wait until it has what it begins with.
-            if warms {
-                self.wake(key);
-            }
-            return;
-        }
-        let slot = &mut desk.chores[index];
-        slot.chore = Some(chore);
-        let again = std::mem::take(&mut slot.again);
-        drop(desk);
-        if again {
-            self.bell.ring(index);
-        }
-    }
-}
-
-impl<T: TenantFactory, C: Clock + Clone> Chore<T, C> {
-    /// Returns true once it is done.
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        match self {
-            Self::Attend(driver) => Pin::new(driver).poll(cx).is_ready(),
-            Self::Warm(warm_up) => Pin::new(warm_up).poll(cx).is_ready(),
         }
     }
 }
@@ -494,52 +409,6 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
     pub(super) fn promise(&mut self) -> Time {
         self.promised = self.roster.next_deadline().unwrap_or(Time::NEVER);
         self.promised
-    }
-
-    /// Sees to it that all pools are polled.
-    pub(super) fn attend_all(&mut self) {
-        let keys: Vec<Key> = self.places.iter().flatten().map(|place| place.key).collect();
-        keys.into_iter().for_each(|key| self.attend(key));
-    }
-
-    /// Sees to it that those chores end that nobody needs any more.
-    pub(super) fn look_at_all(&mut self) {
-        let Self { places, new, .. } = self;
-        new.extend(places.iter().flatten().filter_map(|place| place.attending));
-    }
-
-    /// Sees to what a pool needs that was just made.
-    fn begin_chores(&mut self, key: Key, warm_up: u32) {
-        if self.drivers > 0 {
-            self.attend(key);
-        }
-        if let Some(Home::Own(pool)) = &self.place(key).home
-            && warm_up > 0
-        {
-            let chore = Chore::Warm(pool.warm_up(warm_up.min(self.roster.size(key))));
-            self.place_mut(key).warming = Some(self.add_chore(key, chore));
-        }
-    }
-
-    /// Sees to it that a tenant's pool is polled, though nobody may wait for it.
-    pub(super) fn attend(&mut self, key: Key) {
-        let place = self.place(key);
-        if let (None, Some(Home::Own(pool))) = (place.attending, &place.home) {
-            let chore = Chore::Attend(pool.driver());
-            self.place_mut(key).attending = Some(self.add_chore(key, chore));
-        }
-    }
-
-    fn add_chore(&mut self, key: Key, chore: Chore<T, C>) -> usize {
-        let index = self.chores.insert(Slot { key, chore: Some(chore), again: false });
-        self.new.push(index);
-        index
-    }
-
-    fn needs_attendance(&self, key: Key) -> bool {
-        let life = self.roster.life(key);
-        let closes = matches!(life, Some(Life::Leaving | Life::Closing));
-        closes || self.roster.owes(key) || self.drivers > 0 && life == Some(Life::Open)
     }
 
     /// Gives the memory of a crowd back that is gone.

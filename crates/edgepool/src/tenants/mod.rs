@@ -109,6 +109,7 @@
 mod acquire;
 mod bell;
 mod builder;
+mod chores;
 mod core;
 mod entry;
 mod error;
