@@ -25,6 +25,18 @@ pub type PgPool<C = StdClock, T = NoTls> = Pool<PgFactory<T>, C>;
 /// How many statements a connection keeps prepared.
 const STATEMENTS: usize = 100;
 
+/// Says what a connection is opened with.
+type Prepare = dyn Fn(&mut Config) -> Result<(), Error> + Send + Sync;
+
+/// What a connector does for tenants.
+#[derive(Clone)]
+pub(crate) struct ForTenants {
+    /// Is asked each time that a connection is opened.
+    pub(crate) prepare: Arc<Prepare>,
+    /// Whether one tenant has a connection after another.
+    pub(crate) crosses: bool,
+}
+
 /// Opens connections to PostgreSQL, as a [`Config`] of the driver says.
 ///
 /// `Debug` does not show the password.
@@ -35,12 +47,14 @@ pub struct PgConnector<T = NoTls> {
     tls: T,
     reset: Reset,
     statements: usize,
+    tenants: Option<ForTenants>,
 }
 
 impl PgConnector {
     /// Makes a connector without TLS.
     pub fn new(config: Config) -> Self {
-        Self { config, tls: NoTls, reset: Reset::default(), statements: STATEMENTS }
+        let (tls, reset, statements) = (NoTls, Reset::default(), STATEMENTS);
+        Self { config, tls, reset, statements, tenants: None }
     }
 
     /// Makes a connector of a connection string: a URL `postgres://user:password@host/database`, or
@@ -59,8 +73,8 @@ impl<T> PgConnector<T> {
     /// no TLS, and a connection string that requires it then fails. Statements are cancelled over
     /// the same.
     pub fn tls<U>(self, tls: U) -> PgConnector<U> {
-        let Self { config, reset, statements, .. } = self;
-        PgConnector { config, tls, reset, statements }
+        let Self { config, reset, statements, tenants, .. } = self;
+        PgConnector { config, tls, reset, statements, tenants }
     }
 
     /// Sets how a connection is cleaned that comes back. The default is [`Reset::Session`].
@@ -74,6 +88,10 @@ impl<T> PgConnector<T> {
     pub const fn statement_cache(mut self, most: usize) -> Self {
         self.statements = most;
         self
+    }
+
+    pub(crate) fn for_tenants(self, tenants: ForTenants) -> Self {
+        Self { tenants: Some(tenants), ..self }
     }
 }
 
@@ -109,9 +127,12 @@ where
     type Connecting = Pin<Box<dyn Future<Output = Result<PgConnection, Error>> + Send>>;
 
     fn connect(&self) -> Self::Connecting {
-        let Self { config, tls, reset, statements } = self.clone();
+        let Self { mut config, tls, reset, statements, tenants } = self.clone();
         Box::pin(async move {
             let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+            if let Some(tenants) = &tenants {
+                (tenants.prepare)(&mut config)?;
+            }
             let connected = config.connect(tls.clone()).await;
             let (client, connection) = connected.map_err(Error::of_connect)?;
             let token = client.cancel_token();
@@ -119,7 +140,14 @@ where
                 let (token, tls) = (token.clone(), tls.clone());
                 Box::pin(async move { drop(token.cancel_query(tls).await) })
             });
-            Ok(PgConnection::new(client, connection, runtime, cancel, reset, statements))
+            let crosses = tenants.is_some_and(|tenants| tenants.crosses);
+            let cleaning = (reset, crosses);
+            let connection =
+                PgConnection::new(client, connection, runtime, cancel, cleaning, statements);
+            if crosses {
+                connection.see_that_policies_hold().await?;
+            }
+            Ok(connection)
         })
     }
 }

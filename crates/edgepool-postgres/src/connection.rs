@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
 
 use crate::error::Error;
@@ -35,6 +36,8 @@ pub struct PgConnection {
     /// Why the task ended, if not by farewell.
     lost: Arc<Mutex<Option<tokio_postgres::Error>>>,
     reset: Reset,
+    /// Whether one tenant has it after another.
+    crosses: bool,
     statements: Statements,
     /// When the server answered last, of what is asked here.
     heard: Instant,
@@ -48,7 +51,7 @@ impl PgConnection {
         connection: tokio_postgres::Connection<S, T>,
         runtime: Handle,
         cancel: Cancel,
-        reset: Reset,
+        (reset, crosses): (Reset, bool),
         statements: usize,
     ) -> Self
     where
@@ -64,7 +67,7 @@ impl PgConnection {
         let statements = Statements::new(statements);
         let (heard, asking) = (Instant::now(), false);
         let (client, task) = (Some(client), Some(task));
-        Self { client, task, runtime, cancel, lost, reset, statements, heard, asking }
+        Self { client, task, runtime, cancel, lost, reset, crosses, statements, heard, asking }
     }
 
     /// Prepares a statement, or gives it as it was prepared before on this connection. Of those used
@@ -86,6 +89,33 @@ impl PgConnection {
     /// Returns how many statements are kept prepared.
     pub fn cached_statements(&self) -> usize {
         self.statements.len()
+    }
+
+    /// Puts settings on the session, until its next reset.
+    pub(crate) async fn set(&mut self, settings: &[(String, String)]) -> Result<(), Error> {
+        let calls = (1..=settings.len())
+            .map(|at| format!("pg_catalog.set_config(${}, ${}, false)", 2 * at - 1, 2 * at));
+        let text = format!("SELECT {}", calls.collect::<Vec<_>>().join(", "));
+        let words = settings.iter().flat_map(|(name, value)| [name, value]);
+        let words: Vec<_> = words.map(|word| (word as &(dyn ToSql + Sync), Type::TEXT)).collect();
+        self.asking = true;
+        let answer = self.query_typed(&text, &words).await;
+        self.asking = false;
+        answer
+            .map_err(|error| if error.is_closed() { self.lost() } else { Error::Setting(error) })?;
+        self.heard = Instant::now();
+        Ok(())
+    }
+
+    /// Sees that the connection's role is one that the policies of tables hold for.
+    pub(crate) async fn see_that_policies_hold(&self) -> Result<(), Error> {
+        const TEXT: &str = "SELECT rolname::text FROM pg_catalog.pg_roles \
+                            WHERE rolname = current_user AND (rolsuper OR rolbypassrls)";
+        let above = self.query_typed_opt(TEXT, &[]).await;
+        match above.map_err(Error::of_connect)? {
+            Some(row) => Err(Error::AbovePolicies(row.get(0))),
+            None => Ok(()),
+        }
     }
 
     /// Tells how the connection was lost.
@@ -143,7 +173,7 @@ impl edgepool::Connection for PgConnection {
             self.statements.clear();
         }
         self.asking = true;
-        let cleaned = self.reset.run(self).await;
+        let cleaned = self.reset.run(self, self.crosses).await;
         self.asking = false;
         cleaned
             .map_err(|error| if error.is_closed() { self.lost() } else { Error::Reset(error) })?;

@@ -30,6 +30,12 @@ pub enum Error {
     Lost(Option<tokio_postgres::Error>),
     /// The connection could not be cleaned.
     Reset(tokio_postgres::Error),
+    /// A setting of a tenant's session could not be set.
+    Setting(tokio_postgres::Error),
+    /// A tenant's schema, database or role has a name that PostgreSQL would take for another one.
+    Name(String),
+    /// Tenants cannot share connections of this role: the policies of tables do not hold for it.
+    AbovePolicies(String),
 }
 
 impl Error {
@@ -64,13 +70,16 @@ impl Error {
     /// Returns what the driver said.
     const fn below(&self) -> Option<&tokio_postgres::Error> {
         match self {
-            Self::ConnectionString | Self::NoRuntime => None,
+            Self::ConnectionString | Self::NoRuntime | Self::Name(_) | Self::AbovePolicies(_) => {
+                None
+            }
             Self::Lost(error) => error.as_ref(),
             Self::Unreachable(error)
             | Self::Denied(error)
             | Self::Busy(error)
             | Self::Refused(error)
-            | Self::Reset(error) => Some(error),
+            | Self::Reset(error)
+            | Self::Setting(error) => Some(error),
         }
     }
 
@@ -92,6 +101,9 @@ impl fmt::Display for Error {
             Self::Refused(_) => "PostgreSQL refused the connection",
             Self::Lost(_) => "the connection was lost",
             Self::Reset(_) => "the connection could not be cleaned",
+            Self::Setting(_) => "the session's settings could not be set",
+            Self::Name(name) => return write_name(f, name),
+            Self::AbovePolicies(role) => return write_above(f, role),
         })?;
         let Some(error) = self.below() else { return Ok(()) };
         match error.as_db_error() {
@@ -102,6 +114,23 @@ impl fmt::Display for Error {
             },
         }
     }
+}
+
+fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    let shown: String = name.chars().take(80).collect();
+    write!(
+        f,
+        "{shown:?} cannot be the name of a tenant's schema, database or role: PostgreSQL cuts it off \
+         after 63 bytes and at a NUL, and reads \"$user\" as the user's; give the tenant another name"
+    )
+}
+
+fn write_above(f: &mut fmt::Formatter<'_>, role: &str) -> fmt::Result {
+    write!(
+        f,
+        "tenants cannot share connections of the role {role:?}, which row-level security does not \
+         hold for; log in as a role without SUPERUSER and BYPASSRLS"
+    )
 }
 
 impl StdError for Error {

@@ -57,6 +57,13 @@
 //! `statement_timeout`, which leaves the connection good: set it by
 //! [`Config::options`](tokio_postgres::Config::options).
 //!
+//! # Tenants
+//!
+//! [`PgTenants`] opens connections for [`edgepool::tenants`]: one pool whose connections go from
+//! tenant to tenant, with the tenant's id in a setting that policies of row-level security read; or
+//! a pool for each tenant, with its schema and its role, or its database. `cargo xtask postgres --
+//! cargo run -p edgepool-postgres --example tenants` shows all three.
+//!
 //! # Passwords
 //!
 //! No [`Error`] and no `Debug` of this crate has the password, nor a part of the connection string.
@@ -65,11 +72,14 @@
 mod connect;
 mod connection;
 mod error;
+mod names;
 mod reset;
 mod statements;
+mod tenants;
 
 pub use connect::{PgConnector, PgFactory, PgPool};
 pub use connection::PgConnection;
 pub use error::Error;
 pub use reset::Reset;
+pub use tenants::PgTenants;
 pub use tokio_postgres;

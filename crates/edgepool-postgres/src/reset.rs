@@ -31,14 +31,22 @@ pub enum Reset {
 /// server log a warning each time that there is none.
 const END: &str = "BEGIN; ROLLBACK;";
 
-const SESSION: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-                       SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; \
+/// The role is reset by itself: it is none after the session's, also where the connection began with
+/// another.
+const SESSION: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; \
+                       UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; \
                        DISCARD SEQUENCES;";
 
 impl Reset {
-    pub(crate) async fn run(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+    /// Cleans a connection; of what the session has, too, if it goes from one tenant to another.
+    pub(crate) async fn run(
+        &self,
+        client: &Client,
+        crosses: bool,
+    ) -> Result<(), tokio_postgres::Error> {
         let first = match self {
             Self::Session => Cow::Owned(format!("{END} {SESSION}")),
+            Self::Rollback | Self::Custom(_) if crosses => Cow::Owned(format!("{END} {SESSION}")),
             _ => Cow::Borrowed(END),
         };
         match client.batch_execute(&first).await {
