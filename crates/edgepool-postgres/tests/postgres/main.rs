@@ -7,3 +7,4 @@ mod callers;
 mod clean;
 mod lost;
 mod refused;
+mod tenants;
