@@ -76,6 +76,20 @@ pub(super) fn verdicts(output: &str) -> Option<String> {
     })
 }
 
+/// What tenants read under each way of keeping them apart, and how much of it was another's: lines
+/// such as `isolation Rows: 20000 reads in 9 s, 0 foreign, ...`, the name of the test perhaps before.
+pub(super) fn isolation(output: &str) -> Option<String> {
+    let mut told = [0_u64; 3];
+    for (_, line) in output.lines().filter_map(|line| line.split_once("isolation ")) {
+        let (_, numbers) = line.split_once(": ")?;
+        let mut numbers = numbers.split(", ").map(|part| part.split(' ').next()?.parse().ok());
+        let sums = [Some(1), numbers.next()?, numbers.next()?];
+        told.iter_mut().zip(sums).for_each(|(sum, number)| *sum += number.unwrap_or_default());
+    }
+    let [ways, reads, foreign] = told;
+    (ways > 0).then(|| format!("{reads} reads in {ways} ways, {foreign} of them foreign"))
+}
+
 /// Why the suite cannot run here, if it says so: `skipped: REASON`.
 pub(super) fn skipped(output: &str) -> Option<String> {
     let line = output.lines().find(|line| line.starts_with("skipped: "))?;
@@ -114,6 +128,11 @@ mod tests {
         let text = "LLMock: 4 calls, 6 attempts, 2 faults; 0 errors and 1 warnings";
         assert_eq!(verdicts(&all).unwrap(), text);
         assert_eq!(verdicts("error"), None);
+        let rows = "test a ... isolation Rows: 20 reads in 9 s, 0 foreign, 3 failures";
+        let both =
+            isolation(&format!("x\n{rows}\nisolation Schemas: 5 reads in 1 s, 1 foreign, x"));
+        assert_eq!(both.unwrap(), "25 reads in 2 ways, 1 of them foreign");
+        assert_eq!(isolation("error"), None);
         let simulated = simulated("x\n7 schedules, 90 steps in 2 s\n7 passed, 0 failed\n");
         assert_eq!(simulated.unwrap(), "7 schedules, 90 steps in 2 s");
     }

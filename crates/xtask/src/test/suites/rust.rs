@@ -33,7 +33,7 @@ pub(super) fn checks() -> Vec<Suite> {
 
 /// What takes its time, and much more of it in the full tier.
 pub(super) fn long_runs(tier: Tier) -> Vec<Suite> {
-    let mut suites = vec![determinism(tier), fuzz(tier), bench(tier)];
+    let mut suites = vec![tenants_over_postgres(tier), determinism(tier), fuzz(tier), bench(tier)];
     if tier.full {
         suites.extend([oldest(), search(), cases(), seeds(), soak(), tenants()]);
     }
@@ -95,10 +95,34 @@ fn workspace_test() -> Cmd {
 fn over_postgres() -> Suite {
     Suite::new("postgres-rust", &[Need::Postgres], Reader::Libtest, || {
         let test = workspace_test().args(["--features", SERVER_TESTS, "--test", "postgres"]);
-        let run = cargo().args(["run", "--locked", "--quiet", "-p", "edgepool-postgres"]);
-        let run = run.args(["--example", "orders"]);
-        Ok(vec![postgres::beside(test), postgres::beside(run)])
+        let test = test.args(["--", "--skip", TENANTS]);
+        Ok(vec![postgres::beside(test), postgres::beside(example("orders"))])
     })
+}
+
+/// The tests of tenants among those over PostgreSQL.
+const TENANTS: &str = "tenants::";
+
+/// Tenants of a real PostgreSQL, who are to see nothing of one another: in some ten thousands of
+/// reads, and a million in the full tier.
+fn tenants_over_postgres(tier: Tier) -> Suite {
+    let suite = Suite::new("postgres-tenants", &[Need::Postgres], Reader::Libtest, move || {
+        let what = ["--features", SERVER_TESTS, "--test", "postgres", "--", "--nocapture", TENANTS];
+        let test = match tier.full {
+            true => thorough_test().args(["-p", "edgepool-postgres"]).env(READS, "340000"),
+            false => workspace_test(),
+        };
+        Ok(vec![postgres::beside(test.args(what)), postgres::beside(example("tenants"))])
+    });
+    suite.limit(if tier.full { 45 } else { 15 } * MINUTE).figures(figures::isolation)
+}
+
+/// The variable that says how many reads each way of keeping tenants apart has to stand.
+const READS: &str = "EDGEPOOL_READS";
+
+fn example(name: &str) -> Cmd {
+    let run = cargo().args(["run", "--locked", "--quiet", "-p", "edgepool-postgres"]);
+    run.args(["--example", name])
 }
 
 /// The clients against servers that were written by others, one test at a time: what each of them is
