@@ -30,15 +30,17 @@ const ENTRIES = {
   ".": { node: "index", workerd: "workerd" },
   "./clients": { node: "clients-index", workerd: "clients-workerd" },
   "./postgres": { node: "postgres" },
+  "./tenants": { node: "tenants-index", workerd: "tenants-workerd" },
   "./slim": { node: "slim" },
   "./slim/clients": { node: "clients-slim" },
+  "./slim/tenants": { node: "tenants-slim" },
 };
 // The modules by the names of their files.
 const MODULES = ["edgepool", "clients"];
-const WORKERD_ONLY = ["workerd", "clients-workerd", "module", "module-clients"];
+const WORKERD_ONLY = ["workerd", "clients-workerd", "tenants-workerd", "module", "module-clients"];
 const EFFECTFUL = [
-  "index", "workerd", "clients-index", "clients-workerd", "inline", "inline-clients", "module",
-  "module-clients",
+  "index", "workerd", "clients-index", "clients-workerd", "tenants-index", "tenants-workerd",
+  "inline", "inline-clients", "module", "module-clients",
 ];
 
 const sources = readdirSync(join(here, "src"))
@@ -90,7 +92,7 @@ function binaryen(tool, args) {
 function namesToShorten() {
   const source = (name) => readFileSync(join(here, "src", `${name}.ts`), "utf8");
   const typesOf = (name) => readFileSync(join(dist, `${name}.d.ts`), "utf8");
-  const published = ["public", "clients-public"].flatMap((entry) =>
+  const published = ["public", "clients-public", "tenants-public"].flatMap((entry) =>
     publishedTypes(source(entry), typesOf));
   const listed = execFileSync(TSC, [...TSC_ARGS, "--listFilesOnly"], { encoding: "utf8" });
   const libs = listed.split("\n").filter((file) => /\/lib\.[^/]*\.d\.ts$/.test(file));
@@ -98,7 +100,20 @@ function namesToShorten() {
   const glueTypes = readFileSync(join(clientsGlue, `${CLIENTS_GLUE}.d.ts`), "utf8");
   const names = [...exported.map(({ name }) => name), glueTypes].join(" ");
   const outside = [...published, ...libs.map((file) => readFileSync(file, "utf8")), names];
-  return shortNames(sources.map(source), outside);
+  // What a pool alone has comes first: that is what is to be small.
+  const first = importedBy("index", source);
+  const others = sources.filter((name) => !first.has(name));
+  return shortNames([[...first], others].map((names) => names.map(source)), outside);
+}
+
+/** Finds the sources that one imports, by way of others too, and itself. */
+function importedBy(name, source, found = new Set()) {
+  if (!sources.includes(name) || found.has(name)) return found;
+  found.add(name);
+  for (const [, next] of source(name).matchAll(/^(?:import|export|\}).*"\.\/(.+)\.js";$/gm)) {
+    importedBy(next, source, found);
+  }
+  return found;
 }
 
 /** Writes the modules one by one, and beside them the bytes of the wasm. */

@@ -7,8 +7,8 @@ const MEMBER = new RegExp(`^  ${MODIFIERS}([A-Za-z_]\\w*)[?!]?(?: =|[(:;<])`);
 const PARAMETER = /\bprivate readonly (\w+):/g;
 
 /**
- * Gives short names for the members of classes and exported interfaces in `sources` that are in no
- * text of `outside`: the types that are published, those of the runtimes, what the module exports.
+ * Gives short names for the members of classes and exported interfaces in `sources`, which come in
+ * groups, the one that is to be smallest first, that are in no text of `outside`: the types that are published, those of the runtimes, what the module exports.
  * Nor do they stand in a string of the sources, by which they could be asked for, or in an
  * interface that is not exported, which is how the sources describe what is not theirs.
  */
@@ -16,8 +16,8 @@ export function shortNames(sources, outside) {
   const declared = new Set();
   const others = outside.flatMap((text) => words(withoutParameters(text)));
   const taken = new Set(["constructor", ...others]);
-  const texts = sources.map(withoutComments);
-  for (const text of texts) {
+  const groups = sources.map((group) => group.map(withoutComments));
+  for (const text of groups.flat()) {
     for (const [, name] of text.matchAll(/["'`]([A-Za-z_]\w*)["'`]/g)) taken.add(name);
     for (const { kind, lines } of blocks(text)) {
       const names = lines.flatMap((line) => MEMBER.exec(line)?.[1] ?? []);
@@ -25,16 +25,26 @@ export function shortNames(sources, outside) {
     }
     for (const [, name] of text.matchAll(PARAMETER)) declared.add(name);
   }
-  return shorten([...declared].filter((name) => !taken.has(name)), texts.flatMap(words));
+  const used = groups.map((texts) => texts.flatMap(words));
+  return shorten([...declared].filter((name) => !taken.has(name)), used);
 }
 
-/** Gives each name a short one, the shortest to those that are used most. */
-function shorten(names, used) {
+/** Gives each name a short one, the shortest to those that the first of `groups` use most. */
+function shorten(names, groups) {
+  const counts = groups.map((used) => countsOf(names, used));
+  const free = shortWords(new Set(groups.flat()));
+  const order = (a, b) => {
+    const other = counts.find((count) => count.get(a) !== count.get(b));
+    return other === undefined ? (a < b ? -1 : 1) : other.get(b) - other.get(a);
+  };
+  const ordered = names.sort(order);
+  return Object.fromEntries(ordered.map((name) => [name, free.next().value]));
+}
+
+function countsOf(names, used) {
   const counts = new Map(names.map((name) => [name, 0]));
   for (const word of used) if (counts.has(word)) counts.set(word, counts.get(word) + 1);
-  const free = shortWords(new Set(used));
-  const ordered = names.sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
-  return Object.fromEntries(ordered.map((name) => [name, free.next().value]));
+  return counts;
 }
 
 /**

@@ -134,7 +134,7 @@ export class Pool<T> {
   ): Promise<Served<T>> {
     const { engine } = this;
     try {
-      const want = this.want(options, this.readAcquire(options), need, isMany);
+      const want = this.want(options, readAcquire(options, this.plain.timeout), need, isMany);
       const aborted = findAborted(want.signals);
       if (aborted !== undefined) return Promise.reject(abortReason(aborted));
       const lease = isMany ? undefined : engine.tryAcquire(options);
@@ -157,20 +157,6 @@ export class Pool<T> {
       scope: options.ctx === undefined && options.request === undefined ? undefined : options,
       stack: undefined,
     };
-  }
-
-  private readAcquire(options: AcquireOptions): number {
-    checkNames("acquire", options, ACQUIRE_OPTIONS);
-    const { signal, ctx, request } = options;
-    checkSignal("acquire", signal);
-    if (ctx !== undefined && typeof ctx?.waitUntil !== "function") {
-      throw wrong("acquire", "ctx", "a request's context, which has waitUntil", ctx);
-    }
-    if (request !== undefined && !(request?.signal === null || isSignal(request?.signal))) {
-      throw wrong("acquire", "request", "a Request, or what has its signal", request);
-    }
-    readWord("acquire", "priority", options.priority, "normal", PRIORITIES);
-    return readDuration("acquire", "timeout", options.timeout, this.engine.settings.acquireTimeout);
   }
 
   /**
@@ -209,7 +195,7 @@ export class Pool<T> {
     let letGo: () => void;
     try {
       readFunction("use", "work", work, true);
-      this.readAcquire(options ?? {});
+      readAcquire(options ?? {}, this.plain.timeout);
       letGo = holdOpen(options);
     } catch (error) {
       return Promise.reject(error);
@@ -391,3 +377,17 @@ export interface Pool<T> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** @internal Looks at the options of an acquire, and gives its timeout. */
+export function readAcquire(options: AcquireOptions, fallback: number): number {
+  checkNames("acquire", options, ACQUIRE_OPTIONS);
+  const { signal, ctx, request } = options;
+  checkSignal("acquire", signal);
+  if (ctx !== undefined && typeof ctx?.waitUntil !== "function") {
+    throw wrong("acquire", "ctx", "a request's context, which has waitUntil", ctx);
+  }
+  if (request !== undefined && request?.signal !== null && !isSignal(request?.signal)) {
+    throw wrong("acquire", "request", "a Request, or what has its signal", request);
+  }
+  readWord("acquire", "priority", options.priority, "normal", PRIORITIES);
+  return readDuration("acquire", "timeout", options.timeout, fallback);
+}

@@ -1,0 +1,183 @@
+import type { Holder } from "./errors.js";
+import type { PoolEvent } from "./events.js";
+import { type CloseOptions, Pool } from "./pool.js";
+import type { PoolStats } from "./stats.js";
+import type { Tenant } from "./tenant-id.js";
+import type { TenantEvent, TenantSettings, Terms } from "./tenant-options.js";
+
+/**
+ * How a tenant stands: it has no pool (`closed`), waits for one to be opened (`initializing`), has
+ * one whose first connections are being made (`warming-up`) or one that is `ready`, or that takes no
+ * more callers and closes with its last lease (`draining`).
+ */
+export type TenantState = "initializing" | "warming-up" | "ready" | "draining" | "closed";
+
+/** Who holds a connection, and of which tenant. */
+export interface TenantHolder extends Holder {
+  /** The tenant's id. */
+  readonly tenant: string;
+}
+
+/** What an opened pool tells those who look after all of them. */
+export interface Keeper {
+  /** Something has happened after which another may have what this one does not need any more. */
+  look(): void;
+  /** Asks for a `tick` at a time in ms since 1970. */
+  askForAlarm(at: number): void;
+}
+
+/** For how long a pool is kept for those for whom it was opened, in ms. */
+const PROMISE = 150;
+
+/** A tenant that has a pool. */
+export class Member<T> {
+  readonly tenant: Tenant;
+  readonly pool: Pool<T>;
+  /** The most connections that it may have, and how many of them it has been granted. */
+  readonly limit: number;
+  grant: number;
+  readonly weight: number;
+  readonly openedAt: number;
+  /** When it was asked for last, by which the tenants are in order. */
+  acquiredAt: number;
+  /** When it was last known to be in use. */
+  activeAt: number;
+  accesses = 0;
+  /** Whether it was removed, so that who waits is to hear of that. */
+  isRemoved = false;
+  /** Settles when its first connections are there. */
+  readonly warmed: Promise<unknown>;
+  private stands: TenantState;
+  private promisedUntil = 0;
+  private readonly settings: TenantSettings<T>;
+  private readonly keeper: Keeper;
+
+  constructor(
+    terms: Terms, grant: number, now: number, settings: TenantSettings<T>, keeper: Keeper,
+  ) {
+    this.tenant = terms.tenant;
+    this.limit = terms.max;
+    this.weight = terms.weight;
+    this.grant = grant;
+    this.settings = settings;
+    this.keeper = keeper;
+    this.openedAt = this.acquiredAt = this.activeAt = now;
+    this.pool = this.makePool(terms, grant);
+    const wanted = Math.min(settings.warmUp, grant);
+    this.stands = "ready";
+    if (wanted > 0) this.state = "warming-up";
+    this.warmed = wanted > 0 ? this.pool.warmUp(wanted) : Promise.resolve();
+    const ready = (): void => {
+      if (this.stands === "warming-up") this.state = "ready";
+    };
+    // Who waits for it hears of a failure; the pool goes on trying for its callers.
+    this.warmed.then(ready, ready);
+    if (wanted === 0) this.state = "ready";
+  }
+
+  private makePool({ tenant, maxWaiting }: Terms, max: number): Pool<T> {
+    const { settings, keeper } = this;
+    const { pool, create, observer, setAlarm, budget } = settings;
+    const { close } = pool;
+    // Others may have the places of what has been closed.
+    const closeAndLook: typeof close = async (connection, job) => {
+      try {
+        await close?.(connection, job);
+      } finally {
+        // After the pool has heard that this has ended, which is next.
+        queueMicrotask(() => queueMicrotask(() => keeper.look()));
+      }
+    };
+    return new Pool<T>({
+      ...pool, max, maxWaiting,
+      create: (job) => create(tenant, job),
+      close: budget === Infinity ? close : closeAndLook,
+      observer: observer && ((event: PoolEvent) => observer(event, tenant)),
+      setAlarm: setAlarm && ((at) => keeper.askForAlarm(at)),
+    });
+  }
+
+  get state(): TenantState {
+    return this.stands;
+  }
+
+  set state(state: TenantState) {
+    this.stands = state;
+    const event: TenantEvent = { type: "state", state };
+    try {
+      this.settings.observer?.(event, this.tenant);
+    } catch {
+      // Tenants must not fail because somebody who looks on did.
+    }
+  }
+
+  /** Whether it takes callers. */
+  get isOpen(): boolean {
+    return this.stands === "ready" || this.stands === "warming-up";
+  }
+
+  /** Notes that it is asked for. */
+  touch(now: number): void {
+    this.acquiredAt = now;
+    if (now > this.activeAt) this.activeAt = now;
+    this.accesses += 1;
+    this.promisedUntil = 0;
+  }
+
+  /** Keeps it for a while for those who are told that it is open. */
+  promise(now: number): void {
+    this.promisedUntil = now + PROMISE;
+  }
+
+  isPromised(now: number): boolean {
+    return now < this.promisedUntil;
+  }
+
+  /** Whether anything of it is lent or waited for. */
+  isBusy(stats: PoolStats = this.pool.stats()): boolean {
+    return stats.pending > 0 || stats.size > stats.idle + stats.closing;
+  }
+
+  /** When it was in use last, of one that is not busy: its connections know when they came back. */
+  lastActive(): number {
+    this.pool.retain((_, { lastUsed, createdAt }) => {
+      this.activeAt = Math.max(this.activeAt, lastUsed ?? createdAt);
+      return true;
+    });
+    return this.activeAt;
+  }
+
+  /** Changes how many connections it may have. */
+  resize(grant: number): void {
+    this.grant = grant;
+    this.pool.resize(grant);
+  }
+
+  /** Takes no more callers from now on. */
+  drain(): void {
+    if (this.isOpen) this.state = "draining";
+    this.shut();
+  }
+
+  /** Closes a draining pool once all who wait for it are served. */
+  shut(): void {
+    if (this.pool.isClosed || this.pool.stats().pending > 0) return;
+    const look = (): void => this.keeper.look();
+    // On the edge nobody's request is to wait for it: whoever needs its place looks.
+    const deadline = this.settings.mode === "edge" ? 0 : Infinity;
+    void this.pool.close({ deadline }).then(look, look);
+  }
+
+  /** Closes the pool, and ends the waits of those who are in its queue. */
+  async close(options: CloseOptions): Promise<TenantHolder[]> {
+    if (this.isOpen) this.state = "draining";
+    const holders = await this.pool.close(options);
+    this.keeper.look();
+    return holders.map((holder) => ({ ...holder, tenant: this.tenant.id }));
+  }
+
+  /** Whether its pool is closed and holds nothing any more. */
+  get isGone(): boolean {
+    return this.pool.isClosed && this.pool.stats().size === 0;
+  }
+}

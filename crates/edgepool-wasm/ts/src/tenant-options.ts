@@ -1,0 +1,280 @@
+import type { Clock } from "./clock.js";
+import type { PoolEvent } from "./events.js";
+import type { Job } from "./jobs.js";
+import {
+  checkNames, readCount, readDuration, readFunction, readWord, wrong,
+} from "./options.js";
+import type { Mode } from "./runtime.js";
+import { MOST_RESOURCES, type PoolOptions, defaultMinIdle, readSettings } from "./settings.js";
+import { type Tenant, checkId, ownName } from "./tenant-id.js";
+import type { TenantState } from "./tenant-member.js";
+
+/** What connections are shared, and how many there are. */
+export type TenantStrategy = {
+  /** A pool for each tenant, for whose connections `create` chooses the tenant's schema. */
+  readonly perTenant: {
+    /** The most pools at once. Default 100, or `budget` if that is less. */
+    readonly maxPools?: number | undefined;
+    /** The most connections of each. Default 5, or `budget` if that is less. */
+    readonly poolSize?: number | undefined;
+  };
+} | {
+  /** A pool for each tenant, which has a database to itself. */
+  readonly perDatabase: {
+    /** The most databases at once. Default 100, or `budget` if that is less. */
+    readonly maxDatabases?: number | undefined;
+    /** The most connections to each. Default 5, or `budget` if that is less. */
+    readonly poolSize?: number | undefined;
+  };
+};
+
+/** What one tenant has that the others have not. */
+export interface TenantOptions {
+  /** The most connections that it has at once, in place of `poolSize`. */
+  max?: number | undefined;
+  /** The most of its callers that wait, in place of `maxWaiting`. */
+  maxWaiting?: number | undefined;
+  /** Its share where not all have what they want; it needs a `budget`. Default 1. */
+  weight?: number | undefined;
+  /** With `perTenant`, the name of its schema. */
+  schema?: string | undefined;
+  /** With `perDatabase`, the name of its database. */
+  database?: string | undefined;
+}
+
+/** Something that happened to a tenant. */
+export type TenantEvent = PoolEvent | {
+  /** Its pool was opened, is ready, is to be closed, or has closed. */
+  type: "state";
+  /** What it is from now on. */
+  state: TenantState;
+};
+
+/** The options of a pool that are not the same for those of tenants. */
+type Other = "create" | "max" | "minIdle" | "idleTimeout" | "observer" | "setAlarm";
+
+/**
+ * The options of {@link TenantPools}. Those of a `Pool` hold for the pool of each tenant. Durations
+ * in ms; `Infinity` is no limit, or never.
+ */
+export interface TenantPoolsOptions<T> extends Omit<PoolOptions<T>, Other> {
+  /** What connections are shared. */
+  strategy: TenantStrategy;
+  /** Makes a connection for a tenant, as the `create` of a `Pool` does. */
+  create: (tenant: Tenant, job: Job) => T | PromiseLike<T>;
+  /** How many connections are made when a pool is opened. Default 1; in Workers and objects 0. */
+  warmUp?: number | undefined;
+  /**
+   * How long a tenant is not asked for before its pool is closed, and a connection before it is.
+   * Default 300,000.
+   */
+  idleTimeout?: number | undefined;
+  /** The most connections of all pools together. Default no limit. */
+  budget?: number | undefined;
+  /**
+   * What becomes of a tenant that `tenants` does not name: `create` opens a pool for it, `refuse`
+   * refuses its callers. Default `create`.
+   */
+  unknown?: "create" | "refuse" | undefined;
+  /** The tenants that have something of their own, by their ids. */
+  tenants?: Record<string, TenantOptions> | undefined;
+  /** Is told what happens, and to which tenant. What it throws is dropped. */
+  observer?: ((event: TenantEvent, tenant: Tenant) => void) | undefined;
+  /** Durable-object mode: asks for `tick()` at a time in ms since 1970. */
+  setAlarm?: ((at: number) => unknown) | undefined;
+}
+
+/** What holds for all tenants; see the options of the same names. */
+export interface TenantPoolsConfig {
+  /** Which strategy it is. */
+  readonly strategy: "perTenant" | "perDatabase";
+  /** The most pools at once: `maxPools` or `maxDatabases`, or `budget` if that is less. */
+  readonly maxPools: number;
+  /** The most connections of each pool. */
+  readonly poolSize: number;
+  /** How many connections are made when a pool is opened. */
+  readonly warmUp: number;
+  /** How long a tenant's pool is kept that nobody asks for, in ms. */
+  readonly idleTimeout: number;
+  /** The most connections of all pools together. */
+  readonly budget: number;
+  /** What becomes of a tenant that is not configured. */
+  readonly unknown: "create" | "refuse";
+}
+
+/** A tenant, and what it may have. */
+export interface Terms {
+  tenant: Tenant;
+  max: number;
+  maxWaiting: number;
+  weight: number;
+}
+
+/** The settings of tenants after validation. */
+export interface TenantSettings<T> extends TenantPoolsConfig {
+  /** What the pool of each tenant has in common with the others. */
+  pool: PoolOptions<T>;
+  create: TenantPoolsOptions<T>["create"];
+  observer: TenantPoolsOptions<T>["observer"];
+  setAlarm: TenantPoolsOptions<T>["setAlarm"];
+  mode: Mode;
+  doorbell: boolean;
+  clock: Clock;
+  acquireTimeout: number;
+  maxWaiting: number;
+  named: Map<string, Terms>;
+}
+
+const WHERE = "TenantPools";
+const OWN = [
+  "strategy", "create", "warmUp", "idleTimeout", "budget", "unknown", "tenants", "observer",
+  "setAlarm",
+] as const;
+const SHARED = [
+  "check", "reset", "close", "maxWaiting", "maxUses", "acquireTimeout", "createTimeout",
+  "checkTimeout", "resetTimeout", "closeTimeout", "maxLifetime", "lifetimeJitter", "checkAfter",
+  "checkInterval", "maxChecks", "backoff", "breaker", "ageing", "reuse", "waitTimes", "holdTimes",
+  "slowAcquire", "longHold", "trackLeases", "mode", "leaseTtl", "heartbeat", "offerTimeout", "clock",
+  "random",
+] as const satisfies (keyof TenantPoolsOptions<unknown>)[];
+const MOST_POOLS = 1_000_000;
+
+/** Validates the options of tenants. Throws a TypeError that names what is wrong. */
+export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T> {
+  checkNames(WHERE, options, [...OWN, ...SHARED]);
+  const create = readFunction<TenantSettings<T>["create"]>(WHERE, "create", options.create, true);
+  const observer = readFunction<TenantSettings<T>["observer"]>(
+    WHERE, "observer", options.observer, false);
+  const budget = options.budget === undefined || options.budget === Infinity
+    ? Infinity : readCount(WHERE, "budget", options.budget, undefined, 1, MOST_POOLS);
+  const caps = readStrategy(options.strategy, budget);
+  const idleTimeout = readDuration(WHERE, "idleTimeout", options.idleTimeout, 300_000, 1);
+  const pool: PoolOptions<T> = {
+    ...commonOf(options),
+    create: () => undefined as T,
+    max: caps.poolSize,
+    minIdle: 0,
+    // A connection that would outlive this leaves for its age.
+    idleTimeout: Math.min(idleTimeout, options.maxLifetime ?? 1_800_000),
+    setAlarm: options.setAlarm,
+  };
+  // Each pool reads them for itself: here they are looked at before there is one.
+  const { mode, clock, doorbell, acquireTimeout, maxWaiting } = readSettings(pool);
+  const usual = Math.min(defaultMinIdle(mode, 1), caps.poolSize);
+  const settings = {
+    ...caps, pool, create, observer, mode, clock, doorbell, acquireTimeout, maxWaiting, budget,
+    idleTimeout,
+    warmUp: readCount(WHERE, "warmUp", options.warmUp, usual, 0, caps.poolSize),
+    unknown: readWord(WHERE, "unknown", options.unknown, "create", ["create", "refuse"]),
+    setAlarm: options.setAlarm,
+    named: new Map<string, Terms>(),
+  };
+  readNamed(options.tenants, settings);
+  return settings;
+}
+
+/** Takes what all pools have in common; what is not given is left to their own defaults. */
+function commonOf<T>(options: TenantPoolsOptions<T>): Partial<PoolOptions<T>> {
+  const given = SHARED.filter((name) => options[name] !== undefined);
+  return Object.fromEntries(given.map((name) => [name, options[name]])) as Partial<PoolOptions<T>>;
+}
+
+function readStrategy(
+  strategy: unknown, budget: number,
+): Pick<TenantPoolsConfig, "strategy" | "maxPools" | "poolSize"> {
+  const names = Object.keys((strategy ?? {}) as object);
+  const [name] = names;
+  if (typeof strategy !== "object" || names.length !== 1 || !isStrategy(name)) {
+    const accepted = "{ perTenant: { maxPools, poolSize } } or "
+      + "{ perDatabase: { maxDatabases, poolSize } }";
+    throw wrong(WHERE, "strategy", accepted, strategy);
+  }
+  const most = name === "perTenant" ? "maxPools" : "maxDatabases";
+  const where = `${WHERE}: "${name}"`;
+  const given = (strategy as Record<string, Record<string, unknown>>)[name];
+  checkNames(where, given, [most, "poolSize"]);
+  const read = (option: string, fallback: number, high: number): number => {
+    const value = given?.[option];
+    const isOver = Number.isInteger(value) && (value as number) > budget;
+    if (isOver) throw wrong(where, option, `at most budget (${budget})`, value);
+    return readCount(where, option, value, Math.min(fallback, budget), 1, high);
+  };
+  return {
+    strategy: name,
+    maxPools: read(most, 100, MOST_POOLS),
+    poolSize: read("poolSize", 5, MOST_RESOURCES),
+  };
+}
+
+function isStrategy(name: unknown): name is TenantPoolsConfig["strategy"] {
+  return name === "perTenant" || name === "perDatabase";
+}
+
+/** Says what a tenant has of whom nothing is configured. */
+export function usualTerms<T>(id: string, settings: TenantSettings<T>): Terms {
+  const { strategy, poolSize: max, maxWaiting } = settings;
+  const name = ownName(id);
+  const [schema, database] = strategy === "perTenant" ? [name, undefined] : [undefined, name];
+  return { tenant: { id, schema, database }, max, maxWaiting, weight: 1 };
+}
+
+/** Names what a tenant has to itself. */
+export function nameOf({ schema, database }: Tenant): string {
+  return schema ?? database ?? "";
+}
+
+function readNamed<T>(tenants: unknown, settings: TenantSettings<T>): void {
+  if (tenants === undefined) return;
+  checkNames(`${WHERE}: "tenants"`, tenants, Object.keys((tenants ?? {}) as object));
+  const owners = new Map<string, string>();
+  for (const [id, given] of Object.entries(tenants as Record<string, TenantOptions>)) {
+    const terms = readTenant(id, given, settings);
+    const name = nameOf(terms.tenant);
+    const owner = owners.get(name);
+    if (owner !== undefined) {
+      const text = `tenants "${owner}" and "${id}" would both have ${JSON.stringify(name)}`;
+      throw new TypeError(`${WHERE}: ${text}; give each a name of its own`);
+    }
+    owners.set(name, id);
+    settings.named.set(id, terms);
+  }
+}
+
+function readTenant<T>(id: string, given: TenantOptions, settings: TenantSettings<T>): Terms {
+  try {
+    checkId(id);
+  } catch (error) {
+    throw new TypeError(`${WHERE}: "tenants": ${(error as Error).message}`);
+  }
+  const where = `${WHERE}: tenant "${id}"`;
+  const { strategy, budget, poolSize, maxWaiting, pool } = settings;
+  checkNames(where, given, ["max", "maxWaiting", "weight", "schema", "database"]);
+  const { max, weight } = given;
+  const [own, other] = strategy === "perTenant" ? ["schema", "database"] as const
+    : ["database", "schema"] as const;
+  if (given[other] !== undefined) {
+    const need = strategy === "perTenant" ? "perDatabase" : "perTenant";
+    throw new TypeError(`${where}: "${other}" needs the strategy ${need}`);
+  }
+  if (weight !== undefined && budget === Infinity) {
+    throw new TypeError(`${where}: "weight" needs a budget, of which it is a share`);
+  }
+  if (Number.isInteger(max) && (max as number) > budget) {
+    throw wrong(where, "max", `at most budget (${budget})`, max);
+  }
+  const name = given[own];
+  if (name !== undefined && (typeof name !== "string" || !/^[^\0]{1,63}$/u.test(name))) {
+    throw wrong(where, own, "a name of 1 to 63 characters", name);
+  }
+  const most = readSettings({ ...pool, max: 1, maxWaiting: given.maxWaiting ?? maxWaiting });
+  const named = name ?? ownName(id);
+  return {
+    tenant: {
+      id, schema: own === "schema" ? named : undefined,
+      database: own === "database" ? named : undefined,
+    },
+    max: readCount(where, "max", max, poolSize, 1, MOST_RESOURCES),
+    maxWaiting: most.maxWaiting,
+    weight: readCount(where, "weight", weight, 1, 1, 1_000_000),
+  };
+}

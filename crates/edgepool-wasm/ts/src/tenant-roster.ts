@@ -1,0 +1,411 @@
+import { setBackgroundTimer } from "./clock.js";
+import { PoolClosedError, PoolError, QueueFullError } from "./errors.js";
+import { run } from "./jobs.js";
+import type { CloseOptions } from "./pool.js";
+import { type Weak, weakly } from "./runtime.js";
+import { type PoolCounts, addCounts, countsOf } from "./stats.js";
+import { Budget } from "./tenant-budget.js";
+import { type Tenant, checkId, invalid } from "./tenant-id.js";
+import { Line, type LineOwner, TICK, type Wait } from "./tenant-line.js";
+import { type Keeper, Member, type TenantHolder } from "./tenant-member.js";
+import { type TenantSettings, type Terms, nameOf, usualTerms } from "./tenant-options.js";
+
+/** After how long an alarm that did not come will not come any more, in ms. */
+const LATE_ALARM = 10_000;
+
+/**
+ * The tenants that have a pool, and those that wait for one.
+ *
+ * 1. There are never more pools than `maxPools`, nor connections than `budget`: what closes counts
+ *    until nothing is left of it.
+ * 2. A tenant has one pool at most: its next one is opened when the one before has gone.
+ * 3. The members are in the order in which they were asked for last, the longest ago first.
+ */
+export class Roster<T> implements Keeper, LineOwner {
+  private readonly settings: TenantSettings<T>;
+  private readonly members = new Map<string, Member<T>>();
+  private readonly draining = new Set<Member<T>>();
+  private readonly line: Line;
+  private readonly budget: Budget<T> | undefined;
+  /** The names of what configured tenants have to themselves. */
+  private readonly names: Map<string, string>;
+  private newest: Member<T> | undefined = undefined;
+  /** When a pool may have been unused for too long; none was before that. */
+  private sweepAt = Infinity;
+  private timer: unknown = undefined;
+  private alarmAt = Infinity;
+  private looking = false;
+  private lookedAt = -Infinity;
+  private closing = false;
+  /** What pools did that have gone. */
+  private past: PoolCounts[] = [];
+  opened = 0;
+  evicted = 0;
+
+  constructor(settings: TenantSettings<T>) {
+    this.settings = settings;
+    this.line = new Line(this);
+    if (settings.budget < Infinity) this.budget = new Budget(settings.budget);
+    this.names = new Map([...settings.named].map(([id, { tenant }]) => [nameOf(tenant), id]));
+  }
+
+  get clock(): TenantSettings<T>["clock"] {
+    return this.settings.clock;
+  }
+
+  get edge(): boolean {
+    return this.settings.mode === "edge";
+  }
+
+  get doorbell(): boolean {
+    return !this.edge || this.settings.doorbell;
+  }
+
+  get isClosed(): boolean {
+    return this.closing;
+  }
+
+  /** How many callers wait for a pool to be opened. */
+  get waiting(): number {
+    return this.line.length;
+  }
+
+  // --- Callers ---
+
+  /** Gives a tenant's pool to one who asks for it, if it is open. */
+  touch(id: string): Member<T> | undefined {
+    const now = this.clock.now();
+    if (now >= this.sweepAt) this.sweep(now);
+    const member = this.members.get(id);
+    if (member === undefined || !member.isOpen) return undefined;
+    this.renew(member, now);
+    return member;
+  }
+
+  private renew(member: Member<T>, now: number): void {
+    member.touch(now);
+    if (member === this.newest) return;
+    this.newest = member;
+    this.members.delete(member.tenant.id);
+    this.members.set(member.tenant.id, member);
+  }
+
+  /** Opens a tenant's pool; where there is no room for it, waits for that. */
+  async open(id: string, wait: Wait): Promise<Member<T>> {
+    const terms = this.termsOf(id);
+    for (;;) {
+      if (this.closing) throw new PoolClosedError();
+      const member = this.touch(id);
+      if (member !== undefined) return member;
+      if (this.line.length >= this.settings.maxWaiting && !this.mayOpen(id)) {
+        throw new QueueFullError(this.settings.maxWaiting);
+      }
+      const told = this.line.wait(terms, wait);
+      this.look();
+      await told;
+    }
+  }
+
+  private mayOpen(id: string): boolean {
+    return this.line.length === 0 && !this.members.has(id) && this.hasRoom();
+  }
+
+  /** Says what a tenant may have. Throws if there can be none of this id, or none is wanted. */
+  private termsOf(id: string): Terms {
+    checkId(id);
+    const named = this.settings.named.get(id);
+    if (named !== undefined) return named;
+    if (this.settings.unknown === "refuse") {
+      const advice = `name it in the option "tenants", or set "unknown" to "create"`;
+      throw new PoolError("unknown_tenant", `tenant "${id}" is not known; ${advice}`);
+    }
+    const terms = usualTerms(id, this.settings);
+    const owner = this.names.get(nameOf(terms.tenant));
+    if (owner === undefined) return terms;
+    throw invalid(`tenant "${owner}" has ${nameOf(terms.tenant)} already`);
+  }
+
+  /** Has a tenant's pool grow, if that helps those who wait for it. Returns whether it may. */
+  feed(member: Member<T>): boolean {
+    const isHungry = this.budget?.ask(member) ?? false;
+    if (isHungry) this.look();
+    return isHungry;
+  }
+
+  // --- Who has a pool ---
+
+  get(id: string): Member<T> | undefined {
+    return this.members.get(id);
+  }
+
+  isWaitedFor(id: string): boolean {
+    return this.line.has(id);
+  }
+
+  all(): Member<T>[] {
+    return [...this.members.values()];
+  }
+
+  standing(): string {
+    const { maxPools, budget } = this.settings;
+    const most = budget === Infinity ? "" : ` with ${budget} connections in all`;
+    return `${this.members.size} of ${maxPools} are open${most}, ${this.draining.size} to be closed`;
+  }
+
+  /** Looks, unless somebody has just looked. */
+  glance(): void {
+    if (this.clock.now() - this.lookedAt >= TICK / 2) this.look();
+  }
+
+  /** Does whatever can be done for those who wait. */
+  look(): void {
+    // What is called here may call again, and is looked at in the next round.
+    if (this.looking) return;
+    this.looking = true;
+    try {
+      for (let rounds = 0; this.step() && rounds < this.settings.maxPools; rounds += 1);
+    } finally {
+      this.looking = false;
+      this.lookedAt = this.clock.now();
+    }
+    if (this.closing && this.members.size === 0) this.stop();
+  }
+
+  /** One round of that. Returns whether there may be more to do. */
+  private step(): boolean {
+    for (const member of this.draining) {
+      member.shut();
+      if (member.isGone) this.forget(member);
+    }
+    const now = this.clock.now();
+    let wanted = 0;
+    for (const terms of this.line.waiting(now)) {
+      // Its own old pool is not gone yet, and goes without our help.
+      if (this.members.has(terms.tenant.id)) continue;
+      if (this.hasRoom()) this.admit(terms, now);
+      else wanted += 1;
+    }
+    return this.distribute(now, wanted);
+  }
+
+  private hasRoom(): boolean {
+    return this.members.size < this.settings.maxPools && (this.budget?.free ?? 1) > 0;
+  }
+
+  private admit(terms: Terms, now: number): void {
+    const { budget, settings, sweepAt } = this;
+    const { id } = terms.tenant;
+    const grant = budget?.take(Math.min(terms.max, Math.max(settings.warmUp, 1))) ?? terms.max;
+    const member = new Member<T>(terms, grant, now, settings, this);
+    this.members.set(id, member);
+    this.newest = member;
+    this.opened += 1;
+    member.promise(now);
+    this.line.end(id);
+    this.sweepAt = Math.min(sweepAt, now + settings.idleTimeout);
+    this.arm(now);
+  }
+
+  /**
+   * Sees to it that room comes for so many pools, and connections for those who wait for more.
+   * Returns whether some of that is there at once.
+   */
+  private distribute(now: number, wanted: number): boolean {
+    const before = this.draining.size;
+    const short = this.members.size + wanted - this.settings.maxPools;
+    const { budget } = this;
+    if (budget === undefined) {
+      this.makeRoom(now, short);
+      return this.draining.size > before;
+    }
+    const claims = budget.feed();
+    const { soon, later } = budget.returning();
+    const missing = claims.reduce((sum, claim) => sum + claim.missing, wanted) - budget.free;
+    const taken = this.takeUnused(now, missing - soon);
+    let left = missing - soon - taken - later;
+    for (const claimant of [...claims.map(({ member }) => member), ...Array(wanted).fill(undefined)]) {
+      if (left > 0 && budget.share(this.members.values(), claimant)) left -= 1;
+    }
+    const drained = Math.min(wanted, Math.max(left, 0));
+    this.makeRoom(now, Math.max(short, drained > 0 ? this.draining.size + drained : 0));
+    return taken > 0 || this.draining.size > before;
+  }
+
+  /**
+   * Takes connections that tenants do not use, from the one that was not asked for the longest on;
+   * with its last one a pool closes. Returns how many.
+   */
+  private takeUnused(now: number, wanted: number): number {
+    const { budget } = this;
+    let taken = 0;
+    for (const member of budget === undefined || wanted <= 0 ? [] : this.all()) {
+      if (taken >= wanted) break;
+      if (!member.isOpen || member.isPromised(now)) continue;
+      if (member.grant > wanted - taken || member.isBusy()) {
+        taken += budget?.spare(member, wanted - taken) ?? 0;
+      } else {
+        taken += member.grant;
+        this.evict(member);
+      }
+    }
+    return taken;
+  }
+
+  /**
+   * Sees to it that so many pools close: those that were not asked for the longest. One that is in
+   * use drains if that is not enough.
+   */
+  private makeRoom(now: number, count: number): void {
+    if (count <= 0) return;
+    const busy = [...this.draining].filter((member) => member.isBusy()).length;
+    const inUse: Member<T>[] = [];
+    let left = count - (this.draining.size - busy);
+    for (const member of this.members.values()) {
+      if (left <= 0) return;
+      if (!member.isOpen || member.isPromised(now)) continue;
+      if (member.isBusy()) {
+        inUse.push(member);
+      } else {
+        left -= 1;
+        this.evict(member);
+      }
+    }
+    for (const member of inUse.slice(0, Math.max(left - busy, 0))) this.evict(member);
+  }
+
+  private evict(member: Member<T>): void {
+    this.evicted += 1;
+    this.retire(member);
+    member.drain();
+  }
+
+  /** Counts a pool among those that are to close. */
+  private retire(member: Member<T>): void {
+    if (this.draining.has(member)) return;
+    this.draining.add(member);
+    this.budget?.end(member);
+  }
+
+  private forget(member: Member<T>): void {
+    const { id } = member.tenant;
+    this.members.delete(id);
+    this.draining.delete(member);
+    this.budget?.forget(member);
+    if (this.newest === member) this.newest = undefined;
+    const counts = { ...countsOf(member.pool.stats()), max: 0 };
+    this.past = [addCounts([...this.past, counts])];
+    member.state = "closed";
+  }
+
+  // --- Time ---
+
+  /** Closes what was not used for too long; returns how many. */
+  sweep(now = this.clock.now()): number {
+    const { idleTimeout } = this.settings;
+    const before = this.evicted;
+    let next = Infinity;
+    for (const member of this.members.values()) {
+      if (member.acquiredAt + idleTimeout > now) {
+        next = Math.min(next, member.acquiredAt + idleTimeout);
+        break;
+      }
+      if (!member.isOpen) continue;
+      if (member.isBusy()) member.activeAt = now;
+      const due = (member.isBusy() ? now : member.lastActive()) + idleTimeout;
+      if (due > now) next = Math.min(next, due);
+      else this.evict(member);
+    }
+    this.sweepAt = next;
+    this.arm(now);
+    if (this.evicted > before) this.look();
+    return this.evicted - before;
+  }
+
+  /** Does what is due. */
+  tick(): void {
+    this.alarmAt = Infinity;
+    const now = this.clock.now();
+    for (const member of this.all()) member.pool.tick();
+    if (now >= this.sweepAt) this.sweep(now);
+    else this.arm(now);
+    this.look();
+  }
+
+  /** Has somebody look when a pool may have been unused for too long. On the edge that is a caller. */
+  private arm(now: number): void {
+    const { clock, settings } = this;
+    if (this.sweepAt === Infinity || this.edge) return;
+    const delay = this.sweepAt - now;
+    if (settings.setAlarm !== undefined) return this.askForAlarm(Date.now() + delay);
+    if (this.timer !== undefined) return;
+    const roster: Weak<Roster<T>> = weakly(this);
+    try {
+      this.timer = setBackgroundTimer(clock, () => roster.deref()?.fire(), delay);
+    } catch {
+      // As at a Worker's module scope: the next operation does what is due.
+    }
+  }
+
+  private fire(): void {
+    this.timer = undefined;
+    const now = this.clock.now();
+    if (now >= this.sweepAt) this.sweep(now);
+    else this.arm(now);
+  }
+
+  private stop(): void {
+    if (this.timer !== undefined) this.clock.clearTimer(this.timer);
+    this.timer = undefined;
+    this.sweepAt = Infinity;
+  }
+
+  /** An object has one alarm: it is asked for at the earliest time. */
+  askForAlarm(at: number): void {
+    if (at >= this.alarmAt && this.alarmAt + LATE_ALARM > Date.now()) return;
+    this.alarmAt = at;
+    void run(() => this.settings.setAlarm?.(at), ({ ok }) => {
+      // The next operation does what it was for.
+      if (!ok) this.alarmAt = Infinity;
+    });
+  }
+
+  // --- Operators ---
+
+  /** Closes a tenant's pool, and ends the waits for it. */
+  async remove(id: string, options: CloseOptions): Promise<TenantHolder[]> {
+    const { named } = this.settings;
+    const terms = named.get(id);
+    if (terms !== undefined) this.names.delete(nameOf(terms.tenant));
+    named.delete(id);
+    this.line.end(id, () => Promise.reject(removed(id)));
+    const member = this.members.get(id);
+    if (member === undefined) return [];
+    member.isRemoved = true;
+    this.retire(member);
+    return member.close(options);
+  }
+
+  /** Closes all of them, and ends every wait. */
+  async close(options: CloseOptions): Promise<TenantHolder[]> {
+    this.closing = true;
+    this.line.endAll(() => Promise.reject(new PoolClosedError()));
+    const all = this.all().map((member) => {
+      this.retire(member);
+      return member.close(options);
+    });
+    this.stop();
+    return (await Promise.all(all)).flat();
+  }
+
+  /** Adds up what all pools have done, and how they stand. */
+  counts(): PoolCounts {
+    const now = this.all().map(({ pool }) => countsOf(pool.stats()));
+    return addCounts([...now, ...this.past]);
+  }
+}
+
+/** What a caller is told whose tenant was removed. */
+export function removed(id: Tenant["id"]): PoolError {
+  const text = `tenant "${id}" was removed while the caller waited for it`;
+  return new PoolError("tenant_removed", text);
+}

@@ -1,0 +1,12 @@
+export type { Clock } from "./clock.js";
+export type { Holder, PoolErrorCode } from "./errors.js";
+export { Lease } from "./lease.js";
+export type { AcquireOptions, CloseOptions, Priority } from "./pool.js";
+export type { PoolCounts, PoolStats } from "./stats.js";
+export type { Tenant } from "./tenant-id.js";
+export type { TenantHolder, TenantState } from "./tenant-member.js";
+export type {
+  TenantEvent, TenantOptions, TenantPoolsConfig, TenantPoolsOptions, TenantStrategy,
+} from "./tenant-options.js";
+export { TenantPools } from "./tenants.js";
+export type { TenantEntry, TenantStats, TenantTotals } from "./tenants.js";

@@ -1,0 +1,3 @@
+import "./module.js";
+
+export * from "./tenants-public.js";
