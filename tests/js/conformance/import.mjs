@@ -4,6 +4,9 @@ import { importQuietly } from "./lib/quiet.mjs";
 const called = await importQuietly(async () => {
   const { Pool } = await import("edgepool");
   const { ClientPool } = await import("edgepool/clients");
-  if (typeof Pool !== "function" || typeof ClientPool !== "function") throw new Error("no pools");
+  const { TenantPools } = await import("edgepool/tenants");
+  for (const each of [Pool, ClientPool, TenantPools]) {
+    if (typeof each !== "function") throw new Error("no pools");
+  }
 });
 console.log(called.length === 0 ? "quiet" : called.join("\n"));

@@ -2,7 +2,9 @@
 import { runAll } from "./lib/harness.mjs";
 import { importQuietly } from "./lib/quiet.mjs";
 
-const load = () => Promise.all([import("edgepool"), import("edgepool/clients")]);
+const load = () => Promise.all([
+  import("edgepool"), import("edgepool/clients"), import("edgepool/tenants"),
+]);
 const called = await importQuietly(load);
 const quiet = {
   name: "import_has_no_side_effects",

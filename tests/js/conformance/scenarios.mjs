@@ -17,6 +17,8 @@ const PW = `
   close_settles_every_waiter acquire_after_close_fails_at_once close_waits_then_names_the_holders
   nothing_leaks_into_a_closed_pool close_hook_is_awaited_and_bounded
   priority_ages nested_acquire_is_diagnosed
+  noisy_tenant_cannot_starve evicted_tenant_keeps_its_leases ten_thousand_tenants_shrink_back
+  tenant_context_never_crosses
   async_context_is_the_waiters ten_thousand_waiters trap_recovers import_has_no_side_effects
 `;
 const P = `

@@ -82,7 +82,7 @@ export class Budget<T> {
   private claims(): Claim<T>[] {
     const claims: Claim<T>[] = [];
     for (const member of this.hungry) {
-      const missing = Math.min(member.pool.stats().waiting, member.limit - member.grant);
+      const missing = Math.min(unserved(member), member.limit - member.grant);
       if (missing > 0 && member.isOpen) claims.push({ member, missing });
       else this.hungry.delete(member);
     }
@@ -123,6 +123,12 @@ export class Budget<T> {
     if (grant < member.grant) this.shrunk.add(member);
     member.resize(grant);
   }
+}
+
+/** How many callers wait for whom nothing is on its way. */
+function unserved<T>({ pool, grant }: Member<T>): number {
+  const { waiting, size, creating, checking, resetting } = pool.stats();
+  return waiting - creating - checking - resetting - Math.max(grant - size, 0);
 }
 
 /** What a tenant would have for its weight with so many more. */

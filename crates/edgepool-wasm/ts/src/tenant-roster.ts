@@ -90,20 +90,15 @@ export class Roster<T> implements Keeper, LineOwner {
     this.members.set(member.tenant.id, member);
   }
 
-  /** Opens a tenant's pool; where there is no room for it, waits for that. */
-  async open(id: string, wait: Wait): Promise<Member<T>> {
+  /** Waits until a tenant's pool is open, as it may be at once. */
+  async open(id: string, wait: Wait): Promise<void> {
     const terms = this.termsOf(id);
-    for (;;) {
-      if (this.closing) throw new PoolClosedError();
-      const member = this.touch(id);
-      if (member !== undefined) return member;
-      if (this.line.length >= this.settings.maxWaiting && !this.mayOpen(id)) {
-        throw new QueueFullError(this.settings.maxWaiting);
-      }
-      const told = this.line.wait(terms, wait);
-      this.look();
-      await told;
-    }
+    if (this.closing) throw new PoolClosedError();
+    const { maxWaiting } = this.settings;
+    if (this.line.length >= maxWaiting && !this.mayOpen(id)) throw new QueueFullError(maxWaiting);
+    const told = this.line.wait(terms, wait);
+    this.look();
+    await told;
   }
 
   private mayOpen(id: string): boolean {
@@ -175,7 +170,7 @@ export class Roster<T> implements Keeper, LineOwner {
   private step(): boolean {
     for (const member of this.draining) {
       member.shut();
-      if (member.isGone) this.forget(member);
+      this.settle(member);
     }
     const now = this.clock.now();
     let wanted = 0;
@@ -275,15 +270,16 @@ export class Roster<T> implements Keeper, LineOwner {
 
   private evict(member: Member<T>): void {
     this.evicted += 1;
-    this.retire(member);
     member.drain();
+    this.settle(member);
   }
 
-  /** Counts a pool among those that are to close. */
-  private retire(member: Member<T>): void {
-    if (this.draining.has(member)) return;
+  /** Takes note of what a pool that is to close has given up so far. */
+  private settle(member: Member<T>): void {
     this.draining.add(member);
-    this.budget?.end(member);
+    // Until then more connections may be made for those who wait.
+    if (member.pool.isClosed) this.budget?.end(member);
+    if (member.isGone) this.forget(member);
   }
 
   private forget(member: Member<T>): void {
@@ -381,8 +377,9 @@ export class Roster<T> implements Keeper, LineOwner {
     const member = this.members.get(id);
     if (member === undefined) return [];
     member.isRemoved = true;
-    this.retire(member);
-    return member.close(options);
+    const closing = member.close(options);
+    this.settle(member);
+    return closing;
   }
 
   /** Closes all of them, and ends every wait. */
@@ -390,8 +387,9 @@ export class Roster<T> implements Keeper, LineOwner {
     this.closing = true;
     this.line.endAll(() => Promise.reject(new PoolClosedError()));
     const all = this.all().map((member) => {
-      this.retire(member);
-      return member.close(options);
+      const closing = member.close(options);
+      this.settle(member);
+      return closing;
     });
     this.stop();
     return (await Promise.all(all)).flat();

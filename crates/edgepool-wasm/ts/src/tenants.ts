@@ -87,11 +87,10 @@ export class TenantPools<T> {
    * ```
    */
   acquire(id: string, options?: AcquireOptions): Promise<Lease<T>> {
-    if (options === undefined) {
-      const lease = this.tryAcquire(id);
-      if (lease !== undefined) return Promise.resolve(lease);
-    }
-    return this.ask(id, options ?? {}, async (member, rest) => await member.pool.acquire(rest));
+    const member = this.roster.touch(id);
+    const lease = options === undefined ? member?.pool.tryAcquire() : undefined;
+    if (lease !== undefined) return Promise.resolve(lease);
+    return this.ask(id, options, async ({ pool }, rest) => await pool.acquire(rest), member);
   }
 
   /** Takes an idle connection at once, if the tenant's pool is open and nobody waits. */
@@ -105,26 +104,36 @@ export class TenantPools<T> {
    */
   async use<R>(
     id: string, work: (connection: T, lease: Lease<T>) => R | PromiseLike<R>,
-    options: AcquireOptions = {},
+    options?: AcquireOptions,
   ): Promise<R> {
     readFunction("use", "work", work, true);
-    return await this.ask(id, options, async (member, rest, begun) =>
-      await member.pool.use((connection, lease) => {
+    return await this.ask(id, options, async ({ pool }, rest, begun) =>
+      await pool.use((connection, lease) => {
         begun();
         return work(connection, lease);
       }, rest));
   }
 
   /**
-   * Asks a tenant's pool, once it is open, for as long as is left of the caller's time. `begun` says
-   * that the wait is over, and what fails then is the caller's own.
+   * Asks a tenant's pool, once it is open, for as long as is left of the caller's time.
    */
   private async ask<R>(
-    id: string, options: AcquireOptions,
-    act: (member: Member<T>, rest: AcquireOptions, begun: () => void) => Promise<R>,
+    id: string, options: AcquireOptions | undefined, act: Act<T, R>,
+    member = this.roster.touch(id),
   ): Promise<R> {
     const wait = this.readWait(options);
-    const member = await this.reach(id, wait);
+    // Another may be there before who was told that the pool is open.
+    while (member === undefined) {
+      await this.roster.open(id, wait);
+      member = this.roster.touch(id);
+    }
+    return await this.askMember(member, wait, options, act);
+  }
+
+  /** Asks a pool that is open. */
+  private async askMember<R>(
+    member: Member<T>, wait: Wait, options: AcquireOptions | undefined, act: Act<T, R>,
+  ): Promise<R> {
     const left = Math.max(wait.since + wait.timeout - this.settings.clock.now(), 0);
     let waits = true;
     const stop = this.watch(member, () => waits);
@@ -138,22 +147,18 @@ export class TenantPools<T> {
       return await asked;
     } catch (error) {
       const isClosed = (error as { code?: unknown } | undefined)?.code === "pool_closed";
-      throw waits && isClosed && member.isRemoved ? removed(id) : error;
+      throw waits && isClosed && member.isRemoved ? removed(member.tenant.id) : error;
     } finally {
       begun();
       if (!member.isOpen) this.roster.look();
     }
   }
 
-  private readWait(options: AcquireOptions): Wait {
+  private readWait(options: AcquireOptions = {}): Wait {
     const { acquireTimeout, clock } = this.settings;
     const timeout = readAcquire(options, acquireTimeout);
     const signals = [options.signal, options.request?.signal].filter((signal) => signal != null);
     return { since: clock.now(), timeout, signals, ctx: options.ctx };
-  }
-
-  private reach(id: string, wait: Wait): Member<T> | Promise<Member<T>> {
-    return this.roster.touch(id) ?? this.roster.open(id, wait);
   }
 
   /**
@@ -183,10 +188,11 @@ export class TenantPools<T> {
    * Rejects as `acquire` does, and with a WarmUpError if they could not be made: the pool is open
    * all the same, and tries again for its callers.
    */
-  async getOrCreate(id: string, options: AcquireOptions = {}): Promise<TenantEntry> {
-    const member = await this.reach(id, this.readWait(options));
-    await member.warmed;
-    return entryOf(member);
+  async getOrCreate(id: string, options?: AcquireOptions): Promise<TenantEntry> {
+    return await this.ask(id, options, async (member) => {
+      await member.warmed;
+      return entryOf(member);
+    });
   }
 
   /**
@@ -283,6 +289,12 @@ export interface TenantPools<T> {
   /** Closes them as `close()` does, at the end of a block with `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+/**
+ * What a pool that is open is asked for. `begun` says that the wait is over: what fails then is the
+ * caller's own.
+ */
+type Act<T, R> = (member: Member<T>, rest: AcquireOptions, begun: () => void) => Promise<R>;
 
 function readClose(where: string, options: CloseOptions): CloseOptions {
   checkNames(where, options, ["deadline", "force"]);

@@ -53,6 +53,7 @@ async function modulesOf(bundler, code) {
 
 const POOL_ALONE = "export { Pool } from 'edgepool';";
 const CLIENTS = "export { ClientPool } from 'edgepool/clients';";
+const TENANTS = "export { TenantPools } from 'edgepool/tenants';";
 
 for (const bundler of Object.keys(BUNDLERS)) {
   test(`${bundler}: a pool alone brings no client along`, async () => {
@@ -63,6 +64,16 @@ for (const bundler of Object.keys(BUNDLERS)) {
       assert.ok(clients.includes(name), `a bundle of the clients has ${clients}`);
       assert.ok(!pool.includes(name), `a bundle of the pool alone has ${name}`);
     }
+  });
+
+  test(`${bundler}: a pool alone brings no tenant along, and tenants no client`, async () => {
+    const pool = await modulesOf(bundler, POOL_ALONE);
+    const tenants = await modulesOf(bundler, TENANTS);
+    for (const name of ["pool", "tenants", "tenant-roster", "wasm-base64"]) {
+      assert.ok(tenants.includes(name), `a bundle of tenants has ${tenants}`);
+    }
+    assert.deepEqual(pool.filter((name) => name.startsWith("tenant")), []);
+    assert.deepEqual(tenants.filter((name) => name.startsWith("client")), []);
   });
 
   test(`${bundler}: slim brings no module along, and errors alone no pool`, async () => {

@@ -6,6 +6,11 @@ import {
 } from "edgepool/clients";
 import { init } from "edgepool/slim";
 import { ClientPool as SlimClientPool, initClients } from "edgepool/slim/clients";
+import { TenantPools as SlimTenantPools } from "edgepool/slim/tenants";
+import {
+  type Tenant, type TenantEntry, type TenantEvent, TenantPools, type TenantPoolsOptions,
+  type TenantState, type TenantStats,
+} from "edgepool/tenants";
 
 interface Connection {
   query(text: string): Promise<string[]>;
@@ -60,6 +65,38 @@ export async function talk(): Promise<ChatAnswer> {
   }
 }
 
+const tenantOptions: TenantPoolsOptions<Connection> = {
+  strategy: { perDatabase: { maxDatabases: 10, poolSize: 2 } },
+  create: async ({ id, database }: Tenant, { signal }) => {
+    signal.throwIfAborted();
+    console.log(id, database?.length);
+    return connect();
+  },
+  close: (connection) => connection.end(),
+  budget: 15, unknown: "refuse", tenants: { acme: { weight: 2, max: 3, database: "acme" } },
+  observer: (event: TenantEvent, tenant) => {
+    if (event.type === "state") console.log(tenant.id, event.state === "draining");
+    else if (event.type === "leaves") console.log(event.reason);
+  },
+};
+
+export async function serveTenants(): Promise<string[]> {
+  await using tenants = new TenantPools(tenantOptions);
+  await using lease: Lease<Connection> = await tenants.acquire("acme", { ctx, request });
+  const entry: TenantEntry = await tenants.getOrCreate("acme", { timeout: 10 });
+  const stats: TenantStats | undefined = tenants.stats(entry.id);
+  const state: TenantState = tenants.state("acme");
+  const [holder] = await tenants.remove("acme", { deadline: 0 });
+  await lease.value.query("select 1");
+  // @ts-expect-error A tenant is named by a text.
+  await tenants.acquire(1).catch(() => undefined);
+  return tenants.use("beta", (connection) => connection.query(
+    `${state} ${stats?.inUse} ${holder?.tenant} ${tenants.totals().evicted}`));
+}
+
+// @ts-expect-error There is one strategy.
+export const noStrategy = new TenantPools({ create: connect });
+export const slimTenants: typeof TenantPools = SlimTenantPools;
 export const start: (module: WebAssembly.Module) => void = init;
 export const startClients: (module: WebAssembly.Module) => void = initClients;
 export const imported: Promise<{ default: WebAssembly.Module }> = import("edgepool/edgepool.wasm");

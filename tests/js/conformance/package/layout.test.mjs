@@ -116,6 +116,18 @@ test("slim clients take a module of their own", () => {
   assert.equal(second, "[ 'p' ]");
 });
 
+test("slim tenants take the module of the pool", () => {
+  const code = `import { readFileSync } from "node:fs"; import { init } from "edgepool/slim";
+    import { TenantPools } from "edgepool/slim/tenants";
+    const options = { strategy: { perTenant: {} }, create: ({ schema }) => ({ schema }) };
+    const use = () => new TenantPools(options).use("acme", ({ schema }) => schema);
+    console.log(await use().catch((error) => error.message));
+    init(readFileSync("node_modules/edgepool/dist/edgepool.wasm")); console.log(await use());`;
+  const [first, second] = run("mjs", code).split("\n");
+  assert.match(first, /init/);
+  assert.equal(second, "tenant_acme");
+});
+
 test("slim without its module says what to call", () => {
   const code = `import { Pool } from "edgepool/slim";
     try { new Pool({ create: () => 1 }); } catch (error) { console.log(error.message); }`;

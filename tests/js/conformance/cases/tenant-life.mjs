@@ -1,0 +1,417 @@
+// The life of a tenant's pool: opened, warmed up, used, removed, closed; what is refused and told.
+import { AcquireTimeoutError, PoolClosedError, QueueFullError } from "edgepool";
+import { TenantPools } from "edgepool/tenants";
+import { countListeners, deferred, each, settle, state } from "../lib/harness.mjs";
+import { TenantWorld } from "../lib/tenant-world.mjs";
+
+const create = () => ({});
+const strategy = { perTenant: { maxPools: 2, poolSize: 2 } };
+
+/** Ids that no tenant can have, and what is told of each. */
+const BAD_IDS = [
+  ["", /it is empty/],
+  ["a".repeat(64), /64 characters/],
+  ["x".repeat(10_240), /10240 characters/],
+  ["it's", /it has "'" at 2/],
+  ['say "x"', /it has U\+0020 at 3/],
+  ["a;drop table users", /it has ";" at 1/],
+  ["' or 1=1 --", /it has "'" at 0/],
+  ["nul\0", /U\+0000 at 3/],
+  ["line\n", /U\+000A at 4/],
+  ["acme\u200b", /U\+200B at 4/],
+  ["аcme", /U\+0430 at 0/],
+  ["ａcme", /U\+FF41 at 0/],
+  ["a\u0301cme", /U\+0301 at 1/],
+  ["😀", /U\+1F600 at 0/],
+  ["../etc", /begins with "\."|"\/" at 2/],
+  ["_acme", /begins with "_"/],
+  ["__proto__", /begins with "_"/],
+  ["-rf", /begins with "-"/],
+  [".hidden", /begins with "\."/],
+];
+
+/** Options that are wrong, and how each is told. */
+const WRONG = [
+  [undefined, /expected an object/],
+  [null, /expected an object/],
+  [{ strategy }, /"create" takes a function/],
+  [{ create }, /"strategy" takes \{ perTenant/],
+  [{ create, strategy: "perTenant" }, /"strategy" takes .* got "perTenant"/],
+  [{ create, strategy: {} }, /"strategy" takes/],
+  [{ create, strategy: { perTenants: {} } }, /"strategy" takes/],
+  [{ create, strategy: { perTenant: {}, perDatabase: {} } }, /"strategy" takes/],
+  [{ create, strategy: { perTenant: 5 } }, /"perTenant": expected an object/],
+  [{ create, strategy: { perTenant: { max: 5 } } }, /unknown option "max"; it takes maxPools/],
+  [{ create, strategy: { perDatabase: { maxPools: 5 } } }, /it takes maxDatabases, poolSize/],
+  [{ create, strategy: { perTenant: { maxPools: 0 } } }, /"maxPools" takes a whole number from 1/],
+  [{ create, strategy: { perTenant: { poolSize: 1.5 } } }, /"poolSize" takes a whole number/],
+  [{ create, strategy, size: 1 }, /unknown option "size"; it takes strategy, create/],
+  [{ create, strategy, max: 1 }, /unknown option "max"/],
+  [{ create, strategy, minIdle: 1 }, /unknown option "minIdle"/],
+  [{ create, strategy, check: 1 }, /"check" takes a function/],
+  [{ create, strategy, checkInterval: 5 }, /"checkInterval" needs "check"/],
+  [{ create, strategy, observer: {} }, /"observer" takes a function/],
+  [{ create, strategy, warmUp: -1 }, /"warmUp" takes a whole number from 0 to 2/],
+  [{ create, strategy, warmUp: 3 }, /"warmUp" takes a whole number from 0 to 2/],
+  [{ create, strategy, idleTimeout: 0 }, /"idleTimeout" takes a number of ms from 1/],
+  [{ create, strategy, budget: 0 }, /"budget" takes a whole number from 1/],
+  [{ create, strategy, budget: 1 }, /"maxPools" takes at most budget \(1\), got 2/],
+  [{ create, strategy: { perTenant: { poolSize: 9 } }, budget: 8 }, /"poolSize" takes at most budget/],
+  [{ create, strategy, unknown: "allow" }, /"unknown" takes "create" or "refuse"/],
+  [{ create, strategy, tenants: [] }, /"tenants": expected an object/],
+  [{ create, strategy, tenants: { acme: 1 } }, /tenant "acme": expected an object/],
+  [{ create, strategy, tenants: { "a b": {} } }, /"tenants": no tenant can have this id/],
+  [{ create, strategy, tenants: { acme: { size: 1 } } }, /unknown option "size"; it takes max,/],
+  [{ create, strategy, tenants: { acme: { max: 0 } } }, /"max" takes a whole number from 1/],
+  [{ create, strategy, tenants: { acme: { maxWaiting: -1 } } }, /"maxWaiting" takes/],
+  [{ create, strategy, tenants: { acme: { weight: 2 } } }, /"weight" needs a budget/],
+  [{ create, strategy, budget: 4, tenants: { acme: { weight: 0 } } }, /"weight" takes .* from 1/],
+  [{ create, strategy, budget: 4, tenants: { acme: { weight: -1 } } }, /"weight" takes .* from 1/],
+  [{ create, strategy, budget: 4, tenants: { acme: { max: 5 } } }, /"max" takes at most budget/],
+  [{ create, strategy, tenants: { acme: { database: "d" } } }, /"database" needs the strategy/],
+  [{ create, strategy, tenants: { acme: { schema: "" } } }, /"schema" takes a name of 1 to 63/],
+  [{ create, strategy, tenants: { acme: { schema: "a\0" } } }, /"schema" takes a name/],
+  [{ create, strategy, tenants: { acme: { schema: "x" }, beta: { schema: "x" } } },
+    /tenants "acme" and "beta" would both have "x"/],
+  [{ create, strategy, setAlarm: create, mode: "process" }, /"setAlarm" needs mode/],
+];
+
+export default [
+  {
+    name: "a_tenant_that_cannot_be_is_refused",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode });
+      for (const [id, pattern] of BAD_IDS) {
+        const calls = [
+          it.tenants.acquire(id), it.tenants.use(id, () => 1), it.tenants.getOrCreate(id),
+          it.tenants.remove(id),
+        ];
+        for (const call of calls) {
+          const { message } = await t.rejects(call, { name: "PoolError", code: "invalid_tenant" });
+          t.ok(pattern.test(message), `${message} does not match ${pattern}`);
+          t.ok(message.length < 200 && /^[\x20-\x7e]*$/.test(message), `it is plain: ${message}`);
+        }
+      }
+      for (const id of [undefined, null, 1, {}, ["acme"]]) {
+        const error = await t.rejects(it.tenants.acquire(id));
+        t.ok(error instanceof TypeError && /"tenant" takes an id/.test(error.message), `${error}`);
+      }
+      for (const id of ["a", "0", "A-b_c.d", "a".repeat(56), "constructor", "toString"]) {
+        await it.visit(id);
+      }
+      t.equal(it.made.length, 6);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "every_wrong_option_of_tenants_is_named",
+    run(t) {
+      for (const [options, pattern] of WRONG) t.throws(() => new TenantPools(options), pattern);
+      const plain = new TenantPools({ create, strategy: { perDatabase: {} }, mode: "process" });
+      t.equal(plain.config(), {
+        strategy: "perDatabase", maxPools: 100, poolSize: 5, warmUp: 1, idleTimeout: 300_000,
+        budget: Infinity, unknown: "create",
+      });
+      const small = new TenantPools({ create, strategy: { perTenant: {} }, budget: 3, mode: "edge" });
+      const { maxPools, poolSize, warmUp } = small.config();
+      t.equal([maxPools, poolSize, warmUp], [3, 3, 0], "defaults within the budget");
+    },
+  },
+  {
+    name: "wrong_options_of_a_tenants_acquire_reject",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode });
+      for (const [options, pattern] of [
+        [{ tiemout: 5 }, /unknown option "tiemout"/], [{ timeout: -1 }, /"timeout"/],
+        [{ signal: {} }, /"signal"/], [{ priority: 1 }, /"priority"/], [null, /expected an object/],
+      ]) {
+        const calls = [
+          it.tenants.acquire("a", options), it.tenants.use("a", () => 1, options),
+          it.tenants.getOrCreate("a", options),
+        ];
+        for (const call of calls) {
+          const error = await t.rejects(call);
+          t.ok(error instanceof TypeError && pattern.test(error.message), `${error}`);
+        }
+      }
+      const noWork = await t.rejects(it.tenants.use("a"));
+      t.ok(/"work" takes a function/.test(noWork.message), noWork.message);
+      for (const call of ["remove", "close"]) {
+        const given = call === "remove" ? ["a", { force: 1 }] : [{ force: 1 }];
+        const error = await t.rejects(it.tenants[call](...given));
+        t.ok(error instanceof TypeError && /"force"/.test(error.message), `${error}`);
+      }
+      t.equal([it.open(), it.tenants.isClosed], [[], false], "nothing has happened");
+    }),
+  },
+  {
+    name: "an_unknown_tenant_is_refused_where_none_is_to_be_made",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, unknown: "refuse", tenants: { acme: { max: 1 } } });
+      const lease = await it.tenants.acquire("acme");
+      t.equal(await state(it.tenants.acquire("acme", { timeout: 1_000 })), "pending", "its own max");
+      const { message } = await t.rejects(it.tenants.acquire("beta"), { code: "unknown_tenant" });
+      t.ok(/tenant "beta" is not known; name it in the option "tenants"/.test(message), message);
+      await t.rejects(it.tenants.acquire("constructor"), { code: "unknown_tenant" });
+      lease.release();
+      await settle();
+    }),
+  },
+  {
+    name: "a_removed_tenant_ends_its_waits_and_keeps_its_leases",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({
+        mode, maxPools: 1, poolSize: 1, unknown: "refuse", tenants: { a: {}, b: {} },
+      });
+      const lease = await it.tenants.acquire("a");
+      const inQueue = it.tenants.acquire("a");
+      const inUse = it.tenants.use("a", () => 1);
+      const inLine = it.tenants.acquire("b");
+      await settle();
+      const gone = it.tenants.remove("b", { deadline: 0 });
+      const removal = it.tenants.remove("a", { deadline: 10_000 });
+      await it.pass(200);
+      t.equal(await gone, []);
+      for (const wait of [inQueue, inUse, inLine]) {
+        const { message } = await t.rejects(wait, { code: "tenant_removed" });
+        t.ok(/tenant "[ab]" was removed while the caller waited/.test(message), message);
+      }
+      t.equal([await state(removal), lease.value.tenant.id], ["pending", "a"]);
+      t.ok(lease.release(), "the lease has stayed good");
+      await it.pass(200);
+      t.equal(await removal, []);
+      await t.rejects(it.tenants.acquire("a"), { code: "unknown_tenant" });
+      t.equal([it.tenants.state("a"), it.total], ["closed", 0]);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "what_work_throws_is_its_own",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode });
+      const error = new PoolClosedError();
+      const failing = it.tenants.use("a", async () => {
+        void it.tenants.remove("a", { deadline: 0 });
+        throw error;
+      });
+      t.ok((await t.rejects(failing)) === error, "it is not taken for the end of a wait");
+      await it.pass(10);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "holders_are_told_by_tenant",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode });
+      const [a, b] = [await it.tenants.acquire("a"), await it.tenants.acquire("b")];
+      const removal = it.tenants.remove("a", { deadline: 100 });
+      await it.pass(100);
+      t.equal((await removal).map(({ tenant, held }) => [tenant, held]), [["a", 100]]);
+      const closing = it.tenants.close({ deadline: 50, force: true });
+      await it.pass(50);
+      t.equal((await closing).map(({ tenant }) => tenant), ["a", "b"]);
+      t.equal([a.release(), b.release(), it.total], [false, false, 0], "with force they ended");
+    }),
+  },
+  {
+    name: "a_closed_house_of_tenants_takes_nobody",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, maxPools: 1, poolSize: 1 });
+      const lease = await it.tenants.acquire("a");
+      const waits = [it.tenants.acquire("a"), it.tenants.acquire("b")];
+      await settle();
+      const closing = it.tenants.close();
+      await it.pass(200);
+      for (const wait of waits) {
+        t.ok((await t.rejects(wait, { code: "pool_closed" })) instanceof PoolClosedError);
+      }
+      await t.rejects(it.tenants.acquire("c"), { code: "pool_closed" });
+      t.equal([it.tenants.isClosed, it.tenants.tryAcquire("a")], [true, undefined]);
+      lease.release();
+      await it.pass(200);
+      t.equal(await closing, []);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "who_waits_for_a_pool_can_give_up",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, maxPools: 1, poolSize: 1, maxWaiting: 2 });
+      const lease = await it.tenants.acquire("a");
+      const stop = new AbortController();
+      const listeners = countListeners(stop.signal);
+      const aborted = it.tenants.acquire("b", { signal: stop.signal });
+      const late = it.tenants.acquire("c", { timeout: 300 });
+      await settle();
+      t.equal(it.tenants.totals().waitingForPool, 2);
+      const full = await t.rejects(it.tenants.acquire("d"), { code: "queue_full" });
+      t.ok(full instanceof QueueFullError && full.maxWaiting === 2);
+      stop.abort(new Error("gone"));
+      await t.rejects(aborted, { message: "gone" });
+      t.equal(listeners.now, 0, "listeners that are left");
+      await it.pass(299);
+      t.equal(await state(late), "pending");
+      await it.pass(1);
+      const error = await t.rejects(late, { code: "acquire_timeout", waited: 300 });
+      t.ok(error instanceof AcquireTimeoutError);
+      t.ok(/no pool for tenant "c" came free in 300 ms: 1 of 1 are open/.test(error.message),
+        error.message);
+      await t.rejects(it.tenants.acquire("e", { signal: AbortSignal.abort(new Error("before")) }),
+        { message: "before" });
+      t.equal(it.tenants.totals().waitingForPool, 0);
+      lease.release();
+      await it.pass(200);
+      await it.visit("f");
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "the_time_in_line_counts",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, maxPools: 1, poolSize: 1 });
+      const lease = await it.tenants.acquire("a");
+      it.create = () => it.sleep(200);
+      const waiting = it.tenants.acquire("b", { timeout: 300 });
+      await it.pass(200);
+      lease.release();
+      await it.pass(99);
+      t.equal(await state(waiting), "pending");
+      await it.pass(1);
+      await t.rejects(waiting, { code: "acquire_timeout" });
+      await it.pass(500);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "a_pool_is_closed_after_its_idle_time",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, idleTimeout: 1_000 });
+      const lookAt = (ms) => it.pass(ms).then(() => {
+        if (mode === "edge") it.tenants.evictExpired();
+        return it.pass(0);
+      });
+      await it.visit("a");
+      const held = await it.tenants.acquire("b");
+      await lookAt(999);
+      t.equal(it.open(), ["a", "b"]);
+      await lookAt(1);
+      t.equal(it.open(), ["b"], "one that is held is in use");
+      await lookAt(4_300);
+      held.release();
+      await lookAt(999);
+      t.equal(it.open(), ["b"], "the time counts from the release");
+      await lookAt(1);
+      t.equal(it.open(), []);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "a_pool_warms_up_when_it_is_opened",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, warmUp: 2 });
+      const gate = deferred();
+      it.create = () => gate.promise;
+      const opening = it.tenants.getOrCreate("a");
+      await settle();
+      t.equal([it.tenants.state("a"), it.tenants.state("b")], ["warming-up", "closed"]);
+      const lease = it.tenants.acquire("a");
+      gate.resolve();
+      await it.pass(100);
+      const { id, state: now, accesses, schema } = await opening;
+      t.equal([id, now, accesses, schema], ["a", "ready", 2, "tenant_a"]);
+      t.equal(it.made.length, 2, "who asks meanwhile has one of them");
+      (await lease).release();
+      t.equal(it.states, [["a", "warming-up"], ["a", "ready"]]);
+      it.create = () => Promise.reject(new Error("refused"));
+      const failing = t.rejects(it.tenants.getOrCreate("b"), { code: "warm_up_failed" });
+      await it.pass(100);
+      await failing;
+      t.equal(it.tenants.state("b"), "ready", "its callers may try again");
+      it.create = () => undefined;
+      await it.visit("b");
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "what_was_made_before_a_change_of_credentials_is_not_lent",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode });
+      await it.visit("a");
+      await it.visit("b");
+      const held = await it.tenants.acquire("b");
+      it.tenants.invalidate("b");
+      held.release();
+      await settle();
+      t.equal(it.closed, [1], "that of the tenant alone");
+      it.tenants.invalidate("nobody");
+      it.tenants.invalidate();
+      await settle();
+      t.equal(it.closed, [1, 0]);
+      t.throws(() => it.tenants.invalidate(1), /"tenant" takes an id/);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "tenants_are_counted",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, maxPools: 2 });
+      const start = it.clock.now();
+      await it.visit("a");
+      await it.pass(50);
+      await it.visit("a");
+      await it.visit("b");
+      const { accesses, openedAt, lastAccess, released, state: now } = it.tenants.stats("a");
+      t.equal([accesses, openedAt, lastAccess, released, now], [2, start, start + 50, 2, "ready"]);
+      t.equal(it.tenants.entry("b").schema, "tenant_b");
+      await it.visit("c");
+      t.equal([it.tenants.stats("a"), it.tenants.entry("a")], [undefined, undefined]);
+      const { pools, opened, evicted, started, released: all, idle } = it.tenants.totals();
+      t.equal([pools, opened, evicted, started, all, idle], [2, 3, 1, 4, 4, 2], "evicted ones too");
+      const seen = it.states.filter(([id]) => id === "a").map(([, told]) => told);
+      t.equal(seen, ["ready", "draining", "closed"]);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "one_broken_database_does_not_slow_the_others",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({
+        mode, kind: "perDatabase", backoff: { base: 1_000 }, breaker: 2, createTimeout: 100,
+      });
+      it.create = ({ tenant }) => (tenant.id === "down" ? new Promise(() => undefined) : undefined);
+      const options = { timeout: 3_000 };
+      const asked = Array.from({ length: 5 }, () => it.tenants.acquire("down", options));
+      const ends = asked.map((one) => t.rejects(one, { name: "CreateError" }));
+      for (let turn = 0; turn < 20; turn += 1) {
+        const before = it.clock.now();
+        await it.visit("up");
+        t.equal(it.clock.now(), before, "the other is served at once");
+        await it.pass(50);
+      }
+      await it.pass(3_000);
+      await Promise.all(ends);
+      const [up, down] = [it.tenants.stats("up"), it.tenants.stats("down")];
+      t.equal([up.failed, up.createFailed + up.createAbandoned, down.failed], [0, 0, 5]);
+      await it.pass(60_000);
+    }),
+  },
+  {
+    name: "an_object_ticks_its_tenants_by_one_alarm",
+    async run(t) {
+      const asked = [];
+      const it = new TenantWorld({
+        mode: "durable-object", idleTimeout: 1_000, setAlarm: (at) => asked.push(at),
+      });
+      const from = Date.now();
+      await it.visit("a");
+      await it.visit("b");
+      t.ok(asked.length >= 1 && asked[0] >= from + 900, `alarms: ${asked.map((at) => at - from)}`);
+      t.equal(it.clock.timers.size, 0, "no timer keeps the object in memory");
+      await it.pass(1_000);
+      t.equal(it.open(), ["a", "b"], "nobody has looked");
+      it.tenants.tick();
+      await settle();
+      t.equal([it.open(), it.total], [[], 0]);
+    },
+  },
+];

@@ -1,0 +1,142 @@
+// Tenants whose clock, chance and connections the cases have in hand.
+import { TenantPools } from "edgepool/tenants";
+import { FakeClock, random, settle, t } from "./harness.mjs";
+
+/**
+ * Tenants on a clock that stands still, and the connections that they make. It notes as a fault if
+ * there are ever more of them than may be: of all tenants, of one, or pools.
+ */
+export class TenantWorld {
+  clock;
+  tenants;
+  made = [];
+  closed = [];
+  /** How many connections there are, by tenant. */
+  live = new Map();
+  /** What each tenant was told to be, in order: `[id, state]`. */
+  states = [];
+  faults = [];
+  /** The most pools and connections that there were at once. */
+  peak = { pools: 0, connections: 0 };
+  /** What creations, resets and closings do. */
+  create = () => undefined;
+  reset = () => undefined;
+  close = () => undefined;
+  #limits;
+  #pools = new Set();
+  #total = 0;
+
+  constructor({
+    maxPools = 3, poolSize = 2, kind = "perTenant", resets = false, ...options
+  } = {}) {
+    const most = kind === "perTenant" ? "maxPools" : "maxDatabases";
+    this.#limits = { maxPools, poolSize, budget: options.budget ?? Infinity };
+    this.clock = options.clock ?? new FakeClock(1_000);
+    this.tenants = new TenantPools({
+      strategy: { [kind]: { [most]: maxPools, poolSize } },
+      create: (tenant, job) => this.#make(tenant, job),
+      ...(resets && { reset: (connection) => this.reset(connection) }),
+      close: (connection) => this.#close(connection),
+      warmUp: 0, mode: "process", clock: this.clock, random: random(1), backoff: false,
+      observer: (event, { id }) => {
+        if (event.type === "state") this.#tell(id, event.state);
+      },
+      ...options,
+    });
+  }
+
+  get total() {
+    return this.#total;
+  }
+
+  /** Acquires and releases at once. */
+  async visit(id) {
+    (await this.tenants.acquire(id)).release();
+  }
+
+  /** Lets so much time pass. */
+  async pass(ms) {
+    await this.clock.advance(ms);
+  }
+
+  sleep(ms) {
+    return new Promise((resolve) => this.clock.setTimer(resolve, ms));
+  }
+
+  /** The ids of those that have a pool, the one that was asked for the longest ago first. */
+  open() {
+    return this.tenants.activePools().map(({ id }) => id);
+  }
+
+  /** Closes all, and fails unless each connection is closed once. */
+  async assertCloses() {
+    t.equal(this.faults, [], "more than there may be");
+    const closing = this.tenants.close({ deadline: 60_000 });
+    await this.clock.advance(60_000);
+    t.equal(await closing, [], "leases that are still out");
+    t.equal(this.total, 0, "connections that were not closed");
+    t.equal(new Set(this.closed).size, this.made.length, "connections closed once");
+    t.equal(this.closed.length, this.made.length, "connections closed");
+    t.equal(this.open(), [], "pools that are open");
+    const totals = this.tenants.totals();
+    t.equal([totals.size, totals.pending, totals.pools], [0, 0, 0], "what is left");
+    t.adds({ ...totals, max: this.made.length });
+    t.equal(this.faults, [], "more than there may be");
+    await settle();
+    t.equal(this.clock.timers.size, 0, "timers that are left");
+  }
+
+  /** Makes a connection, or none if it is not wanted any more before it is there. */
+  async #make(tenant, { signal }) {
+    const connection = { tenant, id: this.made.length, context: undefined };
+    this.made.push(connection);
+    this.#count(tenant.id, 1);
+    const givenUp = new Promise((_, reject) => {
+      signal.addEventListener("abort", () => {
+        // At once, as another may be made in its place.
+        this.#gone(connection);
+        reject(signal.reason);
+      });
+    });
+    try {
+      await Promise.race([this.create(connection), givenUp]);
+    } catch (error) {
+      if (!signal.aborted) this.#gone(connection);
+      throw error;
+    }
+    return connection;
+  }
+
+  /** One that came too late is closed after it was given up. */
+  #gone(connection) {
+    if (connection.isGone) return;
+    connection.isGone = true;
+    this.closed.push(connection.id);
+    this.#count(connection.tenant.id, -1);
+  }
+
+  async #close(connection) {
+    await this.close(connection);
+    this.#gone(connection);
+  }
+
+  #count(id, change) {
+    const { poolSize, budget } = this.#limits;
+    const now = (this.live.get(id) ?? 0) + change;
+    if (now === 0) this.live.delete(id);
+    else this.live.set(id, now);
+    const total = (this.#total += change);
+    this.peak.connections = Math.max(this.peak.connections, total);
+    if (now > poolSize) this.faults.push(`${now} connections of ${id}`);
+    if (total > budget) this.faults.push(`${total} connections in all`);
+  }
+
+  #tell(id, state) {
+    this.states.push([id, state]);
+    if (state === "closed") this.#pools.delete(id);
+    else this.#pools.add(id);
+    const pools = this.#pools.size;
+    this.peak.pools = Math.max(this.peak.pools, pools);
+    if (pools > this.#limits.maxPools) this.faults.push(`${pools} pools`);
+  }
+}
