@@ -9,6 +9,7 @@ import { ROOT } from "../lib/process.mjs";
 
 const built = process.env.EDGEPOOL_PACKAGE ?? join(ROOT, "target/npm/package");
 const { Pool } = await import(pathToFileURL(join(built, "dist/index.js")));
+const { TenantPools } = await import(pathToFileURL(join(built, "dist/tenants-index.js")));
 const page = (name) => readFileSync(join(ROOT, "crates/edgepool-wasm/ts", name), "utf8");
 const types = (name) => readFileSync(join(built, "dist", `${name}.d.ts`), "utf8");
 
@@ -26,10 +27,10 @@ function missing(wanted, there) {
   return wanted.filter((name) => !there.has(name));
 }
 
-/** Lists the options, as the pool itself names them. */
-function optionNames() {
+/** Lists the options, as the class itself names them. */
+function optionNames(Class = Pool) {
   try {
-    new Pool({ noSuchOption: true });
+    new Class({ noSuchOption: true });
   } catch (error) {
     return error.message.split("it takes ")[1].split(", ");
   }
@@ -38,6 +39,21 @@ function optionNames() {
 
 test("the front page has every option", () => {
   assert.deepEqual(missing(optionNames(), tableRows(page("README.md"))), []);
+});
+
+test("the page on tenants has every option that is not a pool's", () => {
+  const options = optionNames(TenantPools);
+  const rows = tableRows(page("docs/tenants.md"));
+  const ofPools = tableRows(page("README.md"));
+  for (const name of ["setAlarm", "create", "idleTimeout", "observer"]) ofPools.delete(name);
+  assert.deepEqual(missing(options, new Map([...ofPools, ...rows])), []);
+  const [, states] = /type TenantState = ([^;]+);/.exec(types("tenant-member"));
+  const words = [...states.matchAll(/"([\w-]+)"/g)].map(([, word]) => word);
+  const text = page("docs/tenants.md");
+  assert.deepEqual(words.filter((word) => !text.includes(`| \`${word}\` |`)), []);
+  const methods = [...types("tenants").matchAll(/^    (\w+)\(id\??:/gm)].map(([, name]) => name);
+  assert.ok(methods.length >= 7, `there are ${methods}`);
+  assert.deepEqual(methods.filter((name) => !text.includes(`${name}(`)), []);
 });
 
 test("the front page has the defaults that the types tell", () => {

@@ -7,8 +7,8 @@ export interface Claim<T> {
 }
 
 /**
- * How many connections there may be of all pools together. A pool is granted so many of them, one at
- * least; what it has beyond that, as it was made smaller, counts until it is closed.
+ * How many connections there may be of all pools together. A pool is granted so many of them, one
+ * at least; what it has beyond that, as it was made smaller, counts until it is closed.
  */
 export class Budget<T> {
   private granted = 0;
@@ -44,6 +44,11 @@ export class Budget<T> {
     const grant = Math.max(Math.min(wanted, this.free), 1);
     this.granted += grant;
     return grant;
+  }
+
+  /** Takes back what was granted to a pool that could not be opened. */
+  giveBack(grant: number): void {
+    this.granted -= grant;
   }
 
   /** Takes back what a pool was granted that closes. */

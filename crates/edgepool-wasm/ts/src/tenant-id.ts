@@ -14,12 +14,12 @@ export interface Tenant {
 const LONGEST = 63;
 const GOOD = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const STRANGE = /[^A-Za-z0-9_.-]/u;
-const TAKES = `an id has 1 to ${LONGEST} ASCII letters, digits, "_", "-" and ".", and begins with a `
-  + "letter or a digit";
+const TAKES = `an id has 1 to ${LONGEST} ASCII letters, digits, "_", "-" and ".", and begins with `
+  + "a letter or a digit";
 
 /**
- * Throws unless a tenant can have this id. What is wrong with it is told without it: it may be long,
- * and come from anyone.
+ * Throws unless a tenant can have this id. What is wrong with it is told without it: it may be
+ * long, and come from anyone.
  */
 export function checkId(id: unknown): asserts id is string {
   if (typeof id !== "string") throw wrong("TenantPools", "tenant", "an id, which is a text", id);
@@ -47,8 +47,8 @@ export function invalid(why: string): PoolError {
 }
 
 /**
- * Gives the name of what a tenant has to itself. PostgreSQL cuts off what is longer than 63, and two
- * tenants whose names begin alike would have the same.
+ * Gives the name of what a tenant has to itself. PostgreSQL cuts off what is longer than 63, and
+ * two tenants whose names begin alike would have the same.
  */
 export function ownName(id: string): string {
   const name = `tenant_${id}`;

@@ -7,8 +7,8 @@ import type { TenantEvent, TenantSettings, Terms } from "./tenant-options.js";
 
 /**
  * How a tenant stands: it has no pool (`closed`), waits for one to be opened (`initializing`), has
- * one whose first connections are being made (`warming-up`) or one that is `ready`, or that takes no
- * more callers and closes with its last lease (`draining`).
+ * one whose first connections are being made (`warming-up`) or one that is `ready`, or that takes
+ * no more callers and closes with its last lease (`draining`).
  */
 export type TenantState = "initializing" | "warming-up" | "ready" | "draining" | "closed";
 
@@ -77,8 +77,9 @@ export class Member<T> {
 
   private makePool({ tenant, maxWaiting }: Terms, max: number): Pool<T> {
     const { settings, keeper } = this;
-    const { pool, create, observer, setAlarm, budget } = settings;
-    const { close } = pool;
+    const { pool, factory, observer, setAlarm, budget } = settings;
+    const { check, reset, ...own } = factory(tenant);
+    const { close } = own;
     // Others may have the places of what has been closed.
     const closeAndLook: typeof close = async (connection, job) => {
       try {
@@ -89,8 +90,7 @@ export class Member<T> {
       }
     };
     return new Pool<T>({
-      ...pool, max, maxWaiting,
-      create: (job) => create(tenant, job),
+      ...pool, ...own, check, reset, max, maxWaiting,
       close: budget === Infinity ? close : closeAndLook,
       observer: observer && ((event: PoolEvent) => observer(event, tenant)),
       setAlarm: setAlarm && ((at) => keeper.askForAlarm(at)),

@@ -50,6 +50,10 @@ export type TenantEvent = PoolEvent | {
   state: TenantState;
 };
 
+/** How the connections of one tenant are made and looked after: as `pgFactory` gives it, too. */
+export interface TenantFactory<T>
+  extends Pick<PoolOptions<T>, "create" | "check" | "reset" | "close" | "checkAfter"> {}
+
 /** The options of a pool that are not the same for those of tenants. */
 type Other = "create" | "max" | "minIdle" | "idleTimeout" | "observer" | "setAlarm";
 
@@ -61,7 +65,12 @@ export interface TenantPoolsOptions<T> extends Omit<PoolOptions<T>, Other> {
   /** What connections are shared. */
   strategy: TenantStrategy;
   /** Makes a connection for a tenant, as the `create` of a `Pool` does. */
-  create: (tenant: Tenant, job: Job) => T | PromiseLike<T>;
+  create?: ((tenant: Tenant, job: Job) => T | PromiseLike<T>) | undefined;
+  /**
+   * Says how a tenant's connections are made and looked after, in place of `create`, `check`,
+   * `reset`, `close` and `checkAfter`. It is asked when the tenant's pool is opened.
+   */
+  factory?: ((tenant: Tenant) => TenantFactory<T>) | undefined;
   /** How many connections are made when a pool is opened. Default 1; in Workers and objects 0. */
   warmUp?: number | undefined;
   /**
@@ -114,7 +123,7 @@ export interface Terms {
 export interface TenantSettings<T> extends TenantPoolsConfig {
   /** What the pool of each tenant has in common with the others. */
   pool: PoolOptions<T>;
-  create: TenantPoolsOptions<T>["create"];
+  factory: (tenant: Tenant) => TenantFactory<T>;
   observer: TenantPoolsOptions<T>["observer"];
   setAlarm: TenantPoolsOptions<T>["setAlarm"];
   mode: Mode;
@@ -127,22 +136,22 @@ export interface TenantSettings<T> extends TenantPoolsConfig {
 
 const WHERE = "TenantPools";
 const OWN = [
-  "strategy", "create", "warmUp", "idleTimeout", "budget", "unknown", "tenants", "observer",
-  "setAlarm",
+  "strategy", "create", "factory", "warmUp", "idleTimeout", "budget", "unknown", "tenants",
+  "observer", "setAlarm",
 ] as const;
 const SHARED = [
   "check", "reset", "close", "maxWaiting", "maxUses", "acquireTimeout", "createTimeout",
   "checkTimeout", "resetTimeout", "closeTimeout", "maxLifetime", "lifetimeJitter", "checkAfter",
   "checkInterval", "maxChecks", "backoff", "breaker", "ageing", "reuse", "waitTimes", "holdTimes",
-  "slowAcquire", "longHold", "trackLeases", "mode", "leaseTtl", "heartbeat", "offerTimeout", "clock",
-  "random",
+  "slowAcquire", "longHold", "trackLeases", "mode", "leaseTtl", "heartbeat", "offerTimeout",
+  "clock", "random",
 ] as const satisfies (keyof TenantPoolsOptions<unknown>)[];
 const MOST_POOLS = 1_000_000;
 
 /** Validates the options of tenants. Throws a TypeError that names what is wrong. */
 export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T> {
   checkNames(WHERE, options, [...OWN, ...SHARED]);
-  const create = readFunction<TenantSettings<T>["create"]>(WHERE, "create", options.create, true);
+  const factory = readFactory(options);
   const observer = readFunction<TenantSettings<T>["observer"]>(
     WHERE, "observer", options.observer, false);
   const budget = options.budget === undefined || options.budget === Infinity
@@ -152,6 +161,8 @@ export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T
   const pool: PoolOptions<T> = {
     ...commonOf(options),
     create: () => undefined as T,
+    // What a factory brings is looked at with its pool.
+    ...(options.factory && { check: () => true, reset: () => true, close: () => true }),
     max: caps.poolSize,
     minIdle: 0,
     // A connection that would outlive this leaves for its age.
@@ -162,7 +173,7 @@ export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T
   const { mode, clock, doorbell, acquireTimeout, maxWaiting } = readSettings(pool);
   const usual = Math.min(defaultMinIdle(mode, 1), caps.poolSize);
   const settings = {
-    ...caps, pool, create, observer, mode, clock, doorbell, acquireTimeout, maxWaiting, budget,
+    ...caps, pool, factory, observer, mode, clock, doorbell, acquireTimeout, maxWaiting, budget,
     idleTimeout,
     warmUp: readCount(WHERE, "warmUp", options.warmUp, usual, 0, caps.poolSize),
     unknown: readWord(WHERE, "unknown", options.unknown, "create", ["create", "refuse"]),
@@ -171,6 +182,27 @@ export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T
   };
   readNamed(options.tenants, settings);
   return settings;
+}
+
+const OF_FACTORY = ["create", "check", "reset", "close", "checkAfter"] as const;
+
+/** Reads how connections are made: by the options themselves, or for each tenant. */
+function readFactory<T>(options: TenantPoolsOptions<T>): TenantSettings<T>["factory"] {
+  const { create, factory, check, reset, close } = options;
+  if (factory === undefined) {
+    readFunction(WHERE, "create", create, true);
+    return (tenant) => ({ create: (job) => create?.(tenant, job) as T, check, reset, close });
+  }
+  readFunction(WHERE, "factory", factory, true);
+  const other = OF_FACTORY.find((name) => options[name] !== undefined);
+  if (other !== undefined) {
+    throw new TypeError(`${WHERE}: "${other}" is what "factory" gives; give one of them`);
+  }
+  return (tenant) => {
+    const given = factory(tenant);
+    checkNames(`${WHERE}: what "factory" gave`, given, OF_FACTORY);
+    return given;
+  };
 }
 
 /** Takes what all pools have in common; what is not given is left to their own defaults. */

@@ -144,7 +144,8 @@ export class Roster<T> implements Keeper, LineOwner {
   standing(): string {
     const { maxPools, budget } = this.settings;
     const most = budget === Infinity ? "" : ` with ${budget} connections in all`;
-    return `${this.members.size} of ${maxPools} are open${most}, ${this.draining.size} to be closed`;
+    const open = `${this.members.size} of ${maxPools} are open${most}`;
+    return `${open}, ${this.draining.size} to be closed`;
   }
 
   /** Looks, unless somebody has just looked. */
@@ -191,7 +192,14 @@ export class Roster<T> implements Keeper, LineOwner {
     const { budget, settings, sweepAt } = this;
     const { id } = terms.tenant;
     const grant = budget?.take(Math.min(terms.max, Math.max(settings.warmUp, 1))) ?? terms.max;
-    const member = new Member<T>(terms, grant, now, settings, this);
+    let member: Member<T>;
+    try {
+      member = new Member<T>(terms, grant, now, settings, this);
+    } catch (error) {
+      // What the caller's factory threw, or gave.
+      budget?.giveBack(grant);
+      return this.line.end(id, () => Promise.reject(error));
+    }
     this.members.set(id, member);
     this.newest = member;
     this.opened += 1;
@@ -218,7 +226,8 @@ export class Roster<T> implements Keeper, LineOwner {
     const missing = claims.reduce((sum, claim) => sum + claim.missing, wanted) - budget.free;
     const taken = this.takeUnused(now, missing - soon);
     let left = missing - soon - taken - later;
-    for (const claimant of [...claims.map(({ member }) => member), ...Array(wanted).fill(undefined)]) {
+    const newcomers = Array.from({ length: wanted }, () => undefined);
+    for (const claimant of [...claims.map(({ member }) => member), ...newcomers]) {
       if (left > 0 && budget.share(this.members.values(), claimant)) left -= 1;
     }
     const drained = Math.min(wanted, Math.max(left, 0));
@@ -327,7 +336,7 @@ export class Roster<T> implements Keeper, LineOwner {
     this.look();
   }
 
-  /** Has somebody look when a pool may have been unused for too long. On the edge that is a caller. */
+  /** Has a timer look when a pool may have been unused for too long; on the edge callers do. */
   private arm(now: number): void {
     const { clock, settings } = this;
     if (this.sweepAt === Infinity || this.edge) return;

@@ -6,7 +6,7 @@ export type { PoolCounts, PoolStats } from "./stats.js";
 export type { Tenant } from "./tenant-id.js";
 export type { TenantHolder, TenantState } from "./tenant-member.js";
 export type {
-  TenantEvent, TenantOptions, TenantPoolsConfig, TenantPoolsOptions, TenantStrategy,
+  TenantEvent, TenantFactory, TenantOptions, TenantPoolsConfig, TenantPoolsOptions, TenantStrategy,
 } from "./tenant-options.js";
 export { TenantPools } from "./tenants.js";
 export type { TenantEntry, TenantStats, TenantTotals } from "./tenants.js";

@@ -74,7 +74,7 @@ export class TenantPools<T> {
 
   /**
    * Waits for a connection of a tenant. Rejects as the `acquire` of a `Pool` does; with a PoolError
-   * with code `invalid_tenant` if the id is none, `unknown_tenant` if there is to be no such tenant,
+   * with code `invalid_tenant` if no tenant can have the id, `unknown_tenant` if none is to have it,
    * or `tenant_removed`.
    *
    * A tenant that has no pool waits for one to be opened where there are as many as may be; its
@@ -114,9 +114,7 @@ export class TenantPools<T> {
       }, rest));
   }
 
-  /**
-   * Asks a tenant's pool, once it is open, for as long as is left of the caller's time.
-   */
+  /** Asks a tenant's pool, once it is open, for as long as is left of the caller's time. */
   private async ask<R>(
     id: string, options: AcquireOptions | undefined, act: Act<T, R>,
     member = this.roster.touch(id),
@@ -272,8 +270,8 @@ export class TenantPools<T> {
   }
 
   /**
-   * Closes all pools, as the `close` of a `Pool` does, and refuses all callers from now on. Resolves
-   * to the leases that are still out.
+   * Closes all pools, as the `close` of a `Pool` does, and refuses all callers from now on.
+   * Resolves to the leases that are still out.
    */
   async close(options: CloseOptions = {}): Promise<TenantHolder[]> {
     return await this.roster.close(readClose("close", options));

@@ -56,7 +56,7 @@ const WRONG = [
   [{ create, strategy, idleTimeout: 0 }, /"idleTimeout" takes a number of ms from 1/],
   [{ create, strategy, budget: 0 }, /"budget" takes a whole number from 1/],
   [{ create, strategy, budget: 1 }, /"maxPools" takes at most budget \(1\), got 2/],
-  [{ create, strategy: { perTenant: { poolSize: 9 } }, budget: 8 }, /"poolSize" takes at most budget/],
+  [{ create, strategy: { perTenant: { poolSize: 9 } }, budget: 8 }, /"poolSize" takes at most/],
   [{ create, strategy, unknown: "allow" }, /"unknown" takes "create" or "refuse"/],
   [{ create, strategy, tenants: [] }, /"tenants": expected an object/],
   [{ create, strategy, tenants: { acme: 1 } }, /tenant "acme": expected an object/],
@@ -112,7 +112,8 @@ export default [
         strategy: "perDatabase", maxPools: 100, poolSize: 5, warmUp: 1, idleTimeout: 300_000,
         budget: Infinity, unknown: "create",
       });
-      const small = new TenantPools({ create, strategy: { perTenant: {} }, budget: 3, mode: "edge" });
+      const some = { create, strategy: { perTenant: {} } };
+      const small = new TenantPools({ ...some, budget: 3, mode: "edge" });
       const { maxPools, poolSize, warmUp } = small.config();
       t.equal([maxPools, poolSize, warmUp], [3, 3, 0], "defaults within the budget");
     },
@@ -149,12 +150,46 @@ export default [
     run: each(async (t, mode) => {
       const it = new TenantWorld({ mode, unknown: "refuse", tenants: { acme: { max: 1 } } });
       const lease = await it.tenants.acquire("acme");
-      t.equal(await state(it.tenants.acquire("acme", { timeout: 1_000 })), "pending", "its own max");
+      const second = it.tenants.acquire("acme");
+      t.equal(await state(second), "pending", "it has a max of its own");
       const { message } = await t.rejects(it.tenants.acquire("beta"), { code: "unknown_tenant" });
       t.ok(/tenant "beta" is not known; name it in the option "tenants"/.test(message), message);
       await t.rejects(it.tenants.acquire("constructor"), { code: "unknown_tenant" });
       lease.release();
-      await settle();
+      (await second).release();
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "a_factory_makes_the_connections_of_a_tenant",
+    run: each(async (t, mode) => {
+      const log = [];
+      const note = (word) => ({ id }) => void log.push(`${word} ${id}`);
+      const options = { strategy: { perTenant: { maxPools: 1 } }, mode, warmUp: 0, clock: undefined };
+      const tenants = new TenantPools({
+        ...options,
+        factory: ({ id, schema }) => {
+          if (id === "bad") throw new Error("no such tenant");
+          if (id === "odd") return { create, max: 3 };
+          return {
+            create: () => ({ id, schema }), check: () => true, checkAfter: 0,
+            reset: note("reset"), close: note("close"),
+          };
+        },
+      });
+      t.equal(await tenants.use("a", ({ schema }) => schema), "tenant_a");
+      t.equal(tenants.stats("a").resets, 1);
+      await t.rejects(tenants.acquire("bad"), { message: "no such tenant" });
+      const odd = await t.rejects(tenants.acquire("odd"));
+      t.ok(/what "factory" gave: unknown option "max"; it takes create,/.test(odd.message), `${odd}`);
+      await tenants.use("b", () => undefined);
+      t.equal(log, ["reset a", "close a", "reset b"]);
+      await tenants.close();
+      for (const name of ["create", "check", "reset", "close"]) {
+        t.throws(() => new TenantPools({ ...options, factory: create, [name]: create }),
+          new RegExp(`"${name}" is what "factory" gives`));
+      }
+      t.throws(() => new TenantPools({ ...options, factory: 1 }), /"factory" takes a function/);
     }),
   },
   {
