@@ -62,7 +62,13 @@ class Caller {
       // Outside of a request there are no timers, and a context may refuse: nobody would look.
       this.settle(Promise.reject(error));
     }
-    return promise;
+    // In its own request again, whoever has settled it: what it has there is no other's to undo.
+    return promise.finally(() => this.rest());
+  }
+
+  private rest(): void {
+    if (this.timer !== undefined) this.owner.clock.clearTimer(this.timer);
+    this.unlisten();
   }
 
   /** Whether it is known to wait. A request that died looks no more. */
@@ -87,7 +93,7 @@ class Caller {
     const left = since + timeout - clock.now();
     this.timer = clock.setTimer(() => {
       this.timer = undefined;
-      this.look(id);
+      if (!this.isOver) this.look(id);
       if (!this.isOver) this.schedule(id);
     }, Math.max(Math.min(TICK, left), 1));
   }
@@ -114,8 +120,6 @@ class Caller {
       return;
     }
     this.isOver = true;
-    if (this.timer !== undefined) this.owner.clock.clearTimer(this.timer);
-    this.unlisten();
     this.leave(this);
     this.outcome.resolve(result as PromiseLike<never>);
   }

@@ -35,6 +35,8 @@ export class Roster<T> implements Keeper, LineOwner {
   private timer: unknown = undefined;
   private alarmAt = Infinity;
   private looking = false;
+  /** Whether somebody has asked for a look that has not begun. */
+  private isAsked = false;
   private lookedAt = -Infinity;
   private closing = false;
   /** What pools did that have gone. */
@@ -155,11 +157,15 @@ export class Roster<T> implements Keeper, LineOwner {
 
   /** Does whatever can be done for those who wait. */
   look(): void {
+    this.isAsked = true;
     // What is called here may call again, and is looked at in the next round.
     if (this.looking) return;
     this.looking = true;
     try {
-      for (let rounds = 0; this.step() && rounds < this.settings.maxPools; rounds += 1);
+      for (let left = this.settings.maxPools; left >= 0 && this.isAsked; left -= 1) {
+        this.isAsked = false;
+        if (this.step()) this.isAsked = true;
+      }
     } finally {
       this.looking = false;
       this.lookedAt = this.clock.now();

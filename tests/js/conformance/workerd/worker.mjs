@@ -4,6 +4,7 @@ import { called, endWatch, memories, refused, ruin } from "./guard.mjs";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Pool } from "edgepool";
 import { ClientPool } from "edgepool/clients";
+import { TenantPools } from "edgepool/tenants";
 import cases from "../cases/index.mjs";
 import { runAll } from "../lib/harness.mjs";
 
@@ -16,6 +17,7 @@ const calledAtNew = endWatch();
 
 const pools = new Map([["early", early]]);
 const kept = new Map();
+const houses = new Map();
 const letGo = new Map();
 let turn = 0;
 let clients;
@@ -98,6 +100,29 @@ async function waitThenWork({ url, env, pool, request, scope }) {
     seen.push(await pool.use(() => storage.getStore()));
     return JSON.stringify({ waited: lease.waited, fetched, body, seen });
   });
+}
+
+/** Finds the tenants that a request names; the first one to name them says how many pools. */
+function houseOf(url) {
+  const name = url.searchParams.get("house");
+  if (!houses.has(name)) {
+    houses.set(name, new TenantPools({
+      strategy: { perTenant: { maxPools: query(url, "maxPools", 1), poolSize: 1 } },
+      create: ({ id }) => ({ id }),
+      budget: query(url, "budget", Infinity),
+    }));
+  }
+  return houses.get(name);
+}
+
+/** Works with a tenant's resource for some time, with I/O that works in a request's own context. */
+async function tenant({ url, env, request, scope }) {
+  const lease = await houseOf(url).acquire(url.searchParams.get("tenant"), scope);
+  const fetched = await (await fetch(`${env.ORIGIN}/plain`)).text();
+  await sleep(query(url, "ms"));
+  const body = await request.text();
+  lease.release();
+  return JSON.stringify({ id: lease.value.id, fetched, body });
 }
 
 /** Ends with leases that are never released. */
@@ -243,6 +268,8 @@ const ROUTES = {
   "/let-go": endHold,
   "/wait": wait,
   "/wait-then-work": waitThenWork,
+  "/tenant": tenant,
+  "/tenants": ({ url }) => JSON.stringify(houseOf(url).totals()),
   "/leak": leak,
   "/keep": keep,
   "/end-kept": endKept,
