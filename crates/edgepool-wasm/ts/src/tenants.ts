@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { AcquireOptions, CloseOptions } from "./pool.js";
 import { readAcquire } from "./pool.js";
+import { holdOpen } from "./hold.js";
 import { type Lease, asyncDispose } from "./lease.js";
 import { checkNames, readDuration, readFlag, readFunction } from "./options.js";
 import type { PoolCounts, PoolStats } from "./stats.js";
@@ -107,11 +108,17 @@ export class TenantPools<T> {
     options?: AcquireOptions,
   ): Promise<R> {
     readFunction("use", "work", work, true);
-    return await this.ask(id, options, async ({ pool }, rest, begun) =>
-      await pool.use((connection, lease) => {
-        begun();
-        return work(connection, lease);
-      }, rest));
+    readAcquire(options ?? {}, 0);
+    const letGo = holdOpen(options);
+    try {
+      return await this.ask(id, options, async ({ pool }, rest, begun) =>
+        await pool.use((connection, lease) => {
+          begun();
+          return work(connection, lease);
+        }, rest));
+    } finally {
+      letGo();
+    }
   }
 
   /** Asks a tenant's pool, once it is open, for as long as is left of the caller's time. */

@@ -115,14 +115,18 @@ function houseOf(url) {
   return houses.get(name);
 }
 
-/** Works with a tenant's resource for some time, with I/O that works in a request's own context. */
-async function tenant({ url, env, request, scope }) {
-  const lease = await houseOf(url).acquire(url.searchParams.get("tenant"), scope);
-  const fetched = await (await fetch(`${env.ORIGIN}/plain`)).text();
-  await sleep(query(url, "ms"));
-  const body = await request.text();
-  lease.release();
-  return JSON.stringify({ id: lease.value.id, fetched, body });
+/**
+ * Works with a tenant's resource, with I/O that works in a request's own context, and then for some
+ * time or until another request says so.
+ */
+function tenant({ url, env, request, scope }) {
+  const house = houseOf(url);
+  return house.use(url.searchParams.get("tenant"), async ({ id }) => {
+    const fetched = await (await fetch(`${env.ORIGIN}/plain`)).text();
+    const ms = query(url, "ms");
+    await (ms < Infinity ? sleep(ms) : untilLetGo(house));
+    return JSON.stringify({ id, fetched, body: await request.text() });
+  }, scope);
 }
 
 /** Ends with leases that are never released. */
@@ -270,6 +274,7 @@ const ROUTES = {
   "/wait-then-work": waitThenWork,
   "/tenant": tenant,
   "/tenants": ({ url }) => JSON.stringify(houseOf(url).totals()),
+  "/let-tenant-go": ({ url }) => endHold({ pool: houseOf(url) }),
   "/leak": leak,
   "/keep": keep,
   "/end-kept": endKept,

@@ -1,6 +1,6 @@
 // Tenants whose callers are requests of their own.
 import assert from "node:assert/strict";
-import { cut, HOWS, json, open } from "../client.mjs";
+import { cut, HOWS, json, open, text } from "../client.mjs";
 import { eventually } from "../../../lib/time.mjs";
 
 /** The routes of the tenants of a Worker, who have room for one pool. */
@@ -11,8 +11,9 @@ function tenantsAt(at, house, options = {}) {
   return {
     totals,
     address: (query) => address("/tenant", query),
-    work: (tenant, ms, body = tenant) =>
-      json(address("/tenant", { tenant, ms }), { method: "POST", body }),
+    work: (tenant, ms = 0) =>
+      json(address("/tenant", { tenant, ms }), { method: "POST", body: tenant }),
+    letGo: () => text(address("/let-tenant-go", {})),
     until: (what, holds) => eventually(20_000, what, async () => holds(await totals())),
   };
 }
@@ -23,10 +24,11 @@ export default [
     async run({ at }) {
       for (const [house, options] of [["pools", {}], ["budget", { maxPools: 1, budget: 1 }]]) {
         const tenants = tenantsAt(at, house, options);
-        const first = tenants.work("a", 400);
+        const first = tenants.work("a", Infinity);
         await tenants.until("the first is at work", ({ inUse }) => inUse === 1);
-        const others = ["b", "c", "a", "b"].map((id) => tenants.work(id, 20));
+        const others = ["b", "c", "a", "b"].map((id) => tenants.work(id));
         await tenants.until("the others wait", ({ waitingForPool }) => waitingForPool === 4);
+        await tenants.letGo();
         const all = await Promise.all([first, ...others]);
         assert.deepEqual(all.map(({ id }) => id), ["a", "b", "c", "a", "b"], "each has its own");
         assert.deepEqual(all.map(({ body }) => body), ["a", "b", "c", "a", "b"], "and its body");
@@ -41,13 +43,14 @@ export default [
     async run({ at }) {
       for (const how of HOWS) {
         const tenants = tenantsAt(at, `dead-${how}`);
-        const first = tenants.work("a", 600);
+        const first = tenants.work("a", Infinity);
         await tenants.until("the first is at work", ({ inUse }) => inUse === 1);
         const dying = open(tenants.address({ tenant: "b", ms: 0 }));
         await tenants.until("one waits", ({ waitingForPool }) => waitingForPool === 1);
-        const other = tenants.work("c", 0);
+        const other = tenants.work("c");
         await tenants.until("two wait", ({ waitingForPool }) => waitingForPool === 2);
         await cut(dying, how);
+        await tenants.letGo();
         assert.equal((await other).id, "c", `${how}: served in spite of the one before it`);
         assert.equal((await first).id, "a");
         await tenants.until("nothing is left", ({ inUse, waitingForPool }) =>
