@@ -52,6 +52,8 @@ async fn a_server_that_comes_back_is_found() {
     }
     for stop in ["stop", "crash"] {
         ask(stop).await;
+        // That the connections are lost is on its way for a moment.
+        tokio::time::sleep(Duration::from_millis(50)).await;
         let error = pool.acquire().timeout(Duration::from_secs(5)).await.err().unwrap();
         let cause = match &error {
             AcquireError::CreateFailed(cause) => cause,
