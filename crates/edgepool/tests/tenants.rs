@@ -64,7 +64,7 @@ impl Factory for Lines {
 
     fn reset(&self, mut line: Line) -> Begun<Tried<Line, Infallible>, Self::Reset> {
         line.tenant = None;
-        if self.counts.made.load(SeqCst) % 2 == 0 {
+        if self.counts.made.load(SeqCst).is_multiple_of(2) {
             return Begun::Done(Ok(line));
         }
         Begun::Later(Box::pin(async {

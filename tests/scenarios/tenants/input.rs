@@ -121,7 +121,7 @@ fn options_that_contradict_each_other_are_named() {
     assert_eq!(max, Some(BuildError::MaxIsTheStrategys));
     let idle = build(per_tenant(2, 5), |it| it.idle_timeout(Duration::ZERO));
     assert_eq!(idle, Some(BuildError::Options(OptionsError::TimeIsZero("idle_timeout"))));
-    let weightless = Some(BuildError::Options(OptionsError::WeightIsZero));
+    let weightless = Some(BuildError::Options(OptionsError::WeightOutOfRange { weight: 0 }));
     assert_eq!(build(per_tenant(2, 5), |it| it.share(Share::new().weight(0))), weightless);
     let config = TenantConfig::new().share(Share::new().weight(0));
     let one = build(shared(5), |it| it.tenant(TenantId::new("a").unwrap(), config));
