@@ -9,8 +9,9 @@ const PARAMETER = /\bprivate readonly (\w+):/g;
 /**
  * Gives short names for the members of classes and exported interfaces in `sources` that are in no
  * text of `outside`: the types that are published, those of the runtimes, what the module exports.
- * The sources come in groups, the one that is to be smallest first. Nor do the members stand in a string of the sources, by which they could be asked for, or in an
- * interface that is not exported, which is how the sources describe what is not theirs.
+ * Nor do they stand in a string of the sources, by which they could be asked for, or in an
+ * interface that is not exported, which is how the sources describe what is not theirs. The sources
+ * come in groups, the one that is to be smallest first.
  */
 export function shortNames(sources, outside) {
   const declared = new Set();

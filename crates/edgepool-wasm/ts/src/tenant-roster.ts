@@ -231,10 +231,15 @@ export class Roster<T> implements Keeper, LineOwner {
     const { soon, later } = budget.returning();
     const missing = claims.reduce((sum, claim) => sum + claim.missing, wanted) - budget.free;
     const taken = this.takeUnused(now, missing - soon);
-    let left = missing - soon - taken - later;
-    const newcomers = Array.from({ length: wanted }, () => undefined);
-    for (const claimant of [...claims.map(({ member }) => member), ...newcomers]) {
-      if (left > 0 && budget.share(this.members.values(), claimant)) left -= 1;
+    // Those that still serve who waits keep what they are granted until that is done.
+    const draining = [...this.draining].reduce((sum, { grant }) => sum + grant, 0);
+    let left = missing - soon - taken - later - draining;
+    for (const { member } of claims) {
+      if (left > 0 && budget.share(this.members.values(), member)) left -= 1;
+    }
+    for (let more = wanted; more > 0 && left > 0; more -= 1) {
+      if (!budget.share(this.members.values(), undefined)) break;
+      left -= 1;
     }
     const drained = Math.min(wanted, Math.max(left, 0));
     this.makeRoom(now, Math.max(short, drained > 0 ? this.draining.size + drained : 0));
@@ -321,7 +326,6 @@ export class Roster<T> implements Keeper, LineOwner {
         break;
       }
       if (!member.isOpen) continue;
-      if (member.isBusy()) member.activeAt = now;
       const due = (member.isBusy() ? now : member.lastActive()) + idleTimeout;
       if (due > now) next = Math.min(next, due);
       else this.evict(member);

@@ -74,9 +74,9 @@ export class TenantPools<T> {
   }
 
   /**
-   * Waits for a connection of a tenant. Rejects as the `acquire` of a `Pool` does; with a PoolError
-   * with code `invalid_tenant` if no tenant can have the id, `unknown_tenant` if none is to have it,
-   * or `tenant_removed`.
+   * Waits for a connection of a tenant. Rejects as the `acquire` of a `Pool` does, or with a
+   * PoolError with code `invalid_tenant` if no tenant can have the id, `unknown_tenant` if none is
+   * to have it, or `tenant_removed`.
    *
    * A tenant that has no pool waits for one to be opened where there are as many as may be; its
    * `timeout` counts for both waits.
