@@ -56,6 +56,7 @@ enum Op {
     InvalidateAll,
     OpenTenant(Share),
     SetShare(usize, Share),
+    AdoptFor(usize),
     EndWaits(usize),
     CloseTenant(usize),
     Close,
@@ -96,6 +97,7 @@ fn of_tenants() -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => share().prop_map(Op::OpenTenant),
         4 => (0_usize..4, share()).prop_map(|(n, share)| Op::SetShare(n, share)),
+        2 => (0_usize..4).prop_map(Op::AdoptFor),
         2 => (0_usize..4).prop_map(Op::EndWaits),
         1 => (0_usize..4).prop_map(Op::CloseTenant),
     ]
@@ -313,9 +315,11 @@ impl Pair {
                 }
             }
             Op::Advance(millis) => self.advance_far(ms(u64::from(millis))),
-            Op::OpenTenant(_) | Op::SetShare(..) | Op::EndWaits(_) | Op::CloseTenant(_) => {
-                self.operate_on_tenants(op);
-            }
+            Op::OpenTenant(_)
+            | Op::SetShare(..)
+            | Op::AdoptFor(_)
+            | Op::EndWaits(_)
+            | Op::CloseTenant(_) => self.operate_on_tenants(op),
             _ => self.operate(op),
         }
         self.model.come_to_rest();
@@ -342,6 +346,13 @@ impl Pair {
                 let id = self.model.use_tenant(key);
                 assert_eq!(found, Ok(id.is_some()));
                 id.into_iter().for_each(|id| self.model.set_share(id, share));
+            }
+            Op::AdoptFor(number) => {
+                let key = self.tenant(number);
+                let tenant = self.model.use_tenant(key);
+                let expected = tenant.and_then(|tenant| self.model.adopt_for(tenant));
+                let found = self.ledger.adopt_for(key);
+                self.learn_slot(found, expected);
             }
             Op::EndWaits(number) => {
                 let key = self.tenant(number);
@@ -847,6 +858,7 @@ impl Keys {
             Op::InvalidateAll => ledger.invalidate_all(),
             Op::OpenTenant(share) => self.tenants.extend(ledger.open_tenant(share)),
             Op::SetShare(n, share) => drop(ledger.set_share(self.tenant(n), share)),
+            Op::AdoptFor(n) => self.slots.extend(ledger.adopt_for(self.tenant(n))),
             Op::EndWaits(n) => drop(ledger.end_waits(self.tenant(n))),
             Op::CloseTenant(n) => drop(ledger.close_tenant(self.tenant(n))),
             Op::Close => ledger.close(),

@@ -872,14 +872,23 @@ impl Model {
     }
 
     pub(crate) fn adopt(&mut self) -> Option<u64> {
+        self.adopt_for(NOBODY)
+    }
+
+    /// A tenant may have one more than its share.
+    pub(crate) fn adopt_for(&mut self, tenant: u64) -> Option<u64> {
         if self.closed || self.slots.len() as u32 >= self.options.max {
             return None;
         }
         self.counters.adopted += 1;
         let id = self.insert(SlotState::Leased);
-        self.slot(id).tenant = Some(NOBODY);
         self.bear(id);
         self.arm_lease(id);
+        let was_first = self.first();
+        self.counts_of(tenant).acquired += 1;
+        self.slot(id).tenant = Some(tenant);
+        self.settle();
+        self.pass_on_gathered(was_first);
         Some(id)
     }
 }

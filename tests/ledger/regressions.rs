@@ -2,8 +2,8 @@
 
 use super::{Back, Op, beside_the_model, keeps_invariants};
 use Op::{
-    Acquire, Advance, Answer, Answered, Cancel, Claim, EndLease, EndWaits, GiveBack, InvalidateAll,
-    OpenTenant, Resize, SetMinIdle, SetShare, TryAcquire,
+    Acquire, AdoptFor, Advance, Answer, Answered, Cancel, Claim, EndLease, EndWaits, GiveBack,
+    InvalidateAll, OpenTenant, Resize, SetMinIdle, SetShare, TryAcquire,
 };
 use Priority::{High, Normal};
 use SlotState::{Closing, Creating, Resetting};
@@ -407,4 +407,10 @@ fn nothing_is_offered_to_one_whose_wait_ends_with_those_of_its_tenant() {
     let blocked = [ask(None), Answer(0, Good), Claim(0), ask_for(2), ask_for(1)];
     let freed = [GiveBack(0, Back::Released), EndWaits(0)];
     again(with_line(2), &[&offered[..], &blocked, &freed].concat());
+}
+
+#[test]
+fn who_gathers_for_a_tenant_makes_way_when_the_tenant_brings_one_of_its_own() {
+    let gathers = [OpenTenant(share(1, Some(2))), ask_for(2), ask(None), Answer(0, Good)];
+    again(with_line(4), &[&gathers[..], &[AdoptFor(0)]].concat());
 }
