@@ -32,10 +32,10 @@
 //! | age | 8962 | 107847 |
 //! | idle | 3310 | 38022 |
 //! | failures | 1446 | 25270 |
-//! | tenants | 5652 | 75888 |
-//! | shares | 4113 | 64860 |
-//! | tenants' offers | 11384 | 139523 |
-//! | tenants' leases | 3208 | 46679 |
+//! | tenants | 5195 | 63186 |
+//! | shares | 15973 | 238850 |
+//! | tenants' offers | 10153 | 113372 |
+//! | tenants' leases | 12876 | 186435 |
 //!
 //! And with `EDGEPOOL_SEARCH=full`, best in a release build, where it takes a minute or two:
 //!
