@@ -44,8 +44,11 @@ fn without_faults_every_patient_caller_is_served() {
     for seed in seeds() {
         let drawn = Workload::from_seed(seed);
         let odds = Odds { latency: Duration::ZERO..=Duration::from_millis(50), ..Odds::NONE };
+        let mut tenants = drawn.pool.tenants.clone();
+        tenants.iter_mut().for_each(|share| share.max_waiting = None);
         let calm = Workload {
             pool: PoolOptions {
+                tenants,
                 max_waiting: drawn.callers,
                 acquire_timeout: None,
                 create_timeout: None,

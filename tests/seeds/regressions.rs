@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use edgepool::Backoff;
+use edgepool::ledger::Share;
 use edgepool_sim::{
     Act, Action, Ask, Caller, Case, Closing, Creation, Ending, Luck, Parting, PoolOptions, Round,
     Trial, Wait, Waking,
@@ -14,7 +15,7 @@ const fn ms(millis: u64) -> Duration {
 
 /// One round after the other.
 fn rounds(rounds: &[Round]) -> Caller {
-    Caller { rounds: rounds.to_vec(), cancellable: false }
+    Caller { rounds: rounds.to_vec(), ..Caller::default() }
 }
 
 fn reentrant() -> Round {
@@ -282,4 +283,26 @@ fn callers_that_are_refused_stay_away_though_the_clock_steps_back() {
         let report = Case { seed, ..case.clone() }.run();
         assert!(report.steps < 100, "{report:?}");
     }
+}
+
+/// Only the first in the queue was woken to poll the jobs, and nobody is while the tenants of all
+/// who wait have their max.
+#[test]
+fn jobs_go_on_while_the_tenants_of_all_who_wait_have_their_max() {
+    let of_tenant = |round| Caller { tenant: 1, ..Caller::of(round) };
+    let case = Case {
+        callers: vec![
+            of_tenant(Round { hold: ms(50), ..Round::default() }),
+            of_tenant(Round { pause: ms(1), ..Round::default() }),
+            Caller::of(Round { hold: ms(5), ..Round::default() }),
+        ],
+        luck: Luck { resets: vec![Trial::Pass(ms(10))], ..Luck::default() },
+        pool: PoolOptions {
+            max: 2,
+            tenants: vec![Share { max: Some(1), ..Share::new() }],
+            ..PoolOptions::default()
+        },
+        ..Case::default()
+    };
+    case.run();
 }

@@ -451,7 +451,7 @@ impl<F: Factory> State<F> {
         if let Some(waker) = self.attendants.iter_mut().find_map(|(_, waker)| waker.take()) {
             return Some(waker);
         }
-        let first = self.ledger.first_waiter()?;
+        let first = self.ledger.any_waiter()?;
         self.waker_mut(first).take()
     }
 

@@ -5,7 +5,7 @@ mod part;
 use std::fmt;
 use std::time::Duration;
 
-use edgepool::ledger::{Backoff, Priority, Reuse};
+use edgepool::ledger::{Backoff, Priority, Reuse, Share};
 
 use crate::{Closing, Creation, Defect, Faults, Hook, Trial, shrink};
 use part::Part;
@@ -127,6 +127,8 @@ pub struct PoolOptions {
     pub long_hold: Option<Duration>,
     /// Whether times of waits and holds are kept.
     pub times: bool,
+    /// Who shares the pool.
+    pub tenants: Vec<Share>,
 }
 
 impl Default for PoolOptions {
@@ -154,6 +156,7 @@ impl Default for PoolOptions {
             ageing: None,
             long_hold: None,
             times: false,
+            tenants: Vec::new(),
         }
     }
 }
@@ -163,6 +166,8 @@ impl Default for PoolOptions {
 pub struct Caller {
     /// What it does.
     pub rounds: Vec<Round>,
+    /// Which of the pool's tenants it belongs to, from 1 on; to none, if there are not so many.
+    pub tenant: u32,
     /// Whether [`Faults::cancel`] may end it.
     pub cancellable: bool,
 }
@@ -171,7 +176,7 @@ impl Caller {
     /// A caller of one round.
     #[must_use]
     pub fn of(round: Round) -> Self {
-        Self { rounds: vec![round], cancellable: false }
+        Self { rounds: vec![round], ..Self::default() }
     }
 }
 
@@ -288,6 +293,12 @@ pub enum Action {
     InvalidateAll,
     /// Warms the pool up with so many.
     WarmUp(u32),
+    /// Changes the share of a tenant, numbered from 1.
+    SetShare((u32, Share)),
+    /// Ends the waits of a tenant.
+    EndWaits(u32),
+    /// Lets go of a tenant, and opens it anew.
+    Reopen(u32),
     /// The clock steps back.
     StepBack(Duration),
     /// The clock steps forward.

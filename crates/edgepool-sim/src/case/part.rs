@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use edgepool::ledger::{Backoff, Priority, Reuse};
+use edgepool::ledger::{Backoff, Priority, Reuse, Share};
 
 use super::{
     Act, Action, Ask, Caller, Case, Ending, Luck, Parting, PoolOptions, Round, Wait, Waking,
@@ -228,9 +228,11 @@ structs! {
     PoolOptions {
         max, min_idle, max_waiting, acquire_timeout, create_timeout, check_timeout, reset_timeout,
         close_timeout, offer_timeout, idle_timeout, max_lifetime, lifetime_jitter, max_uses,
-        check_after, check_interval, max_checks, reuse, backoff, breaker, ageing, long_hold, times
+        check_after, check_interval, max_checks, reuse, backoff, breaker, ageing, long_hold, times,
+        tenants
     }
-    Caller { rounds, cancellable }
+    Share { weight, max, max_waiting }
+    Caller { rounds, tenant, cancellable }
     Round { pause, ask, timeout, priority, wait, waking, hold, parting, dropped_at }
     Act { at, action }
     Luck {
@@ -256,6 +258,16 @@ impl Part for (Hook, u32) {
 
     fn code(&self) -> String {
         format!("(Hook::{:?}, {})", self.0, self.1)
+    }
+}
+
+impl Part for (u32, Share) {
+    fn simpler(&self, _: &Self) -> Vec<Self> {
+        self.1.simpler(&Share::default()).into_iter().map(|share| (self.0, share)).collect()
+    }
+
+    fn code(&self) -> String {
+        format!("({}, {})", self.0, self.1.code())
     }
 }
 
@@ -299,7 +311,7 @@ enums! {
     Ending { Close, Drain, DropPool }
     Action {
         Stats, Tick, Resize(max), SetMinIdle(n), Pause, Resume, Retain(one_in), RetainPanics,
-        InvalidateAll, WarmUp(n), StepBack(by), StepForward(by), Rate(per_mille), Freeze, Thaw,
+        InvalidateAll, WarmUp(n), SetShare(share), EndWaits(n), Reopen(n), StepBack(by), StepForward(by), Rate(per_mille), Freeze, Thaw,
         Close
     }
     Creation { Connect(after), Fail(after), Hang, Panic(after), PanicAtStart }

@@ -65,6 +65,18 @@ impl Operator {
             Action::RetainPanics => self.retain_and_panic(),
             Action::InvalidateAll => self.invalidate_all(),
             Action::WarmUp(n) => self.warm_up(n),
+            Action::SetShare((tenant, share)) => {
+                record("changes the share of tenant", u64::from(tenant));
+                world.set_share(tenant, share);
+            }
+            Action::EndWaits(tenant) => {
+                let ended = world.tenant(tenant).map(|tenant| tenant.end_waits());
+                record("ends waits", ended.unwrap_or_default() as u64);
+            }
+            Action::Reopen(tenant) => {
+                record("opens anew tenant", u64::from(tenant));
+                world.reopen_tenant(pool, tenant);
+            }
             Action::StepBack(by) => {
                 record("steps the clock back by", by.as_nanos() as u64);
                 clock.step_back(by);

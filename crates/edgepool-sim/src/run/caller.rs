@@ -10,7 +10,7 @@ use std::time::Duration;
 use edgepool::AcquireError;
 use futures::future::{Either, poll_immediate, select};
 
-use super::world::{Counted, SimLease, SimPool, World};
+use super::world::{Counted, SimLease, SimPool, SimTenant, World};
 use crate::{Ask, Caller, Parting, Round, SimError, Wait, Waking, poll_orphan, waker_fn};
 
 type Outcome = Result<Vec<SimLease>, AcquireError<SimError>>;
@@ -21,7 +21,7 @@ type Acquiring = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 pub(super) async fn call(world: Rc<World>, pool: SimPool, actor: u64, caller: Caller) {
     for round in &caller.rounds {
         world.sleep(round.pause).await;
-        let attempt = attempt(&world, &pool, actor, round);
+        let attempt = attempt(&world, &pool, actor, caller.tenant, round);
         match round.dropped_at {
             None => attempt.await,
             Some(poll) => drop_at(attempt, poll, || world.record(actor, "is dropped", 0)).await,
@@ -47,16 +47,25 @@ async fn drop_at(future: impl Future<Output = ()>, polls: u32, dropped: impl FnO
     }
 }
 
-async fn attempt(world: &World, pool: &SimPool, actor: u64, round: &Round) {
-    let leases = acquire(world, pool, actor, round).await;
+async fn attempt(world: &World, pool: &SimPool, actor: u64, tenant: u32, round: &Round) {
+    let leases = acquire(world, pool, actor, world.tenant(tenant), round).await;
     if !leases.is_empty() {
         use_leases(world, leases, actor, round).await;
     }
 }
 
-async fn acquire(world: &World, pool: &SimPool, actor: u64, round: &Round) -> Vec<SimLease> {
+async fn acquire(
+    world: &World,
+    pool: &SimPool,
+    actor: u64,
+    tenant: Option<SimTenant>,
+    round: &Round,
+) -> Vec<SimLease> {
     if round.ask == Ask::Try {
-        let lease = pool.try_acquire();
+        let lease = match &tenant {
+            Some(tenant) => pool.try_acquire_for(tenant),
+            None => pool.try_acquire(),
+        };
         world.record(actor, "tries", u64::from(lease.is_some()));
         return lease.into_iter().collect();
     }
@@ -64,7 +73,7 @@ async fn acquire(world: &World, pool: &SimPool, actor: u64, round: &Round) -> Ve
     let since = world.clock.moved();
     let settle = |outcome| settle(world, actor, round, since, outcome);
     let waits = Counted::new(&world.waits);
-    let mut wait = waking(acquiring(pool, round), pool, round.waking.clone());
+    let mut wait = waking(acquiring(pool, tenant, round), pool, round.waking.clone());
     match round.wait {
         Wait::GiveUp(after) => {
             let Either::Left((outcome, _)) = select(wait, pin!(world.sleep(after))).await else {
@@ -104,11 +113,15 @@ const fn needs(round: &Round) -> u16 {
     }
 }
 
-fn acquiring(pool: &SimPool, round: &Round) -> Acquiring {
+fn acquiring(pool: &SimPool, tenant: Option<SimTenant>, round: &Round) -> Acquiring {
     let (pool, priority, timeout) = (pool.clone(), round.priority, round.timeout);
     match round.ask {
         Ask::Many(n) => Box::pin(async move {
             let acquire = pool.acquire_many(n).priority(priority);
+            let acquire = match &tenant {
+                Some(tenant) => acquire.tenant(tenant),
+                None => acquire,
+            };
             match timeout {
                 Some(timeout) => acquire.timeout(timeout).await,
                 None => acquire.await,
@@ -116,6 +129,10 @@ fn acquiring(pool: &SimPool, round: &Round) -> Acquiring {
         }),
         Ask::Acquire | Ask::Try => Box::pin(async move {
             let acquire = pool.acquire().priority(priority);
+            let acquire = match &tenant {
+                Some(tenant) => acquire.tenant(tenant),
+                None => acquire,
+            };
             let lease = match timeout {
                 Some(timeout) => acquire.timeout(timeout).await,
                 None => acquire.await,
@@ -189,6 +206,10 @@ fn settle(
             ("times out", 0)
         }
         Err(AcquireError::QueueFull { max_waiting }) => ("is refused", u64::from(*max_waiting)),
+        Err(AcquireError::TenantQueueFull { max_waiting }) => {
+            ("finds its tenant's queue full", u64::from(*max_waiting))
+        }
+        Err(AcquireError::TenantRemoved) => ("is sent away", 0),
         Err(AcquireError::TooMany { max }) => ("wants too many", u64::from(*max)),
         Err(AcquireError::Closed) => ("finds it closed", 0),
         Err(AcquireError::CreateFailed(error)) => ("sees a creation fail", error.creation),

@@ -72,6 +72,7 @@ impl Run {
         let gauges = stats.gauges;
         let (held, taken) = (self.world.held.get(), self.world.taken.get());
         assert_eq!(u64::from(gauges.in_use), held, "leases: {gauges:?}");
+        self.world.check_tenants(gauges.in_use);
         let made = self.factory.counts();
         let known = known(&gauges) + taken;
         assert_eq!(made.live, known, "connections: {made:?}, taken {taken}, {gauges:?}");

@@ -71,8 +71,8 @@ impl Case {
     ///
     /// Of every outcome: that no caller times out before its time; that no connection is lent to
     /// two; nor after it was discarded, taken, rejected or invalidated; nor more often than it may
-    /// be; nor broken when it had to be checked. When every task sleeps: that no job stands still
-    /// beside a caller that waits.
+    /// be; nor broken when it had to be checked. Of tenants: that none has more than it was ever
+    /// allowed to have. When every task sleeps: that no job stands still beside a caller that waits.
     ///
     /// At the end, without faults: every caller ends; nobody waits and nothing is in use; all `max`
     /// places can be had at once; left alone with a driver, the pool keeps `min_idle` ready, and no
@@ -174,6 +174,7 @@ impl Run {
         let factory = SimFactory::new(&clock, rng.next_u64());
         let pool = build(&case.pool, rng.next_u64(), &factory, &clock)?;
         let world = Rc::new(World::new(case, clock.clone(), trace));
+        world.open_tenants(&pool)?;
         plan(&case.luck, &factory, &pool, &world);
         let mut executor = Executor::new(&clock, rng.next_u64());
         executor.set_faults(case.faults);
@@ -304,6 +305,7 @@ impl Run {
         // Until then, a wait that was left to its waker may wait for a job that nobody polled.
         let gauges = self.pool().stats().gauges;
         assert_eq!(gauges.pending, 0, "callers are left: {gauges:?}");
+        self.world.check_idle_tenants();
     }
 
     fn finish_callers(&mut self) {
@@ -407,6 +409,7 @@ impl Run {
         }
         let is_drained = drained.is_some();
         drop(drained);
+        self.world.let_tenants_go();
         while self.executor.step().is_some() {}
         assert_eq!(self.executor.tasks(), 0, "tasks are left");
         self.factory.assert_all_closed();

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use edgepool::{Clock, Lease, Pool, Time};
+use edgepool::ledger::{OptionsError, Share};
+use edgepool::{Clock, Lease, Pool, Tenant, Time};
 
 use crate::{Call, Case, Hook, PoolOptions, SimClock, SimFactory, Trace, Trial};
 
 /// The pool of a run.
 pub(super) type SimPool = Pool<SimFactory, SimClock>;
 pub(super) type SimLease = Lease<SimFactory, SimClock>;
+pub(super) type SimTenant = Tenant<SimFactory, SimClock>;
 
 /// The actors of what no caller does.
 pub(super) const EXECUTOR: u64 = u64::MAX;
@@ -25,6 +27,7 @@ pub(super) struct World {
     always_checked: bool,
     pub(super) clock: SimClock,
     pub(super) log: Log,
+    tenants: RefCell<Vec<Sharer>>,
     /// Leases that callers hold.
     pub(super) held: Cell<u64>,
     /// Connections that callers took out of the pool and have not dropped yet.
@@ -62,6 +65,7 @@ impl World {
             always_checked,
             log: Log { clock: clock.clone(), trace: Arc::new(Mutex::new(trace)) },
             clock,
+            tenants: RefCell::default(),
             held: Cell::new(0),
             taken: Cell::new(0),
             waits: Cell::new(0),
@@ -73,6 +77,66 @@ impl World {
             in_hand: RefCell::default(),
             gone: RefCell::default(),
             broken: RefCell::default(),
+        }
+    }
+
+    pub(super) fn open_tenants(&self, pool: &SimPool) -> Result<(), OptionsError> {
+        let open = |&share: &Share| Sharer::open(pool, share);
+        *self.tenants.borrow_mut() =
+            self.pool.tenants.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// A tenant by its number, from 1 on.
+    pub(super) fn tenant(&self, number: u32) -> Option<SimTenant> {
+        let index = number.checked_sub(1)?;
+        self.tenants.borrow().get(index as usize).map(|sharer| sharer.tenant.clone())
+    }
+
+    /// Changes a tenant's share, if there is the tenant.
+    pub(super) fn set_share(&self, number: u32, share: Share) {
+        let mut tenants = self.tenants.borrow_mut();
+        let index = (number as usize).wrapping_sub(1);
+        if let Some(sharer) = tenants.get_mut(index)
+            && sharer.tenant.set_share(share).is_ok()
+        {
+            sharer.most = sharer.most.max(most(share));
+        }
+    }
+
+    /// Lets go of a tenant, if there is one, and opens it anew.
+    pub(super) fn reopen_tenant(&self, pool: &SimPool, number: u32) {
+        let mut tenants = self.tenants.borrow_mut();
+        if let Some(sharer) = tenants.get_mut((number as usize).wrapping_sub(1)) {
+            let share = sharer.tenant.stats().share;
+            *sharer = Sharer::open(pool, share).expect("it had the share before");
+        }
+    }
+
+    /// A handle of a tenant keeps what is left of its pool, as a lease does.
+    pub(super) fn let_tenants_go(&self) {
+        self.tenants.take();
+    }
+
+    /// Compares what tenants have with what they may have had.
+    pub(super) fn check_tenants(&self, in_use: u32) {
+        let tenants = self.tenants.borrow();
+        let all = tenants.iter().map(|sharer| {
+            let stats = sharer.tenant.stats();
+            assert!(stats.in_use <= sharer.most, "a tenant has more than its max: {stats:?}");
+            let out = stats.acquired - stats.released;
+            assert!(out <= stats.in_use.into(), "a tenant's leases do not add up: {stats:?}");
+            out
+        });
+        assert!(all.sum::<u64>() <= in_use.into(), "tenants have more leases than there are");
+    }
+
+    /// Looks at what is left to tenants when nothing is in use.
+    pub(super) fn check_idle_tenants(&self) {
+        for sharer in &*self.tenants.borrow() {
+            let stats = sharer.tenant.stats();
+            let is_left = (stats.in_use, stats.waiting, stats.acquired - stats.released);
+            assert_eq!(is_left, (0, 0, 0), "something is left to a tenant: {stats:?}");
         }
     }
 
@@ -116,6 +180,22 @@ impl World {
         self.gone.borrow_mut().retain(|id| live.contains(id));
         self.broken.borrow_mut().retain(|id| live.contains(id));
     }
+}
+
+/// A tenant, and the most that it was allowed to have.
+struct Sharer {
+    tenant: SimTenant,
+    most: u32,
+}
+
+impl Sharer {
+    fn open(pool: &SimPool, share: Share) -> Result<Self, OptionsError> {
+        Ok(Self { tenant: pool.tenant(share)?, most: most(share) })
+    }
+}
+
+fn most(share: Share) -> u32 {
+    share.max.unwrap_or(u32::MAX)
 }
 
 /// The trace, with what the time is taken from.

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use edgepool::ledger::{Backoff, Priority, Reuse};
+use edgepool::ledger::{Backoff, Priority, Reuse, Share};
 
 use super::{Arrivals, Habits, Workload};
 use crate::{
@@ -32,7 +32,7 @@ fn at_times(rng: &mut Rng, per_mille: u32, most: u64) -> u32 {
 
 pub(super) fn workload(rng: &mut Rng) -> Workload {
     let callers = rng.within(2..=12) as u32;
-    Workload {
+    let mut workload = Workload {
         pool: pool(rng, callers),
         callers,
         arrivals: arrivals(rng),
@@ -61,6 +61,21 @@ pub(super) fn workload(rng: &mut Rng) -> Workload {
         look: [1_000, 100, 0][rng.index(3)],
         driver: rng.chance(300),
         careless: rng.chance(300),
+    };
+    workload.pool.tenants = perhaps(rng, 400, |rng| tenants(rng, &workload)).unwrap_or_default();
+    workload
+}
+
+fn tenants(rng: &mut Rng, workload: &Workload) -> Vec<Share> {
+    (0..rng.within(1..=4)).map(|_| share(rng, workload)).collect()
+}
+
+fn share(rng: &mut Rng, workload: &Workload) -> Share {
+    let max = u64::from(workload.pool.max);
+    Share {
+        weight: rng.within(1..=4) as u32,
+        max: perhaps(rng, 400, |rng| rng.within(1..=max) as u32),
+        max_waiting: perhaps(rng, 200, |rng| rng.below(workload.callers.into()) as u32),
     }
 }
 
@@ -100,6 +115,7 @@ fn pool(rng: &mut Rng, callers: u32) -> PoolOptions {
         ageing: perhaps(rng, 700, |rng| rng.duration(millis(1, 100))),
         long_hold: perhaps(rng, 200, |rng| rng.duration(millis(1, 100))),
         times: rng.chance(300),
+        tenants: Vec::new(),
     }
 }
 
@@ -182,8 +198,11 @@ fn callers(workload: &Workload, rng: &mut Rng) -> Vec<Caller> {
             if let Some(round) = rounds.first_mut() {
                 round.pause = first.unwrap_or(round.pause);
             }
+            let tenants = workload.pool.tenants.len() as u64;
+            // Some of them belong to nobody.
+            let tenant = if tenants == 0 { 0 } else { rng.within(0..=tenants) as u32 };
             // Some callers are never cancelled, so that there is always one to be starved.
-            Caller { rounds, cancellable: number % 3 > 0 }
+            Caller { rounds, tenant, cancellable: number % 3 > 0 }
         })
         .collect()
 }
@@ -292,6 +311,10 @@ fn acts(workload: &Workload, rng: &mut Rng) -> Vec<Act> {
 }
 
 fn operation(workload: &Workload, rng: &mut Rng) -> Action {
+    let tenants = workload.pool.tenants.len() as u64;
+    if tenants > 0 && rng.chance(300) {
+        return operation_on_tenant(rng.within(1..=tenants) as u32, workload, rng);
+    }
     let max = u64::from(workload.pool.max);
     match rng.below(10) {
         0 => Action::Tick,
@@ -303,6 +326,14 @@ fn operation(workload: &Workload, rng: &mut Rng) -> Action {
         6 if workload.habits.panicking_waker > 0 => Action::RetainPanics,
         6 => Action::Stats,
         _ => Action::Resize(rng.within(1..=max * 2) as u32),
+    }
+}
+
+fn operation_on_tenant(tenant: u32, workload: &Workload, rng: &mut Rng) -> Action {
+    match rng.below(4) {
+        0 => Action::EndWaits(tenant),
+        1 => Action::Reopen(tenant),
+        _ => Action::SetShare((tenant, share(rng, workload))),
     }
 }
 

@@ -388,6 +388,17 @@ impl Ledger {
         self.queue.front(&self.store.waiters).map(|index| self.store.waiter_key(index))
     }
 
+    /// Returns the waiter at the head of the queue or, if each one's tenant has all that it may
+    /// have, whichever waits.
+    #[must_use]
+    pub fn any_waiter(&self) -> Option<WaiterKey> {
+        let queued = |(_, waiter): &(usize, &store::Waiter)| waiter.state == WaiterState::Queued;
+        self.first_waiter().or_else(|| {
+            let index = self.store.waiters.iter().find(queued)?.0;
+            Some(self.store.waiter_key(index as u32))
+        })
+    }
+
     /// Returns when the waiter came, if it is known.
     #[must_use]
     pub fn waiting_since(&self, key: WaiterKey) -> Option<Time> {
