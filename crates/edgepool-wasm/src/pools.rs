@@ -16,7 +16,7 @@ const NANOS_PER_MS: f64 = 1e6;
 /// The latest time that a clock may tell.
 const LATEST: Time = Time::from_nanos(u64::MAX - 1);
 
-/// The kinds of effects as numbers; those from [`KIND_TIMED_OUT`] to [`KIND_TOO_MANY`] are ends.
+/// The kinds of effects as numbers; those from [`KIND_TIMED_OUT`] to [`KIND_REMOVED`] are ends.
 const KIND_LEASED: u32 = 0;
 const KIND_OFFERED: u32 = 1;
 const KIND_TIMED_OUT: u32 = 2;
@@ -25,12 +25,13 @@ const KIND_CREATE_FAILED: u32 = 4;
 const KIND_CREATE_TIMED_OUT: u32 = 5;
 const KIND_MISSED: u32 = 6;
 const KIND_TOO_MANY: u32 = 7;
-const KIND_CREATE: u32 = 8;
-const KIND_CHECK: u32 = 9;
-const KIND_CLOSE: u32 = 10;
-const KIND_ABANDON: u32 = 11;
-const KIND_LONG_HOLD: u32 = 12;
-const KIND_DRAINED: u32 = 13;
+const KIND_REMOVED: u32 = 8;
+const KIND_CREATE: u32 = 9;
+const KIND_CHECK: u32 = 10;
+const KIND_CLOSE: u32 = 11;
+const KIND_ABANDON: u32 = 12;
+const KIND_LONG_HOLD: u32 = 13;
+const KIND_DRAINED: u32 = 14;
 
 /// One pool's ledger.
 pub(crate) struct Entry {
@@ -126,11 +127,12 @@ fn of_slot(kind: u32, slot: SlotKey, detail: u32) -> Told {
 const fn end_kind(end: End) -> u32 {
     match end {
         End::TimedOut => KIND_TIMED_OUT,
-        End::Closed | End::Removed => KIND_CLOSED,
+        End::Closed => KIND_CLOSED,
         End::CreateFailed => KIND_CREATE_FAILED,
         End::CreateTimedOut => KIND_CREATE_TIMED_OUT,
         End::Missed => KIND_MISSED,
         End::TooMany => KIND_TOO_MANY,
+        End::Removed => KIND_REMOVED,
     }
 }
 

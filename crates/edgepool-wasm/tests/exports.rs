@@ -23,10 +23,10 @@ const LEASED: i32 = 0;
 const OFFERED: i32 = 1;
 const TIMED_OUT: i32 = 2;
 const CREATE_FAILED: i32 = 4;
-const CREATE: i32 = 8;
-const CHECK: i32 = 9;
-const CLOSE: i32 = 10;
-const DRAINED: i32 = 13;
+const CREATE: i32 = 9;
+const CHECK: i32 = 10;
+const CLOSE: i32 = 11;
+const DRAINED: i32 = 14;
 
 fn open_with(edge: u32, options: &[(u32, f64)]) -> u32 {
     set_option(MAX_WAITING, 10.0);

@@ -80,7 +80,8 @@ export const EFFECTS = 2;
 export const NEEDS_CLOCK = 4;
 export const FAILED_SHIFT = 3;
 
-/** The kinds of effects. `LEASED` and the six ends have freed the waiter's entry. */
+/** The kinds of effects. `LEASED` and the seven ends, of which the last, 8, is that of a tenant's
+ * waits, have freed the waiter's entry. */
 export const LEASED = 0;
 export const OFFERED = 1;
 export const ENDED_CLOSED = 3;
@@ -88,12 +89,12 @@ export const CREATE_FAILED = 4;
 export const CREATE_TIMED_OUT = 5;
 export const MISSED = 6;
 export const NEEDS_TOO_MANY = 7;
-export const CREATE = 8;
-export const CHECK = 9;
-export const CLOSE = 10;
-export const ABANDON = 11;
-export const LONG_HOLD = 12;
-export const DRAINED = 13;
+export const CREATE = 9;
+export const CHECK = 10;
+export const CLOSE = 11;
+export const ABANDON = 12;
+export const LONG_HOLD = 13;
+export const DRAINED = 14;
 
 /** What `manage` does. */
 export const FILL = 0;
