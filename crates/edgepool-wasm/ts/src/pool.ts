@@ -386,7 +386,7 @@ export function readAcquire(options: AcquireOptions, fallback: number): number {
     throw wrong("acquire", "ctx", "a request's context, which has waitUntil", ctx);
   }
   if (request !== undefined && request?.signal !== null && !isSignal(request?.signal)) {
-    throw wrong("acquire", "request", "a Request, or what has its signal", request);
+    throw wrong("acquire", "request", "a Request or its like", request);
   }
   readWord("acquire", "priority", options.priority, "normal", PRIORITIES);
   return readDuration("acquire", "timeout", options.timeout, fallback);
