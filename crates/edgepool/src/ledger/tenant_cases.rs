@@ -1,5 +1,6 @@
 //! What tenants may rely on, case by case.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -125,6 +126,130 @@ fn a_tenant_at_its_cap_stands_in_nobodys_way() {
     assert!(ledger.discard(first));
     assert_eq!(offered(&mut ledger), [second]);
     assert_eq!(ledger.tenant(capped).unwrap().in_use, 1);
+}
+
+/// Two tenants that always wait share four connections, of which one may have two at most: what is
+/// served follows their weights all the same, as far as the cap lets it.
+#[test]
+fn a_cap_takes_nothing_from_a_weight() {
+    for (weight, of_other, share) in
+        [(1, 1, 2000), (10, 10, 2000), (1000, 1000, 2000), (1, 3, 1000)]
+    {
+        let mut ledger = filled(4, |options| options);
+        let capped = ledger.open_tenant(Share::new().weight(weight).max(2)).unwrap();
+        let other = ledger.open_tenant(Share::new().weight(of_other)).unwrap();
+        let mut held: VecDeque<_> = (0..4).map(|_| (None, ledger.try_acquire().unwrap())).collect();
+        let mut waiting: Vec<_> = [capped, other]
+            .into_iter()
+            .flat_map(|tenant| [tenant; 8])
+            .map(|tenant| (wait(&mut ledger, ask(tenant)), tenant))
+            .collect();
+        for _ in 0..4_004 {
+            let (tenant, slot) = held.pop_front().unwrap();
+            assert!(ledger.release(slot));
+            if let Some(tenant) = tenant {
+                waiting.push((wait(&mut ledger, ask(tenant)), tenant));
+            }
+            for waiter in offered(&mut ledger) {
+                let Claim::Leased(slot) = ledger.claim(waiter) else {
+                    panic!("it was offered one")
+                };
+                let at = waiting.iter().position(|(key, _)| *key == waiter).unwrap();
+                held.push_back((Some(waiting.swap_remove(at).1), slot));
+            }
+        }
+        let acquired = ledger.tenant(capped).unwrap().acquired;
+        assert!(acquired.abs_diff(share) < 20, "{weight} to {of_other}: {acquired} of 4,000");
+    }
+}
+
+#[test]
+fn what_one_took_while_nobody_waited_is_not_held_against_it() {
+    let mut ledger = filled(10, |options| options);
+    let one = ledger.open_tenant(Share::new()).unwrap();
+    let other = ledger.open_tenant(Share::new()).unwrap();
+    let held = ledger.try_acquire().unwrap();
+    let many = wait(&mut ledger, Ask { need: 10, ..ask(one) });
+    assert!(ledger.release(held));
+    assert_eq!(offered(&mut ledger), [many]);
+    let mut leases: Vec<_> = (0..10)
+        .map(|_| match ledger.claim(many) {
+            Claim::Leased(slot) => slot,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let others: Vec<_> = (0..3).map(|_| wait(&mut ledger, ask(other))).collect();
+    let own = wait(&mut ledger, ask(one));
+    let mut order = Vec::new();
+    while order.len() < 4 {
+        assert!(ledger.release(leases.pop().unwrap()));
+        order.extend(offered(&mut ledger));
+    }
+    assert_eq!(order, [others[0], own, others[1], others[2]]);
+}
+
+/// A light tenant that comes beside a loud one is next.
+#[test]
+fn who_comes_to_an_empty_line_is_due_soon() {
+    let mut ledger = filled(1, |options| options);
+    let loud = ledger.open_tenant(Share::new()).unwrap();
+    let light = ledger.open_tenant(Share::new()).unwrap();
+    let mut held = ledger.try_acquire().unwrap();
+    let loud: Vec<_> = (0..5).map(|_| wait(&mut ledger, ask(loud))).collect();
+    for waiter in &loud[..2] {
+        assert!(ledger.release(held));
+        assert_eq!(offered(&mut ledger), [*waiter]);
+        let Claim::Leased(slot) = ledger.claim(*waiter) else { panic!("it was offered one") };
+        held = slot;
+    }
+    let light = wait(&mut ledger, ask(light));
+    assert!(ledger.release(held));
+    assert_eq!(offered(&mut ledger), [light]);
+}
+
+/// However many tenants come one after the other, one that waits is not passed by all of them.
+#[test]
+fn tenants_without_end_do_not_keep_an_old_one_waiting() {
+    let mut ledger = filled(1, |options| options);
+    let old = ledger.open_tenant(Share::new()).unwrap();
+    let mut held = ledger.try_acquire().unwrap();
+    let first = wait(&mut ledger, ask(old));
+    let second = wait(&mut ledger, ask(old));
+    let mut order = Vec::new();
+    for _ in 0..20 {
+        // Two come for each that is served.
+        for _ in 0..2 {
+            let new = ledger.open_tenant(Share::new()).unwrap();
+            wait(&mut ledger, ask(new));
+        }
+        assert!(ledger.release(held));
+        let [waiter] = offered(&mut ledger)[..] else { panic!("one is served") };
+        let Claim::Leased(slot) = ledger.claim(waiter) else { panic!("it was offered one") };
+        held = slot;
+        order.push(waiter);
+    }
+    let place = |waiter| order.iter().position(|other| *other == waiter);
+    assert_eq!(place(first), Some(0));
+    // Those are served before it that came until half a turn had passed, each once.
+    assert!(place(second).is_some_and(|place| place <= 9), "{:?}", place(second));
+}
+
+#[test]
+fn a_queue_is_bounded_for_those_for_whom_nothing_is_made() {
+    let mut ledger = Ledger::new(Options { max_waiting: 5, ..Options::new(10) }).unwrap();
+    let capped = ledger.open_tenant(Share::new().max(1)).unwrap();
+    for _ in 0..6 {
+        wait(&mut ledger, ask(capped));
+    }
+    assert_eq!(ledger.acquire(ask(capped)), Err(Refused::QueueFull));
+    ledger.check().unwrap();
+    let mut ledger = Ledger::new(Options::new(10)).unwrap();
+    let narrow = ledger.open_tenant(Share::new().max(2).max_waiting(1)).unwrap();
+    for _ in 0..3 {
+        wait(&mut ledger, ask(narrow));
+    }
+    assert_eq!(ledger.acquire(ask(narrow)), Err(Refused::TenantQueueFull));
+    ledger.check().unwrap();
 }
 
 #[test]

@@ -14,8 +14,8 @@ use super::queue::Tenant;
 /// The most that a tenant may weigh.
 pub const MAX_WEIGHT: u32 = 1_000_000;
 
-/// The time of a turn: what the greatest weight makes of it can still be counted. The end of time
-/// is as many turns away as a thousand million take in four hours.
+/// The time of a turn: what the greatest weight makes of it can still be counted, and at a million
+/// turns a second time lasts for half a year. At its end all are due at once, and served in turn.
 const TURN: u64 = 1 << 20;
 
 /// When a tenant is due.
