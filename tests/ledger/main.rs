@@ -135,7 +135,7 @@ fn operation() -> impl Strategy<Value = Op> {
         3 => Just(Op::Resume),
         1 => Just(Op::InvalidateAll),
         // A closed pool does little, so most sequences never close.
-        1 => prop_oneof![9 => Just(Op::Resume), 1 => Just(Op::Close)],
+        1 => prop_oneof![4 => Just(Op::Resume), 1 => Just(Op::Close)],
     ]
 }
 

@@ -135,7 +135,7 @@ pub(crate) const fn case(bug: Bug) -> Case {
         }
         Bug::ExpiryNeedsATimer => seen("mobc", &["time::expiry_needs_no_background_task"]),
         Bug::CloseForgetsAWaiter => {
-            seen("pg-pool#132, p-limit#25", &["close::close_settles_every_waiter", QUEUE, MODEL])
+            seen("pg-pool#132, p-limit#25", &["close::close_settles_every_waiter", QUEUE])
         }
         Bug::AcquireAfterCloseWaits => {
             seen("tarn#81", &["close::acquire_after_close_fails_at_once", QUEUE, MODEL])

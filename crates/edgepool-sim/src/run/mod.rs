@@ -100,7 +100,7 @@ impl Case {
     /// ```
     /// use edgepool_sim::Workload;
     ///
-    /// let failure = Workload::from_seed(2).case(2).check_with(|view| {
+    /// let failure = Workload::from_seed(1).case(2).check_with(|view| {
     ///     let in_use = view.stats.gauges.in_use;
     ///     if in_use < 2 { Ok(()) } else { Err(format!("{in_use} are in use")) }
     /// });
