@@ -209,6 +209,29 @@ fn removed_while_its_callers_wait() {
     }
 }
 
+/// Whoever is woken to see to the pool that closes may be another tenant's caller.
+#[test]
+fn removed_while_another_sees_to_what_it_begins_with() {
+    let world = World::new(per_tenant(2, 1), |it| it.warm_up(1));
+    for tenant in ["a", "b"] {
+        world.bank.of(tenant).plan([Creation::Connect(secs(1))]);
+    }
+    let mut other = ByHand::new(world.pools.get_or_create("b"));
+    let mut opening = ByHand::new(world.pools.get_or_create("a"));
+    assert!(other.poll().is_none() && opening.poll().is_none());
+    assert!(other.poll().is_none(), "it was woken for the other's pool, and sleeps again");
+    let wakes = opening.wakes();
+    let mut removal = ByHand::new(world.pools.remove("a"));
+    assert!(other.poll().is_none(), "its own connection is being made");
+    assert!(opening.wakes() > wakes, "its pool has gone");
+    assert!(settle(&mut opening).is_err());
+    assert!(settle(&mut removal), "nobody is inside");
+    world.clock.advance(secs(1));
+    settle(&mut other).expect("its pool has what it begins with");
+    drop((other, opening, removal));
+    world.assert_closes();
+}
+
 #[test]
 fn removed_while_its_callers_wait_for_a_place() {
     let world = World::new(per_tenant(1, 1), |it| it);

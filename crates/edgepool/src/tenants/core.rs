@@ -306,12 +306,18 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
             return;
         }
         let place = desk.place_mut(key);
-        (place.attending, place.warming) = (None, None);
+        place.attending = None;
+        let warmed = place.warming.take().is_some();
         place.usage.health_failures += failures;
         let gone = place.home.take();
         let now = desk.now;
         desk.roster.closed(now, key);
         self.carry_out(desk);
+        // Who waits for what the pool was to begin with is not told by the chore, which is another's
+        // now or nobody's.
+        if warmed {
+            self.wake(key);
+        }
         guarded(|| drop((gone, home)));
     }
 
