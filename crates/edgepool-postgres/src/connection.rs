@@ -91,20 +91,34 @@ impl PgConnection {
         self.statements.len()
     }
 
-    /// Puts settings on the session, until its next reset.
+    /// Puts settings on the session, until its next reset. With a role, sees that it is one that the
+    /// policies of tables hold for.
     pub(crate) async fn set(&mut self, settings: &[(String, String)]) -> Result<(), Error> {
         let calls = (1..=settings.len())
             .map(|at| format!("pg_catalog.set_config(${}, ${}, false)", 2 * at - 1, 2 * at));
-        let text = format!("SELECT {}", calls.collect::<Vec<_>>().join(", "));
+        let role = settings.iter().position(|(name, _)| name == "role");
+        // The role `none` is that of the login.
+        let above = role.map(|at| {
+            format!(
+                "(SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles \
+                 WHERE rolname = COALESCE(NULLIF(${}, 'none'), session_user))",
+                2 * at + 2
+            )
+        });
+        let text = format!("SELECT {}", calls.chain(above).collect::<Vec<_>>().join(", "));
         let words = settings.iter().flat_map(|(name, value)| [name, value]);
         let words: Vec<_> = words.map(|word| (word as &(dyn ToSql + Sync), Type::TEXT)).collect();
         self.asking = true;
         let answer = self.query_typed(&text, &words).await;
         self.asking = false;
-        answer
+        let rows = answer
             .map_err(|error| if error.is_closed() { self.lost() } else { Error::Setting(error) })?;
         self.heard = Instant::now();
-        Ok(())
+        let Some(at) = role else { return Ok(()) };
+        match rows[0].get(settings.len()) {
+            Some(false) => Ok(()),
+            Some(true) | None => Err(Error::AbovePolicies(settings[at].1.clone())),
+        }
     }
 
     /// Sees that the connection's role is one that the policies of tables hold for.

@@ -129,7 +129,7 @@ fn write_above(f: &mut fmt::Formatter<'_>, role: &str) -> fmt::Result {
     write!(
         f,
         "tenants cannot share connections of the role {role:?}, which row-level security does not \
-         hold for; log in as a role without SUPERUSER and BYPASSRLS"
+         hold for; log in as a role without SUPERUSER and BYPASSRLS, and give tenants no other"
     )
 }
 

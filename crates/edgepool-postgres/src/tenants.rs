@@ -32,8 +32,8 @@ type Role = Arc<dyn Fn(&Entry) -> Option<String> + Send + Sync>;
 ///   id as a parameter, and cleaned of it as it comes back, with all else that the session has: as
 ///   by [`Reset::Session`](crate::Reset::Session), whatever the connector's reset leaves out. One
 ///   that cannot be cleaned is closed. Policies of row-level security do the rest. As they do not
-///   hold for superusers and roles with `BYPASSRLS`, connections of such are refused
-///   ([`Error::AbovePolicies`]).
+///   hold for superusers and roles with `BYPASSRLS`, connections of such, and tenants whose role is
+///   one, are refused ([`Error::AbovePolicies`]).
 ///   Whatever its tenant's entry says, it goes to the database of the connector.
 /// - A connection of **one tenant alone** begins with the context, which resets leave as it is. It
 ///   goes to the tenant's database, if the strategy or its entry gives it one.

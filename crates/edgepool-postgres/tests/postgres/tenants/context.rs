@@ -183,6 +183,29 @@ async fn logins_that_policies_do_not_hold_for_are_refused() {
 }
 
 #[tokio::test]
+async fn roles_that_policies_do_not_hold_for_are_refused() {
+    let _running = shared().await;
+    fixtures::ready(Kind::Rows).await;
+    let outside = outside().await;
+    let text = "CREATE ROLE beyond BYPASSRLS; CREATE ROLE mighty SUPERUSER";
+    outside.batch_execute(&format!("{text}; GRANT beyond, mighty TO {APP}")).await.unwrap();
+    // The login of the last is a superuser, which `none` would go back to.
+    let mut lesser = config(NAME);
+    lesser.dbname(DATABASE).options(format!("-c role={APP}"));
+    for (login, above) in [(login(), "beyond"), (login(), "mighty"), (lesser, "none")] {
+        let with_role = PgTenants::new(PgConnector::new(login)).role(move |entry| {
+            Some(if entry.id().as_str() == id(0) { above.to_owned() } else { name(1) })
+        });
+        let pools = pools(with_role, ONE);
+        let error = pools.acquire(&id(0)).await.err().expect(above);
+        assert!(matches!(cause(&error), Error::AbovePolicies(role) if role == above), "{error}");
+        let lease = pools.acquire(&id(1)).await.unwrap();
+        assert_eq!(lease.info().id, 2, "the connection is not lent to anybody else");
+        assert_eq!(ask(&lease, "SELECT current_user::text").await, name(1));
+    }
+}
+
+#[tokio::test]
 async fn a_context_that_cannot_be_put_on_costs_the_connection() {
     let _running = shared().await;
     fixtures::ready(Kind::Rows).await;
