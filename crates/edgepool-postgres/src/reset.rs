@@ -22,8 +22,8 @@ pub enum Reset {
     DiscardAll,
     /// Only the transaction is rolled back: for callers that change nothing of the session.
     Rollback,
-    /// These statements, separated by `;`. Prepared statements that are cached here are
-    /// prepared again.
+    /// These statements, separated by `;`, and after them `RESET ROLE`. Prepared statements that are
+    /// cached here are prepared again.
     Custom(Cow<'static, str>),
 }
 
@@ -31,8 +31,8 @@ pub enum Reset {
 /// server log a warning each time that there is none.
 const END: &str = "BEGIN; ROLLBACK;";
 
-/// The role is reset by itself: it is none after the session's, also where the connection began with
-/// another.
+/// The role is reset by itself, as after `DISCARD ALL`: whether the session's reset leaves none or the
+/// one that the connection began with is not the same on all servers.
 const SESSION: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; \
                        UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; \
                        DISCARD SEQUENCES;";
@@ -59,10 +59,12 @@ impl Reset {
         }
         // By themselves: several statements at once are a transaction, in which not all may be.
         match self {
-            Self::Session | Self::Rollback => Ok(()),
-            Self::DiscardAll => client.batch_execute("DISCARD ALL").await,
-            Self::Custom(statements) => client.batch_execute(statements).await,
+            Self::Session | Self::Rollback => return Ok(()),
+            Self::DiscardAll => client.batch_execute("DISCARD ALL").await?,
+            Self::Custom(statements) => client.batch_execute(statements).await?,
         }
+        // Statements of somebody's own may have left the holder's.
+        client.batch_execute("RESET ROLE").await
     }
 
     /// Whether prepared statements live on.

@@ -140,6 +140,31 @@ async fn a_shared_connection_is_clean_whatever_its_reset_leaves_out() {
 }
 
 #[tokio::test]
+async fn the_role_that_a_connection_began_with_outlives_each_reset() {
+    let _running = shared().await;
+    fixtures::ready(Kind::Schemas).await;
+    let mut lesser = config(NAME);
+    lesser.dbname(DATABASE).options(format!("-c role={APP}"));
+    let custom = |text: &'static str| Reset::Custom(text.into());
+    let resets = [Reset::Session, Reset::DiscardAll, custom("DISCARD ALL"), custom("SELECT 1")];
+    for reset in resets {
+        let own = PgTenants::new(PgConnector::new(login()).reset(reset.clone()));
+        let own = own.role(|entry| entry.schema().map(str::to_owned));
+        let crossing = PgTenants::new(PgConnector::new(lesser.clone()).reset(reset.clone()));
+        let pools = [(pools(own, SCHEMAS), name(7)), (pools(crossing, ONE), APP.to_owned())];
+        for (pools, role) in pools {
+            for uses in 1..=2 {
+                let lease = pools.acquire(&id(7)).await.unwrap();
+                assert_eq!((lease.info().id, lease.info().uses), (1, uses), "{reset:?}");
+                assert_eq!(ask(&lease, "SELECT current_user::text").await, role, "{reset:?}");
+                lease.batch_execute(&format!("SET ROLE \"{}\"", name(8))).await.unwrap();
+                lease.release().await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_that_cannot_be_cleaned_is_closed() {
     let _running = shared().await;
     fixtures::ready(Kind::Rows).await;
