@@ -32,6 +32,8 @@ struct Counts {
     live: AtomicU32,
     peak: AtomicU32,
     made: AtomicU32,
+    /// How often closings still wake themselves.
+    restless: AtomicU32,
 }
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -74,8 +76,12 @@ impl Factory for Lines {
     }
 
     fn close(&self, line: Line) -> Begun<(), Self::Close> {
-        Begun::Later(Box::pin(async {
+        let counts = Arc::clone(&self.counts);
+        Begun::Later(Box::pin(async move {
             pause().await;
+            while counts.restless.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+                pause().await;
+            }
             drop(line);
         }))
     }
@@ -169,6 +175,24 @@ async fn use_many(pools: &TenantPools<Tenants, StdClock>, thread: usize) {
             _ => {}
         }
     }
+}
+
+/// A caller that sees to another's pool is not kept by it.
+#[test]
+fn a_job_that_wakes_itself_lets_others_go_first() {
+    let counts = Arc::new(Counts::default());
+    let pools = TenantPools::builder(Tenants(Arc::clone(&counts)), StdClock)
+        .strategy(Strategy::PerTenant { max_pools: 1, pool_size: 1 })
+        .build()
+        .unwrap();
+    drop(block_on(pools.acquire("a")).unwrap());
+    counts.restless.store(1_000, SeqCst);
+    let mut acquire = pools.acquire("b");
+    assert!((&mut acquire).now_or_never().is_none(), "the other's connection is being closed");
+    assert!(counts.restless.load(SeqCst) > 900, "one poll has done it all");
+    drop(block_on(acquire).unwrap());
+    block_on(pools.drain(Duration::from_secs(10))).unwrap();
+    assert_eq!(counts.live.load(SeqCst), 0);
 }
 
 #[test]

@@ -39,6 +39,11 @@ impl Bell {
         wake(first);
     }
 
+    /// Tells how many chores can go on.
+    pub(super) fn ready(&self) -> usize {
+        self.lock().ready.len()
+    }
+
     pub(super) fn take_ready(&self) -> Option<usize> {
         self.lock().ready.pop_front()
     }

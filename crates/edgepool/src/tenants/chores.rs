@@ -32,9 +32,11 @@ pub(super) struct Slot<T: TenantFactory, C: Clock + Clone> {
 
 /// Chores.
 impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
-    /// Polls the chores that can go on.
+    /// Polls the chores that can go on. Those that ring meanwhile are for the next time: one that wakes
+    /// itself would keep the caller for ever.
     pub(super) fn do_chores(&self) {
-        while let Some(index) = self.bell.take_ready() {
+        for _ in 0..self.bell.ready() {
+            let Some(index) = self.bell.take_ready() else { return };
             let taken = {
                 let mut desk = self.lock();
                 desk.chores.get_mut(index).and_then(|slot| match slot.chore.take() {
