@@ -295,6 +295,26 @@ fn a_wait_in_the_pool_ends_with_its_time() {
     world.assert_closes();
 }
 
+/// Who gets a place at once does not wait for it.
+#[test]
+fn without_a_queue_those_are_served_who_have_room() {
+    for (strategy, budget) in
+        [(shared(2), None), (per_tenant(2, 1), None), (per_tenant(3, 1), Some(2))]
+    {
+        let set = |it: super::BankBuilder| it.budget(budget).warm_up(0);
+        let world = World::new(strategy, |it| set(it).pool(|pool| pool.max_waiting(0)));
+        let leases = [world.lease("a"), world.lease("b")];
+        let error = settle(&mut world.ask("c")).unwrap_err();
+        match strategy == shared(2) {
+            true => assert!(matches!(error, TenantError::Acquire(_)), "{error}"),
+            false => assert_eq!(error, TenantError::QueueFull { max_waiting: 0 }),
+        }
+        drop(leases);
+        world.check();
+        world.assert_closes();
+    }
+}
+
 #[test]
 fn those_who_wait_for_places_are_bounded() {
     let world = World::new(per_tenant(1, 1), |it| it.pool(|pool| pool.max_waiting(1)));

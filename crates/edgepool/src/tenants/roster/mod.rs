@@ -67,7 +67,7 @@ pub(super) struct Limits {
     pub(super) budget: Option<u32>,
     /// How long a tenant is idle before its pool goes.
     pub(super) idle_timeout: Option<Duration>,
-    /// The most callers outside.
+    /// The most callers outside, but for those whose tenants get a place at once.
     pub(super) max_waiting: u32,
 }
 
@@ -325,7 +325,7 @@ impl Roster {
     /// Makes an entry for a tenant, with its first caller.
     pub(super) fn open(&mut self, now: Time, terms: Terms) -> Result<(Key, Arrival), Refused> {
         self.advance(now);
-        self.may_wait()?;
+        self.may_wait(Life::Out)?;
         self.generation = self.generation.wrapping_add(1);
         let tenant = Tenant {
             links: Links::new(),
@@ -366,7 +366,7 @@ impl Roster {
                 Arrival::Inside
             }
             life => {
-                self.may_wait()?;
+                self.may_wait(life)?;
                 self.outside += 1;
                 let tenant = &mut self.tenants[index as usize];
                 tenant.outside += 1;
@@ -382,12 +382,19 @@ impl Roster {
         Ok(arrival)
     }
 
-    fn may_wait(&self) -> Result<(), Refused> {
-        match self.outside >= self.limits.max_waiting {
+    /// Tells whether a caller may be outside. One whose tenant gets a place at once does not wait.
+    fn may_wait(&self, life: Life) -> Result<(), Refused> {
+        match self.outside < self.limits.max_waiting || life == Life::Out && self.has_room() {
             _ if self.closed => Err(Refused::Closed),
-            true => Err(Refused::Full),
-            false => Ok(()),
+            true => Ok(()),
+            false => Err(Refused::Full),
         }
+    }
+
+    /// Tells whether a tenant that comes now gets a place at once, and what to open a pool with.
+    fn has_room(&self) -> bool {
+        let is_free = self.line.is_empty() && self.placed < self.limits.places && self.has_unit();
+        is_free && self.limits.budget.is_none_or(|budget| self.charged < u64::from(budget))
     }
 
     /// Tells a caller outside how its wait has ended; `None` if it has not.
