@@ -127,6 +127,21 @@ fn a_dropped_driver_leaves_nothing_behind() {
     world.assert_closes();
 }
 
+/// The one that was to make room may keep its lease for as long as it likes.
+#[test]
+fn an_idle_tenant_goes_though_another_is_leaving() {
+    let world = World::new(per_tenant(2, 1), |it| it);
+    let [long, short] = [world.lease("a"), world.lease("b")];
+    let mut other = world.queued("c");
+    assert_eq!(world.pools.state("a"), Some(PoolState::Draining));
+    drop(short);
+    drop(settle(&mut other).expect("the place of b is free"));
+    assert_eq!(world.pools.state("b"), None);
+    drop((long, other));
+    world.check();
+    world.assert_closes();
+}
+
 #[test]
 fn ten_thousand_tenants_shrink_back() {
     for strategy in [per_tenant(10_000, 1), shared(4)] {

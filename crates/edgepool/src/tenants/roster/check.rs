@@ -46,6 +46,8 @@ impl Roster {
         };
         ensure(2, count(Tenant::is_placed) == self.placed as usize, || "placed".to_owned())?;
         ensure(2, count(Tenant::is_leaving) == self.leaving as usize, || "leaving".to_owned())?;
+        let empty = count(|tenant| tenant.is_leaving() && tenant.inside == 0);
+        ensure(2, empty == self.empty as usize, || "empty".to_owned())?;
         ensure(2, self.placed <= self.limits.places, || "more pools than places".to_owned())?;
         let sum = |of: fn(&Tenant) -> u32| {
             self.tenants.iter().map(|(_, tenant)| u64::from(of(tenant))).sum::<u64>()
@@ -90,12 +92,16 @@ impl Roster {
     }
 
     fn check_service(&self) -> Check {
-        let victims = !self.idle.is_empty() || !self.busy.is_empty();
+        let coming = match (self.idle.is_empty(), self.busy.is_empty()) {
+            (true, true) => None,
+            (true, false) => Some(self.leaving),
+            (false, _) => Some(self.empty),
+        };
         if let Some(index) = self.line.front() {
             let full = self.placed >= self.limits.places;
             ensure(5, full || !self.has_unit(), || format!("{index} waits beside a free place"))?;
-            let coming = !victims || full && self.leaving >= self.line.len();
-            ensure(5, coming, || format!("{index} waits, and nobody makes room"))?;
+            let enough = coming.is_none_or(|coming| full && coming >= self.line.len());
+            ensure(5, enough, || format!("{index} waits, and nobody makes room"))?;
         }
         let Some(budget) = self.limits.budget.map(u64::from) else { return Ok(()) };
         if let Some(&(_, index)) = self.hungry.first() {

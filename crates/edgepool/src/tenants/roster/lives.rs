@@ -19,7 +19,7 @@ impl Roster {
     pub(super) fn serve_line(&mut self) {
         while let Some(index) = self.line.front() {
             if self.placed >= self.limits.places {
-                if self.leaving < self.line.len() && self.evict_one() {
+                if self.lacks_leavers() && self.evict_one() {
                     continue;
                 }
                 return;
@@ -32,6 +32,13 @@ impl Roster {
             self.placed += 1;
             self.endow(index);
         }
+    }
+
+    /// Tells whether too few are on their way out for those in the line. A lease may be out for long,
+    /// so who has one counts only where another such would have to go.
+    const fn lacks_leavers(&self) -> bool {
+        let coming = if self.idle.is_empty() { self.leaving } else { self.empty };
+        coming < self.line.len()
     }
 
     /// Sees to it that the least recently used tenant goes: an idle one, or else a busy one.
@@ -57,9 +64,10 @@ impl Roster {
     }
 
     pub(super) fn begin_closing(&mut self, index: u32) {
-        let was_leaving = self.tenants[index as usize].is_leaving();
-        self.tenants[index as usize].life = Life::Closing;
-        self.leaving += u32::from(!was_leaving);
+        let tenant = &mut self.tenants[index as usize];
+        self.leaving += u32::from(!tenant.is_leaving());
+        self.empty += u32::from(tenant.inside == 0);
+        tenant.life = Life::Closing;
         self.refile(index);
         self.set_grant(index, 0);
         self.effects.push_back(Effect::Close(self.key(index)));
@@ -103,6 +111,7 @@ impl Roster {
         let tenant = &mut self.tenants[index as usize];
         self.placed -= u32::from(tenant.is_placed());
         self.leaving -= u32::from(tenant.is_leaving());
+        self.empty -= u32::from(tenant.is_leaving());
         (tenant.purse.bound, tenant.purse.set) = (0, 0);
         tenant.drained = false;
         tenant.life = if tenant.outside > 0 { Life::InLine } else { Life::Out };

@@ -13,9 +13,11 @@
 //! # Who makes room
 //!
 //! Tenants without a place stand in a line, in the order in which they came. While it is longer than
-//! there are pools on their way out, one more has to go: the tenant that has been idle for the
-//! longest; if none is, the one whose last caller came the longest ago. That one takes no more
-//! callers in: they wait outside, for its next pool, while those inside are served; then it closes.
+//! there are pools closing with nobody inside, the tenant goes that has been idle for the longest. If
+//! none is, and the line is longer than there are pools on their way out, the one goes whose last
+//! caller came the longest ago. It takes no more callers in: they wait outside, for its next pool,
+//! while those inside are served; then it closes. As that may take long, it is no reason for an idle
+//! one to stay.
 //!
 //! # The budget
 //!
@@ -29,7 +31,8 @@
 //!
 //! 1. A tenant is in the line, or among the idle, or among the busy, or in none of these, as its
 //!    life and its callers say; each list is in the order of its tenants' times.
-//! 2. `placed` and `leaving` count the tenants with a place, and those on their way out.
+//! 2. `placed`, `leaving` and `empty` count the tenants with a place, those on their way out, and of
+//!    these those with nobody inside.
 //! 3. The sums of grants and of charges are what the tenants have; that of grants is at most the
 //!    budget.
 //! 4. Grants beyond 1, those below what is wanted, and those above it are sorted, each once.
@@ -270,6 +273,7 @@ pub(super) struct Roster {
     busy: List,
     placed: u32,
     leaving: u32,
+    empty: u32,
     outside: u32,
     granted: u64,
     charged: u64,
@@ -298,6 +302,7 @@ impl Roster {
             busy: List::new(),
             placed: 0,
             leaving: 0,
+            empty: 0,
             outside: 0,
             granted: 0,
             charged: 0,
@@ -432,7 +437,9 @@ impl Roster {
     pub(super) fn leave(&mut self, now: Time, key: Key) {
         self.advance(now);
         let index = self.index(key).expect("a tenant's entry stays while somebody is inside");
-        self.tenants[index as usize].inside -= 1;
+        let tenant = &mut self.tenants[index as usize];
+        tenant.inside -= 1;
+        self.empty += u32::from(tenant.life == Life::Closing && tenant.inside == 0);
         self.touch(index);
         self.close_if_empty(index);
         self.vacate_if_over(index);

@@ -246,7 +246,11 @@ impl Model {
     fn settle(&mut self) {
         while let Some(first) = self.first(|it| (it.life == Life::InLine).then_some(it.came)) {
             let placed = self.count(|it| !matches!(it.life, Life::Out | Life::InLine));
-            let leaving = self.count(|it| matches!(it.life, Life::Leaving | Life::Closing));
+            let leaves = |it: &Seen| matches!(it.life, Life::Leaving | Life::Closing);
+            let leaving = match self.idle() {
+                Some(_) => self.count(|it| leaves(it) && it.inside == 0),
+                None => self.count(leaves),
+            };
             if placed < self.places as usize {
                 self.tenants.get_mut(&first).unwrap().life = Life::Opening;
                 self.effects.push(Effect::Open(first));
