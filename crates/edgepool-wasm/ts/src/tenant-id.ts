@@ -11,7 +11,8 @@ export interface Tenant {
   readonly database: string | undefined;
 }
 
-const LONGEST = 63;
+/** PostgreSQL cuts off what is more, and two names that begin alike would be the same. */
+export const LONGEST = 63;
 const GOOD = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const STRANGE = /[^A-Za-z0-9_.-]/u;
 const TAKES = `an id has 1 to ${LONGEST} ASCII letters, digits, "_", "-" and ".", and begins with `
@@ -47,8 +48,7 @@ export function invalid(why: string): PoolError {
 }
 
 /**
- * Gives the name of what a tenant has to itself. PostgreSQL cuts off what is longer than 63, and
- * two tenants whose names begin alike would have the same.
+ * Gives the name of what a tenant has to itself. An id is all ASCII: its length is that in bytes.
  */
 export function ownName(id: string): string {
   const name = `tenant_${id}`;

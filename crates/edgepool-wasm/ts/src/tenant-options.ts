@@ -6,7 +6,7 @@ import {
 } from "./options.js";
 import type { Mode } from "./runtime.js";
 import { MOST_RESOURCES, type PoolOptions, defaultMinIdle, readSettings } from "./settings.js";
-import { type Tenant, checkId, ownName } from "./tenant-id.js";
+import { LONGEST, type Tenant, checkId, ownName } from "./tenant-id.js";
 import type { TenantState } from "./tenant-member.js";
 
 /** What connections are shared, and how many there are. */
@@ -295,8 +295,8 @@ function readTenant<T>(id: string, given: TenantOptions, settings: TenantSetting
     throw wrong(where, "max", `at most budget (${budget})`, max);
   }
   const name = given[own];
-  if (name !== undefined && (typeof name !== "string" || !/^[^\0]{1,63}$/u.test(name))) {
-    throw wrong(where, own, "a name of 1 to 63 characters", name);
+  if (name !== undefined && !isName(name)) {
+    throw wrong(where, own, `a name of 1 to ${LONGEST} bytes in UTF-8`, name);
   }
   const most = readSettings({ ...pool, max: 1, maxWaiting: given.maxWaiting ?? maxWaiting });
   const named = name ?? ownName(id);
@@ -309,4 +309,10 @@ function readTenant<T>(id: string, given: TenantOptions, settings: TenantSetting
     maxWaiting: most.maxWaiting,
     weight: readCount(where, "weight", weight, 1, 1, 1_000_000),
   };
+}
+
+/** Whether a database can have this name as it is: half a character has no bytes of its own. */
+function isName(name: unknown): name is string {
+  if (typeof name !== "string" || !/^[^\0\p{Cs}]+$/u.test(name)) return false;
+  return new TextEncoder().encode(name).length <= LONGEST;
 }

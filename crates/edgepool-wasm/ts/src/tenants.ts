@@ -52,7 +52,8 @@ export interface TenantTotals extends PoolCounts {
  *   strategy: { perTenant: { maxPools: 100, poolSize: 5 } },
  *   create: async ({ schema }) => {
  *     const connection = await connect();
- *     await connection.query(`set search_path to "${schema}"`);
+ *     const name = schema?.replaceAll('"', '""');
+ *     await connection.query(`set search_path to "${name}"`);
  *     return connection;
  *   },
  *   close: (connection) => connection.end(),

@@ -45,9 +45,13 @@ export default [
     name: "tenants_have_names_of_their_own",
     run: each(async (t, mode) => {
       const it = new TenantWorld({
-        mode, tenants: { acme: { schema: "Acme & Sons" }, beta: { schema: "tenant_gamma" } },
+        mode, maxPools: 4, tenants: {
+          acme: { schema: "Acme & Sons" }, beta: { schema: "tenant_gamma" },
+          delta: { schema: `${"\u00e9".repeat(31)}a` },
+        },
       });
       t.equal((await it.tenants.acquire("acme")).value.tenant.schema, "Acme & Sons");
+      t.equal((await it.tenants.acquire("delta")).value.tenant.schema.length, 32, "in 63 bytes");
       const taken = await t.rejects(it.tenants.acquire("gamma"), { code: "invalid_tenant" });
       t.ok(/tenant "beta" has tenant_gamma already/.test(taken.message), taken.message);
       const long = "x".repeat(57);
