@@ -118,7 +118,8 @@ export function failed(outcome: Outcome<unknown>): unknown {
   return new Error(`check gave ${messageOf(outcome.value)}`);
 }
 
-function isThenable<V>(value: V | PromiseLike<V>): value is PromiseLike<V> {
+/** Whether it is a promise, of whatever kind. */
+export function isThenable<V>(value: V | PromiseLike<V>): value is PromiseLike<V> {
   return (
     value !== null && (typeof value === "object" || typeof value === "function") &&
     typeof (value as PromiseLike<V>).then === "function"

@@ -2,6 +2,7 @@ import type { Holder } from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import { type CloseOptions, Pool } from "./pool.js";
 import type { PoolStats } from "./stats.js";
+import { Making } from "./tenant-factory.js";
 import type { Tenant } from "./tenant-id.js";
 import type { TenantEvent, TenantSettings, Terms } from "./tenant-options.js";
 
@@ -51,6 +52,7 @@ export class Member<T> {
   private promisedUntil = 0;
   private readonly settings: TenantSettings<T>;
   private readonly keeper: Keeper;
+  private readonly making: Making<T>;
 
   constructor(
     terms: Terms, grant: number, now: number, settings: TenantSettings<T>, keeper: Keeper,
@@ -62,6 +64,7 @@ export class Member<T> {
     this.settings = settings;
     this.keeper = keeper;
     this.openedAt = this.acquiredAt = this.activeAt = now;
+    this.making = new Making(() => settings.factory(terms.tenant));
     this.pool = this.makePool(terms, grant);
     const wanted = Math.min(settings.warmUp, grant);
     this.stands = "ready";
@@ -77,9 +80,8 @@ export class Member<T> {
 
   private makePool({ tenant, maxWaiting }: Terms, max: number): Pool<T> {
     const { settings, keeper } = this;
-    const { pool, factory, observer, setAlarm, budget } = settings;
-    const { check, reset, ...own } = factory(tenant);
-    const { close } = own;
+    const { pool, observer, setAlarm, budget } = settings;
+    const { check, reset, close, ...own } = this.making.options();
     // Others may have the places of what has been closed.
     const closeAndLook: typeof close = async (connection, job) => {
       try {
@@ -151,6 +153,12 @@ export class Member<T> {
   resize(grant: number): void {
     this.grant = grant;
     this.pool.resize(grant);
+  }
+
+  /** Sees to it that nothing is lent that was made before, nor made as it was. */
+  invalidate(): void {
+    this.making.outdate();
+    this.pool.invalidate();
   }
 
   /** Takes no more callers from now on. */

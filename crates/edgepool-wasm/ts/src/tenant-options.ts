@@ -68,7 +68,9 @@ export interface TenantPoolsOptions<T> extends Omit<PoolOptions<T>, Other> {
   create?: ((tenant: Tenant, job: Job) => T | PromiseLike<T>) | undefined;
   /**
    * Says how a tenant's connections are made and looked after, in place of `create`, `check`,
-   * `reset`, `close` and `checkAfter`. It is asked when the tenant's pool is opened.
+   * `reset`, `close` and `checkAfter`. It is asked when the tenant's pool is opened, and after
+   * `invalidate` for the next connection: a connection is looked after by what it was made by.
+   * Which of them there are, and `checkAfter`, stay as they were when the pool was opened.
    */
   factory?: ((tenant: Tenant) => TenantFactory<T>) | undefined;
   /** How many connections are made when a pool is opened. Default 1; in Workers and objects 0. */

@@ -213,12 +213,12 @@ export class TenantPools<T> {
 
   /**
    * Sees to it that nothing is lent from now on that was made before for a tenant, or for any: as
-   * after a change of credentials.
+   * after a change of credentials. A `factory` is asked anew for the next connection.
    */
   invalidate(id?: string): void {
     if (id !== undefined) checkId(id);
     const members = id === undefined ? this.roster.all() : [this.roster.get(id)];
-    for (const member of members) member?.pool.invalidate();
+    for (const member of members) member?.invalidate();
   }
 
   /** Closes the pools that nobody has asked for in `idleTimeout`; returns how many. */

@@ -390,6 +390,48 @@ export default [
     }),
   },
   {
+    name: "a_factory_is_asked_anew_after_a_change_of_credentials",
+    run: each(async (t, mode) => {
+      const log = [];
+      let made = 0;
+      let password = "old";
+      const factory = ({ id }) => {
+        if (password === undefined) throw new Error("no password");
+        const own = { password, made: new Set() };
+        const note = (word) => (connection) => {
+          t.ok(own.made.has(connection), `${word} by the factory that has made it`);
+          log.push(`${word} ${own.password}`);
+        };
+        const create = () => {
+          const connection = { id, password: own.password };
+          own.made.add(connection);
+          made += 1;
+          return mode === "edge" ? connection : Promise.resolve(connection);
+        };
+        return {
+          create, check: note("check"), checkAfter: 0, reset: note("reset"), close: note("close"),
+        };
+      };
+      const tenants = new TenantPools({ strategy, factory, mode, warmUp: 0, backoff: false });
+      const held = await tenants.acquire("a");
+      t.equal(await tenants.use("a", (connection) => connection.password), "old");
+      password = undefined;
+      tenants.invalidate("a");
+      const failed = await t.rejects(tenants.acquire("a"), { name: "CreateError" });
+      t.equal(failed.cause.message, "no password", "nothing is made as before");
+      password = "new";
+      t.equal(await tenants.use("a", (connection) => connection.password), "new");
+      held.release();
+      await settle();
+      t.equal(await tenants.use("a", (connection) => connection.password), "new");
+      await tenants.close();
+      t.equal(log.filter((line) => line === "close old").length, 2);
+      t.equal(log.filter((line) => line === "close new").length, 1);
+      t.ok(log.includes("check new") && log.includes("reset new"), `${log}`);
+      t.equal(made, 3, "connections");
+    }),
+  },
+  {
     name: "tenants_are_counted",
     run: each(async (t, mode) => {
       const it = new TenantWorld({ mode, maxPools: 2 });
