@@ -27,7 +27,7 @@ export class Roster<T> implements Keeper, LineOwner {
   private readonly draining = new Set<Member<T>>();
   private readonly line: Line;
   private readonly budget: Budget<T> | undefined;
-  /** The names of what configured tenants have to themselves. */
+  /** The names of what configured tenants have to themselves, until their last pool has gone. */
   private readonly names: Map<string, string>;
   private newest: Member<T> | undefined = undefined;
   /** When a pool may have been unused for too long; none was before that. */
@@ -117,9 +117,23 @@ export class Roster<T> implements Keeper, LineOwner {
       throw new PoolError("unknown_tenant", `tenant "${id}" is not known; ${advice}`);
     }
     const terms = usualTerms(id, this.settings);
-    const owner = this.names.get(nameOf(terms.tenant));
+    const owner = this.ownerOf(nameOf(terms.tenant));
     if (owner === undefined) return terms;
     throw invalid(`tenant "${owner}" has ${nameOf(terms.tenant)} already`);
+  }
+
+  /** Says which configured tenant has something to itself. A removed one may not have it long. */
+  private ownerOf(name: string): string | undefined {
+    const owner = this.names.get(name);
+    if (owner !== undefined && !this.settings.named.has(owner)) this.look();
+    return this.names.get(name);
+  }
+
+  /** Leaves to others what a tenant had to itself, if it is not configured any more. */
+  private unname(tenant: Tenant): void {
+    const name = nameOf(tenant);
+    const { id } = tenant;
+    if (!this.settings.named.has(id) && this.names.get(name) === id) this.names.delete(name);
   }
 
   /** Has a tenant's pool grow, if that helps those who wait for it. Returns whether it may. */
@@ -310,6 +324,7 @@ export class Roster<T> implements Keeper, LineOwner {
     if (this.newest === member) this.newest = undefined;
     const counts = { ...countsOf(member.pool.stats()), max: 0 };
     this.past = [addCounts([...this.past, counts])];
+    this.unname(member.tenant);
     member.state = "closed";
   }
 
@@ -390,11 +405,13 @@ export class Roster<T> implements Keeper, LineOwner {
   async remove(id: string, options: CloseOptions): Promise<TenantHolder[]> {
     const { named } = this.settings;
     const terms = named.get(id);
-    if (terms !== undefined) this.names.delete(nameOf(terms.tenant));
     named.delete(id);
     this.line.end(id, () => Promise.reject(removed(id)));
     const member = this.members.get(id);
-    if (member === undefined) return [];
+    if (member === undefined) {
+      if (terms !== undefined) this.unname(terms.tenant);
+      return [];
+    }
     member.isRemoved = true;
     const closing = member.close(options);
     this.settle(member);

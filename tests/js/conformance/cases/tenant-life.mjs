@@ -224,6 +224,28 @@ export default [
     }),
   },
   {
+    name: "a_removed_tenant_has_its_name_until_its_pool_has_gone",
+    run: each(async (t, mode) => {
+      const tenants = { acme: { schema: "tenant_beta" }, gone: { schema: "tenant_gamma" } };
+      const it = new TenantWorld({ mode, tenants });
+      const lease = await it.tenants.acquire("acme");
+      t.equal(await it.tenants.remove("gone"), [], "which has no pool");
+      await it.visit("gamma");
+      const removal = it.tenants.remove("acme", { deadline: 100 });
+      await it.pass(100);
+      t.equal((await removal).length, 1, "leases that are out");
+      const taken = await t.rejects(it.tenants.acquire("beta"), { code: "invalid_tenant" });
+      t.ok(/tenant "acme" has tenant_beta already/.test(taken.message), taken.message);
+      lease.release();
+      await settle();
+      t.equal((await it.tenants.acquire("beta")).release(), true);
+      t.equal((await it.tenants.acquire("acme")).release(), true);
+      const schemas = it.tenants.activePools().map(({ schema }) => schema);
+      t.equal(schemas, ["tenant_gamma", "tenant_beta", "tenant_acme"]);
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "what_work_throws_is_its_own",
     run: each(async (t, mode) => {
       const it = new TenantWorld({ mode });
