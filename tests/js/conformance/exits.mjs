@@ -1,13 +1,20 @@
 // A script that must end by itself, and not before its calls have: a pool that is idle, whose timers
-// were used, does not keep it going, and a call of a client that waits to be sent again does.
+// were used, does not keep it going, nor does a lease that does not come back to a tenant whose pool
+// was closed; a call of a client that waits to be sent again does.
 import { Pool } from "edgepool";
 import { ClientPool } from "edgepool/clients";
+import { TenantPools } from "edgepool/tenants";
 
 const pool = new Pool({ create: () => ({}), max: 1 });
 const held = await pool.acquire();
 const waiting = pool.acquire();
 setTimeout(() => held.release(), 10);
 (await waiting).release();
+
+const tenants = new TenantPools({ strategy: { perTenant: {} }, create: () => ({}) });
+await tenants.acquire("lost");
+const lost = await tenants.close({ deadline: 10 });
+if (lost.length !== 1) throw new Error(`${lost.length} leases are out`);
 
 const statuses = [429, 503, 200];
 const fetch = async () => {

@@ -179,9 +179,21 @@ export class Member<T> {
   /** Closes the pool, and ends the waits of those who are in its queue. */
   async close(options: CloseOptions): Promise<TenantHolder[]> {
     if (this.isOpen) this.state = "draining";
-    const holders = await this.pool.close(options);
-    this.keeper.look();
+    const closing = this.pool.close(options);
+    const look = (): void => this.keeper.look();
+    if (this.settings.mode !== "edge") void this.hearEnd().then(look, look);
+    const holders = await closing;
+    look();
     return holders.map((holder) => ({ ...holder, tenant: this.tenant.id }));
+  }
+
+  /**
+   * Resolves when nothing is left of a pool that was closed, as it may be long after its deadline.
+   * To wait for its events keeps no process going, as to wait for its end would.
+   */
+  private async hearEnd(): Promise<void> {
+    const events = this.pool.events();
+    while ((await events.next()).done !== true);
   }
 
   /** Whether its pool is closed and holds nothing any more. */

@@ -1,7 +1,7 @@
 // The life of a tenant's pool: opened, warmed up, used, removed, closed; what is refused and told.
 import { AcquireTimeoutError, PoolClosedError, QueueFullError } from "edgepool";
 import { TenantPools } from "edgepool/tenants";
-import { countListeners, deferred, each, settle, state } from "../lib/harness.mjs";
+import { UNATTENDED, countListeners, deferred, each, settle, state } from "../lib/harness.mjs";
 import { TenantWorld } from "../lib/tenant-world.mjs";
 
 const create = () => ({});
@@ -244,6 +244,25 @@ export default [
       t.equal(schemas, ["tenant_gamma", "tenant_beta", "tenant_acme"]);
       await it.assertCloses();
     }),
+  },
+  {
+    name: "a_lease_that_comes_back_after_the_deadline_ends_its_pool",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode });
+      const leases = [await it.tenants.acquire("a"), await it.tenants.acquire("b")];
+      const removal = it.tenants.remove("a", { deadline: 100 });
+      await it.pass(100);
+      t.equal((await removal).length, 1, "leases of the removed one that are out");
+      const closing = it.tenants.close({ deadline: 100 });
+      await it.pass(100);
+      t.equal((await closing).length, 2, "leases that are out");
+      t.equal([it.tenants.state("a"), it.tenants.state("b")], ["draining", "draining"]);
+      for (const lease of leases) lease.release();
+      await settle();
+      t.equal([it.open(), it.total], [[], 0], "nobody has looked");
+      t.equal(it.states.slice(-2), [["a", "closed"], ["b", "closed"]]);
+      await it.assertCloses();
+    }, UNATTENDED),
   },
   {
     name: "what_work_throws_is_its_own",
