@@ -310,6 +310,8 @@ export class Roster<T> implements Keeper, LineOwner {
 
   /** Takes note of what a pool that is to close has given up so far. */
   private settle(member: Member<T>): void {
+    // An observer that was told before may have removed it, and another be there in its place.
+    if (this.members.get(member.tenant.id) !== member) return;
     this.draining.add(member);
     // Until then more connections may be made for those who wait.
     if (member.pool.isClosed) this.budget?.end(member);

@@ -265,6 +265,26 @@ export default [
     }, UNATTENDED),
   },
   {
+    name: "an_observer_may_remove_what_it_hears_of",
+    run: each(async (t, mode) => {
+      let next;
+      const observer = ({ type, state: now }, { id }) => {
+        if (type !== "state" || id !== "a") return;
+        if (now === "draining") void it.tenants.remove(id);
+        if (now === "closed") next ??= it.tenants.acquire(id);
+      };
+      // Without a `close` it has gone as soon as it is removed.
+      const it = new TenantWorld({ mode, observer, close: undefined });
+      await it.visit("a");
+      t.equal(await it.tenants.remove("a"), []);
+      (await next).release();
+      const { pools, opened, started, released } = it.tenants.totals();
+      t.equal([pools, opened], [1, 2], "the one that came after it is there");
+      t.equal([started, released], [2, 2], "what was done is counted once");
+      await it.tenants.close();
+    }),
+  },
+  {
     name: "what_work_throws_is_its_own",
     run: each(async (t, mode) => {
       const it = new TenantWorld({ mode });
