@@ -89,9 +89,14 @@ export class TenantPools<T> {
    * ```
    */
   acquire(id: string, options?: AcquireOptions): Promise<Lease<T>> {
-    const member = this.roster.touch(id);
-    const lease = options === undefined ? member?.pool.tryAcquire() : undefined;
-    if (lease !== undefined) return Promise.resolve(lease);
+    let member: Member<T> | undefined;
+    try {
+      member = this.roster.touch(id);
+      const lease = options === undefined ? member?.pool.tryAcquire() : undefined;
+      if (lease !== undefined) return Promise.resolve(lease);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     return this.ask(id, options, async ({ pool }, rest) => await pool.acquire(rest), member);
   }
 

@@ -1,6 +1,7 @@
 // A wasm trap: what becomes of leases, waiters, jobs and places.
 import { CoreResetError, PoolError } from "edgepool";
 import { each, settle, state } from "../lib/harness.mjs";
+import { TenantWorld } from "../lib/tenant-world.mjs";
 import { World } from "../lib/world.mjs";
 
 let memory;
@@ -88,6 +89,20 @@ export default [
       t.equal([left, it.pool.stats().restarts, it.live], [0, 1, 0], "both are closed");
       t.equal((await it.pool.acquire()).value.id, 3);
       await warm.catch(() => undefined);
+    }),
+  },
+  {
+    name: "trap_rejects_the_acquire_of_a_tenant",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, idleTimeout: 1_000 });
+      await it.visit("a");
+      const first = await it.tenants.acquire("a");
+      breakCore();
+      const asked = it.tenants.acquire("a");
+      await t.rejects(asked, { code: "core_reset" });
+      first.release();
+      await it.visit("a");
+      await it.assertCloses();
     }),
   },
   {
