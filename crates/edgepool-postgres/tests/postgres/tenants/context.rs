@@ -222,7 +222,7 @@ async fn roles_that_policies_do_not_hold_for_are_refused() {
             Some(if entry.id().as_str() == id(0) { above.to_owned() } else { name(1) })
         });
         let pools = pools(with_role, ONE);
-        let error = pools.acquire(&id(0)).await.err().expect(above);
+        let error = pools.acquire(&id(0)).await.err().unwrap();
         assert!(matches!(cause(&error), Error::AbovePolicies(role) if role == above), "{error}");
         let lease = pools.acquire(&id(1)).await.unwrap();
         assert_eq!(lease.info().id, 2, "the connection is not lent to anybody else");
