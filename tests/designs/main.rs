@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const TABLES: [(&str, &str); 1] = [("clients.md", include_str!("clients.md"))];
+const TABLES: [(&str, &str); 2] =
+    [("clients.md", include_str!("clients.md")), ("tenants.md", include_str!("tenants.md"))];
 
 /// Returns the cells of a row of a table.
 fn cells(line: &str) -> Option<Vec<&str>> {

@@ -3,11 +3,59 @@
 
 use std::collections::BTreeSet;
 
-use edgepool::{Stats, openmetrics};
+use edgepool::tenants::{Entry, Strategy, TenantFactory, TenantMetrics, TenantPools};
+use edgepool::{Begun, NoJob, Stats, Tried, openmetrics};
+use edgepool_sim::{Executor, SimClock, SimConnection, SimError, SimFactory};
 use edgepool_tests::{Setup, Waiter, ms};
 
+/// Makes simulated connections for every tenant.
+struct Bank(SimClock);
+
+impl TenantFactory for Bank {
+    type Connection = SimConnection;
+    type Error = SimError;
+    type Factory = SimFactory;
+    type Enter = NoJob<Tried<SimConnection, SimError>>;
+
+    fn factory(&self, _: Option<&Entry>) -> SimFactory {
+        SimFactory::new(&self.0, 1)
+    }
+
+    fn enter(
+        &self,
+        connection: SimConnection,
+        _: &Entry,
+    ) -> Begun<Tried<SimConnection, SimError>, Self::Enter> {
+        Begun::Done(Ok(connection))
+    }
+}
+
+/// Has each tenant acquire a connection so often.
+fn tenants(uses: &[(&str, u32)]) -> TenantPools<Bank, SimClock> {
+    let clock = SimClock::new();
+    let pools = TenantPools::builder(Bank(clock.clone()), clock.clone());
+    let pools = pools.strategy(Strategy::per_tenant()).build().expect("they are in range");
+    for &(tenant, times) in uses {
+        for _ in 0..times {
+            let (pools, tenant) = (pools.clone(), tenant.to_owned());
+            let used = async move { pools.acquire(&tenant).await.map(drop) };
+            Executor::new(&clock, 1).block_on(used).expect("there is room");
+        }
+    }
+    pools
+}
+
 fn text(pools: &[(&str, &Stats)]) -> String {
+    text_with(&mut TenantMetrics::new(0), &[], pools)
+}
+
+fn text_with(
+    metrics: &mut TenantMetrics,
+    tenants: &[(&str, &TenantPools<Bank, SimClock>)],
+    pools: &[(&str, &Stats)],
+) -> String {
     let mut text = String::new();
+    metrics.write(&mut text, tenants.iter().copied()).expect("a string takes everything");
     openmetrics::write(&mut text, pools.iter().copied()).expect("a string takes everything");
     text
 }
@@ -87,7 +135,10 @@ fn count_labels(labels: &str) -> usize {
 fn the_text_keeps_the_rules_of_the_format() {
     let odd = "a \"b\" {c=\"d\"} \\e\\n \n é,\\";
     let (used, new) = (used(), Stats::default());
-    let text = text(&[("new", &new), (odd, &used)]);
+    let tenants = tenants(&[("acme", 1), ("globex", 2)]);
+    let mut metrics = TenantMetrics::new(1);
+    let named = [("main", &tenants), (odd, &tenants)];
+    let text = text_with(&mut metrics, &named, &[("new", &new), (odd, &used)]);
     let lines = text.strip_suffix("\n# EOF\n").expect("it says where it ends").lines();
     let (mut families, mut samples) = (BTreeSet::new(), BTreeSet::new());
     let mut family = Family { name: "", kind: "" };
@@ -106,10 +157,30 @@ fn the_text_keeps_the_rules_of_the_format() {
             let (name, labels) = sample.split_once('{').expect("a sample has labels");
             assert!(family.has(name), "{line} does not belong to {}", family.name);
             let labels = labels.strip_suffix('}').expect("the labels end");
-            assert!((1..=2).contains(&count_labels(labels)), "{line}");
+            assert!((1..=3).contains(&count_labels(labels)), "{line}");
             assert!(value.parse::<f64>().is_ok_and(|value| value >= 0.0), "{line}");
             assert!(samples.insert(sample), "{line} stands there twice");
         }
     }
     assert!(families.len() > 10 && samples.len() > 2 * families.len(), "{text}");
+}
+
+#[test]
+fn tenants_beyond_those_that_had_most_are_summed() {
+    let pools = tenants(&[("acme", 1), ("globex", 3), ("initech", 2), ("umbrella", 1)]);
+    let mut metrics = TenantMetrics::new(2);
+    let has = |text: &str, tenant: &str, count: u32| {
+        let sample = "edgepool_tenant_acquires_total{pools=\"main\"";
+        let sample = format!("{sample},tenant=\"{tenant}\",outcome=\"acquired\"}} {count}\n");
+        assert!(text.contains(&sample), "{sample}{text}");
+    };
+    for _ in 0..2 {
+        let text = text_with(&mut metrics, &[("main", &pools)], &[]);
+        [("globex", 3), ("initech", 2), ("_others", 2)]
+            .iter()
+            .for_each(|&(tenant, count)| has(&text, tenant, count));
+        assert!(!text.contains("acme") && !text.contains("umbrella"), "{text}");
+        assert!(text.contains("edgepool_tenants{pools=\"main\"} 4\n"), "{text}");
+        assert_eq!(sum(&text, "edgepool_tenant_acquires_total"), 7);
+    }
 }

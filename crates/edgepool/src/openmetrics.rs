@@ -35,7 +35,8 @@
 //!
 //! Every pool has its own samples, and each of them is a time series wherever it is kept. The names
 //! are the caller's, and so it is the caller who bounds their number: a pool for each of a thousand
-//! tenants is better summed before it is written than named.
+//! tenants is better summed before it is written than named, as
+//! [`TenantMetrics`](crate::tenants::TenantMetrics) does.
 
 use core::fmt::{self, Write};
 use core::ops::RangeInclusive;
@@ -334,7 +335,7 @@ fn write_histogram(
 }
 
 /// The value of a label, as it stands between its quotes.
-struct Escaped<'a>(&'a str);
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -117,6 +117,8 @@ mod factory;
 mod guest;
 mod id;
 mod lease;
+#[cfg(feature = "openmetrics")]
+mod metrics;
 mod operate;
 mod pools;
 mod roster;
@@ -131,6 +133,8 @@ pub use error::{BuildError, TenantDrainError, TenantError};
 pub use factory::TenantFactory;
 pub use id::{TenantId, TenantIdError};
 pub use lease::{TenantLease, TenantRelease};
+#[cfg(feature = "openmetrics")]
+pub use metrics::TenantMetrics;
 pub use operate::{Opening, Removal, TenantDrain, TenantDriver};
 pub use pools::TenantPools;
 pub use stats::{Totals, Usage};
