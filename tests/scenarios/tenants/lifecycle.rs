@@ -1,7 +1,7 @@
 //! How tenants' pools come and go.
 
-use edgepool::tenants::TenantError;
-use edgepool::{AcquireError, PoolState};
+use edgepool::tenants::{TenantConfig, TenantError, TenantId, Unknown};
+use edgepool::{AcquireError, PoolState, Share};
 use edgepool_sim::{ByHand, Closing, Creation};
 use edgepool_tests::{ms, secs, settle};
 
@@ -221,6 +221,40 @@ fn removed_while_its_callers_wait() {
         drop((waits, removal, later));
         world.check();
         world.assert_closes();
+    }
+}
+
+/// Whoever comes later is a caller of a tenant that nothing is set for, though the old pool drains.
+#[test]
+fn a_removed_tenant_does_not_come_back_with_what_was_set_for_it() {
+    for strategy in [per_tenant(1, 1), shared(1)] {
+        for unknown in [Unknown::Create, Unknown::Refuse] {
+            let (id, share) = (TenantId::new("a").unwrap(), Share::new().weight(3));
+            let set = TenantConfig::new().schema("old").share(share);
+            let world = World::new(strategy, |it| it.tenant(id.clone(), set).unknown(unknown));
+            let lease = world.lease("a");
+            let mut removal = ByHand::new(world.pools.remove("a"));
+            assert!(removal.poll().is_none(), "its lease is out");
+            let mut later = world.ask("a");
+            if unknown == Unknown::Refuse {
+                assert_eq!(settle(&mut later).unwrap_err(), TenantError::Unknown(id));
+                assert!(removal.poll().is_none());
+                drop(lease);
+            } else {
+                assert!(later.poll().is_none(), "its old pool has not gone yet");
+                let old = lease.tenant();
+                assert_eq!((old.schema(), old.share()), (Some("old"), share));
+                drop(lease);
+                let lease = settle(&mut later).unwrap();
+                let named = (strategy != shared(1)).then_some("tenant_a");
+                assert_eq!((lease.tenant().schema(), lease.tenant().share().weight), (named, 1));
+                drop(lease);
+            }
+            assert!(settle(&mut removal));
+            drop((later, removal));
+            world.check();
+            world.assert_closes();
+        }
     }
 }
 

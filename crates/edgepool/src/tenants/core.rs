@@ -84,6 +84,8 @@ pub(super) struct Desk<T: TenantFactory, C: Clock + Clone> {
 pub(super) struct Place<T: TenantFactory, C: Clock + Clone> {
     pub(super) key: Key,
     pub(super) entry: Arc<Entry>,
+    /// It was removed. Who comes next is a caller of a tenant that nothing is known of yet.
+    pub(super) removed: bool,
     pub(super) home: Option<Home<T, C>>,
     /// Why its pool could not be made, the last time.
     pub(super) broken: Option<OpenError>,
@@ -388,6 +390,7 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
         self.places[index] = Some(Place {
             key,
             entry,
+            removed: false,
             home: None,
             broken: None,
             usage: Usage::since(self.now),

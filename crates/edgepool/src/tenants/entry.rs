@@ -2,6 +2,7 @@
 
 use super::Strategy;
 use super::id::{MAX_LEN, TenantId};
+use super::roster::Terms;
 use crate::Share;
 
 /// What comes before the id in the names of a tenant's schema and database.
@@ -86,6 +87,13 @@ impl Entry {
         let database = name(&config.database, matches!(strategy, Strategy::PerDatabase { .. }))?;
         let share = config.share.unwrap_or(share);
         Some(Self { id, schema, database, share })
+    }
+
+    /// What the tenant has of the places and of the budget.
+    pub(super) fn terms(&self, strategy: Strategy) -> Terms {
+        let size = strategy.size();
+        let cap = self.share.max.map_or(size, |max| max.min(size));
+        Terms { cap, weight: self.share.weight }
     }
 
     /// Returns the tenant's id.

@@ -10,7 +10,7 @@ use super::entry::{Entry, TenantConfig};
 use super::error::{OpenError, TenantError};
 use super::factory::TenantFactory;
 use super::id::TenantId;
-use super::roster::{Arrival, Call, Key, Refused, Terms};
+use super::roster::{Arrival, Call, Key, Refused};
 use super::stats::How;
 use crate::alarm::Alarms;
 use crate::shared::guarded;
@@ -114,8 +114,8 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Door<'a, T, C> {
 
     fn knock(&mut self) -> Outcome<T, Option<Admitted<T, C>>> {
         let known = self.core.step(|desk| {
-            let key = *desk.ids.get(self.name)?;
-            Some(desk.arrive(key))
+            let key = desk.ids.get(self.name).copied();
+            key.filter(|&key| !desk.place(key).removed).map(|key| desk.arrive(key))
         });
         let arrived = match known {
             Some(arrived) => arrived,
@@ -145,58 +145,58 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Door<'a, T, C> {
         }
     }
 
-    /// Makes an entry of a tenant that has none.
+    /// Takes in the first caller of a tenant, or the first since it was removed.
     #[cold]
     fn introduce(&self) -> Outcome<T, Result<Arrived<T, C>, Refused>> {
         let core = self.core;
         let id = TenantId::new(self.name).map_err(TenantError::Id)?;
-        let (config, is_closed) = {
-            let desk = core.lock();
-            (desk.configs.get(&id).cloned(), desk.roster.is_closed())
-        };
-        if is_closed {
+        if core.lock().roster.is_closed() {
             return Err(TenantError::Closed);
         }
-        let entry = match config {
-            Some(config) => core.describe(id, &config)?,
-            None => {
-                let found = guarded(|| core.factory.resolve(&id));
-                match found.ok_or(TenantError::FactoryPanicked)? {
-                    Some(config) => core.describe(id, &config)?,
-                    None if core.plan.unknown == Unknown::Refuse => {
-                        return Err(TenantError::Unknown(id));
-                    }
-                    None => core.describe(id, &TenantConfig::new())?,
-                }
-            }
-        };
-        let share = entry.share();
-        let size = core.plan.strategy.size();
-        let terms =
-            Terms { cap: share.max.map_or(size, |max| max.min(size)), weight: share.weight };
-        let entry = Arc::new(entry);
-        Ok(core.step(|desk| {
-            // Another caller may have come first.
-            if let Some(&key) = desk.ids.get(self.name) {
-                return desk.arrive(key);
-            }
-            let (key, arrival) = desk.roster.open(desk.now, terms)?;
-            desk.add_place(key, entry);
-            let Arrival::Outside(group) = arrival else {
-                unreachable!("a new tenant has no pool yet")
-            };
-            Ok(Arrived::Outside(key, group))
-        }))
+        // What is set for it may be forgotten by a removal at any time.
+        let set = core.step(|desk| {
+            let config = desk.configs.get(&id)?;
+            Some(core.describe(&id, config).map(|entry| core.welcome(desk, entry)))
+        });
+        if let Some(arrived) = set {
+            return arrived;
+        }
+        let found = guarded(|| core.factory.resolve(&id)).ok_or(TenantError::FactoryPanicked)?;
+        if found.is_none() && core.plan.unknown == Unknown::Refuse {
+            return Err(TenantError::Unknown(id));
+        }
+        let entry = core.describe(&id, &found.unwrap_or_default())?;
+        Ok(core.step(|desk| core.welcome(desk, entry)))
     }
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
     /// Puts together what is set for a tenant.
-    fn describe(&self, id: TenantId, config: &TenantConfig) -> Outcome<T, Entry> {
+    fn describe(&self, id: &TenantId, config: &TenantConfig) -> Outcome<T, Entry> {
         let entry = Entry::new(id.clone(), config, self.plan.strategy, self.plan.share);
-        let entry = entry.ok_or(TenantError::NameTooLong(id))?;
+        let entry = entry.ok_or_else(|| TenantError::NameTooLong(id.clone()))?;
         entry.share().validate().map_err(TenantError::Options)?;
         Ok(entry)
+    }
+
+    /// Takes in a caller of a tenant that has no entry, or that of a life before it was removed.
+    fn welcome(&self, desk: &mut Desk<T, C>, entry: Entry) -> Result<Arrived<T, C>, Refused> {
+        let terms = entry.terms(self.plan.strategy);
+        let Some(&key) = desk.ids.get(entry.id()) else {
+            let (key, arrival) = desk.roster.open(desk.now, terms)?;
+            desk.add_place(key, Arc::new(entry));
+            let Arrival::Outside(group) = arrival else {
+                unreachable!("a new tenant has no pool yet")
+            };
+            return Ok(Arrived::Outside(key, group));
+        };
+        // Another caller may have come first.
+        let place = desk.place_mut(key);
+        if std::mem::take(&mut place.removed) {
+            place.entry = Arc::new(entry);
+            desk.roster.set_terms(desk.now, key, terms);
+        }
+        desk.arrive(key)
     }
 }
 

@@ -167,6 +167,7 @@ impl<T: TenantFactory, C: Clock + Clone> Removal<T, C> {
             let config = desk.configs.remove(name);
             let key = desk.ids.get(name).copied();
             if let Some(key) = key {
+                desk.place_mut(key).removed = true;
                 desk.roster.remove(desk.now, key);
             }
             (key, config)

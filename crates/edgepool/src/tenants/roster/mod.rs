@@ -361,6 +361,16 @@ impl Roster {
         self.come(index)
     }
 
+    /// Lets a tenant have other terms from its next pool on; what it has of this one is leaving.
+    pub(super) fn set_terms(&mut self, now: Time, key: Key, terms: Terms) {
+        self.advance(now);
+        if let Some(index) = self.index(key) {
+            self.tenants[index as usize].terms = terms;
+            self.sort(index);
+            self.settle();
+        }
+    }
+
     fn come(&mut self, index: u32) -> Result<Arrival, Refused> {
         if self.closed {
             return Err(Refused::Closed);
