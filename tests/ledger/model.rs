@@ -563,6 +563,7 @@ impl Model {
         }
         self.started = true;
         self.arrivals += 1;
+        self.counts_of(tenant);
         let waiter = Waiter {
             state: WaiterState::Queued,
             key: None,

@@ -151,6 +151,24 @@ fn a_tenants_waits_are_measured() {
     assert!(told.opened_at < told.last_active);
 }
 
+/// Who comes, waits and leaves is active each time, whatever it is given.
+#[test]
+fn a_caller_that_only_waits_is_activity() {
+    let setup = Setup::bare(|pool| pool.max(1));
+    let waiting = tenant(&setup, Share::new());
+    let lease = setup.lease();
+    setup.clock.advance(ms(3));
+    let waiter = Waiter::queued_as(setup.pool.acquire().tenant(&waiting));
+    assert_eq!(waiting.stats().last_active, setup.clock.now(), "it came");
+    setup.clock.advance(ms(2));
+    assert!(waiting.stats().last_active < setup.clock.now());
+    drop(waiter);
+    assert_eq!(waiting.stats().last_active, setup.clock.now(), "it left");
+    drop(lease);
+    drop(waiting);
+    setup.assert_closes();
+}
+
 #[test]
 fn a_tenant_that_is_removed_while_it_waits_is_told() {
     let setup = Setup::bare(|pool| pool.max(1));

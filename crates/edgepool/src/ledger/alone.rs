@@ -83,6 +83,8 @@ impl Ledger {
 
     pub(super) const fn drop_uses(&self, _owner: Owner, _count: u16) {}
 
+    pub(super) const fn count_arrival(&self, _owner: Owner) {}
+
     pub(super) const fn count_leases(&self, _owner: Owner, _count: u64) {}
 
     pub(super) const fn count_releases(&self, _owner: Owner) {}

@@ -72,6 +72,7 @@ impl Ledger {
         }
         self.started = true;
         self.look_out();
+        self.count_arrival(owner);
         let index = self.store.insert_waiter(&ask, owner, self.now);
         let key = self.store.waiter_key(index);
         let was_first = self.queue.front(&self.store.waiters);

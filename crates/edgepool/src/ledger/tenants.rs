@@ -393,6 +393,11 @@ impl Ledger {
         Some(tally)
     }
 
+    /// Counts nothing but that somebody came, who waits.
+    pub(super) fn count_arrival(&mut self, owner: Owner) {
+        self.tally(owner);
+    }
+
     pub(super) fn count_leases(&mut self, owner: Owner, count: u64) {
         if let Some(tally) = self.tally(owner) {
             tally.acquired += count;
