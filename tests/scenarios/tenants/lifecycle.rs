@@ -1,8 +1,8 @@
 //! How tenants' pools come and go.
 
-use edgepool::tenants::{TenantConfig, TenantError, TenantId, Unknown};
+use edgepool::tenants::{TenantConfig, TenantError, TenantId, Unknown, Usage};
 use edgepool::{AcquireError, PoolState, Share};
-use edgepool_sim::{ByHand, Closing, Creation};
+use edgepool_sim::{ByHand, Call, Closing, Creation, Trial};
 use edgepool_tests::{ms, secs, settle};
 
 use super::{World, per_tenant, shared};
@@ -157,7 +157,8 @@ fn ten_thousand_tenants_shrink_back() {
         assert_eq!(world.pools.evict_expired(), 10_000);
         let totals = world.pools.totals();
         assert_eq!((totals.tenants, totals.pools), (0, 0));
-        assert_eq!(totals.usage.callers.acquired, 10_000, "what they had is still known");
+        let Usage { callers, accesses, .. } = totals.usage;
+        assert_eq!((callers.acquired, accesses), (10_000, 10_000), "what they had is still known");
         assert_eq!(world.pools.active_pools(), []);
         world.check();
         world.assert_closes();
@@ -412,6 +413,44 @@ fn the_last_handle_closes_and_leases_outlive_it() {
         assert_eq!(bank.connections(), 0);
         bank.of(if strategy == shared(2) { "" } else { "a" }).ignore_calls();
     }
+}
+
+/// While pools are asked how they stand, a tenant may go: what it had counts as before.
+#[test]
+fn totals_never_go_back() {
+    let set = |it: super::BankBuilder| it.pool(|pool| pool.idle_timeout(secs(10)));
+    let world = World::new(per_tenant(2, 1), set);
+    for tenant in ["a", "b"] {
+        world.clock.advance(secs(1));
+        drop(world.lease(tenant));
+    }
+    let before = world.pools.totals().usage;
+    // The connection of the first is overdue by now, and closed as its pool is asked.
+    world.clock.advance(secs(9));
+    let pools = world.pools.clone();
+    world.bank.of("a").on_call(move |call| {
+        if let Call::Close(_) = call {
+            drop(pools.remove("b"));
+        }
+    });
+    let after = world.pools.totals().usage;
+    assert_eq!(world.pools.state("b"), None, "it has gone meanwhile");
+    assert_eq!((after.callers, after.accesses), (before.callers, before.accesses));
+    assert_eq!(world.pools.totals().usage.callers, before.callers);
+    world.bank.of("a").ignore_calls();
+    world.assert_closes();
+}
+
+#[test]
+fn totals_count_what_is_idle_in_a_pool_for_all() {
+    let world = World::new(shared(2), |it| it.warm_up(0));
+    drop([world.lease("a"), world.lease("b")]);
+    assert_eq!((world.pools.totals().usage.idle, world.pools.stats("a").unwrap().idle), (2, 0));
+    world.bank.of("").plan_resets([Trial::FailAtOnce]);
+    drop(world.lease("a"));
+    let usage = world.pools.totals().usage;
+    assert_eq!((usage.idle, usage.health_failures), (1, 1));
+    world.assert_closes();
 }
 
 #[test]

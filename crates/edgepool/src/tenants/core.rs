@@ -25,7 +25,7 @@ use super::{Strategy, Unknown};
 use crate::builder::Builder;
 use crate::pool::Pool;
 use crate::shared::guarded;
-use crate::stats::PoolState;
+use crate::stats::{PoolState, Stats};
 use crate::sync::{Mutex, MutexGuard};
 use crate::tenant::Tenant;
 use crate::{Clock, Share, Time};
@@ -302,7 +302,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
     /// Takes note that a tenant's pool is empty, and forgets the pool.
     pub(super) fn closed(&self, key: Key) {
         let home = self.lock().get(key).and_then(|place| place.home.clone());
-        let failures = home.as_ref().map_or(0, Home::health_failures);
+        let last = home.as_ref().and_then(Home::stats);
         let mut desk = self.lock();
         if desk.roster.life(key) != Some(Life::Closing) {
             return;
@@ -310,7 +310,8 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         let place = desk.place_mut(key);
         place.attending = None;
         let warmed = place.warming.take().is_some();
-        place.usage.health_failures += failures;
+        // It is empty, so nothing of it is idle.
+        last.iter().for_each(|stats| place.usage.add_pool(stats));
         let gone = place.home.take();
         let now = desk.now;
         desk.roster.closed(now, key);
@@ -330,11 +331,12 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
 
     fn forget(&self, key: Key) {
         let mut desk = self.lock();
+        let Some(usage) = desk.usage(key) else { return };
         if !desk.roster.forget(key) {
             return;
         }
         let place = desk.places[key.index as usize].take().expect("it is forgotten once");
-        desk.past.add(&place.usage);
+        desk.past.add(&usage);
         desk.ids.remove(place.entry.id());
         desk.shrink();
         let watchers = match desk.roster.is_empty() {
@@ -436,14 +438,11 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Home<T, C> {
-    /// Tells how many checks and resets have failed in a pool of the tenant's own.
-    pub(super) fn health_failures(&self) -> u64 {
+    /// Tells how a pool of the tenant's own stands.
+    pub(super) fn stats(&self) -> Option<Stats> {
         match self {
-            Self::Own(pool) => {
-                let counters = pool.stats().counters;
-                counters.check_failed + counters.reset_failed
-            }
-            Self::Shared(_) => 0,
+            Self::Own(pool) => Some(pool.stats()),
+            Self::Shared(_) => None,
         }
     }
 }

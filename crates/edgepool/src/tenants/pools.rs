@@ -232,29 +232,31 @@ impl<T: TenantFactory, C: Clock + Clone> TenantPools<T, C> {
 
     /// Tells how all stand, and what all tenants had, those that are gone among them.
     pub fn totals(&self) -> Totals {
-        let mut usage = self.core().lock().past;
-        for (_, one) in self.stats_all() {
-            usage.add(&one);
-        }
-        let desk = self.core().lock();
-        let budgeted = if self.budget().is_some() { desk.roster.charged() } else { 0 };
-        Totals { tenants: desk.ids.len(), pools: desk.roster.placed(), budgeted, usage }
+        // At one instant, so that nobody is missed who is just being forgotten.
+        let (mut totals, homes) = {
+            let desk = self.core().lock();
+            let mut usage = desk.past;
+            let places = || desk.places.iter().flatten();
+            places().filter_map(|place| desk.usage(place.key)).for_each(|one| usage.add(&one));
+            let homes: Vec<_> = places().filter_map(|place| place.home.clone()).collect();
+            let budgeted = if self.budget().is_some() { desk.roster.charged() } else { 0 };
+            let (tenants, pools) = (desk.ids.len(), desk.roster.placed());
+            (Totals { tenants, pools, budgeted, usage }, homes)
+        };
+        // A pool that is asked may do what is due, so it is without the lock.
+        let shared = self.core().shared.iter().map(|pool| pool.stats());
+        let stats = homes.iter().filter_map(Home::stats).chain(shared);
+        stats.for_each(|stats| totals.usage.add_pool(&stats));
+        totals
     }
 
     fn usage(&self, key: Key) -> Option<Usage> {
         let (mut usage, home) = {
             let desk = self.core().lock();
-            let place = desk.get(key)?;
-            let mut usage = place.usage;
-            usage.accesses = desk.roster.accesses(key);
-            usage.callers.share = place.entry.share();
-            usage.callers.last_active = desk.roster.last_active(key)?;
-            usage.callers.waiting = desk.roster.users(key) - usage.callers.in_use;
-            (usage, place.home.clone())
+            (desk.usage(key)?, desk.place(key).home.clone())
         };
-        usage.health_failures += home.as_ref().map_or(0, Home::health_failures);
-        if let Some(Home::Own(pool)) = &home {
-            usage.idle = pool.stats().gauges.idle;
+        if let Some(stats) = home.as_ref().and_then(Home::stats) {
+            usage.add_pool(&stats);
         }
         Some(usage)
     }

@@ -1,6 +1,9 @@
 //! What tenants had.
 
-use crate::{TenantStats, Time};
+use super::core::Desk;
+use super::factory::TenantFactory;
+use super::roster::Key;
+use crate::{Clock, Stats, TenantStats, Time};
 
 /// What a tenant had, or all of them, over all pools that it had since it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,9 +14,11 @@ pub struct Usage {
     pub callers: TenantStats,
     /// How often a caller came.
     pub accesses: u64,
-    /// The connections that are idle in its own pool; 0 if tenants share one.
+    /// The connections that are idle in its own pool. Those of a pool for all are nobody's: they
+    /// count in the [`totals`](super::TenantPools::totals) alone.
     pub idle: u32,
-    /// The checks and resets that failed in its own pools; 0 if tenants share one.
+    /// The checks and resets that failed in its own pools; those of a pool for all count in the
+    /// totals alone.
     pub health_failures: u64,
 }
 
@@ -40,6 +45,12 @@ impl Usage {
         }
     }
 
+    /// Adds what a pool knows of its connections.
+    pub(super) const fn add_pool(&mut self, stats: &Stats) {
+        self.idle += stats.gauges.idle;
+        self.health_failures += stats.counters.check_failed + stats.counters.reset_failed;
+    }
+
     /// Adds what another tenant had.
     pub(super) fn add(&mut self, other: &Self) {
         let (sum, it) = (&mut self.callers, &other.callers);
@@ -58,6 +69,19 @@ impl Usage {
         self.accesses += other.accesses;
         self.idle += other.idle;
         self.health_failures += other.health_failures;
+    }
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
+    /// Tells what a tenant had, but for what its pool of now knows.
+    pub(super) fn usage(&self, key: Key) -> Option<Usage> {
+        let place = self.get(key)?;
+        let mut usage = place.usage;
+        usage.accesses = self.roster.accesses(key);
+        usage.callers.share = place.entry.share();
+        usage.callers.last_active = self.roster.last_active(key)?;
+        usage.callers.waiting = self.roster.users(key) - usage.callers.in_use;
+        Some(usage)
     }
 }
 
