@@ -1,7 +1,7 @@
 //! A budget over all tenants' pools: connections move to where they are wanted, and are never more.
 
-use edgepool::Share;
 use edgepool::tenants::{TenantConfig, TenantId};
+use edgepool::{PoolState, Share};
 use edgepool_sim::Closing;
 use edgepool_tests::{ms, secs};
 
@@ -87,6 +87,36 @@ fn shares_of_a_short_budget_follow_the_weights() {
     }
     assert_eq!(held.map(|held| held.len()), [2, 6]);
     drop(queues);
+    world.assert_closes();
+}
+
+/// Who is to make room keeps what its callers use, and not what they once used.
+#[test]
+fn an_evicted_tenant_keeps_no_more_than_it_uses() {
+    let world = World::new(per_tenant(2, 4), |it| it.budget(5).warm_up(0));
+    let mut evicted: Vec<_> = (0..4).map(|_| world.lease("a")).collect();
+    evicted.truncate(1);
+    let mut others = vec![world.lease("b")];
+    let waits = world.queued("c");
+    assert_eq!(world.pools.state("a"), Some(PoolState::Draining));
+    assert_eq!(world.bank.of("a").live().len(), 1, "the others of it are closed");
+    others.extend((0..3).map(|_| world.lease("b")));
+    assert_eq!(world.pools.totals().budgeted, 5);
+    world.check();
+    drop((evicted, others, waits));
+    world.assert_closes();
+}
+
+#[test]
+fn a_removed_tenant_keeps_no_more_than_it_uses() {
+    let world = World::new(per_tenant(2, 4), |it| it.budget(4).warm_up(0));
+    let mut removed: Vec<_> = (0..4).map(|_| world.lease("a")).collect();
+    removed.truncate(1);
+    drop(world.pools.remove("a"));
+    let others: Vec<_> = (0..3).map(|_| world.lease("b")).collect();
+    assert_eq!(world.pools.totals().budgeted, 4);
+    world.check();
+    drop((removed, others));
     world.assert_closes();
 }
 

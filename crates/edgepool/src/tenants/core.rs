@@ -294,9 +294,12 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         };
         if is_over {
             self.closed(key);
-        } else {
-            self.lock().attend(key);
+            return;
         }
+        let mut desk = self.lock();
+        let now = desk.now;
+        desk.roster.closing(now, key);
+        desk.attend(key);
     }
 
     /// Takes note that a tenant's pool is empty, and forgets the pool.

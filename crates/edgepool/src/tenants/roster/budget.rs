@@ -42,11 +42,9 @@ impl Roster {
     pub(in super::super) fn begin_resize(&mut self, key: Key) -> Option<u32> {
         let index = self.index(key)?;
         let tenant = &mut self.tenants[index as usize];
-        if tenant.life == Life::Open {
-            return Some(tenant.purse.grant.min(tenant.purse.bound));
-        }
-        tenant.purse.sizing = false;
-        None
+        let aim = tenant.aim();
+        tenant.purse.sizing = aim.is_some();
+        aim
     }
 
     /// Takes note that a tenant's pool was resized.
@@ -54,7 +52,7 @@ impl Roster {
         let Some(index) = self.index(key) else { return };
         let tenant = &mut self.tenants[index as usize];
         tenant.purse.sizing = false;
-        if tenant.life == Life::Open {
+        if tenant.aim().is_some() {
             (tenant.purse.set, tenant.purse.bound) = (max, max);
             self.recharge(index);
             self.resize(index);
@@ -177,14 +175,14 @@ impl Roster {
         }
         let key = self.key(index);
         let tenant = &mut self.tenants[index as usize];
+        let aim = tenant.aim();
         let purse = &mut tenant.purse;
-        let is_open = tenant.life == Life::Open;
-        if is_open && !purse.sizing && purse.grant.min(purse.bound) != purse.set {
+        if aim.is_some_and(|aim| !purse.sizing && aim != purse.set) {
             purse.sizing = true;
             self.effects.push_back(Effect::Resize(key));
         }
         let opens = tenant.life == Life::Opening && purse.bound == 0;
-        let may_grow = opens || is_open && !purse.sizing;
+        let may_grow = opens || tenant.life == Life::Open && !purse.sizing;
         if may_grow && purse.grant > purse.bound && !purse.raising {
             purse.raising = true;
             self.raising.push_back(key);

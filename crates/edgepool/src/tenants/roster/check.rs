@@ -115,6 +115,8 @@ impl Roster {
             let purse = &tenant.purse;
             let due = matches!(tenant.life, Life::Open) && purse.grant > purse.bound;
             ensure(5, !due || purse.raising || purse.sizing, || format!("{index} is forgotten"))?;
+            let needless = tenant.aim().is_some_and(|aim| purse.set > aim && !purse.sizing);
+            ensure(5, !needless, || format!("{index} keeps more than it is to have"))?;
         }
         Ok(())
     }

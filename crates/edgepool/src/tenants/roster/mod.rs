@@ -25,7 +25,8 @@
 //! by now. Grants change at once, and their sum is at most the budget. A bound goes down as the pool
 //! is resized, and up while the sum of what may be there, bounds and what is held beyond them, is
 //! below the budget. So whom a connection is taken from is decided once, and nobody has it before
-//! it is gone.
+//! it is gone. A pool on its way out has no grant. Its bound goes down to what those inside may use,
+//! and to nothing once it is closed: then it uses what it holds.
 //!
 //! # Invariants
 //!
@@ -232,6 +233,16 @@ impl Tenant {
     /// Tells whether it counts among the pools at once.
     const fn is_placed(&self) -> bool {
         !matches!(self.life, Life::Out | Life::InLine)
+    }
+
+    /// How large its pool is to be: what it is to have, as far as it may by now; or, if it takes no
+    /// more callers in, what those inside may use.
+    fn aim(&self) -> Option<u32> {
+        match self.life {
+            Life::Open => Some(self.purse.grant.min(self.purse.bound)),
+            Life::Leaving => Some(self.purse.bound.min(self.inside.max(1))),
+            _ => None,
+        }
     }
 
     const fn is_leaving(&self) -> bool {
@@ -451,6 +462,7 @@ impl Roster {
         tenant.inside -= 1;
         self.empty += u32::from(tenant.life == Life::Closing && tenant.inside == 0);
         self.touch(index);
+        self.resize(index);
         self.close_if_empty(index);
         self.vacate_if_over(index);
         self.settle();
@@ -503,6 +515,18 @@ impl Roster {
             }
         }
         over.is_some()
+    }
+
+    /// Takes note that a tenant's pool makes nothing any more, as it is being closed.
+    pub(super) fn closing(&mut self, now: Time, key: Key) {
+        self.advance(now);
+        let Some(index) = self.index(key) else { return };
+        let tenant = &mut self.tenants[index as usize];
+        if tenant.life == Life::Closing {
+            (tenant.purse.bound, tenant.purse.set) = (0, 0);
+            self.recharge(index);
+            self.settle();
+        }
     }
 
     /// Takes note that a tenant's pool is closed and empty.

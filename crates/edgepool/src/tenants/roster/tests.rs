@@ -416,6 +416,8 @@ impl World {
             Effect::Close(key) => {
                 self.pools.get_mut(&key).unwrap().0 = 0;
                 self.closing.push(key);
+                self.roster.closing(self.now, key);
+                self.model(|_| {});
             }
             Effect::Wake(_) => {}
             Effect::Gone(key) => {
