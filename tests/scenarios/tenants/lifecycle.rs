@@ -1,5 +1,8 @@
 //! How tenants' pools come and go.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use edgepool::tenants::{TenantConfig, TenantError, TenantId, Unknown, Usage};
 use edgepool::{AcquireError, PoolState, Share};
 use edgepool_sim::{ByHand, Call, Closing, Creation, Trial};
@@ -257,6 +260,97 @@ fn a_removed_tenant_does_not_come_back_with_what_was_set_for_it() {
             world.assert_closes();
         }
     }
+}
+
+/// Callers that nobody polls have nothing that could come back, so nobody waits for them.
+#[test]
+fn the_end_does_not_wait_for_callers_that_nobody_polls() {
+    for strategy in [per_tenant(1, 1), shared(1)] {
+        for removes in [true, false] {
+            let world = World::new(strategy, |it| it.warm_up(0));
+            let lease = world.lease("a");
+            let mut waits = world.queued("a");
+            let mut end = end_of_a(&world, removes);
+            assert!(end.poll().is_none(), "its lease is out");
+            drop(lease);
+            settle(&mut end);
+            world.check();
+            let told = if removes { TenantError::Removed } else { TenantError::Closed };
+            if removes {
+                assert_eq!(world.pools.state("a"), None);
+                drop(world.lease("a"));
+            }
+            assert_eq!(settle(&mut waits).unwrap_err(), told);
+            let callers = world.pools.totals().usage.callers;
+            assert_eq!((callers.ended, callers.waiting, callers.in_use), (1, 0, 0));
+            drop((waits, end));
+            world.check();
+            world.assert_closes();
+        }
+    }
+}
+
+#[test]
+fn the_end_does_not_wait_for_callers_that_do_not_know_that_they_are_in() {
+    for removes in [true, false] {
+        let world = World::new(per_tenant(1, 1), |it| it.warm_up(0));
+        let other = world.lease("b");
+        let mut called = world.queued("a");
+        drop(other);
+        assert_eq!(world.bank.asked("a"), 1, "its pool is there");
+        let mut end = end_of_a(&world, removes);
+        settle(&mut end);
+        let told = if removes { TenantError::Removed } else { TenantError::Closed };
+        assert_eq!(settle(&mut called).unwrap_err(), told);
+        drop((called, end));
+        world.assert_closes();
+    }
+}
+
+#[test]
+fn the_end_does_not_wait_for_creations_that_nobody_polls() {
+    for strategy in [per_tenant(1, 1), shared(1)] {
+        for removes in [true, false] {
+            let world = World::new(strategy, |it| it.warm_up(0));
+            let whose = if strategy == shared(1) { "" } else { "a" };
+            world.bank.of(whose).plan([Creation::Hang]);
+            let makes = world.queued("a");
+            let mut end = end_of_a(&world, removes);
+            settle(&mut end);
+            drop((makes, end));
+            world.assert_closes();
+        }
+    }
+}
+
+/// Waits for the end of one tenant, or of all.
+fn end_of_a(world: &World, removes: bool) -> ByHand<Pin<Box<dyn Future<Output = ()>>>> {
+    let (removal, drain) = (world.pools.clone(), world.pools.clone());
+    ByHand::new(match removes {
+        true => Box::pin(async move { assert!(removal.remove("a").await) }),
+        false => Box::pin(async move { drain.drain(None).await.unwrap() }),
+    })
+}
+
+/// Another's caller may be the first to be woken for what is to be done, and do nothing.
+#[test]
+fn the_end_does_not_wait_for_another_to_be_polled() {
+    let mut world = World::new(per_tenant(2, 1), |it| it.warm_up(0));
+    let pools = world.pools.clone();
+    let lease = settle(&mut ByHand::new(pools.acquire("b"))).unwrap();
+    let mut sleeps = ByHand::new(pools.acquire("b"));
+    assert!(sleeps.poll().is_none());
+    world.bank.of("a").plan_closes([Closing::After(secs(1))]);
+    drop(world.lease("a"));
+    let removing = world.pools.clone();
+    let removal = world.executor.spawn(async move { removing.remove("a").await });
+    world.pass(ms(999));
+    assert!(!removal.is_done(), "its connection is being closed");
+    world.pass(ms(1));
+    assert_eq!(removal.take(), Some(true));
+    drop((sleeps, lease));
+    drop(pools);
+    world.assert_closes();
 }
 
 /// Whoever is woken to see to the pool that closes may be another tenant's caller.

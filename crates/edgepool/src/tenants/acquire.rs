@@ -145,7 +145,7 @@ impl<'a, T: TenantFactory, C: Clock + Clone> TenantAcquire<'a, T, C> {
                 acquire.tenant(tenant).into_owned()
             }
         };
-        let seat = Seat::new(Arc::clone(&self.core.bell));
+        let seat = Seat::of_caller(Arc::clone(&self.core.bell));
         Stage::Queue { wait, enters: matches!(home, Home::Shared(_)), seat, guest }
     }
 
@@ -161,8 +161,14 @@ impl<'a, T: TenantFactory, C: Clock + Clone> TenantAcquire<'a, T, C> {
             unreachable!("it has waited in the queue")
         };
         if !enters {
-            guest.serve(self.waited.then_some(since));
-            return Some(Ok(TenantLease::new(lease, guest)));
+            return Some(match guest.serve(self.waited.then_some(since)) {
+                true => Ok(TenantLease::new(lease, guest)),
+                false => Err(guest.gone()),
+            });
+        }
+        if !guest.hold() {
+            guest.how = How::Ended;
+            return Some(Err(guest.gone()));
         }
         let Held { it, ticket } = lease.lift();
         // From here on a panic, or the end of this future, loses the connection and frees its place.
@@ -215,12 +221,17 @@ impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
     fn explain(&self, error: AcquireError<T::Error>) -> TenantError<T::Error> {
         match error {
             AcquireError::Closed | AcquireError::TenantRemoved | AcquireError::UnknownTenant => {
-                match self.core.lock().roster.is_closed() {
-                    true => TenantError::Closed,
-                    false => TenantError::Removed,
-                }
+                self.gone()
             }
             error => TenantError::Acquire(error),
+        }
+    }
+
+    /// Says why its tenant takes it in no more.
+    fn gone(&self) -> TenantError<T::Error> {
+        match self.core.lock().roster.is_closed() {
+            true => TenantError::Closed,
+            false => TenantError::Removed,
         }
     }
 }
@@ -275,7 +286,8 @@ impl<T: TenantFactory, C: Clock + Clone> Entering<T, C> {
             Ok(it) => {
                 let mut guest = self.guest.take().expect("it ends once");
                 lease.put(Held { it, ticket });
-                guest.serve(since);
+                let serves = guest.serve(since);
+                debug_assert!(serves, "it has held its connection");
                 Ok(TenantLease::new(lease, guest))
             }
             Err((it, error)) => {

@@ -12,13 +12,43 @@ use crate::sync::{Mutex, MutexGuard};
 /// The chores that can go on, and those who wait and may see to them.
 pub(super) struct Bell(Mutex<Rung>);
 
+/// Those who sleep, by number. Whoever is woken has left its seat, and takes it again when it sleeps.
+type Seats = BTreeMap<u64, Waker>;
+
 #[derive(Default)]
 struct Rung {
     ready: VecDeque<usize>,
-    /// By number, so that the one is woken that has waited for the longest. Whoever is woken has
-    /// left its seat, and takes it again when it sleeps.
-    seats: BTreeMap<u64, Waker>,
+    /// Those who wait for the end of something. It must not depend on whether others are polled, so
+    /// all of them are woken.
+    operators: Seats,
+    /// Those who wait for a connection. Without operators the one is woken that has waited for the
+    /// longest.
+    callers: Seats,
     next: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Rank {
+    Operator,
+    Caller,
+}
+
+impl Rung {
+    const fn seats(&mut self, rank: Rank) -> &mut Seats {
+        match rank {
+            Rank::Operator => &mut self.operators,
+            Rank::Caller => &mut self.callers,
+        }
+    }
+
+    /// Takes those out who are to be woken as a chore can go on.
+    fn rouse(&mut self) -> Vec<Waker> {
+        match (self.ready.is_empty(), self.operators.is_empty()) {
+            (true, _) => Vec::new(),
+            (false, true) => self.callers.pop_first().into_iter().map(|(_, waker)| waker).collect(),
+            (false, false) => std::mem::take(&mut self.operators).into_values().collect(),
+        }
+    }
 }
 
 impl Bell {
@@ -34,9 +64,9 @@ impl Bell {
     pub(super) fn ring(&self, chore: usize) {
         let mut rung = self.lock();
         rung.ready.push_back(chore);
-        let first = rung.seats.pop_first();
+        let roused = rung.rouse();
         drop(rung);
-        wake(first);
+        wake(roused);
     }
 
     /// Tells how many chores can go on.
@@ -49,28 +79,28 @@ impl Bell {
     }
 
     /// Takes a seat, or keeps it, with the waker of now.
-    fn sit(&self, seat: &mut Option<u64>, waker: Waker) {
+    fn sit(&self, rank: Rank, seat: &mut Option<u64>, waker: Waker) {
         let mut rung = self.lock();
         let number = *seat.get_or_insert_with(|| {
             rung.next += 1;
             rung.next
         });
-        let replaced = rung.seats.insert(number, waker);
+        let replaced = rung.seats(rank).insert(number, waker);
         // What rang before there was anybody to wake.
-        let first = if rung.ready.is_empty() { None } else { rung.seats.pop_first() };
+        let roused = rung.rouse();
         drop(rung);
         guarded(|| drop(replaced));
-        wake(first);
+        wake(roused);
     }
 
-    fn rise(&self, seat: u64) {
+    fn rise(&self, rank: Rank, seat: u64) {
         let mut rung = self.lock();
-        let waker = rung.seats.remove(&seat);
+        let waker = rung.seats(rank).remove(&seat);
         // It may have been woken for a chore, and has not seen to it.
-        let first = if rung.ready.is_empty() { None } else { rung.seats.pop_first() };
+        let roused = rung.rouse();
         drop(rung);
         guarded(|| drop(waker));
-        wake(first);
+        wake(roused);
     }
 
     /// Makes the waker of a chore.
@@ -83,8 +113,8 @@ impl Bell {
     }
 }
 
-fn wake(seated: Option<(u64, Waker)>) {
-    if let Some((_, waker)) = seated {
+fn wake(roused: Vec<Waker>) {
+    for waker in roused {
         guarded(|| waker.wake());
     }
 }
@@ -111,25 +141,32 @@ impl Wake for Rope {
 /// A place among those who are woken for chores, left when it is dropped.
 pub(super) struct Seat {
     bell: Arc<Bell>,
+    rank: Rank,
     number: Option<u64>,
 }
 
 impl Seat {
-    pub(super) const fn new(bell: Arc<Bell>) -> Self {
-        Self { bell, number: None }
+    /// The seat of one who waits for a connection.
+    pub(super) const fn of_caller(bell: Arc<Bell>) -> Self {
+        Self { bell, rank: Rank::Caller, number: None }
+    }
+
+    /// The seat of one who waits for the end of something.
+    pub(super) const fn of_operator(bell: Arc<Bell>) -> Self {
+        Self { bell, rank: Rank::Operator, number: None }
     }
 
     /// Sleeps: from now on this waker may be woken for chores.
     pub(super) fn sleep(&mut self, waker: &Waker) {
         let waker = waker.clone();
-        self.bell.sit(&mut self.number, waker);
+        self.bell.sit(self.rank, &mut self.number, waker);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.bell.rise(number);
+            self.bell.rise(self.rank, number);
         }
     }
 }

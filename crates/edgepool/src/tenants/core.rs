@@ -119,7 +119,8 @@ enum Work {
     Effect(Effect),
     /// A chore is new, or to be looked at.
     Ring(usize),
-    /// Those who wait for the end of all, of whom one sleeps for longer than it may.
+    /// Those who wait for the end of all, which has come, or of whom one sleeps for longer than it
+    /// may.
     Wake(BTreeMap<u64, Waker>),
 }
 
@@ -342,15 +343,10 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         desk.past.add(&usage);
         desk.ids.remove(place.entry.id());
         desk.shrink();
-        let watchers = match desk.roster.is_empty() {
-            true => std::mem::take(&mut desk.watchers),
-            false => BTreeMap::new(),
-        };
         drop(desk);
         let Place { wakers, home, .. } = place;
         guarded(|| drop(home));
         wake_all(wakers);
-        wake_all(watchers);
     }
 
     /// Takes note that a connection is no more. If that was the last that its pool had to give up,
@@ -412,6 +408,9 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
         }
         if let Some(chore) = self.new.pop() {
             return Some(Work::Ring(chore));
+        }
+        if self.roster.is_drained() && !self.watchers.is_empty() {
+            return Some(Work::Wake(std::mem::take(&mut self.watchers)));
         }
         let next = self.roster.next_deadline().filter(|_| self.drivers > 0)?;
         let sleeps_too_long = next < self.promised;

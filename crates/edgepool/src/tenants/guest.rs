@@ -22,17 +22,35 @@ type Outcome<T, V> = Result<V, TenantError<<T as TenantFactory>::Error>>;
 pub(super) struct Guest<T: TenantFactory, C: Clock + Clone> {
     pub(super) core: Arc<Core<T, C>>,
     pub(super) key: Key,
+    /// The number of the pool that it is in.
+    pool: u32,
     pub(super) entry: Arc<Entry>,
+    /// Whether it has a connection.
+    holds: bool,
     /// As what its stay is counted.
     pub(super) how: How,
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
-    /// Takes note that it has its lease; `since` is when it began to wait, if it did.
-    pub(super) fn serve(&mut self, since: Option<Time>) {
-        self.how = How::Returned;
-        let key = self.key;
+    const fn new(core: Arc<Core<T, C>>, key: Key, pool: u32, entry: Arc<Entry>) -> Self {
+        Self { core, key, pool, entry, holds: false, how: How::Cancelled }
+    }
+
+    /// Takes note that it has a connection, without which its tenant does not end; returns false if
+    /// that has been removed meanwhile.
+    pub(super) fn hold(&mut self) -> bool {
+        self.holds = self.holds || self.core.lock().roster.take(self.key, self.pool);
+        self.holds
+    }
+
+    /// Takes note that it has its lease; `since` is when it began to wait, if it did. Returns false
+    /// if its tenant was removed before it had a connection.
+    pub(super) fn serve(&mut self, since: Option<Time>) -> bool {
+        let (key, pool, holds) = (self.key, self.pool, self.holds);
         let serve = |desk: &mut Desk<T, C>| {
+            if !holds && !desk.roster.take(key, pool) {
+                return false;
+            }
             let now = desk.now;
             let callers = &mut desk.place_mut(key).usage.callers;
             callers.acquired += 1;
@@ -42,19 +60,22 @@ impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
                 callers.total_wait = callers.total_wait.saturating_add(waited);
                 callers.longest_wait = callers.longest_wait.max(waited);
             }
+            true
         };
-        match since {
+        self.holds = match since {
             Some(_) => self.core.step(serve),
             None => serve(&mut self.core.lock()),
-        }
+        };
+        self.how = if self.holds { How::Returned } else { How::Ended };
+        self.holds
     }
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Drop for Guest<T, C> {
     fn drop(&mut self) {
         self.core.step(|desk| {
-            desk.place_mut(self.key).usage.count(self.how);
-            desk.roster.leave(desk.now, self.key);
+            desk.count(self.key, self.how);
+            desk.roster.leave(desk.now, self.key, self.pool, self.holds);
         });
     }
 }
@@ -125,9 +146,8 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Door<'a, T, C> {
         match arrived {
             Err(Refused::Closed) => Err(TenantError::Closed),
             Err(Refused::Full) => Err(TenantError::QueueFull { max_waiting }),
-            Ok(Arrived::Inside(key, entry, home)) => {
-                let core = Arc::clone(self.core);
-                Ok(Some((Guest { core, key, entry, how: How::Cancelled }, home)))
+            Ok(Arrived::Inside(key, pool, entry, home)) => {
+                Ok(Some((Guest::new(Arc::clone(self.core), key, pool, entry), home)))
             }
             Ok(Arrived::Outside(key, group)) => {
                 self.outside = Some(Outside {
@@ -137,7 +157,7 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Door<'a, T, C> {
                     told: false,
                     how: How::Cancelled,
                     waiting: Waiting::new(),
-                    seat: Seat::new(Arc::clone(&self.core.bell)),
+                    seat: Seat::of_caller(Arc::clone(&self.core.bell)),
                     alarm: Alarms::none(),
                 });
                 Ok(None)
@@ -202,7 +222,8 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
 
 /// Where a caller is, with what it needs there.
 enum Arrived<T: TenantFactory, C: Clock + Clone> {
-    Inside(Key, Arc<Entry>, Home<T, C>),
+    /// In the pool of this number.
+    Inside(Key, u32, Arc<Entry>, Home<T, C>),
     Outside(Key, u32),
 }
 
@@ -212,7 +233,8 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
             Ok(Arrival::Inside) => {
                 let place = self.place(key);
                 let home = place.home.clone().expect("a tenant that takes callers in has a pool");
-                Ok(Arrived::Inside(key, Arc::clone(&place.entry), home))
+                let pool = self.roster.pool(key);
+                Ok(Arrived::Inside(key, pool, Arc::clone(&place.entry), home))
             }
             Ok(Arrival::Outside(group)) => Ok(Arrived::Outside(key, group)),
             Err(refused) => {
@@ -262,11 +284,12 @@ impl<T: TenantFactory, C: Clock + Clone> Outside<T, C> {
                 return Look { called: None, now, unneeded: [replaced, None] };
             };
             *told = true;
-            let is_closed = desk.roster.is_closed();
+            let (is_closed, pool) = (desk.roster.is_closed(), desk.roster.pool(*key));
             let place = desk.place_mut(*key);
             let left = waiting.leave(place);
             let called = Called {
                 call,
+                pool,
                 is_closed,
                 entry: Arc::clone(&place.entry),
                 home: place.home.clone(),
@@ -277,26 +300,17 @@ impl<T: TenantFactory, C: Clock + Clone> Outside<T, C> {
     }
 
     fn enter(&self, called: Called<T, C>) -> Outcome<T, Admitted<T, C>> {
-        let Called { call, is_closed, entry, home, broken } = called;
-        let gone = if is_closed { TenantError::Closed } else { TenantError::Removed };
+        let Called { call, pool, is_closed, entry, home, broken } = called;
         let error = match call {
             Call::Admitted => {
-                let core = Arc::clone(&self.core);
-                let mut guest = Guest { core, key: self.key, entry, how: How::Ended };
-                // Its pool may have gone before it came to look.
-                return home.map_or(Err(gone), |home| {
-                    guest.how = How::Cancelled;
-                    Ok((guest, home))
-                });
+                let home = home.expect("a tenant that lets callers in has a pool");
+                return Ok((Guest::new(Arc::clone(&self.core), self.key, pool, entry), home));
             }
             Call::Failed => broken.map_or(TenantError::FactoryPanicked, TenantError::from),
-            Call::Removed | Call::Closed => gone,
+            Call::Removed | Call::Closed if is_closed => TenantError::Closed,
+            Call::Removed | Call::Closed => TenantError::Removed,
         };
-        let mut desk = self.core.lock();
-        if let Some(place) = desk.get_mut(self.key) {
-            place.usage.count(error.how());
-        }
-        drop(desk);
+        self.core.lock().count(self.key, error.how());
         Err(error)
     }
 }
@@ -312,6 +326,7 @@ struct Look<T: TenantFactory, C: Clock + Clone> {
 /// How a wait outside has ended.
 struct Called<T: TenantFactory, C: Clock + Clone> {
     call: Call,
+    pool: u32,
     is_closed: bool,
     entry: Arc<Entry>,
     home: Option<Home<T, C>>,

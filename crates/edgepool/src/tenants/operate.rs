@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::bell::Seat;
-use super::core::{Core, Home, TenantPool, Waiting};
+use super::core::{Core, Home, Place, TenantPool, Waiting};
 use super::entry::Entry;
 use super::error::{TenantDrainError, TenantError};
 use super::factory::TenantFactory;
@@ -108,7 +108,7 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Opening<'a, T, C> {
         };
         guest.how = How::Visited;
         let Home::Own(pool) = home else { return Poll::Ready(Ok(Some(Arc::clone(&guest.entry)))) };
-        let seat = Seat::new(Arc::clone(&self.core.bell));
+        let seat = Seat::of_operator(Arc::clone(&self.core.bell));
         let waiting = Waiting::new();
         self.warming = Some(Warming { guest, pool, rest: None, waiting, seat });
         Poll::Ready(Ok(None))
@@ -154,8 +154,8 @@ impl<T: TenantFactory, C: Clock + Clone> fmt::Debug for Opening<'_, T, C> {
 #[must_use = "the tenant is removed, but nobody waits for its leases"]
 pub struct Removal<T: TenantFactory, C: Clock + Clone> {
     core: Arc<Core<T, C>>,
-    /// The tenant, if it had callers or a pool.
-    key: Option<Key>,
+    /// The tenant and the number of its pool, if it had callers or a pool.
+    life: Option<(Key, u32)>,
     known: bool,
     waiting: Waiting,
     seat: Seat,
@@ -163,18 +163,19 @@ pub struct Removal<T: TenantFactory, C: Clock + Clone> {
 
 impl<T: TenantFactory, C: Clock + Clone> Removal<T, C> {
     pub(super) fn new(core: &Arc<Core<T, C>>, name: &str) -> Self {
-        let (key, config) = core.step(|desk| {
+        let (life, config) = core.step(|desk| {
             let config = desk.configs.remove(name);
             let key = desk.ids.get(name).copied();
+            let life = key.map(|key| (key, desk.roster.pool(key)));
             if let Some(key) = key {
                 desk.place_mut(key).removed = true;
                 desk.roster.remove(desk.now, key);
             }
-            (key, config)
+            (life, config)
         });
-        let known = key.is_some() || config.is_some();
-        let seat = Seat::new(Arc::clone(&core.bell));
-        Self { core: Arc::clone(core), key, known, waiting: Waiting::new(), seat }
+        let known = life.is_some() || config.is_some();
+        let seat = Seat::of_operator(Arc::clone(&core.bell));
+        Self { core: Arc::clone(core), life, known, waiting: Waiting::new(), seat }
     }
 }
 
@@ -183,10 +184,11 @@ impl<T: TenantFactory, C: Clock + Clone> Future for Removal<T, C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
         let this = &mut *self;
-        let Some(key) = this.key else { return Poll::Ready(this.known) };
+        let Some((key, pool)) = this.life else { return Poll::Ready(this.known) };
         this.core.do_chores();
         let waker = cx.waker().clone();
         let (is_over, unneeded) = this.core.step(|desk| match desk.roster.life(key) {
+            _ if desk.roster.pool(key) != pool => (true, Some(waker)),
             Some(Life::Leaving | Life::Closing) => {
                 (false, this.waiting.sleep(desk.place_mut(key), waker))
             }
@@ -206,7 +208,7 @@ impl<T: TenantFactory, C: Clock + Clone> Future for Removal<T, C> {
 
 impl<T: TenantFactory, C: Clock + Clone> Drop for Removal<T, C> {
     fn drop(&mut self) {
-        let Some(key) = self.key else { return };
+        let Some((key, _)) = self.life else { return };
         let waker = self.core.lock().get_mut(key).and_then(|place| self.waiting.leave(place));
         guarded(|| drop(waker));
     }
@@ -227,7 +229,7 @@ struct End<T: TenantFactory, C: Clock + Clone> {
 
 impl<T: TenantFactory, C: Clock + Clone> End<T, C> {
     fn new(core: &Arc<Core<T, C>>) -> Self {
-        let seat = Seat::new(Arc::clone(&core.bell));
+        let seat = Seat::of_operator(Arc::clone(&core.bell));
         Self { core: Arc::clone(core), watcher: None, seat }
     }
 
@@ -236,7 +238,7 @@ impl<T: TenantFactory, C: Clock + Clone> End<T, C> {
         self.core.do_chores();
         let waker = cx.waker().clone();
         let (is_over, unneeded) = self.core.step(|desk| {
-            if desk.roster.is_closed() && desk.roster.is_empty() {
+            if desk.roster.is_drained() {
                 return (true, Some(waker));
             }
             let number = *self.watcher.get_or_insert_with(|| {
@@ -285,9 +287,9 @@ impl<T: TenantFactory, C: Clock + Clone> TenantDrain<T, C> {
 
     fn fail(&self) -> TenantDrainError {
         let desk = self.end.core.lock();
-        let places = desk.places.iter().flatten();
-        let leases =
-            |it: &super::core::Place<T, C>| (it.entry.id().clone(), it.usage.callers.in_use);
+        let is_there = |it: &&Place<T, C>| desk.roster.life(it.key) != Some(Life::Out);
+        let places = desk.places.iter().flatten().filter(is_there);
+        let leases = |it: &Place<T, C>| (it.entry.id().clone(), it.usage.callers.in_use);
         TenantDrainError { tenants: places.map(leases).collect() }
     }
 }

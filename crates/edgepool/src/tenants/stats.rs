@@ -73,6 +73,14 @@ impl Usage {
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
+    /// Counts how the time of a caller ended. Its tenant may be forgotten by now.
+    pub(super) fn count(&mut self, key: Key, how: How) {
+        match self.get_mut(key) {
+            Some(place) => place.usage.count(how),
+            None => self.past.count(how),
+        }
+    }
+
     /// Tells what a tenant had, but for what its pool of now knows.
     pub(super) fn usage(&self, key: Key) -> Option<Usage> {
         let place = self.get(key)?;

@@ -54,6 +54,8 @@ impl Roster {
         };
         let outside = u64::from(self.outside);
         ensure(2, sum(|tenant| tenant.outside) == outside, || "callers outside".to_owned())?;
+        let nobodys = count(|tenant| tenant.holding > tenant.inside);
+        ensure(2, nobodys == 0, || "connections that nobody inside holds".to_owned())?;
         ensure(3, sum(|tenant| tenant.purse.grant) == self.granted, || "grants".to_owned())?;
         ensure(3, sum(|tenant| tenant.purse.charge) == self.charged, || "charges".to_owned())?;
         let budget = self.limits.budget.map_or(u64::MAX, u64::from);

@@ -80,7 +80,10 @@ impl Roster {
             Life::InLine => self.vacate(index),
             Life::Opening if self.waits_for_budget(index) => self.vacate(index),
             Life::Opening => self.tenants[index as usize].doomed = true,
-            Life::Open | Life::Leaving => self.begin_closing(index),
+            Life::Open | Life::Leaving => {
+                self.tenants[index as usize].turn_away(why);
+                self.begin_closing(index);
+            }
         }
     }
 
@@ -96,11 +99,8 @@ impl Roster {
     /// Ends the life of a pool that has closed, if nothing of it is left.
     pub(super) fn vacate_if_over(&mut self, index: u32) {
         let tenant = &self.tenants[index as usize];
-        if tenant.life == Life::Closing
-            && tenant.drained
-            && tenant.inside == 0
-            && tenant.purse.held == 0
-        {
+        let holds = tenant.holding + tenant.purse.held > 0;
+        if tenant.life == Life::Closing && tenant.drained && !holds {
             self.vacate(index);
         }
     }
@@ -111,25 +111,27 @@ impl Roster {
         let tenant = &mut self.tenants[index as usize];
         self.placed -= u32::from(tenant.is_placed());
         self.leaving -= u32::from(tenant.is_leaving());
-        self.empty -= u32::from(tenant.is_leaving());
+        self.empty -= u32::from(tenant.is_leaving() && tenant.inside == 0);
         (tenant.purse.bound, tenant.purse.set) = (0, 0);
         tenant.drained = false;
+        tenant.inside = 0;
+        tenant.pool = tenant.pool.wrapping_add(1);
         tenant.life = if tenant.outside > 0 { Life::InLine } else { Life::Out };
-        let comes_back = tenant.life == Life::InLine;
         self.set_grant(index, 0);
         self.recharge(index);
         self.refile(index);
-        if comes_back {
+        if !self.forget_if_over(index) {
             // Somebody may wait for the end of what there was.
             self.effects.push_back(Effect::Wake(self.key(index)));
         }
-        self.forget_if_over(index);
     }
 
-    pub(super) fn forget_if_over(&mut self, index: u32) {
-        if self.tenants[index as usize].is_over() {
+    pub(super) fn forget_if_over(&mut self, index: u32) -> bool {
+        let is_over = self.tenants[index as usize].is_over();
+        if is_over {
             self.effects.push_back(Effect::Gone(self.key(index)));
         }
+        is_over
     }
 
     /// Gives the memory of a crowd back that is gone.

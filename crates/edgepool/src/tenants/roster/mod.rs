@@ -10,6 +10,10 @@
 //! whenever they look, so none of them can lose its turn to the next eviction. A tenant is *idle* if
 //! it has a pool and no callers.
 //!
+//! A caller inside *holds* once it has a connection. Whoever else is inside as a pool has closed,
+//! because its tenant was removed, only has to be told so. It may never come to look, so nobody waits
+//! for it: pools are numbered, and a caller of one that is gone leaves without a trace.
+//!
 //! # Who makes room
 //!
 //! Tenants without a place stand in a line, in the order in which they came. While it is longer than
@@ -157,7 +161,11 @@ struct Tenant {
     /// Its pool has closed; what it held may not all be back yet.
     drained: bool,
     inside: u32,
+    /// How many of those inside have a connection.
+    holding: u32,
     outside: u32,
+    /// The number of its pool: another one once that has closed.
+    pool: u32,
     /// The number of the group that waits outside.
     group: u32,
     /// The groups whose wait is over, and of each how many have not been told.
@@ -216,6 +224,16 @@ impl Tenant {
             self.group = self.group.wrapping_add(1);
         }
         called
+    }
+
+    /// Lets those not in after all who were called in, and have not been told.
+    fn turn_away(&mut self, why: Call) {
+        for (_, call, untold) in &mut self.called {
+            if *call == Call::Admitted {
+                *call = why;
+                self.inside -= *untold;
+            }
+        }
     }
 
     /// Tells one of a group how its wait has ended; `None` if it has not.
@@ -351,7 +369,9 @@ impl Roster {
             doomed: false,
             drained: false,
             inside: 0,
+            holding: 0,
             outside: 0,
+            pool: 0,
             group: 0,
             called: Vec::new(),
             since: self.now,
@@ -436,7 +456,7 @@ impl Roster {
     pub(super) fn give_up(&mut self, now: Time, key: Key, group: u32) {
         match self.look(now, key, group) {
             None => self.give_up_outside(key.index),
-            Some(Call::Admitted) => self.leave(now, key),
+            Some(Call::Admitted) => self.leave(now, key, self.pool(key), false),
             Some(_) => {}
         }
     }
@@ -454,12 +474,26 @@ impl Roster {
         self.settle();
     }
 
-    /// Takes note that a caller inside is gone, and its lease is back.
-    pub(super) fn leave(&mut self, now: Time, key: Key) {
-        self.advance(now);
-        let index = self.index(key).expect("a tenant's entry stays while somebody is inside");
+    /// Takes note that a caller inside has a connection; returns false if the pool of that number was
+    /// closed before.
+    pub(super) fn take(&mut self, key: Key, pool: u32) -> bool {
+        let Some(index) = self.index(key) else { return false };
         let tenant = &mut self.tenants[index as usize];
+        let is_good = tenant.pool == pool && tenant.life != Life::Closing;
+        tenant.holding += u32::from(is_good);
+        is_good
+    }
+
+    /// Takes note that a caller inside is gone, and its lease is back, if it held one.
+    pub(super) fn leave(&mut self, now: Time, key: Key, pool: u32, held: bool) {
+        self.advance(now);
+        let Some(index) = self.index(key) else { return };
+        let tenant = &mut self.tenants[index as usize];
+        if tenant.pool != pool {
+            return;
+        }
         tenant.inside -= 1;
+        tenant.holding -= u32::from(held);
         self.empty += u32::from(tenant.life == Life::Closing && tenant.inside == 0);
         self.touch(index);
         self.resize(index);
@@ -594,6 +628,11 @@ impl Roster {
         self.index(key).map(|index| self.tenants[index as usize].life)
     }
 
+    /// Returns the number of a tenant's pool.
+    pub(super) fn pool(&self, key: Key) -> u32 {
+        self.index(key).map_or(0, |index| self.tenants[index as usize].pool)
+    }
+
     /// Tells whether a tenant was removed whose pool is being made.
     pub(super) fn is_doomed(&self, key: Key) -> bool {
         self.index(key).is_some_and(|index| self.tenants[index as usize].doomed)
@@ -618,8 +657,9 @@ impl Roster {
         self.closed
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.tenants.is_empty()
+    /// Tells whether all is closed, and nothing is left but callers who have not been told so.
+    pub(super) const fn is_drained(&self) -> bool {
+        self.closed && self.placed == 0
     }
 
     /// Tells how many tenants have a place, those on their way out among them.

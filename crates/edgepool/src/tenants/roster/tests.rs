@@ -42,7 +42,10 @@ struct Seen {
     doomed: bool,
     drained: bool,
     inside: u32,
+    holding: u32,
     outside: u32,
+    /// The number of its pool.
+    pool: u32,
     /// The groups that were called, with who of them was not told.
     called: Vec<(u32, Call, u32)>,
     /// When it was used last: the time, and the number of the operation.
@@ -112,29 +115,30 @@ impl Model {
         self.step += 1;
         let step = self.step;
         let seen = self.tenants.get_mut(&key).unwrap();
-        seen.drained = false;
+        (seen.drained, seen.inside, seen.pool) = (false, 0, seen.pool + 1);
         (seen.life, seen.came) = match seen.outside {
             0 => (Life::Out, 0),
             _ => (Life::InLine, step),
         };
-        if self.tenants[&key].life == Life::InLine {
+        if !self.forget_if_over(key) {
             self.effects.push(Effect::Wake(key));
         }
-        self.forget_if_over(key);
     }
 
     fn vacate_if_over(&mut self, key: Key, held: u32) {
         let seen = &self.tenants[&key];
-        if seen.life == Life::Closing && seen.drained && seen.inside == 0 && held == 0 {
+        if seen.life == Life::Closing && seen.drained && seen.holding + held == 0 {
             self.vacate(key);
         }
     }
 
-    fn forget_if_over(&mut self, key: Key) {
+    fn forget_if_over(&mut self, key: Key) -> bool {
         let seen = &self.tenants[&key];
-        if seen.life == Life::Out && seen.called.is_empty() && seen.outside == 0 {
+        let is_over = seen.life == Life::Out && seen.called.is_empty() && seen.outside == 0;
+        if is_over {
             self.effects.push(Effect::Gone(key));
         }
+        is_over
     }
 
     /// Whom the roster calls in which group is taken from the roster; what for is not.
@@ -160,8 +164,18 @@ impl Model {
         Some(call)
     }
 
-    fn leave(&mut self, key: Key, held: u32) {
-        self.tenants.get_mut(&key).unwrap().inside -= 1;
+    /// Takes note that somebody who is in its pool has a connection.
+    fn take(&mut self, (key, pool): (Key, u32)) -> bool {
+        let seen = self.tenants.get_mut(&key);
+        let seen = seen.filter(|seen| seen.pool == pool && seen.life != Life::Closing);
+        seen.map(|seen| seen.holding += 1).is_some()
+    }
+
+    fn leave(&mut self, (key, pool): (Key, u32), holds: bool, held: u32) {
+        let seen = self.tenants.get_mut(&key);
+        let Some(seen) = seen.filter(|seen| seen.pool == pool) else { return };
+        seen.inside -= 1;
+        seen.holding -= u32::from(holds);
         self.touch(key);
         self.close_if_empty(key);
         self.vacate_if_over(key, held);
@@ -185,7 +199,9 @@ impl Model {
             doomed: false,
             drained: false,
             inside: 0,
+            holding: 0,
             outside: 0,
+            pool: 0,
             called: Vec::new(),
             used: (Time::ZERO, 0),
             came: 0,
@@ -210,6 +226,10 @@ impl Model {
             Life::InLine => self.vacate(key),
             Life::Opening => seen.doomed = true,
             Life::Open | Life::Leaving => {
+                for called in seen.called.iter_mut().filter(|called| called.1 == Call::Admitted) {
+                    seen.inside -= called.2;
+                    called.1 = Call::Removed;
+                }
                 seen.life = Life::Closing;
                 self.effects.push(Effect::Close(key));
             }
@@ -266,6 +286,14 @@ impl Model {
     }
 }
 
+/// A caller inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Inside {
+    /// Its tenant, and the number of the pool.
+    pool: (Key, u32),
+    holds: bool,
+}
+
 /// What stands around a roster: pools that are made, resized and closed, and callers.
 struct World {
     roster: Roster,
@@ -275,7 +303,7 @@ struct World {
     /// By number of the tenant.
     known: BTreeMap<u64, Key>,
     waiting: Vec<(Key, u32)>,
-    inside: Vec<Key>,
+    inside: Vec<Inside>,
     effects: VecDeque<Effect>,
     /// The sizes of the pools that there are, and the connections in them.
     pools: BTreeMap<Key, (u32, u32)>,
@@ -332,21 +360,38 @@ impl World {
         };
         self.known.insert(number, key);
         match arrival {
-            Arrival::Inside => self.inside.push(key),
+            Arrival::Inside => self.go_in(key),
             Arrival::Outside(group) => self.waiting.push((key, group)),
         }
         self.model(|model| model.come(key));
     }
 
+    fn go_in(&mut self, key: Key) {
+        self.inside.push(Inside { pool: (key, self.roster.pool(key)), holds: false });
+    }
+
+    /// Gives one of those inside a connection.
+    fn take(&mut self) {
+        let Some(mut inside) = self.luck.pick(&self.inside).filter(|inside| !inside.holds) else {
+            return;
+        };
+        let at = self.inside.iter().position(|&it| it == inside).unwrap();
+        self.roster.advance(self.now);
+        inside.holds = self.roster.take(inside.pool.0, inside.pool.1);
+        let holds = inside.holds;
+        self.inside[at] = inside;
+        self.model(|model| assert_eq!(model.take(inside.pool), holds));
+    }
+
     fn look(&mut self, give_up: bool) {
         let Some((key, group)) = self.luck.pick(&self.waiting) else { return };
-        let held = self.held(key);
+        let (pool, held) = (self.roster.pool(key), self.held(key));
         let mut call = None;
         if give_up {
             self.roster.give_up(self.now, key, group);
             self.model(|model| match model.look(key, group) {
                 None => model.give_up_outside(key),
-                Some(Call::Admitted) => model.leave(key, held),
+                Some(Call::Admitted) => model.leave((key, pool), false, held),
                 Some(_) => {}
             });
         } else {
@@ -358,17 +403,17 @@ impl World {
             self.waiting.swap_remove(at);
         }
         if call == Some(Call::Admitted) {
-            self.inside.push(key);
+            self.go_in(key);
         }
     }
 
     fn leave(&mut self) {
-        let Some(key) = self.luck.pick(&self.inside) else { return };
-        let at = self.inside.iter().position(|&it| it == key).unwrap();
-        self.inside.swap_remove(at);
+        let Some(inside) = self.luck.pick(&self.inside) else { return };
+        let at = self.inside.iter().position(|&it| it == inside).unwrap();
+        let Inside { pool: (key, pool), holds } = self.inside.swap_remove(at);
         let held = self.held(key);
-        self.roster.leave(self.now, key);
-        self.model(|model| model.leave(key, held));
+        self.roster.leave(self.now, key, pool, holds);
+        self.model(|model| model.leave((key, pool), holds, held));
     }
 
     fn remove(&mut self, number: u64) {
@@ -464,7 +509,8 @@ impl World {
         let number = self.luck.below(30).min(self.luck.below(30));
         match self.luck.below(100) {
             0..30 => self.come(number),
-            30..45 => self.look(false),
+            30..37 => self.take(),
+            37..45 => self.look(false),
             45..49 => self.look(true),
             49..65 => self.leave(),
             65..67 => self.now = self.now.saturating_add(Duration::from_secs(self.luck.below(200))),
@@ -483,8 +529,8 @@ impl World {
             for (key, seen) in &self.model.tenants {
                 let tenant = &self.roster.tenants[key.index as usize];
                 assert_eq!(
-                    (tenant.life, tenant.inside, tenant.outside, &tenant.called),
-                    (seen.life, seen.inside, seen.outside, &seen.called),
+                    (tenant.life, tenant.inside, tenant.holding, tenant.outside, &tenant.called),
+                    (seen.life, seen.inside, seen.holding, seen.outside, &seen.called),
                 );
             }
             return assert_eq!(self.roster.tenants.len(), self.model.tenants.len());
@@ -532,7 +578,7 @@ fn run(seed: u64, budget: Option<u32>) {
     world.roster.advance(world.now);
     world.model(|_| {});
     world.quiesce();
-    assert!(world.roster.is_empty(), "the roster is empty when all were idle for long");
+    assert!(world.roster.tenants.is_empty(), "the roster is empty when all were idle for long");
     assert_eq!((world.roster.charged(), world.roster.placed()), (0, 0));
 }
 
