@@ -386,6 +386,11 @@ impl<F: Factory, C: Clock> Builder<F, C> {
         Ok(Pool::over(Arc::new(shared)))
     }
 
+    /// Tells what the ledger of a pool keeps to, if its connections are not checked.
+    pub(crate) fn options(&self) -> Options {
+        self.resolve(false)
+    }
+
     /// Sets what depends on several options.
     fn resolve(&self, checks: bool) -> Options {
         let mut options = self.options;

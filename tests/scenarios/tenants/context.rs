@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-use edgepool::Failure;
 use edgepool::tenants::TenantError;
+use edgepool::{Backoff, Failure};
 use edgepool_sim::{ByHand, Call, Trial};
-use edgepool_tests::{secs, settle};
+use edgepool_tests::{ms, secs, settle};
 
 use super::{Entering, World, per_tenant, shared};
 
@@ -107,6 +107,100 @@ fn dropped_in_the_midst_of_entering() {
     drop(waits);
     world.check();
     world.assert_closes();
+}
+
+/// Each failure costs the pool for all a connection, so a tenant may not have many in a row.
+#[test]
+fn a_tenant_that_cannot_enter_leaves_the_connections_to_others() {
+    let world = breakable(|it| it);
+    let factory = world.bank.of("");
+    let others = [world.lease("good"), world.lease("good")];
+    world.bank.plan(std::iter::repeat_n(Entering::FailAtOnce, 5));
+    for failures in 1..=5 {
+        let error = settle(&mut world.ask("bad")).unwrap_err();
+        assert!(matches!(error, TenantError::Enter(_)), "{error}");
+        assert_eq!(factory.counts().closed, failures);
+    }
+    for _ in 0..100 {
+        let error = settle(&mut world.ask("bad")).unwrap_err();
+        let TenantError::Unavailable { retry_in, cause } = error else { panic!("{error}") };
+        assert!(retry_in > ms(0) && retry_in <= ms(1_600), "{retry_in:?}");
+        assert!(matches!(cause, Failure::Error(_)), "{cause}");
+    }
+    assert_eq!(factory.counts().closed, 5, "no more connections are lost");
+    drop(world.lease("good"));
+    let failed = world.pools.stats("bad").unwrap().callers.failed;
+    assert_eq!((failed, world.pools.stats("good").unwrap().callers.failed), (105, 0));
+    drop(others);
+    world.check();
+    world.assert_closes();
+}
+
+/// After each back-off one caller is let try, and the others are let in again once it is served.
+#[test]
+fn a_tenant_that_cannot_enter_is_tried_again_and_again() {
+    let world = breakable(|it| it);
+    world.bank.plan(std::iter::repeat_n(Entering::FailAtOnce, 6));
+    (0..5).for_each(|_| drop(settle(&mut world.ask("bad"))));
+    world.clock.advance(ms(1_600));
+    let error = settle(&mut world.ask("bad")).unwrap_err();
+    assert!(matches!(error, TenantError::Enter(_)), "it was let try: {error}");
+    let error = settle(&mut world.ask("bad")).unwrap_err();
+    assert!(matches!(error, TenantError::Unavailable { .. }), "{error}");
+    world.clock.advance(ms(3_200));
+    world.bank.plan([Entering::Hang]);
+    let hangs = world.queued("bad");
+    let error = settle(&mut world.ask("bad")).unwrap_err();
+    assert!(matches!(error, TenantError::Unavailable { retry_in, .. } if retry_in == ms(0)));
+    drop(hangs);
+    let error = settle(&mut world.ask("bad")).unwrap_err();
+    let TenantError::Unavailable { retry_in, cause } = error else { panic!("{error}") };
+    assert!(retry_in <= ms(6_400) && cause == Failure::GivenUp, "{retry_in:?}");
+    world.clock.advance(ms(6_400));
+    drop(world.lease("bad"));
+    world.bank.plan(std::iter::repeat_n(Entering::FailAtOnce, 4));
+    (0..4).for_each(|_| drop(settle(&mut world.ask("bad"))));
+    drop(world.lease("bad"));
+    world.check();
+    world.assert_closes();
+}
+
+/// Callers in the queue were let in before the tenant was held back, and cost nothing either.
+#[test]
+fn a_tenant_that_cannot_enter_has_no_queue_that_does() {
+    let world = breakable(|it| it.pool(|pool| pool.breaker(1)));
+    let leases: Vec<_> = (0..4).map(|_| world.lease("bad")).collect();
+    let mut waiting: Vec<_> = (0..4).map(|_| world.queued("bad")).collect();
+    world.bank.plan([Entering::FailAtOnce]);
+    drop(leases);
+    let ended: Vec<_> = waiting.iter_mut().map(|it| settle(it).unwrap_err()).collect();
+    let held = |it: &&TenantError<_>| matches!(it, TenantError::Unavailable { .. });
+    assert_eq!(ended.iter().filter(held).count(), 3, "{ended:?}");
+    assert_eq!(world.bank.of("").counts().closed, 1);
+    drop(waiting);
+    world.check();
+    world.assert_closes();
+}
+
+#[test]
+fn a_tenant_that_is_removed_or_invalidated_is_held_back_no_more() {
+    for removes in [true, false] {
+        let world = breakable(|it| it.pool(|pool| pool.breaker(1)));
+        world.bank.plan([Entering::FailAtOnce]);
+        assert!(settle(&mut world.ask("bad")).is_err());
+        assert!(settle(&mut world.ask("bad")).is_err(), "it is held back");
+        match removes {
+            true => assert!(settle(&mut ByHand::new(world.pools.remove("bad")))),
+            false => assert!(world.pools.invalidate("bad")),
+        }
+        drop(world.lease("bad"));
+        world.assert_closes();
+    }
+}
+
+/// A pool for all of four connections, with the default back-off and breaker.
+fn breakable(set: impl FnOnce(super::BankBuilder) -> super::BankBuilder) -> World {
+    World::new(shared(4), |it| set(it.warm_up(0).pool(|pool| pool.backoff(Backoff::default()))))
 }
 
 #[test]

@@ -108,7 +108,7 @@ mod line;
 pub(crate) mod list;
 #[cfg(feature = "mutations")]
 mod mutated;
-mod need;
+pub(crate) mod need;
 mod operator;
 mod options;
 #[cfg(feature = "tenants")]

@@ -124,25 +124,38 @@ impl Ledger {
     }
 }
 
-/// The failures of creations in a row, and the wait that follows from them.
+/// The failures in a row of creations, or of something else that is tried again, and the wait that
+/// follows from them.
 #[derive(Clone, Debug)]
-pub(super) struct Failing {
+pub(crate) struct Failing {
     pub(super) in_a_row: u32,
     /// The number of the last creation that was begun before the failure that was counted last.
     pub(super) known: u64,
-    /// When the next creation may begin, while that is to come.
+    /// When the next attempt may begin, while that is to come.
     retry_at: Option<Time>,
     /// The state of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     pub(super) chance: u64,
 }
 
 impl Failing {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self { in_a_row: 0, known: 0, retry_at: None, chance: seed }
     }
 
-    pub(super) const fn retry_at(&self) -> Option<Time> {
+    pub(crate) const fn retry_at(&self) -> Option<Time> {
         self.retry_at
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) const fn in_a_row(&self) -> u32 {
+        self.in_a_row
+    }
+
+    /// Counts a failure of what is done one at a time.
+    #[cfg(feature = "std")]
+    pub(crate) fn fail_again(&mut self, backoff: Backoff, now: Time) {
+        let attempt = self.known + 1;
+        self.fail(attempt, attempt, Some(backoff), now);
     }
 
     #[inline(always)]

@@ -160,16 +160,22 @@ impl<'a, T: TenantFactory, C: Clock + Clone> TenantAcquire<'a, T, C> {
         else {
             unreachable!("it has waited in the queue")
         };
+        let since = self.waited.then_some(since);
         if !enters {
-            return Some(match guest.serve(self.waited.then_some(since)) {
+            return Some(match guest.serve(since) {
                 true => Ok(TenantLease::new(lease, guest)),
                 false => Err(guest.gone()),
             });
         }
-        if !guest.hold() {
-            guest.how = How::Ended;
-            return Some(Err(guest.gone()));
-        }
+        let probes = match guest.begin_entering(since) {
+            Ok(probes) => probes,
+            Err(error) => {
+                guest.how = error.how();
+                // The connection is back before its tenant is told so.
+                drop(lease);
+                return Some(Err(error));
+            }
+        };
         let Held { it, ticket } = lease.lift();
         // From here on a panic, or the end of this future, loses the connection and frees its place.
         let mut entering = Entering {
@@ -178,6 +184,7 @@ impl<'a, T: TenantFactory, C: Clock + Clone> TenantAcquire<'a, T, C> {
             lease: Some(lease),
             alarm: Alarms::none(),
             guest: Some(guest),
+            probes,
         };
         let entry = Arc::clone(&entering.guest.as_ref()?.entry);
         match guarded(|| self.core.factory.enter(it, &entry)) {
@@ -186,9 +193,7 @@ impl<'a, T: TenantFactory, C: Clock + Clone> TenantAcquire<'a, T, C> {
                 self.stage = Stage::Entering(entering);
                 None
             }
-            Some(Begun::Done(tried)) => {
-                Some(entering.end(Some(tried), self.waited.then_some(since)))
-            }
+            Some(Begun::Done(tried)) => Some(entering.end(Some(tried), since)),
             None => Some(entering.end(None, None)),
         }
     }
@@ -226,14 +231,6 @@ impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
             error => TenantError::Acquire(error),
         }
     }
-
-    /// Says why its tenant takes it in no more.
-    fn gone(&self) -> TenantError<T::Error> {
-        match self.core.lock().roster.is_closed() {
-            true => TenantError::Closed,
-            false => TenantError::Removed,
-        }
-    }
 }
 
 /// A connection that gets its tenant's context. Its place in the pool is given up if this ends
@@ -246,6 +243,8 @@ struct Entering<T: TenantFactory, C: Clock + Clone> {
     lease: Option<Lease<Pooled<T, C>, C>>,
     alarm: Alarms<C::Alarm>,
     guest: Option<Guest<T, C>>,
+    /// Whether it is the one that is let try while its tenant is held back.
+    probes: bool,
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Entering<T, C> {
@@ -303,12 +302,16 @@ impl<T: TenantFactory, C: Clock + Clone> Entering<T, C> {
         if let Some(guest) = &mut self.guest {
             guest.how = how;
         }
-        self.lose();
+        self.lose(failure.clone());
         Err(TenantError::Enter(failure))
     }
 
-    /// Lets the connection go with its entering, and then its place.
-    fn lose(&mut self) {
+    /// Lets the connection go with its entering, and then its place. That has cost a connection,
+    /// whatever it was for.
+    fn lose(&mut self, why: Failure<T::Error>) {
+        if let Some(guest) = &self.guest {
+            guest.core.fail_entering(guest.key, self.probes, why);
+        }
         let (job, ticket) = (self.job.take(), self.ticket.take());
         guarded(|| drop(job));
         drop(ticket);
@@ -321,7 +324,7 @@ impl<T: TenantFactory, C: Clock + Clone> Entering<T, C> {
 
 impl<T: TenantFactory, C: Clock + Clone> Drop for Entering<T, C> {
     fn drop(&mut self) {
-        self.lose();
+        self.lose(Failure::GivenUp);
     }
 }
 

@@ -8,12 +8,13 @@ use super::core::{Core, Plan};
 use super::entry::TenantConfig;
 use super::error::BuildError;
 use super::factory::TenantFactory;
+use super::gate::Breaker;
 use super::id::TenantId;
 use super::pools::TenantPools;
 use super::strategy::Strategy;
 use super::ticket::{Template, Ticketed};
 use crate::builder::Builder as PoolBuilder;
-use crate::ledger::OptionsError;
+use crate::ledger::{Options, OptionsError};
 use crate::{Clock, Share};
 
 /// What happens to a tenant that nothing is set for.
@@ -120,7 +121,8 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
 
     /// Sets options of each pool: all but `max`, which is the strategy's. Called again, it goes on
     /// from what was set. `min_idle` is 0 for tenants' own pools unless it is set here, and
-    /// `max_waiting` bounds the callers that wait for pools as well.
+    /// `max_waiting` bounds the callers that wait for pools as well. `breaker` and `backoff` hold for
+    /// each tenant's context on connections of a pool for all as they do for creations.
     ///
     /// # Examples
     ///
@@ -185,7 +187,10 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
             }
             _ => None,
         };
-        let plan = Plan { strategy, template, share, warm_up, budget, idle_timeout, unknown };
+        let Options { breaker: after, backoff, seed, .. } = template.options();
+        let breaker = after.zip(backoff).map(|(after, backoff)| Breaker { after, backoff, seed });
+        let plan =
+            Plan { strategy, template, share, warm_up, budget, idle_timeout, unknown, breaker };
         Ok(TenantPools::over(Core::new(factory, clock, plan, tenants, shared)))
     }
 

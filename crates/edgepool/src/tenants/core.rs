@@ -17,6 +17,7 @@ use super::chores::Slot;
 use super::entry::{Entry, TenantConfig};
 use super::error::OpenError;
 use super::factory::TenantFactory;
+use super::gate::{Breaker, Gate};
 use super::id::TenantId;
 use super::roster::{Effect, Key, Life, Limits, Roster};
 use super::stats::Usage;
@@ -42,6 +43,8 @@ pub(super) struct Plan<C> {
     pub(super) budget: Option<u32>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) unknown: Unknown,
+    /// What holds tenants back whose context cannot be put on connections.
+    pub(super) breaker: Option<Breaker>,
 }
 
 /// What all handles, leases and callers of tenants' pools share.
@@ -90,6 +93,8 @@ pub(super) struct Place<T: TenantFactory, C: Clock + Clone> {
     /// Why its pool could not be made, the last time.
     pub(super) broken: Option<OpenError>,
     pub(super) usage: Usage,
+    /// What of its enterings has failed since the last one that succeeded.
+    pub(super) gate: Option<Box<Gate<T::Error>>>,
     /// Those outside, and those who wait for its end.
     pub(super) wakers: BTreeMap<u64, Waker>,
     pub(super) next_waker: u64,
@@ -395,6 +400,7 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
             home: None,
             broken: None,
             usage: Usage::since(self.now),
+            gate: None,
             wakers: BTreeMap::new(),
             next_waker: 0,
             attending: None,

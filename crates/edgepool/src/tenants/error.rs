@@ -43,6 +43,14 @@ pub enum TenantError<E> {
     Acquire(AcquireError<E>),
     /// The tenant's context could not be put on the connection, which was closed.
     Enter(Failure<E>),
+    /// The tenant's context could not be put on connections again and again, and it is not tried for
+    /// a while.
+    Unavailable {
+        /// How long until the next attempt; zero while one is under way.
+        retry_in: Duration,
+        /// How the last one failed.
+        cause: Failure<E>,
+    },
     /// Not all connections were made with which the tenant's pool begins.
     WarmUp(Arc<WarmUpError<E>>),
 }
@@ -122,6 +130,11 @@ impl<E: fmt::Display> fmt::Display for TenantError<E> {
             Self::Enter(failure) => {
                 write!(f, "the tenant's context could not be put on the connection: {failure}")
             }
+            Self::Unavailable { retry_in, cause } => write!(
+                f,
+                "the tenant's context could not be put on connections again and again; it is tried \
+                 again in {retry_in:?}; the last failure: {cause}"
+            ),
             Self::WarmUp(error) => error.fmt(f),
         }
     }
@@ -133,7 +146,7 @@ impl<E: Error + 'static> Error for TenantError<E> {
             Self::Id(error) => Some(error),
             Self::Options(error) => Some(error),
             Self::Acquire(error) => error.source(),
-            Self::Enter(failure) => failure.source(),
+            Self::Enter(failure) | Self::Unavailable { cause: failure, .. } => failure.source(),
             Self::WarmUp(error) => error.source(),
             _ => None,
         }

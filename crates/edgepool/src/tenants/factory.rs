@@ -73,7 +73,8 @@ pub trait TenantFactory {
     ///
     /// The factory's [`reset`](Factory::reset) takes it off; a connection whose reset fails is
     /// closed, so no context outlives the lease that it was put on for. A connection whose entering
-    /// fails is closed, and one whose entering is given up in the middle is dropped with it. Under
+    /// fails is closed, and one whose entering is given up in the middle is dropped with it; a tenant
+    /// to which that happens again and again is [held back](super#fairness). Under
     /// the other strategies a connection serves one tenant all its life, and this is not called.
     fn enter(
         &self,

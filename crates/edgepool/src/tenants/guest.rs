@@ -9,6 +9,7 @@ use super::core::{Core, Desk, Home, Waiting};
 use super::entry::{Entry, TenantConfig};
 use super::error::{OpenError, TenantError};
 use super::factory::TenantFactory;
+use super::gate::{Breaker, HeldBack};
 use super::id::TenantId;
 use super::roster::{Arrival, Call, Key, Refused};
 use super::stats::How;
@@ -36,11 +37,41 @@ impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
         Self { core, key, pool, entry, holds: false, how: How::Cancelled }
     }
 
-    /// Takes note that it has a connection, without which its tenant does not end; returns false if
-    /// that has been removed meanwhile.
-    pub(super) fn hold(&mut self) -> bool {
-        self.holds = self.holds || self.core.lock().roster.take(self.key, self.pool);
-        self.holds
+    /// Takes note that it has a connection, without which its tenant does not end, and that the
+    /// tenant's context is about to be put on it; tells whether it is the one to try that while the
+    /// tenant's other callers are refused.
+    ///
+    /// # Errors
+    ///
+    /// The tenant was removed, or is held back.
+    pub(super) fn begin_entering(&mut self, since: Option<Time>) -> Outcome<T, bool> {
+        let (key, pool, breaker) = (self.key, self.pool, self.core.plan.breaker);
+        let begin = |desk: &mut Desk<T, C>| {
+            if !desk.roster.take(key, pool) {
+                return Err(None);
+            }
+            match desk.hold_back(key, breaker) {
+                Some(held) => Err(Some(held)),
+                None => Ok(desk.begin_entering(key, breaker)),
+            }
+        };
+        let begun = match since {
+            Some(_) => self.core.step(begin),
+            None => begin(&mut self.core.lock()),
+        };
+        self.holds = !matches!(begun, Err(None));
+        begun.map_err(|held| match held {
+            Some(held) => held.into(),
+            None => self.gone(),
+        })
+    }
+
+    /// Says why its tenant takes it in no more.
+    pub(super) fn gone(&self) -> TenantError<T::Error> {
+        match self.core.lock().roster.is_closed() {
+            true => TenantError::Closed,
+            false => TenantError::Removed,
+        }
     }
 
     /// Takes note that it has its lease; `since` is when it began to wait, if it did. Returns false
@@ -49,10 +80,11 @@ impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
         let (key, pool, holds) = (self.key, self.pool, self.holds);
         let serve = |desk: &mut Desk<T, C>| {
             if !holds && !desk.roster.take(key, pool) {
-                return false;
+                return (false, None);
             }
             let now = desk.now;
-            let callers = &mut desk.place_mut(key).usage.callers;
+            let place = desk.place_mut(key);
+            let callers = &mut place.usage.callers;
             callers.acquired += 1;
             callers.in_use += 1;
             if let Some(since) = since {
@@ -60,12 +92,14 @@ impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
                 callers.total_wait = callers.total_wait.saturating_add(waited);
                 callers.longest_wait = callers.longest_wait.max(waited);
             }
-            true
+            (true, place.gate.take())
         };
-        self.holds = match since {
+        let (holds, gate) = match since {
             Some(_) => self.core.step(serve),
             None => serve(&mut self.core.lock()),
         };
+        self.holds = holds;
+        guarded(|| drop(gate));
         self.how = if self.holds { How::Returned } else { How::Ended };
         self.holds
     }
@@ -134,9 +168,10 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Door<'a, T, C> {
     }
 
     fn knock(&mut self) -> Outcome<T, Option<Admitted<T, C>>> {
+        let breaker = self.core.plan.breaker;
         let known = self.core.step(|desk| {
             let key = desk.ids.get(self.name).copied();
-            key.filter(|&key| !desk.place(key).removed).map(|key| desk.arrive(key))
+            key.filter(|&key| !desk.place(key).removed).map(|key| desk.arrive(key, breaker))
         });
         let arrived = match known {
             Some(arrived) => arrived,
@@ -146,8 +181,11 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Door<'a, T, C> {
         match arrived {
             Err(Refused::Closed) => Err(TenantError::Closed),
             Err(Refused::Full) => Err(TenantError::QueueFull { max_waiting }),
-            Ok(Arrived::Inside(key, pool, entry, home)) => {
-                Ok(Some((Guest::new(Arc::clone(self.core), key, pool, entry), home)))
+            Ok(Arrived::Inside(Inside { key, pool, entry, home, held })) => {
+                let mut guest = Guest::new(Arc::clone(self.core), key, pool, entry);
+                let Some(held) = held else { return Ok(Some((guest, home))) };
+                guest.how = How::Failed;
+                Err(held.into())
             }
             Ok(Arrived::Outside(key, group)) => {
                 self.outside = Some(Outside {
@@ -216,25 +254,35 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
             place.entry = Arc::new(entry);
             desk.roster.set_terms(desk.now, key, terms);
         }
-        desk.arrive(key)
+        desk.arrive(key, self.plan.breaker)
     }
 }
 
 /// Where a caller is, with what it needs there.
 enum Arrived<T: TenantFactory, C: Clock + Clone> {
-    /// In the pool of this number.
-    Inside(Key, u32, Arc<Entry>, Home<T, C>),
+    Inside(Inside<T, C>),
     Outside(Key, u32),
 }
 
+struct Inside<T: TenantFactory, C: Clock + Clone> {
+    key: Key,
+    /// The number of the pool.
+    pool: u32,
+    entry: Arc<Entry>,
+    home: Home<T, C>,
+    /// Set if it is in for nothing, as the tenant is held back.
+    held: Option<HeldBack<T::Error>>,
+}
+
 impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
-    fn arrive(&mut self, key: Key) -> Result<Arrived<T, C>, Refused> {
+    fn arrive(&mut self, key: Key, breaker: Option<Breaker>) -> Result<Arrived<T, C>, Refused> {
         match self.roster.arrive(self.now, key) {
             Ok(Arrival::Inside) => {
                 let place = self.place(key);
                 let home = place.home.clone().expect("a tenant that takes callers in has a pool");
-                let pool = self.roster.pool(key);
-                Ok(Arrived::Inside(key, pool, Arc::clone(&place.entry), home))
+                let (pool, entry) = (self.roster.pool(key), Arc::clone(&place.entry));
+                let held = self.hold_back(key, breaker);
+                Ok(Arrived::Inside(Inside { key, pool, entry, home, held }))
             }
             Ok(Arrival::Outside(group)) => Ok(Arrived::Outside(key, group)),
             Err(refused) => {

@@ -98,6 +98,11 @@
 //! part of a budget. A broken database is the affair of its tenant: each pool has its own back-off,
 //! its own breaker and its own checks.
 //!
+//! So is a tenant whose context cannot be put on connections of a pool for all, though each attempt
+//! costs that one. After as many failures in a row as the [breaker](crate::Builder::breaker) says its
+//! callers are refused as [`Unavailable`](TenantError::Unavailable), and after each
+//! [back-off](crate::Builder::backoff) one of them is let try.
+//!
 //! # Driving
 //!
 //! As a [pool](crate::guide#driving-a-pool), this needs no executor: those who wait poll what is to
@@ -114,6 +119,7 @@ mod core;
 mod entry;
 mod error;
 mod factory;
+mod gate;
 mod guest;
 mod id;
 mod lease;

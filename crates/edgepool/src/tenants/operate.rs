@@ -163,16 +163,21 @@ pub struct Removal<T: TenantFactory, C: Clock + Clone> {
 
 impl<T: TenantFactory, C: Clock + Clone> Removal<T, C> {
     pub(super) fn new(core: &Arc<Core<T, C>>, name: &str) -> Self {
-        let (life, config) = core.step(|desk| {
+        let (life, config, gate) = core.step(|desk| {
             let config = desk.configs.remove(name);
             let key = desk.ids.get(name).copied();
             let life = key.map(|key| (key, desk.roster.pool(key)));
+            let gate = key.and_then(|key| {
+                let place = desk.place_mut(key);
+                place.removed = true;
+                place.gate.take()
+            });
             if let Some(key) = key {
-                desk.place_mut(key).removed = true;
                 desk.roster.remove(desk.now, key);
             }
-            (life, config)
+            (life, config, gate)
         });
+        guarded(|| drop(gate));
         let known = life.is_some() || config.is_some();
         let seat = Seat::of_operator(Arc::clone(&core.bell));
         Self { core: Arc::clone(core), life, known, waiting: Waiting::new(), seat }

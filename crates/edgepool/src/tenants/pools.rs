@@ -105,13 +105,15 @@ impl<T: TenantFactory, C: Clock + Clone> TenantPools<T, C> {
 
     /// Sees to it that no connection is lent to a tenant from now on that was made before, as after
     /// a change of its credentials: what is idle is closed, and what is out leaves as it comes back.
-    /// In a pool for all that concerns every connection. It gives false for a tenant that has no
+    /// In a pool for all that concerns every connection, and the tenant is
+    /// [held back](super::TenantError::Unavailable) no more. It gives false for a tenant that has no
     /// pool, and nothing to replace.
     pub fn invalidate(&self, tenant: &str) -> bool {
         match self.home(tenant) {
             Some(Home::Own(pool)) => pool.invalidate_all(),
             Some(Home::Shared(_)) => {
-                self.core().shared.iter().for_each(|pool| pool.invalidate_all())
+                self.core().shared.iter().for_each(|pool| pool.invalidate_all());
+                self.core().open_gate(tenant);
             }
             None => return false,
         }
