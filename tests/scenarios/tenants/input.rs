@@ -129,6 +129,51 @@ fn options_that_contradict_each_other_are_named() {
     assert_eq!(build(per_tenant(2, 5), |it| it.budget(5)), None);
 }
 
+/// A share is one of what there is, so more than that is a mistake.
+#[test]
+fn shares_of_more_than_there_is_are_named() {
+    let id = TenantId::new("acme").unwrap();
+    let own = |share| TenantConfig::new().share(share);
+    let text = |error: Option<BuildError>| error.expect("it is refused").to_string();
+    let error = text(build(per_tenant(2, 5), |it| it.share(Share::new().max(6))));
+    assert_eq!(
+        error,
+        "the share of tenants has max 6, more than pool_size, 5; it must be at most that, or none"
+    );
+    let one = own(Share::new().max(21));
+    let error = text(build(shared(20), |it| it.tenant(id.clone(), one)));
+    assert_eq!(
+        error,
+        "the share of the tenant acme has max 21, more than size, 20; it must be at most that, or \
+         none"
+    );
+    let queued = own(Share::new().max_waiting(8));
+    let error = text(build(per_tenant(2, 5), |it| {
+        it.tenant(id.clone(), queued).pool(|pool| pool.max_waiting(7))
+    }));
+    assert_eq!(
+        error,
+        "the share of the tenant acme has max_waiting 8, more than that of the pools, 7; it must \
+         be at most that, or none"
+    );
+    let whole = Share::new().max(5).max_waiting(7);
+    let set = |it: BankBuilder| it.share(whole).pool(|pool| pool.max_waiting(7));
+    assert_eq!(build(per_tenant(2, 5), set), None);
+}
+
+/// A share that is found as the tenant is opened is looked at then.
+#[test]
+fn shares_that_are_found_later_are_named_as_well() {
+    let world = World::new(shared(5), |it| it);
+    world.bank.find("acme", TenantConfig::new().share(Share::new().max(6)));
+    let error = settle(&mut world.ask("acme")).unwrap_err();
+    let TenantError::Share(excess) = error else { panic!("{error}") };
+    assert_eq!((excess.what, excess.is, excess.most), ("max", 6, 5));
+    assert_eq!(world.pools.state("acme"), None);
+    drop(world.lease("other"));
+    world.assert_closes();
+}
+
 /// Whatever is set later, and by whichever builder, what was set before stays.
 #[test]
 fn later_setters_are_never_lost() {

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use edgepool::tenants::{
-    Builder, Entry, Strategy, TenantAcquire, TenantError, TenantFactory, TenantLease, TenantPools,
+    Builder, Entry, Strategy, TenantAcquire, TenantConfig, TenantError, TenantFactory, TenantId,
+    TenantLease, TenantPools,
 };
 use edgepool::{Begun, Clock, Tried};
 use edgepool_sim::{
@@ -57,6 +58,8 @@ struct State {
     /// By the number of the connection of the pool for all.
     contexts: BTreeMap<u64, String>,
     enterings: VecDeque<Entering>,
+    /// What is found of tenants that the builder does not name.
+    found: BTreeMap<String, TenantConfig>,
     /// Whether the factory of the next pool panics.
     panics: bool,
     on_factory: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -97,6 +100,11 @@ impl Bank {
 
     pub(super) fn plan(&self, enterings: impl IntoIterator<Item = Entering>) {
         self.lock().enterings.extend(enterings);
+    }
+
+    /// Lets this be found of a tenant.
+    pub(super) fn find(&self, tenant: &str, config: TenantConfig) {
+        self.lock().found.insert(tenant.to_owned(), config);
     }
 
     /// Lets the next call for a factory panic.
@@ -189,6 +197,10 @@ impl TenantFactory for Bank {
                 }))
             }
         }
+    }
+
+    fn resolve(&self, id: &TenantId) -> Option<TenantConfig> {
+        self.lock().found.get(id.as_str()).cloned()
     }
 }
 

@@ -100,7 +100,8 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
 
     /// Sets the share of tenants that have none of their own. In a pool for all it is their share of
     /// that; a tenant's own pool has at most `max` connections and `max_waiting` callers queued, and
-    /// the weight counts where a budget is short. Default: the weight 1, and no caps.
+    /// the weight counts where a budget is short. No share may ask for more than a pool has. Default:
+    /// the weight 1, and no caps.
     pub const fn share(mut self, share: Share) -> Self {
         self.share = share;
         self
@@ -219,12 +220,20 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
         if self.idle_timeout == Some(Duration::ZERO) {
             return Err(OptionsError::TimeIsZero("idle_timeout").into());
         }
-        self.share.validate()?;
-        let mut shares = self.tenants.values().filter_map(TenantConfig::get_share);
-        shares.try_for_each(|share| share.validate())?;
+        self.check_share(None, self.share)?;
+        let mut shares = self.tenants.iter().filter_map(|(id, it)| Some((id, it.get_share()?)));
+        shares.try_for_each(|(id, share)| self.check_share(Some(id), share))?;
         // What the options of the pools say of each other.
         self.template.clone().build_elastic(size, 0)?;
         Ok(())
+    }
+
+    fn check_share(&self, tenant: Option<&TenantId>, share: Share) -> Result<(), BuildError> {
+        share.validate()?;
+        match self.strategy.excess(share, self.template.get_max_waiting()) {
+            Some(excess) => Err(BuildError::Share { tenant: tenant.cloned(), excess }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -265,7 +265,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         let factory = Ticketed::new(self.factory.factory(Some(entry)), counted);
         let mut builder = self.plan.template.clone().over(factory);
         if let Some(max_waiting) = entry.share().max_waiting {
-            builder = builder.max_waiting(max_waiting.min(self.plan.template.get_max_waiting()));
+            builder = builder.max_waiting(max_waiting);
         }
         Ok(Home::Own(builder.build_elastic(size, 0)?))
     }

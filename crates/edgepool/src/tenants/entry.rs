@@ -91,8 +91,7 @@ impl Entry {
 
     /// What the tenant has of the places and of the budget.
     pub(super) fn terms(&self, strategy: Strategy) -> Terms {
-        let size = strategy.size();
-        let cap = self.share.max.map_or(size, |max| max.min(size));
+        let cap = self.share.max.unwrap_or_else(|| strategy.size());
         Terms { cap, weight: self.share.weight }
     }
 

@@ -22,6 +22,8 @@ pub enum TenantError<E> {
     NameTooLong(TenantId),
     /// The tenant's share, or an option of its pool, is out of range.
     Options(OptionsError),
+    /// The tenant's share asks for more than there may be.
+    Share(Excess),
     /// The factory panicked as it was asked for the tenant's pool.
     FactoryPanicked,
     /// As many callers wait for pools as may.
@@ -53,6 +55,27 @@ pub enum TenantError<E> {
     },
     /// Not all connections were made with which the tenant's pool begins.
     WarmUp(Arc<WarmUpError<E>>),
+}
+
+/// A number of a share that is more than that which it is a share of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Excess {
+    /// What is too much: `max` or `max_waiting`.
+    pub what: &'static str,
+    /// How much it is.
+    pub is: u32,
+    /// What bounds it.
+    pub bound: &'static str,
+    /// The most that it may be.
+    pub most: u32,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, is, bound, most } = self;
+        write!(f, "{what} {is}, more than {bound}, {most}; it must be at most that, or none")
+    }
 }
 
 /// Why a tenant's pool could not be made.
@@ -111,6 +134,7 @@ impl<E: fmt::Display> fmt::Display for TenantError<E> {
                  their names in its configuration"
             ),
             Self::Options(error) => write!(f, "the tenant's pool cannot be made: {error}"),
+            Self::Share(excess) => write!(f, "the tenant's share has {excess}"),
             Self::FactoryPanicked => {
                 f.write_str("the tenants' factory panicked; its panic says why")
             }
@@ -170,6 +194,14 @@ pub enum BuildError {
         /// The most that it may be.
         most: u32,
     },
+    /// The share of a tenant asks for more than there may be; or that of all who have none of their
+    /// own.
+    Share {
+        /// The tenant, if it is that of one.
+        tenant: Option<TenantId>,
+        /// What it asks for.
+        excess: Excess,
+    },
     /// `max` was set among the options of the pools: their size is the strategy's.
     MaxIsTheStrategys,
     /// A budget was set for one pool, whose size is one.
@@ -189,6 +221,10 @@ impl fmt::Display for BuildError {
             Self::Over { what, is, bound, most } => {
                 write!(f, "{what} is {is}, more than {bound}, {most}; it must be at most that")
             }
+            Self::Share { tenant: Some(tenant), excess } => {
+                write!(f, "the share of the tenant {tenant} has {excess}")
+            }
+            Self::Share { tenant: None, excess } => write!(f, "the share of tenants has {excess}"),
             Self::MaxIsTheStrategys => f.write_str(
                 "max is set among the options of the pools; set their size in the strategy instead",
             ),

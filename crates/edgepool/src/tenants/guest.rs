@@ -234,7 +234,11 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         let entry = Entry::new(id.clone(), config, self.plan.strategy, self.plan.share);
         let entry = entry.ok_or_else(|| TenantError::NameTooLong(id.clone()))?;
         entry.share().validate().map_err(TenantError::Options)?;
-        Ok(entry)
+        let max_waiting = self.plan.template.get_max_waiting();
+        match self.plan.strategy.excess(entry.share(), max_waiting) {
+            Some(excess) => Err(TenantError::Share(excess)),
+            None => Ok(entry),
+        }
     }
 
     /// Takes in a caller of a tenant that has no entry, or that of a life before it was removed.

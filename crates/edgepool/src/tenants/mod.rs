@@ -135,7 +135,7 @@ mod ticket;
 pub use acquire::TenantAcquire;
 pub use builder::{Builder, Unknown};
 pub use entry::{Entry, TenantConfig};
-pub use error::{BuildError, TenantDrainError, TenantError};
+pub use error::{BuildError, Excess, TenantDrainError, TenantError};
 pub use factory::TenantFactory;
 pub use id::{TenantId, TenantIdError};
 pub use lease::{TenantLease, TenantRelease};

@@ -1,5 +1,8 @@
 //! How tenants are kept apart.
 
+use super::error::Excess;
+use crate::Share;
+
 /// How tenants are kept apart, and how many connections there may be.
 ///
 /// The acquire is the same under each, so another strategy is another configuration.
@@ -67,6 +70,15 @@ impl Strategy {
             | Self::PerTenant { pool_size: size, .. }
             | Self::PerDatabase { pool_size: size, .. } => size,
         }
+    }
+
+    /// Tells what a share asks for beyond what it is a share of.
+    pub(super) fn excess(self, share: Share, max_waiting: u32) -> Option<Excess> {
+        let over = |what, is: Option<u32>, bound, most| {
+            is.filter(|&is| is > most).map(|is| Excess { what, is, bound, most })
+        };
+        let max = over("max", share.max, self.names().1, self.size());
+        max.or_else(|| over("max_waiting", share.max_waiting, "that of the pools", max_waiting))
     }
 
     /// What errors call these two.
