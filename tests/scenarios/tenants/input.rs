@@ -199,6 +199,32 @@ fn later_setters_are_never_lost() {
 }
 
 #[test]
+fn what_is_set_can_be_asked_for() {
+    let acme = TenantConfig::new().schema("acme_prod").share(Share::new().weight(3));
+    let world = World::new(per_tenant(7, 4), |it| {
+        it.tenant(TenantId::new("acme").unwrap(), acme.clone())
+            .warm_up(2)
+            .budget(9)
+            .unknown(Unknown::Refuse)
+            .idle_timeout(None)
+            .share(Share::new().max(3))
+            .pool(|pool| pool.acquire_timeout(secs(3)).max_waiting(5))
+    });
+    let config = world.pools.config();
+    assert_eq!((config.strategy, config.budget, config.warm_up), (per_tenant(7, 4), Some(9), 2));
+    assert_eq!((config.unknown, config.idle_timeout), (Unknown::Refuse, None));
+    assert_eq!((config.acquire_timeout, config.max_waiting), (Some(secs(3)), 5));
+    assert_eq!(config.share, Share::new().max(3));
+    assert_eq!(world.pools.tenant_config("acme"), Some(acme));
+    assert_eq!(world.pools.tenant_config("other"), None);
+    assert!(settle(&mut ByHand::new(world.pools.remove("acme"))), "it was known");
+    assert_eq!(world.pools.tenant_config("acme"), None);
+    let world = World::new(shared(2), |it| it.pool(|pool| pool.acquire_timeout(None)));
+    let config = world.pools.config();
+    assert_eq!((config.acquire_timeout, config.idle_timeout), (None, Some(secs(300))));
+}
+
+#[test]
 fn a_share_bounds_a_tenants_own_pool() {
     let config = TenantConfig::new().share(Share::new().max(1).max_waiting(1));
     let id = TenantId::new("a").unwrap();

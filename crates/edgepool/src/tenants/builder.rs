@@ -221,7 +221,7 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
             return Err(OptionsError::TimeIsZero("idle_timeout").into());
         }
         self.check_share(None, self.share)?;
-        let mut shares = self.tenants.iter().filter_map(|(id, it)| Some((id, it.get_share()?)));
+        let mut shares = self.tenants.iter().filter_map(|(id, it)| Some((id, it.share?)));
         shares.try_for_each(|(id, share)| self.check_share(Some(id), share))?;
         // What the options of the pools say of each other.
         self.template.clone().build_elastic(size, 0)?;

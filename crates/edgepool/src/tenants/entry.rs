@@ -22,9 +22,12 @@ const PREFIX: &str = "tenant_";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "it sets nothing until a builder has it"]
 pub struct TenantConfig {
-    share: Option<Share>,
-    schema: Option<String>,
-    database: Option<String>,
+    /// Its share, if it has one of its own.
+    pub share: Option<Share>,
+    /// The name of its schema, if it is set.
+    pub schema: Option<String>,
+    /// The name of its database, if it is set.
+    pub database: Option<String>,
 }
 
 impl TenantConfig {
@@ -37,10 +40,6 @@ impl TenantConfig {
     pub const fn share(mut self, share: Share) -> Self {
         self.share = Some(share);
         self
-    }
-
-    pub(super) const fn get_share(&self) -> Option<Share> {
-        self.share
     }
 
     /// Sets the name of the tenant's schema. Default: `tenant_<id>` under

@@ -115,6 +115,7 @@ mod acquire;
 mod bell;
 mod builder;
 mod chores;
+mod config;
 mod core;
 mod entry;
 mod error;
@@ -134,6 +135,7 @@ mod ticket;
 
 pub use acquire::TenantAcquire;
 pub use builder::{Builder, Unknown};
+pub use config::Config;
 pub use entry::{Entry, TenantConfig};
 pub use error::{BuildError, Excess, TenantDrainError, TenantError};
 pub use factory::TenantFactory;

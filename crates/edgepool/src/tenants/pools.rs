@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::acquire::TenantAcquire;
 use super::builder::Builder;
-use super::core::{Core, Home};
-use super::entry::Entry;
+use super::config::Config;
+use super::core::{Core, Home, Plan};
+use super::entry::{Entry, TenantConfig};
 use super::factory::TenantFactory;
 use super::id::TenantId;
 use super::operate::{Opening, Removal, TenantDrain, TenantDriver};
@@ -261,6 +262,31 @@ impl<T: TenantFactory, C: Clock + Clone> TenantPools<T, C> {
             usage.add_pool(&stats);
         }
         Some(usage)
+    }
+
+    /// Tells what holds for all tenants.
+    pub fn config(&self) -> Config {
+        let Plan { strategy, ref template, share, warm_up, budget, idle_timeout, unknown, .. } =
+            self.core().plan;
+        let patience = template.patience();
+        let acquire_timeout = (patience < u64::MAX).then(|| Duration::from_nanos(patience));
+        let max_waiting = template.get_max_waiting();
+        Config {
+            strategy,
+            share,
+            warm_up,
+            budget,
+            idle_timeout,
+            unknown,
+            acquire_timeout,
+            max_waiting,
+        }
+    }
+
+    /// Tells what is set for a tenant by name, until it is removed. What it has together with the
+    /// defaults is known of its [`entry`](Self::entry), while it has callers or a pool.
+    pub fn tenant_config(&self, tenant: &str) -> Option<TenantConfig> {
+        self.core().lock().configs.get(tenant).cloned()
     }
 
     /// Returns the strategy.
