@@ -113,6 +113,7 @@ fn options_that_contradict_each_other_are_named() {
     let budget = build(per_tenant(2, 5), |it| it.budget(3));
     assert_eq!(budget, over("pool_size", 5, "the budget", 3));
     assert_eq!(build(per_tenant(2, 5), |it| it.budget(0)), zero("budget"));
+    assert_eq!(build(per_tenant(2, 5), |it| it.parallel_warm_ups(0)), zero("parallel_warm_ups"));
     assert_eq!(build(shared(5), |it| it.budget(5)), Some(BuildError::BudgetOfOnePool));
     assert_eq!(build(per_tenant(2, 5), |it| it.warm_up(6)), over("warm_up", 6, "pool_size", 5));
     let min_idle = build(per_tenant(2, 5), |it| it.pool(|pool| pool.min_idle(6)));
@@ -204,6 +205,7 @@ fn what_is_set_can_be_asked_for() {
     let world = World::new(per_tenant(7, 4), |it| {
         it.tenant(TenantId::new("acme").unwrap(), acme.clone())
             .warm_up(2)
+            .parallel_warm_ups(3)
             .budget(9)
             .unknown(Unknown::Refuse)
             .idle_timeout(None)
@@ -213,6 +215,7 @@ fn what_is_set_can_be_asked_for() {
     let config = world.pools.config();
     assert_eq!((config.strategy, config.budget, config.warm_up), (per_tenant(7, 4), Some(9), 2));
     assert_eq!((config.unknown, config.idle_timeout), (Unknown::Refuse, None));
+    assert_eq!(config.parallel_warm_ups, 3);
     assert_eq!((config.acquire_timeout, config.max_waiting), (Some(secs(3)), 5));
     assert_eq!(config.share, Share::new().max(3));
     assert_eq!(world.pools.tenant_config("acme"), Some(acme));

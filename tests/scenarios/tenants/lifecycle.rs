@@ -193,6 +193,44 @@ fn a_tenants_states_follow_one_another() {
     world.assert_closes();
 }
 
+/// However many open at once, the server sees few new connections at a time that nobody waits for.
+#[test]
+fn few_pools_warm_up_at_once() {
+    let set = |it: super::BankBuilder| it.warm_up(2).parallel_warm_ups(3);
+    let mut world = World::new(per_tenant(20, 2), set);
+    let opened: Vec<_> = (0..8)
+        .map(|number| {
+            let (pools, name) = (world.pools.clone(), format!("t{number}"));
+            world.bank.of(&name).plan([Creation::Connect(secs(1)); 2]);
+            let opened =
+                world.executor.spawn(async move { pools.get_or_create(&name).await.map(drop) });
+            // One after the other, as tasks are polled in any order.
+            world.pass(ms(0));
+            opened
+        })
+        .collect();
+    world.pass(ms(1));
+    let done = || opened.iter().filter(|task| task.is_done()).count();
+    assert_eq!((world.bank.connections(), done()), (6, 0));
+    // Whoever needs a connection does not wait for the turn of its pool.
+    let pools = world.pools.clone();
+    let urgent = world.executor.spawn(async move { pools.acquire("t7").await.map(drop) });
+    world.pass(ms(1));
+    assert_eq!(world.bank.connections(), 7);
+    world.pass(ms(998));
+    assert_eq!((world.bank.connections(), done()), (13, 3));
+    // One that goes leaves its turn to the next.
+    let removed = world.pools.clone();
+    drop(world.executor.spawn(async move { removed.remove("t3").await }));
+    world.pass(ms(1));
+    assert!(urgent.take().unwrap().is_ok());
+    assert_eq!((world.bank.of("t3").counts().live, world.bank.of("t6").counts().creating), (0, 2));
+    world.pass(secs(3));
+    assert_eq!((world.bank.connections(), done()), (14, 8));
+    world.check();
+    world.assert_closes();
+}
+
 #[test]
 fn warming_up_says_what_failed_and_leaves_the_pool() {
     let world = World::new(per_tenant(1, 2), |it| it.warm_up(2));

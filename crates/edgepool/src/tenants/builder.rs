@@ -32,6 +32,7 @@ pub enum Unknown {
 /// |---|---|---|
 /// | [`strategy`](Self::strategy) | 100 pools of 5 | how tenants are kept apart |
 /// | [`warm_up`](Self::warm_up) | 1 | what a pool makes as it opens |
+/// | [`parallel_warm_ups`](Self::parallel_warm_ups) | 8 | how many pools do so at once |
 /// | [`idle_timeout`](Self::idle_timeout) | 300 s | how long a tenant is kept without callers |
 /// | [`budget`](Self::budget) | none | the most connections of all pools |
 /// | [`share`](Self::share) | weight 1, no caps | what a tenant has that has no share of its own |
@@ -47,6 +48,7 @@ pub struct Builder<T, C> {
     template: PoolBuilder<Template, C>,
     share: Share,
     warm_up: u32,
+    parallel_warm_ups: u32,
     budget: Option<u32>,
     idle_timeout: Option<Duration>,
     unknown: Unknown,
@@ -62,6 +64,7 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
             template: PoolBuilder::new(Template::NEW, clock).max(0),
             share: Share::new(),
             warm_up: 1,
+            parallel_warm_ups: 8,
             budget: None,
             idle_timeout: Some(Duration::from_secs(300)),
             unknown: Unknown::Create,
@@ -79,6 +82,14 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
     /// A pool that tenants share keeps so many ready, unless `min_idle` is set. Default: 1.
     pub const fn warm_up(mut self, warm_up: u32) -> Self {
         self.warm_up = warm_up;
+        self
+    }
+
+    /// Sets how many tenants' own pools warm up at once, at least 1: where many open together, as
+    /// after a start, the others have their turns later, while their callers are given what they
+    /// need. Default: 8.
+    pub const fn parallel_warm_ups(mut self, pools: u32) -> Self {
+        self.parallel_warm_ups = pools;
         self
     }
 
@@ -175,6 +186,7 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
             template,
             share,
             warm_up,
+            parallel_warm_ups,
             budget,
             idle_timeout,
             unknown,
@@ -190,8 +202,17 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
         };
         let Options { breaker: after, backoff, seed, .. } = template.options();
         let breaker = after.zip(backoff).map(|(after, backoff)| Breaker { after, backoff, seed });
-        let plan =
-            Plan { strategy, template, share, warm_up, budget, idle_timeout, unknown, breaker };
+        let plan = Plan {
+            strategy,
+            template,
+            share,
+            warm_up,
+            parallel_warm_ups,
+            budget,
+            idle_timeout,
+            unknown,
+            breaker,
+        };
         Ok(TenantPools::over(Core::new(factory, clock, plan, tenants, shared)))
     }
 
@@ -209,6 +230,9 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
             true => Err(BuildError::Over { what, is, bound, most }),
             false => Ok(()),
         };
+        if self.parallel_warm_ups == 0 {
+            return Err(OptionsError::CountIsZero("parallel_warm_ups").into());
+        }
         over("warm_up", self.warm_up, what.1, size)?;
         over("min_idle", self.template.get_min_idle().unwrap_or(0), what.1, size)?;
         match self.budget {

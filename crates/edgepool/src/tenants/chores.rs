@@ -3,6 +3,7 @@
 //! Whoever waits for anything of tenants' pools polls the chores that can go on, and is woken when
 //! one can that nobody polls; see [`Bell`](super::bell::Bell).
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Context;
 
@@ -28,6 +29,32 @@ pub(super) struct Slot<T: TenantFactory, C: Clock + Clone> {
     chore: Option<Chore<T, C>>,
     /// It rang meanwhile.
     again: bool,
+}
+
+/// How far a tenant's pool is with what it begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Warming {
+    /// It waits for its turn, as there are as many that warm up as may be.
+    InTurn,
+    /// This chore sees to it.
+    Chore(usize),
+}
+
+/// The warm-ups of tenants' own pools.
+pub(super) struct WarmUps {
+    /// How many connections a pool begins with.
+    each: u32,
+    /// The most pools that warm up at once.
+    most: u32,
+    running: u32,
+    /// Those whose turn is to come.
+    line: VecDeque<Key>,
+}
+
+impl WarmUps {
+    pub(super) const fn new(each: u32, most: u32) -> Self {
+        Self { each, most, running: 0, line: VecDeque::new() }
+    }
 }
 
 /// Chores.
@@ -58,7 +85,8 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         let done = guarded(|| chore.poll(&mut Context::from_waker(&waker))).is_none_or(|it| it);
         let mut desk = self.lock();
         let attends = desk.get(key).is_some_and(|place| place.attending == Some(index));
-        let warms = desk.get(key).is_some_and(|place| place.warming == Some(index));
+        let warming = Some(Warming::Chore(index));
+        let warms = desk.get(key).is_some_and(|place| place.warming == warming);
         let needed = attends && desk.needs_attendance(key) || warms;
         if done || !needed {
             desk.chores.remove(index);
@@ -66,9 +94,10 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
                 desk.place_mut(key).attending = None;
             }
             if warms {
-                desk.place_mut(key).warming = None;
+                desk.end_warm_up(key);
             }
-            drop(desk);
+            // It may be another's turn to warm up.
+            self.carry_out(desk);
             guarded(|| drop(chore));
             // Nobody else attends to this pool, so it is the one that the tenant has.
             if done && attends {
@@ -115,16 +144,44 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
     }
 
     /// Sees to what a pool needs that was just made.
-    pub(super) fn begin_chores(&mut self, key: Key, warm_up: u32) {
+    pub(super) fn begin_chores(&mut self, key: Key) {
         if self.drivers > 0 {
             self.attend(key);
         }
-        if let Some(Home::Own(pool)) = &self.place(key).home
-            && warm_up > 0
-        {
-            let chore = Chore::Warm(pool.warm_up(warm_up.min(self.roster.size(key))));
-            self.place_mut(key).warming = Some(self.add_chore(key, chore));
+        if matches!(self.place(key).home, Some(Home::Own(_))) && self.warm_ups.each > 0 {
+            self.place_mut(key).warming = Some(Warming::InTurn);
+            self.warm_ups.line.push_back(key);
+            self.start_warm_ups();
         }
+    }
+
+    /// Begins warm-ups, in the order in which pools were opened, while there may be more.
+    fn start_warm_ups(&mut self) {
+        while self.warm_ups.running < self.warm_ups.most
+            && let Some(key) = self.warm_ups.line.pop_front()
+        {
+            let each = self.warm_ups.each.min(self.roster.size(key));
+            // One that has closed meanwhile needs none.
+            if let Some(place) = self.get(key).filter(|it| it.warming == Some(Warming::InTurn))
+                && let Some(Home::Own(pool)) = &place.home
+            {
+                let chore = Chore::Warm(pool.warm_up(each));
+                let index = self.add_chore(key, chore);
+                self.place_mut(key).warming = Some(Warming::Chore(index));
+                self.warm_ups.running += 1;
+            }
+        }
+    }
+
+    /// Takes note that a tenant's pool has what it begins with, or does not need it; tells whether
+    /// that was still to come.
+    pub(super) fn end_warm_up(&mut self, key: Key) -> bool {
+        let ended = self.get_mut(key).and_then(|place| place.warming.take());
+        if let Some(Warming::Chore(_)) = ended {
+            self.warm_ups.running -= 1;
+            self.start_warm_ups();
+        }
+        ended.is_some()
     }
 
     /// Sees to it that a tenant's pool is polled, though nobody may wait for it.

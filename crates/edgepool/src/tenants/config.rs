@@ -15,6 +15,8 @@ pub struct Config {
     pub share: Share,
     /// How many connections a pool makes as it opens.
     pub warm_up: u32,
+    /// How many pools do so at once.
+    pub parallel_warm_ups: u32,
     /// The most connections of all pools, if there is a budget.
     pub budget: Option<u32>,
     /// How long a tenant is kept without callers; `None` until its place is needed.

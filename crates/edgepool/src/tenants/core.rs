@@ -13,7 +13,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::bell::Bell;
-use super::chores::Slot;
+use super::chores::{Slot, WarmUps, Warming};
 use super::entry::{Entry, TenantConfig};
 use super::error::OpenError;
 use super::factory::TenantFactory;
@@ -40,6 +40,7 @@ pub(super) struct Plan<C> {
     pub(super) template: Builder<Template, C>,
     pub(super) share: Share,
     pub(super) warm_up: u32,
+    pub(super) parallel_warm_ups: u32,
     pub(super) budget: Option<u32>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) unknown: Unknown,
@@ -79,6 +80,7 @@ pub(super) struct Desk<T: TenantFactory, C: Clock + Clone> {
     pub(super) chores: Slab<Slot<T, C>>,
     /// The chores that are new, or to be looked at.
     pub(super) new: Vec<usize>,
+    pub(super) warm_ups: WarmUps,
     /// Whether somebody does what the roster asks for.
     carrying: bool,
 }
@@ -100,8 +102,8 @@ pub(super) struct Place<T: TenantFactory, C: Clock + Clone> {
     pub(super) next_waker: u64,
     /// The chore that polls its pool.
     pub(super) attending: Option<usize>,
-    /// The chore that makes what its pool begins with.
-    pub(super) warming: Option<usize>,
+    /// What makes what its pool begins with, while that is to come.
+    pub(super) warming: Option<Warming>,
 }
 
 /// Where a tenant's connections come from.
@@ -156,6 +158,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
             promised: Time::ZERO,
             chores: Slab::new(),
             new: Vec::new(),
+            warm_ups: WarmUps::new(plan.warm_up, plan.parallel_warm_ups),
             carrying: false,
         });
         let bell = Arc::new(Bell::new());
@@ -178,7 +181,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
     }
 
     /// Does what is to be done without the lock.
-    fn carry_out<'a>(&'a self, mut desk: MutexGuard<'a, Desk<T, C>>) {
+    pub(super) fn carry_out<'a>(&'a self, mut desk: MutexGuard<'a, Desk<T, C>>) {
         if desk.carrying {
             return;
         }
@@ -247,7 +250,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
             Ok(home) => {
                 desk.place_mut(key).home = Some(home);
                 desk.roster.opened(now, key);
-                desk.begin_chores(key, self.plan.warm_up);
+                desk.begin_chores(key);
             }
             Err(error) => {
                 desk.place_mut(key).broken = Some(error);
@@ -318,12 +321,12 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         }
         let place = desk.place_mut(key);
         place.attending = None;
-        let warmed = place.warming.take().is_some();
         // It is empty, so nothing of it is idle.
         last.iter().for_each(|stats| place.usage.add_pool(stats));
         let gone = place.home.take();
         let now = desk.now;
         desk.roster.closed(now, key);
+        let warmed = desk.end_warm_up(key);
         self.carry_out(desk);
         // Who waits for what the pool was to begin with is not told by the chore, which is another's
         // now or nobody's.

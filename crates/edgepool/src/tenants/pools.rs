@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::acquire::TenantAcquire;
 use super::builder::Builder;
 use super::config::Config;
-use super::core::{Core, Home, Plan};
+use super::core::{Core, Home};
 use super::entry::{Entry, TenantConfig};
 use super::factory::TenantFactory;
 use super::id::TenantId;
@@ -266,20 +266,18 @@ impl<T: TenantFactory, C: Clock + Clone> TenantPools<T, C> {
 
     /// Tells what holds for all tenants.
     pub fn config(&self) -> Config {
-        let Plan { strategy, ref template, share, warm_up, budget, idle_timeout, unknown, .. } =
-            self.core().plan;
-        let patience = template.patience();
-        let acquire_timeout = (patience < u64::MAX).then(|| Duration::from_nanos(patience));
-        let max_waiting = template.get_max_waiting();
+        let plan = &self.core().plan;
+        let patience = plan.template.patience();
         Config {
-            strategy,
-            share,
-            warm_up,
-            budget,
-            idle_timeout,
-            unknown,
-            acquire_timeout,
-            max_waiting,
+            strategy: plan.strategy,
+            share: plan.share,
+            warm_up: plan.warm_up,
+            parallel_warm_ups: plan.parallel_warm_ups,
+            budget: plan.budget,
+            idle_timeout: plan.idle_timeout,
+            unknown: plan.unknown,
+            acquire_timeout: (patience < u64::MAX).then(|| Duration::from_nanos(patience)),
+            max_waiting: plan.template.get_max_waiting(),
         }
     }
 
