@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use edgepool::tenants::TenantId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -38,6 +39,8 @@ pub struct PgConnection {
     reset: Reset,
     /// Whether one tenant has it after another.
     crosses: bool,
+    /// The tenant that had it last, if it does.
+    tenant: Option<TenantId>,
     statements: Statements,
     /// When the server answered last, of what is asked here.
     heard: Instant,
@@ -67,12 +70,34 @@ impl PgConnection {
         let statements = Statements::new(statements);
         let (heard, asking) = (Instant::now(), false);
         let (client, task) = (Some(client), Some(task));
-        Self { client, task, runtime, cancel, lost, reset, crosses, statements, heard, asking }
+        let tenant = None;
+        Self {
+            client,
+            task,
+            runtime,
+            cancel,
+            lost,
+            reset,
+            crosses,
+            tenant,
+            statements,
+            heard,
+            asking,
+        }
+    }
+
+    /// Forgets what is kept prepared for another tenant: it may not see the text, and in its schema
+    /// the same text may be another statement.
+    pub(crate) fn pass_to(&mut self, tenant: &TenantId) {
+        if self.tenant.as_ref() != Some(tenant) {
+            self.statements.clear();
+            self.tenant = Some(tenant.clone());
+        }
     }
 
     /// Prepares a statement, or gives it as it was prepared before on this connection. Of those used
     /// longest ago the connection forgets some, if there are more than it
-    /// [keeps](crate::PgConnector::statement_cache).
+    /// [keeps](crate::PgConnector::statement_cache), and all of another tenant's.
     ///
     /// # Errors
     ///

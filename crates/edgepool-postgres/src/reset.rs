@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// How a connection is cleaned that comes back. Whichever it is, an open transaction is rolled back
 /// first.
@@ -37,6 +37,11 @@ const SESSION: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE;
                        UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; \
                        DISCARD SEQUENCES;";
 
+/// What forgets the statements that a holder has prepared in SQL. The driver's are closed as those who
+/// have them let them go.
+const PREPARED: &str = "SELECT 'DEALLOCATE ' || pg_catalog.quote_ident(name) AS forget \
+                        FROM pg_catalog.pg_prepared_statements WHERE from_sql";
+
 impl Reset {
     /// Cleans a connection; of what the session has, too, if it goes from one tenant to another.
     pub(crate) async fn run(
@@ -49,13 +54,19 @@ impl Reset {
             Self::Rollback | Self::Custom(_) if crosses => Cow::Owned(format!("{END} {SESSION}")),
             _ => Cow::Borrowed(END),
         };
-        match client.batch_execute(&first).await {
+        let forgets = crosses && *self != Self::DiscardAll;
+        let first = if forgets { Cow::Owned(format!("{first} {PREPARED}")) } else { first };
+        let told = match client.simple_query(&first).await {
             // Only `ROLLBACK` ends a transaction that has failed.
             Err(error) if error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
                 client.batch_execute("ROLLBACK").await?;
-                client.batch_execute(&first).await?;
+                client.simple_query(&first).await?
             }
-            done => done?,
+            told => told?,
+        };
+        let forget: Vec<&str> = told.iter().filter_map(forget).collect();
+        if !forget.is_empty() {
+            client.batch_execute(&forget.join(";")).await?;
         }
         // By themselves: several statements at once are a transaction, in which not all may be.
         match self {
@@ -67,8 +78,16 @@ impl Reset {
         client.batch_execute("RESET ROLE").await
     }
 
-    /// Whether prepared statements live on.
+    /// Whether prepared statements live on, for the same tenant if there are several.
     pub(crate) const fn keeps_statements(&self) -> bool {
         matches!(self, Self::Session | Self::Rollback)
+    }
+}
+
+/// Reads an answer to [`PREPARED`].
+fn forget(told: &SimpleQueryMessage) -> Option<&str> {
+    match told {
+        SimpleQueryMessage::Row(row) => row.try_get("forget").ok().flatten(),
+        _ => None,
     }
 }

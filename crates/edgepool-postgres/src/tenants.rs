@@ -30,7 +30,9 @@ type Role = Arc<dyn Fn(&Entry) -> Option<String> + Send + Sync>;
 ///
 /// - A **shared** connection is given the context as it is handed over, in one round trip with the
 ///   id as a parameter, and cleaned of it as it comes back, with all else that the session has: as
-///   by [`Reset::Session`](crate::Reset::Session), whatever the connector's reset leaves out. One
+///   by [`Reset::Session`](crate::Reset::Session), whatever the connector's reset leaves out. Prepared
+///   statements go, too: those of SQL as it comes back, and those that are
+///   [cached](crate::PgConnection::prepare_cached) as another tenant is given it. One
 ///   that cannot be cleaned is closed. Policies of row-level security do the rest. As they do not
 ///   hold for superusers and roles with `BYPASSRLS`, connections of such, and tenants whose role is
 ///   one, are refused ([`Error::AbovePolicies`]).
@@ -212,6 +214,7 @@ where
             Ok(settings) => settings,
             Err(error) => return Begun::Done(Err((connection, error))),
         };
+        connection.pass_to(entry.id());
         Begun::Later(Box::pin(async move {
             match connection.set(&settings).await {
                 Ok(()) => Ok(connection),

@@ -139,6 +139,39 @@ async fn a_shared_connection_is_clean_whatever_its_reset_leaves_out() {
     }
 }
 
+/// Their text may have what is another's, and so may their names be taken.
+#[tokio::test]
+async fn prepared_statements_do_not_go_from_tenant_to_tenant() {
+    let _running = shared().await;
+    fixtures::ready(Kind::Rows).await;
+    const PREPARED: &str = "SELECT COALESCE(string_agg(statement, '; '), '') \
+                            FROM pg_prepared_statements WHERE statement NOT LIKE '%string_agg%'";
+    let custom = Reset::Custom("SELECT 1".into());
+    for reset in [Reset::Session, Reset::DiscardAll, Reset::Rollback, custom] {
+        let connector = PgConnector::new(login()).reset(reset.clone());
+        let pools = pools(PgTenants::new(connector), ONE);
+        let held = pools.acquire(&id(0)).await.unwrap();
+        let process = ask(&held, "SELECT pg_backend_pid()::text").await;
+        let mine = "PREPARE mine AS SELECT 'my own'; PREPARE \"odd; one\" AS SELECT 1";
+        held.batch_execute(mine).await.unwrap();
+        held.prepare_cached("SELECT 'my own', 1").await.unwrap();
+        assert!(ask(&held, PREPARED).await.contains("my own"), "{reset:?}");
+        drop(held);
+        let next = pools.acquire(&id(2)).await.unwrap();
+        assert_eq!(ask(&next, "SELECT pg_backend_pid()::text").await, process, "{reset:?}");
+        assert_eq!((ask(&next, PREPARED).await, next.cached_statements()), (String::new(), 0));
+        next.batch_execute(mine).await.unwrap();
+        next.prepare_cached("SELECT 'my own', 1").await.unwrap();
+        drop(next);
+        // What is cached stays for the same tenant, as it does without tenants.
+        let again = pools.acquire(&id(2)).await.unwrap();
+        let keeps = matches!(reset, Reset::Session | Reset::Rollback);
+        let cached = if keeps { "SELECT 'my own', 1" } else { "" };
+        assert_eq!(ask(&again, PREPARED).await, cached, "{reset:?}");
+        assert_eq!(again.cached_statements(), usize::from(keeps), "{reset:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_role_that_a_connection_began_with_outlives_each_reset() {
     let _running = shared().await;
