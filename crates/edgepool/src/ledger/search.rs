@@ -49,8 +49,8 @@
 //! | sweeps, two at once | 8069 | 91830 |
 //! | age and idleness | 254081 | 3540129 |
 //! | failures of 3 | 20677 | 445298 |
-//! | tenants of 3 | 62184 | 1039429 |
-//! | tenants' offers of 3 | 44845 | 606905 |
+//! | tenants of 3 | 127007 | 2098780 |
+//! | tenants' offers of 3 | 35870 | 443728 |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
