@@ -1,10 +1,12 @@
 //! A tenant of one pool: a handle to its share.
 
 use std::fmt;
-use std::sync::Arc;
+use std::ptr;
+use std::sync::{Arc, Weak};
 
 use crate::ledger::{OptionsError, Share, TenantKey, TenantStats};
 use crate::shared::Shared;
+use crate::state::State;
 use crate::{Clock, Factory};
 
 /// A tenant of a pool, whose callers have a share of it. Clones are the same tenant.
@@ -19,7 +21,8 @@ use crate::{Clock, Factory};
 /// Within a tenant callers are served by their [priority](crate::Priority) and in the order in which
 /// they came. Callers without a tenant are served as one tenant more, of weight 1.
 ///
-/// When the last clone is dropped the tenant is forgotten, with its statistics; leases stay good.
+/// When the last clone is dropped the tenant is forgotten, with its statistics; leases stay good. It
+/// keeps neither the pool nor its factory alive.
 ///
 /// # Examples
 ///
@@ -41,27 +44,36 @@ pub struct Tenant<F: Factory, C: Clock> {
     entry: Arc<Entry<F, C>>,
 }
 
-/// The tenant's place in the pool's books, until the last handle is dropped.
+/// The tenant's place in the pool's books, until the last handle is dropped. It keeps nothing of the
+/// pool alive: a factory, or what it makes, may have the handle of a tenant.
 struct Entry<F: Factory, C: Clock> {
-    shared: Arc<Shared<F, C>>,
+    shared: Weak<Shared<F, C>>,
     key: TenantKey,
+}
+
+impl<F: Factory, C: Clock> Entry<F, C> {
+    /// Does something in the pool's books, as long as there are any.
+    fn step<R>(&self, operate: impl FnOnce(&mut State<F>, TenantKey) -> R) -> Option<R> {
+        let shared = self.shared.upgrade()?;
+        Some(shared.step_now(|state| operate(state, self.key)))
+    }
 }
 
 impl<F: Factory, C: Clock> Drop for Entry<F, C> {
     fn drop(&mut self) {
-        self.shared.step_now(|state| state.ledger.close_tenant(self.key));
+        self.step(|state, key| state.ledger.close_tenant(key));
     }
 }
 
 impl<F: Factory, C: Clock> Tenant<F, C> {
     pub(crate) fn open(shared: &Arc<Shared<F, C>>, share: Share) -> Result<Self, OptionsError> {
         let key = shared.step_now(|state| state.ledger.open_tenant(share))?;
-        Ok(Self { entry: Arc::new(Entry { shared: Arc::clone(shared), key }) })
+        Ok(Self { entry: Arc::new(Entry { shared: Arc::downgrade(shared), key }) })
     }
 
     /// The tenant's key, if it is one of this pool's.
     pub(crate) fn key_in(&self, shared: &Arc<Shared<F, C>>) -> TenantKey {
-        match Arc::ptr_eq(&self.entry.shared, shared) {
+        match ptr::eq(self.entry.shared.as_ptr(), Arc::as_ptr(shared)) {
             true => self.entry.key,
             // No entry has this index: it would be one too many.
             false => TenantKey { index: u32::MAX, generation: 0 },
@@ -76,23 +88,24 @@ impl<F: Factory, C: Clock> Tenant<F, C> {
     ///
     /// The weight is out of its range, or `max` is 0; nothing is changed then.
     pub fn set_share(&self, share: Share) -> Result<(), OptionsError> {
-        let Entry { shared, key } = &*self.entry;
-        shared.step_now(|state| state.ledger.set_share(*key, share)).map(|_| ())
+        share.validate()?;
+        let set = self.entry.step(|state, key| state.ledger.set_share(key, share));
+        set.map_or(Ok(()), |set| set.map(drop))
     }
 
     /// Ends the waits of the tenant's callers with
     /// [`TenantRemoved`](crate::AcquireError::TenantRemoved); returns how many. Its leases stay, and
     /// callers that come later are served.
     pub fn end_waits(&self) -> usize {
-        let Entry { shared, key } = &*self.entry;
-        shared.step_now(|state| state.ledger.end_waits(*key)).unwrap_or_default()
+        self.entry.step(|state, key| state.ledger.end_waits(key)).flatten().unwrap_or_default()
     }
 
-    /// Tells how the tenant stands, and what it had.
+    /// Tells how the tenant stands, and what it had; nothing once the pool and its leases are gone.
     #[must_use]
     pub fn stats(&self) -> TenantStats {
-        let Entry { shared, key } = &*self.entry;
-        shared.step(|state| state.ledger.tenant(*key)).unwrap_or_default()
+        let shared = self.entry.shared.upgrade();
+        let stats = shared.and_then(|shared| shared.step(|state| state.ledger.tenant(self.entry.key)));
+        stats.unwrap_or_default()
     }
 }
 

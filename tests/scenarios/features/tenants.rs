@@ -1,7 +1,11 @@
 //! Tenants that share a pool.
 
-use edgepool::{AcquireError, Clock as _, OptionsError, Phase, Share};
-use edgepool_sim::ByHand;
+use std::sync::Arc;
+
+use edgepool::{
+    AcquireError, Clock as _, OptionsError, Phase, Pool, Share, TenantStats, factory_fn,
+};
+use edgepool_sim::{ByHand, SimClock, SimError};
 use edgepool_tests::{Setup, SimTenant, Waiter, ms, secs, sleep};
 
 /// A pool of `max`, on which every lease is held for 200 ms, and a tenant that always has a hundred
@@ -187,6 +191,26 @@ fn a_tenant_that_is_removed_while_it_waits_is_told() {
     drop((waiter, other));
     drop(removed);
     setup.assert_closes();
+}
+
+/// What a connection or a factory has of its own pool must not keep that alive.
+#[test]
+fn a_tenant_does_not_keep_its_pool_alive() {
+    let held = Arc::new(());
+    let made = Arc::clone(&held);
+    let factory = factory_fn(move || {
+        let made = Arc::clone(&made);
+        async { Ok::<_, SimError>(made) }
+    });
+    let pool = Pool::builder(factory, SimClock::new()).max(1).build().unwrap();
+    let tenant = pool.tenant(Share::new()).unwrap();
+    drop(ByHand::new(pool.acquire().tenant(&tenant)).ready().unwrap());
+    assert_eq!((Arc::strong_count(&held), tenant.stats().acquired), (3, 1));
+    drop(pool);
+    assert_eq!(Arc::strong_count(&held), 1, "neither the connection nor the factory is left");
+    assert_eq!((tenant.stats(), tenant.end_waits()), (TenantStats::default(), 0));
+    assert!(tenant.set_share(Share::new().weight(0)).is_err(), "it is out of range all the same");
+    assert!(tenant.set_share(Share::new().weight(2)).is_ok());
 }
 
 #[test]
