@@ -62,77 +62,76 @@ impl<T: TenantFactory, C: Clock + Clone> Ticketed<T, C> {
 }
 
 /// A job of a connection, and the ticket of that. Boxed as it is: nothing is to be pinned in here.
-pub(super) struct Job<F, T: TenantFactory, C: Clock + Clone> {
+pub(super) struct Job<F: Future, O, T: TenantFactory, C: Clock + Clone> {
     job: Pin<Box<F>>,
     ticket: Option<Ticket<T, C>>,
-}
-
-impl<F, T: TenantFactory, C: Clock + Clone> Job<F, T, C> {
-    fn new(job: F, ticket: Ticket<T, C>) -> Self {
-        Self { job: Box::pin(job), ticket: Some(ticket) }
-    }
-
-    fn hold(&mut self, it: T::Connection) -> Held<T, C> {
-        Held { it, ticket: self.ticket.take().expect("a job ends once") }
-    }
+    /// Gives the ticket to what the job ended with.
+    end: fn(F::Output, Ticket<T, C>) -> O,
 }
 
 /// A creation.
-pub(super) struct Creating<F, T: TenantFactory, C: Clock + Clone>(Job<F, T, C>);
+type Creating<F, T, C> = Job<F, Result<Held<T, C>, <T as TenantFactory>::Error>, T, C>;
 /// A check or a reset.
-pub(super) struct Trying<F, T: TenantFactory, C: Clock + Clone>(Job<F, T, C>);
+type Trying<F, T, C> = Job<F, Tried<Held<T, C>, <T as TenantFactory>::Error>, T, C>;
 /// A closing.
-pub(super) struct Closing<F, T: TenantFactory, C: Clock + Clone>(Job<F, T, C>);
+type Closing<F, T, C> = Job<F, (), T, C>;
 
-impl<F, T, C> Future for Creating<F, T, C>
-where
-    F: Future<Output = Result<T::Connection, T::Error>>,
-    T: TenantFactory,
-    C: Clock + Clone,
-{
-    type Output = Result<Held<T, C>, T::Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.job.as_mut().poll(cx).map_ok(|it| self.0.hold(it))
+impl<F: Future, O, T: TenantFactory, C: Clock + Clone> Job<F, O, T, C> {
+    fn new(job: F, ticket: Ticket<T, C>, end: fn(F::Output, Ticket<T, C>) -> O) -> Self {
+        Self { job: Box::pin(job), ticket: Some(ticket), end }
     }
 }
 
-impl<F, T, C> Future for Trying<F, T, C>
-where
-    F: Future<Output = Tried<T::Connection, T::Error>>,
-    T: TenantFactory,
-    C: Clock + Clone,
-{
-    type Output = Tried<Held<T, C>, T::Error>;
+impl<F: Future, O, T: TenantFactory, C: Clock + Clone> Future for Job<F, O, T, C> {
+    type Output = O;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.job.as_mut().poll(cx).map(|tried| match tried {
-            Ok(it) => Ok(self.0.hold(it)),
-            Err((it, error)) => Err((self.0.hold(it), error)),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
+        self.job.as_mut().poll(cx).map(|output| {
+            let ticket = self.ticket.take().expect("a job ends once");
+            (self.end)(output, ticket)
         })
     }
 }
 
-impl<F: Future<Output = ()>, T: TenantFactory, C: Clock + Clone> Future for Closing<F, T, C> {
-    type Output = ();
+fn created<T: TenantFactory, C: Clock + Clone>(
+    made: Result<T::Connection, T::Error>,
+    ticket: Ticket<T, C>,
+) -> Result<Held<T, C>, T::Error> {
+    made.map(|it| Held { it, ticket })
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.job.as_mut().poll(cx)
+#[inline]
+fn tried<T: TenantFactory, C: Clock + Clone>(
+    tried: Tried<T::Connection, T::Error>,
+    ticket: Ticket<T, C>,
+) -> Tried<Held<T, C>, T::Error> {
+    match tried {
+        Ok(it) => Ok(Held { it, ticket }),
+        Err((it, error)) => Err((Held { it, ticket }, error)),
     }
+}
+
+fn closed<T: TenantFactory, C: Clock + Clone>((): (), ticket: Ticket<T, C>) {
+    drop(ticket);
 }
 
 /// A check or a reset that was begun, of a connection with its ticket.
 type BegunTrying<F, T, C> = Begun<Tried<Held<T, C>, <T as TenantFactory>::Error>, Trying<F, T, C>>;
 
-/// Gives a connection its ticket back after a job.
-fn tried<F, T: TenantFactory, C: Clock + Clone>(
+/// Takes the ticket along.
+#[inline]
+fn begun<F, T, C>(
     begun: Begun<Tried<T::Connection, T::Error>, F>,
     ticket: Ticket<T, C>,
-) -> BegunTrying<F, T, C> {
+) -> BegunTrying<F, T, C>
+where
+    F: Future<Output = Tried<T::Connection, T::Error>>,
+    T: TenantFactory,
+    C: Clock + Clone,
+{
     match begun {
-        Begun::Done(Ok(it)) => Begun::Done(Ok(Held { it, ticket })),
-        Begun::Done(Err((it, error))) => Begun::Done(Err((Held { it, ticket }, error))),
-        Begun::Later(job) => Begun::Later(Trying(Job::new(job, ticket))),
+        Begun::Done(outcome) => Begun::Done(tried(outcome, ticket)),
+        Begun::Later(job) => Begun::Later(Job::new(job, ticket, tried)),
     }
 }
 
@@ -146,21 +145,21 @@ impl<T: TenantFactory, C: Clock + Clone> Factory for Ticketed<T, C> {
 
     fn create(&self) -> Self::Create {
         let ticket = Ticket::new(self.counted.as_ref());
-        Creating(Job::new(self.inner.create(), ticket))
+        Job::new(self.inner.create(), ticket, created)
     }
     fn checks(&self) -> bool {
         self.inner.checks()
     }
     fn check(&self, held: Held<T, C>) -> Begun<Tried<Held<T, C>, T::Error>, Self::Check> {
-        tried(self.inner.check(held.it), held.ticket)
+        begun(self.inner.check(held.it), held.ticket)
     }
     #[inline]
     fn reset(&self, held: Held<T, C>) -> Begun<Tried<Held<T, C>, T::Error>, Self::Reset> {
-        tried(self.inner.reset(held.it), held.ticket)
+        begun(self.inner.reset(held.it), held.ticket)
     }
     fn close(&self, held: Held<T, C>) -> Begun<(), Self::Close> {
         let Held { it, ticket } = held;
-        self.inner.close(it).map_later(|job| Closing(Job::new(job, ticket)))
+        self.inner.close(it).map_later(|job| Job::new(job, ticket, closed))
     }
     fn after_create(&self, held: &mut Held<T, C>, about: About<'_>) {
         self.inner.after_create(&mut held.it, about);
