@@ -85,6 +85,8 @@ struct Day {
     waiting: BTreeMap<WaiterKey, (usize, Time)>,
     followed: BTreeMap<WaiterKey, Followed>,
     visits: u64,
+    /// How many there are a second.
+    pace: f64,
     /// The waits of visitors.
     waits: Histogram,
     /// The most turns that one had to wait for who was followed.
@@ -118,6 +120,7 @@ impl Day {
             waiting: BTreeMap::new(),
             followed: BTreeMap::new(),
             visits: 0,
+            pace: VISITS,
             waits: Histogram::new(),
             most_turns: 0,
             recent: VecDeque::new(),
@@ -140,6 +143,12 @@ impl Day {
         }
         self.at(Duration::ZERO, Event::Visit);
         self.at(FORGOTTEN_AFTER, Event::Forget);
+        self.go_on(end);
+    }
+
+    /// Lets those come back who always have callers, as those were served that were there, and
+    /// visitors come.
+    fn go_on(&mut self, end: Time) {
         while let Some(Reverse((at, _, event))) = self.events.pop()
             && at <= end
         {
@@ -149,7 +158,7 @@ impl Day {
                 Event::Visit => {
                     let tenant = self.draw_visitor();
                     self.come(tenant);
-                    let next = self.chance.time(1e9 / VISITS);
+                    let next = self.chance.time(1e9 / self.pace);
                     self.at(next, Event::Visit);
                 }
                 Event::Release(slot, tenant) => {
@@ -293,46 +302,30 @@ fn a_day_of_ten_thousand_tenants() {
     assert!(open < VISITORS);
 }
 
-/// A light tenant's waits alone and beside one that always has a hundred callers, as the multiple of
-/// one hold.
+/// A light tenant's waits alone and beside one that always has a hundred callers. Such a one is served
+/// once for each turn of the light one's, and once more: at worst the third connection that comes
+/// back is for the light one. They come back by chance, one each 5 ms in the mean, and of a hundred
+/// such waits for the third 99 are shorter than 8.41 times that (Erlang's distribution).
 #[test]
 fn a_light_tenant_beside_a_loud_one() {
     let waits = |loud: bool| {
         let mut day = Day::new(11);
         day.tenants.truncate(WEIGHTS.len() + 1);
         day.zipf.truncate(1);
-        let noisy = WEIGHTS.len() - 1;
-        if loud {
-            (0..100).for_each(|_| day.come(noisy));
-        }
         // A tenth of what the pool bears.
-        day.at(Duration::ZERO, Event::Visit);
-        while let Some(Reverse((at, _, event))) = day.events.pop()
-            && at <= Time::from_nanos(3_600_000_000_000)
-        {
-            day.now = at;
-            day.ledger.advance(at);
-            match event {
-                Event::Visit => {
-                    day.come(WEIGHTS.len());
-                    let next = day.chance.time(1e9 / 20.0);
-                    day.at(next, Event::Visit);
-                }
-                Event::Release(slot, tenant) => {
-                    assert!(day.ledger.release(slot));
-                    day.hand_on();
-                    if tenant == noisy {
-                        day.come(noisy);
-                    }
-                }
-                Event::Forget => {}
-            }
+        day.pace = 20.0;
+        if loud {
+            (0..100).for_each(|_| day.come(WEIGHTS.len() - 1));
         }
+        day.at(Duration::ZERO, Event::Visit);
+        day.go_on(Time::from_nanos(3_600_000_000_000));
         day.waits.percentile(99.0).unwrap()
     };
     let (alone, beside) = (waits(false), waits(true));
     println!("a light tenant waits {alone:?} alone and {beside:?} beside a loud one, at p99");
-    // Two of twenty connections come back, one for the loud one's turn and one for its own.
-    let round = Duration::from_nanos(2 * HOLD_NANOS as u64 / u64::from(PLACES));
-    assert!(beside <= alone + round * 8, "{beside:?}");
+    assert_eq!(alone, Duration::ZERO, "a tenth of the pool is free at any time");
+    assert!(
+        beside <= Duration::from_nanos((8.41 * HOLD_NANOS) as u64 / u64::from(PLACES)),
+        "{beside:?}"
+    );
 }

@@ -104,7 +104,8 @@ impl<F: Factory, C: Clock> Tenant<F, C> {
     #[must_use]
     pub fn stats(&self) -> TenantStats {
         let shared = self.entry.shared.upgrade();
-        let stats = shared.and_then(|shared| shared.step(|state| state.ledger.tenant(self.entry.key)));
+        let stats =
+            shared.and_then(|shared| shared.step(|state| state.ledger.tenant(self.entry.key)));
         stats.unwrap_or_default()
     }
 }
