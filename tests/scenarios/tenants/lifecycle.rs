@@ -376,8 +376,8 @@ fn the_end_does_not_wait_for_another_to_be_polled() {
     let mut world = World::new(per_tenant(2, 1), |it| it.warm_up(0));
     let pools = world.pools.clone();
     let lease = settle(&mut ByHand::new(pools.acquire("b"))).unwrap();
-    let mut sleeps = ByHand::new(pools.acquire("b"));
-    assert!(sleeps.poll().is_none());
+    let mut sleep: Vec<_> = (0..5).map(|_| ByHand::new(pools.acquire("b"))).collect();
+    assert!(sleep.iter_mut().all(|sleeps| sleeps.poll().is_none()));
     world.bank.of("a").plan_closes([Closing::After(secs(1))]);
     drop(world.lease("a"));
     let removing = world.pools.clone();
@@ -386,7 +386,7 @@ fn the_end_does_not_wait_for_another_to_be_polled() {
     assert!(!removal.is_done(), "its connection is being closed");
     world.pass(ms(1));
     assert_eq!(removal.take(), Some(true));
-    drop((sleeps, lease));
+    drop((sleep, lease));
     drop(pools);
     world.assert_closes();
 }
