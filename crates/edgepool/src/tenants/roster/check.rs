@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Filed, Life, Roster, Tenant};
+use super::tenant::{Filed, Tenant};
+use super::{Life, Roster};
 
 /// Which invariant does not hold, and what is wrong.
 type Check = Result<(), String>;

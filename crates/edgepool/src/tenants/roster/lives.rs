@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-use super::{Call, Effect, Filed, Life, List, Roster};
+use super::tenant::Filed;
+use super::{Call, Effect, Life, List, Roster};
 
 /// Lives.
 impl Roster {

@@ -45,8 +45,10 @@
 //!    it.
 
 mod budget;
+mod callers;
 mod check;
 mod lives;
+mod tenant;
 #[cfg(test)]
 mod tests;
 
@@ -56,7 +58,8 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::Time;
-use crate::ledger::list::{Linked, Links, List};
+use crate::ledger::list::List;
+use tenant::Tenant;
 
 /// Names a tenant as long as it has an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,150 +145,6 @@ pub(super) enum Life {
     Closing,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filed {
-    Nowhere,
-    Line,
-    Idle,
-    Busy,
-}
-
-#[derive(Debug)]
-struct Tenant {
-    links: Links,
-    filed: Filed,
-    generation: u32,
-    life: Life,
-    /// It was removed while its pool was being made.
-    doomed: bool,
-    /// Its pool has closed; what it held may not all be back yet.
-    drained: bool,
-    inside: u32,
-    /// How many of those inside have a connection.
-    holding: u32,
-    outside: u32,
-    /// The number of its pool: another one once that has closed.
-    pool: u32,
-    /// The number of the group that waits outside.
-    group: u32,
-    /// The groups whose wait is over, and of each how many have not been told.
-    called: Vec<(u32, Call, u32)>,
-    /// When its last caller came or went.
-    since: Time,
-    accesses: u64,
-    terms: Terms,
-    purse: Purse,
-}
-
-/// What a tenant has of the budget.
-#[derive(Debug, Default)]
-struct Purse {
-    /// The connections that it is to have.
-    grant: u32,
-    /// The connections that its pool may have: at least the pool's `max`.
-    bound: u32,
-    /// The pool's `max`, as it was told last.
-    set: u32,
-    /// The connections that there are, those being made and closed among them.
-    held: u32,
-    /// What of the budget it uses.
-    charge: u32,
-    /// A resize is asked for.
-    sizing: bool,
-    /// It stands in the queue of those whose bound is to go up.
-    raising: bool,
-    /// Its place among those that have more than they want.
-    surplus: Option<u64>,
-    /// Its grant as it is sorted among those that want more, and among those that have several.
-    hungry: Option<u64>,
-    several: Option<u64>,
-}
-
-impl Linked for Tenant {
-    fn links(&self) -> &Links {
-        &self.links
-    }
-
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.links
-    }
-}
-
-impl Tenant {
-    const fn users(&self) -> u32 {
-        self.inside + self.outside
-    }
-
-    /// Ends the wait of those outside.
-    fn call(&mut self, call: Call) -> u32 {
-        let called = std::mem::take(&mut self.outside);
-        if called > 0 {
-            self.called.push((self.group, call, called));
-            self.group = self.group.wrapping_add(1);
-        }
-        called
-    }
-
-    /// Lets those not in after all who were called in, and have not been told.
-    fn turn_away(&mut self, why: Call) {
-        for (_, call, untold) in &mut self.called {
-            if *call == Call::Admitted {
-                *call = why;
-                self.inside -= *untold;
-            }
-        }
-    }
-
-    /// Tells one of a group how its wait has ended; `None` if it has not.
-    fn answer(&mut self, group: u32) -> Option<Call> {
-        let at = self.called.iter().position(|called| called.0 == group)?;
-        let (_, call, untold) = &mut self.called[at];
-        let call = *call;
-        *untold -= 1;
-        if *untold == 0 {
-            self.called.remove(at);
-        }
-        Some(call)
-    }
-
-    /// Tells whether it counts among the pools at once.
-    const fn is_placed(&self) -> bool {
-        !matches!(self.life, Life::Out | Life::InLine)
-    }
-
-    /// How large its pool is to be: what it is to have, as far as it may by now; or, if it takes no
-    /// more callers in, what those inside may use.
-    fn aim(&self) -> Option<u32> {
-        match self.life {
-            Life::Open => Some(self.purse.grant.min(self.purse.bound)),
-            Life::Leaving => Some(self.purse.bound.min(self.inside.max(1))),
-            _ => None,
-        }
-    }
-
-    const fn is_leaving(&self) -> bool {
-        matches!(self.life, Life::Leaving | Life::Closing)
-    }
-
-    /// Tells whether nothing is left of it.
-    const fn is_over(&self) -> bool {
-        matches!(self.life, Life::Out)
-            && self.called.is_empty()
-            && self.users() == 0
-            && self.purse.held == 0
-    }
-
-    /// Where it belongs.
-    const fn file(&self) -> Filed {
-        match self.life {
-            Life::InLine => Filed::Line,
-            Life::Open if self.users() == 0 => Filed::Idle,
-            Life::Open => Filed::Busy,
-            _ => Filed::Nowhere,
-        }
-    }
-}
-
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Roster {
@@ -351,155 +210,6 @@ impl Roster {
             self.effects = VecDeque::new();
         }
         effect
-    }
-}
-
-/// Callers.
-impl Roster {
-    /// Makes an entry for a tenant, with its first caller.
-    pub(super) fn open(&mut self, now: Time, terms: Terms) -> Result<(Key, Arrival), Refused> {
-        self.advance(now);
-        self.may_wait(Life::Out)?;
-        self.generation = self.generation.wrapping_add(1);
-        let tenant = Tenant {
-            links: Links::new(),
-            filed: Filed::Nowhere,
-            generation: self.generation,
-            life: Life::Out,
-            doomed: false,
-            drained: false,
-            inside: 0,
-            holding: 0,
-            outside: 0,
-            pool: 0,
-            group: 0,
-            called: Vec::new(),
-            since: self.now,
-            accesses: 0,
-            terms,
-            purse: Purse::default(),
-        };
-        let index = self.tenants.insert(tenant) as u32;
-        let key = Key { index, generation: self.generation };
-        let arrival = self.come(index)?;
-        Ok((key, arrival))
-    }
-
-    /// Takes in a caller of a tenant that has an entry.
-    pub(super) fn arrive(&mut self, now: Time, key: Key) -> Result<Arrival, Refused> {
-        self.advance(now);
-        let index = self.index(key).expect("a tenant's entry stays while somebody can name it");
-        self.come(index)
-    }
-
-    /// Lets a tenant have other terms from its next pool on; what it has of this one is leaving.
-    pub(super) fn set_terms(&mut self, now: Time, key: Key, terms: Terms) {
-        self.advance(now);
-        if let Some(index) = self.index(key) {
-            self.tenants[index as usize].terms = terms;
-            self.sort(index);
-            self.settle();
-        }
-    }
-
-    fn come(&mut self, index: u32) -> Result<Arrival, Refused> {
-        if self.closed {
-            return Err(Refused::Closed);
-        }
-        let arrival = match self.tenants[index as usize].life {
-            Life::Open => {
-                self.tenants[index as usize].inside += 1;
-                Arrival::Inside
-            }
-            life => {
-                self.may_wait(life)?;
-                self.outside += 1;
-                let tenant = &mut self.tenants[index as usize];
-                tenant.outside += 1;
-                if life == Life::Out {
-                    tenant.life = Life::InLine;
-                }
-                Arrival::Outside(tenant.group)
-            }
-        };
-        self.tenants[index as usize].accesses += 1;
-        self.touch(index);
-        self.settle();
-        Ok(arrival)
-    }
-
-    /// Tells whether a caller may be outside. One whose tenant gets a place at once does not wait.
-    fn may_wait(&self, life: Life) -> Result<(), Refused> {
-        match self.outside < self.limits.max_waiting || life == Life::Out && self.has_room() {
-            _ if self.closed => Err(Refused::Closed),
-            true => Ok(()),
-            false => Err(Refused::Full),
-        }
-    }
-
-    /// Tells whether a tenant that comes now gets a place at once, and what to open a pool with.
-    fn has_room(&self) -> bool {
-        let is_free = self.line.is_empty() && self.placed < self.limits.places && self.has_unit();
-        is_free && self.limits.budget.is_none_or(|budget| self.charged < u64::from(budget))
-    }
-
-    /// Tells a caller outside how its wait has ended; `None` if it has not.
-    pub(super) fn look(&mut self, now: Time, key: Key, group: u32) -> Option<Call> {
-        self.advance(now);
-        let index = self.index(key).expect("a tenant's entry stays while somebody waits outside");
-        let call = self.tenants[index as usize].answer(group)?;
-        self.forget_if_over(index);
-        Some(call)
-    }
-
-    /// Forgets a caller that came from outside, and does not look again.
-    pub(super) fn give_up(&mut self, now: Time, key: Key, group: u32) {
-        match self.look(now, key, group) {
-            None => self.give_up_outside(key.index),
-            Some(Call::Admitted) => self.leave(now, key, self.pool(key), false),
-            Some(_) => {}
-        }
-    }
-
-    fn give_up_outside(&mut self, index: u32) {
-        let waits = self.waits_for_budget(index);
-        let tenant = &mut self.tenants[index as usize];
-        tenant.outside -= 1;
-        self.outside -= 1;
-        if tenant.outside == 0 && (waits || tenant.life == Life::InLine) {
-            self.vacate(index);
-        } else {
-            self.touch(index);
-        }
-        self.settle();
-    }
-
-    /// Takes note that a caller inside has a connection; returns false if the pool of that number was
-    /// closed before.
-    pub(super) fn take(&mut self, key: Key, pool: u32) -> bool {
-        let Some(index) = self.index(key) else { return false };
-        let tenant = &mut self.tenants[index as usize];
-        let is_good = tenant.pool == pool && tenant.life != Life::Closing;
-        tenant.holding += u32::from(is_good);
-        is_good
-    }
-
-    /// Takes note that a caller inside is gone, and its lease is back, if it held one.
-    pub(super) fn leave(&mut self, now: Time, key: Key, pool: u32, held: bool) {
-        self.advance(now);
-        let Some(index) = self.index(key) else { return };
-        let tenant = &mut self.tenants[index as usize];
-        if tenant.pool != pool {
-            return;
-        }
-        tenant.inside -= 1;
-        tenant.holding -= u32::from(held);
-        self.empty += u32::from(tenant.life == Life::Closing && tenant.inside == 0);
-        self.touch(index);
-        self.resize(index);
-        self.close_if_empty(index);
-        self.vacate_if_over(index);
-        self.settle();
     }
 }
 
