@@ -170,21 +170,24 @@ export class Member<T> {
   /** Closes a draining pool once all who wait for it are served. */
   shut(): void {
     if (this.pool.isClosed || this.pool.stats().pending > 0) return;
-    const look = (): void => this.keeper.look();
-    // On the edge nobody's request is to wait for it: whoever needs its place looks.
-    const deadline = this.settings.mode === "edge" ? 0 : Infinity;
-    void this.pool.close({ deadline }).then(look, look);
+    // Nobody waits for its leases: one that is lost must not keep a process going.
+    void this.end({ deadline: 0 }).catch(() => undefined);
   }
 
   /** Closes the pool, and ends the waits of those who are in its queue. */
   async close(options: CloseOptions): Promise<TenantHolder[]> {
     if (this.isOpen) this.state = "draining";
+    const holders = await this.end(options);
+    return holders.map((holder) => ({ ...holder, tenant: this.tenant.id }));
+  }
+
+  /** Closes the pool, and has others look when it has, and when nothing is left of it. */
+  private async end(options: CloseOptions): Promise<Holder[]> {
     const closing = this.pool.close(options);
     const look = (): void => this.keeper.look();
+    // On the edge nobody's request is to wait for that: whoever needs its place looks.
     if (this.settings.mode !== "edge") void this.hearEnd().then(look, look);
-    const holders = await closing;
-    look();
-    return holders.map((holder) => ({ ...holder, tenant: this.tenant.id }));
+    return await closing.finally(look);
   }
 
   /**

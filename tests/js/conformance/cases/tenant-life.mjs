@@ -1,7 +1,9 @@
 // The life of a tenant's pool: opened, warmed up, used, removed, closed; what is refused and told.
 import { AcquireTimeoutError, PoolClosedError, QueueFullError } from "edgepool";
 import { TenantPools } from "edgepool/tenants";
-import { UNATTENDED, countListeners, deferred, each, settle, state } from "../lib/harness.mjs";
+import {
+  RefClock, UNATTENDED, countListeners, deferred, each, settle, state,
+} from "../lib/harness.mjs";
 import { TenantWorld } from "../lib/tenant-world.mjs";
 
 const create = () => ({});
@@ -263,6 +265,19 @@ export default [
       t.equal(it.states.slice(-2), [["a", "closed"], ["b", "closed"]]);
       await it.assertCloses();
     }, UNATTENDED),
+  },
+  {
+    name: "a_lease_that_is_lost_keeps_no_process_going",
+    async run(t) {
+      const it = new TenantWorld({ clock: new RefClock(1_000), maxPools: 1, leaseTtl: 60_000 });
+      await it.tenants.acquire("a");
+      const other = t.rejects(it.tenants.acquire("b", { timeout: 100 }), { code: "acquire_timeout" });
+      await it.pass(100);
+      await other;
+      t.equal([it.tenants.state("a"), it.clock.keeps], ["draining", false]);
+      await it.pass(60_000);
+      t.equal([it.tenants.state("a"), it.total], ["closed", 0], "its time to live ends it");
+    },
   },
   {
     name: "an_observer_may_remove_what_it_hears_of",
