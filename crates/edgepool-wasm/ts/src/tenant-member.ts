@@ -47,8 +47,8 @@ export class Member<T> {
   /** Whether it was removed, so that who waits is to hear of that. */
   isRemoved = false;
   /** Settles when its first connections are there. */
-  readonly warmed: Promise<unknown>;
-  private stands: TenantState;
+  warmed: Promise<unknown> = Promise.resolve();
+  private stands: TenantState = "ready";
   private promisedUntil = 0;
   private readonly settings: TenantSettings<T>;
   private readonly keeper: Keeper;
@@ -66,16 +66,20 @@ export class Member<T> {
     this.openedAt = this.acquiredAt = this.activeAt = now;
     this.making = new Making(() => settings.factory(terms.tenant));
     this.pool = this.makePool(terms, grant);
-    const wanted = Math.min(settings.warmUp, grant);
-    this.stands = "ready";
-    if (wanted > 0) this.state = "warming-up";
-    this.warmed = wanted > 0 ? this.pool.warmUp(wanted) : Promise.resolve();
+  }
+
+  /** Makes its first connections, and tells how it stands: to be done once it can be found. */
+  begin(): void {
+    const wanted = Math.min(this.settings.warmUp, this.grant);
+    this.state = wanted > 0 ? "warming-up" : "ready";
+    // An observer may have removed it by now.
+    if (this.stands !== "warming-up") return;
+    this.warmed = this.pool.warmUp(wanted);
     const ready = (): void => {
       if (this.stands === "warming-up") this.state = "ready";
     };
     // Who waits for it hears of a failure; the pool goes on trying for its callers.
     this.warmed.then(ready, ready);
-    if (wanted === 0) this.state = "ready";
   }
 
   private makePool({ tenant, maxWaiting }: Terms, max: number): Pool<T> {

@@ -224,9 +224,11 @@ export class Roster<T> implements Keeper, LineOwner {
     this.newest = member;
     this.opened += 1;
     member.promise(now);
-    this.line.end(id);
     this.sweepAt = Math.min(sweepAt, now + settings.idleTimeout);
     this.arm(now);
+    // Whoever hears of it may remove it at once, and with it the line.
+    member.begin();
+    this.line.end(id);
   }
 
   /**

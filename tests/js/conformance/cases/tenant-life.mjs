@@ -300,6 +300,27 @@ export default [
     }),
   },
   {
+    name: "an_observer_may_remove_a_tenant_that_was_just_opened",
+    run: each(async (t, mode) => {
+      for (const warmUp of [0, 1]) {
+        const told = [];
+        const observer = ({ type, state: now }, { id }) => {
+          if (type !== "state") return;
+          told.push(now);
+          if (told.length === 1) void it.tenants.remove(id, { deadline: 0 });
+        };
+        const it = new TenantWorld({ mode, warmUp, observer });
+        await t.rejects(it.tenants.acquire("a"), { code: "tenant_removed" });
+        await it.pass(100);
+        t.equal(told, [warmUp > 0 ? "warming-up" : "ready", "draining", "closed"]);
+        t.equal([it.open(), it.total], [[], 0], "what is left of it");
+        await it.visit("a");
+        t.equal(it.open(), ["a"], "its next caller has its next pool");
+        await it.assertCloses();
+      }
+    }),
+  },
+  {
     name: "what_work_throws_is_its_own",
     run: each(async (t, mode) => {
       const it = new TenantWorld({ mode });
