@@ -1,7 +1,7 @@
 import { type Clock, waitedFor } from "./clock.js";
-import { AcquireTimeoutError } from "./errors.js";
 import { type Deferred, deferred } from "./runtime.js";
 import { abortReason, findAborted, listen } from "./signals.js";
+import { noPool } from "./tenant-texts.js";
 import type { Terms } from "./tenant-options.js";
 
 /** How often who waits looks for itself, in ms. */
@@ -24,7 +24,7 @@ export interface LineOwner {
   /** Whether a promise may be settled by another request. */
   readonly doorbell: boolean;
   readonly edge: boolean;
-  /** Says what all pools stand for, to those who wait in vain. */
+  /** Says how all pools stand, and what to raise, to those who wait in vain. */
   standing(): string;
   /** Looks what may be done. */
   glance(): void;
@@ -107,10 +107,7 @@ class Caller {
     this.end?.();
     const waited = waitedFor(clock.now(), this.wait.since);
     if (this.isOver || waited < this.wait.timeout) return;
-    const text = `no pool for tenant "${id}" came free in ${waited} ms: ${this.owner.standing()}; `
-      + "hold leases for less, or raise maxPools, maxDatabases, budget or acquireTimeout";
-    const report = { phase: "waiting", waited, place: 0, holders: [], cause: undefined } as const;
-    this.settle(Promise.reject(new AcquireTimeoutError(text, { ...report, holders: [] })));
+    this.settle(Promise.reject(noPool(id, waited, this.owner.standing())));
   }
 
   private settle(result: void | PromiseLike<never>): void {

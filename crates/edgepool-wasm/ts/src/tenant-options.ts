@@ -5,7 +5,9 @@ import {
   checkNames, readCount, readDuration, readFunction, readWord, wrong,
 } from "./options.js";
 import type { Mode } from "./runtime.js";
-import { MOST_RESOURCES, type PoolOptions, defaultMinIdle, readSettings } from "./settings.js";
+import {
+  MOST_RESOURCES, type PoolOptions, type Settings, defaultMinIdle, readSettings,
+} from "./settings.js";
 import { LONGEST, type Tenant, checkId, ownName } from "./tenant-id.js";
 import type { TenantState } from "./tenant-member.js";
 
@@ -172,7 +174,7 @@ export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T
     setAlarm: options.setAlarm,
   };
   // Each pool reads them for itself: here they are looked at before there is one.
-  const { mode, clock, doorbell, acquireTimeout, maxWaiting } = readSettings(pool);
+  const { mode, clock, doorbell, acquireTimeout, maxWaiting } = readPool(WHERE, pool);
   const usual = Math.min(defaultMinIdle(mode, 1), caps.poolSize);
   const settings = {
     ...caps, pool, factory, observer, mode, clock, doorbell, acquireTimeout, maxWaiting, budget,
@@ -184,6 +186,15 @@ export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T
   };
   readNamed(options.tenants, settings);
   return settings;
+}
+
+/** Reads what a pool reads too; what is wrong with it is told of whose option it is. */
+function readPool<T>(where: string, pool: PoolOptions<T>): Settings<T> {
+  try {
+    return readSettings(pool);
+  } catch (error) {
+    throw new TypeError((error as Error).message.replace(/^Pool:/, `${where}:`));
+  }
 }
 
 const OF_FACTORY = ["create", "check", "reset", "close", "checkAfter"] as const;
@@ -300,7 +311,7 @@ function readTenant<T>(id: string, given: TenantOptions, settings: TenantSetting
   if (name !== undefined && !isName(name)) {
     throw wrong(where, own, `a name of 1 to ${LONGEST} bytes in UTF-8`, name);
   }
-  const most = readSettings({ ...pool, max: 1, maxWaiting: given.maxWaiting ?? maxWaiting });
+  const most = readPool(where, { ...pool, max: 1, maxWaiting: given.maxWaiting ?? maxWaiting });
   const named = name ?? ownName(id);
   return {
     tenant: {

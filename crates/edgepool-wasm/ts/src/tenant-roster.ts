@@ -158,10 +158,12 @@ export class Roster<T> implements Keeper, LineOwner {
   }
 
   standing(): string {
-    const { maxPools, budget } = this.settings;
-    const most = budget === Infinity ? "" : ` with ${budget} connections in all`;
+    const { strategy, maxPools, budget } = this.settings;
+    const [most, ...more] = budget === Infinity ? [""]
+      : [` with ${budget} connections in all`, "budget"];
     const open = `${this.members.size} of ${maxPools} are open${most}`;
-    return `${open}, ${this.draining.size} to be closed`;
+    const sizes = [strategy === "perTenant" ? "maxPools" : "maxDatabases", ...more].join(", ");
+    return `${open}, ${this.draining.size} to be closed; hold leases for less, or raise ${sizes}`;
   }
 
   /** Looks, unless somebody has just looked. */

@@ -1,10 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { AcquireOptions, CloseOptions } from "./pool.js";
 import { readAcquire } from "./pool.js";
+import { waitedFor } from "./clock.js";
 import { holdOpen } from "./hold.js";
 import { type Lease, asyncDispose } from "./lease.js";
 import { checkNames, readDuration, readFlag, readFunction } from "./options.js";
 import type { PoolCounts, PoolStats } from "./stats.js";
+import { ofTenant, warmUpOfTenant } from "./tenant-texts.js";
 import { type Tenant, checkId } from "./tenant-id.js";
 import { TICK, type Wait } from "./tenant-line.js";
 import type { Member, TenantHolder, TenantState } from "./tenant-member.js";
@@ -157,12 +159,24 @@ export class TenantPools<T> {
       this.roster.feed(member);
       return await asked;
     } catch (error) {
-      const isClosed = (error as { code?: unknown } | undefined)?.code === "pool_closed";
-      throw waits && isClosed && member.isRemoved ? removed(member.tenant.id) : error;
+      throw waits ? this.explain(error, member, wait) : error;
     } finally {
       begun();
       if (!member.isOpen) this.roster.look();
     }
+  }
+
+  /** Says what the error of a tenant's pool means for its caller. */
+  private explain(error: unknown, member: Member<T>, { since }: Wait): unknown {
+    const { id } = member.tenant;
+    const isClosed = (error as { code?: unknown } | undefined)?.code === "pool_closed";
+    if (isClosed && member.isRemoved) return removed(id);
+    return ofTenant(error, () => {
+      const { inUse, max } = member.pool.stats();
+      const { clock, budget } = this.settings;
+      const sizes = budget === Infinity ? "poolSize" : "poolSize, budget";
+      return { id, waited: waitedFor(clock.now(), since), inUse, max, sizes };
+    });
   }
 
   private readWait(options: AcquireOptions = {}): Wait {
@@ -201,7 +215,11 @@ export class TenantPools<T> {
    */
   async getOrCreate(id: string, options?: AcquireOptions): Promise<TenantEntry> {
     return await this.ask(id, options, async (member) => {
-      await member.warmed;
+      try {
+        await member.warmed;
+      } catch (error) {
+        throw warmUpOfTenant(error, id);
+      }
       return entryOf(member);
     });
   }

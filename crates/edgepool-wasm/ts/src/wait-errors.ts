@@ -93,7 +93,8 @@ function phaseOf<T>({ ledger, isPaused }: Standing<T>, place: number): Phase {
   return room && ledger.call("retry_at") >= 0 ? "backing-off" : "waiting";
 }
 
-function describe({ id, held, stack }: Holder): string {
+/** Names who holds a resource, and where it was acquired, if that is kept. */
+export function describe({ id, held, stack }: Holder): string {
   const text = `resource ${id} is held for ${Math.round(held)} ms`;
   return stack === undefined ? text : `${text}, acquired at\n${stack}`;
 }

@@ -389,8 +389,8 @@ export default [
       await it.pass(1);
       const error = await t.rejects(late, { code: "acquire_timeout", waited: 300 });
       t.ok(error instanceof AcquireTimeoutError);
-      t.ok(/no pool for tenant "c" came free in 300 ms: 1 of 1 are open/.test(error.message),
-        error.message);
+      t.equal(error.message, 'no pool for tenant "c" came free in 300 ms: 1 of 1 are open, 1 to be '
+        + "closed; hold leases for less, or raise maxPools or acquireTimeout");
       await t.rejects(it.tenants.acquire("e", { signal: AbortSignal.abort(new Error("before")) }),
         { message: "before" });
       t.equal(it.tenants.totals().waitingForPool, 0);
@@ -398,6 +398,41 @@ export default [
       await it.pass(200);
       await it.visit("f");
       await it.assertCloses();
+    }),
+  },
+  {
+    name: "an_error_of_a_tenants_wait_names_the_options_of_tenants",
+    run: each(async (t, mode) => {
+      const options = { mode, maxPools: 1, poolSize: 1 };
+      const told = async (it, id = "a") => {
+        const failing = t.rejects(it.tenants.acquire(id, { timeout: 200 }));
+        await it.pass(200);
+        const error = await failing;
+        t.ok(error instanceof AcquireTimeoutError && error.waited === 200, `${error}`);
+        return error.message;
+      };
+      for (const [budget, sizes] of [[undefined, "poolSize"], [1, "poolSize, budget"]]) {
+        const it = new TenantWorld({ ...options, budget, trackLeases: true });
+        const lease = await it.tenants.acquire("a");
+        const text = await told(it);
+        const begins = 'no connection of tenant "a" came free in 200 ms (waiting); 0 callers ahead, '
+          + `1 of 1 in use; hold leases for less, or raise ${sizes} or acquireTimeout; resource 1 is`;
+        t.equal(text.slice(0, begins.length), begins);
+        lease.release();
+        await it.pass(100);
+        await it.assertCloses();
+      }
+      const slow = new TenantWorld({ ...options, poolSize: 2, warmUp: 0 });
+      slow.create = () => slow.sleep(1_000);
+      t.ok(/\(connecting\).*make connections ahead with warmUp/.test(await told(slow)), "slow");
+      const broken = new TenantWorld({ ...options, warmUp: 1 });
+      broken.create = () => Promise.reject(new Error("refused"));
+      const { message } = await t.rejects(broken.tenants.getOrCreate("a"), { made: 0, untried: 0 });
+      t.equal(message, '0 connections of tenant "a" were made, 1 failed, 0 were not tried; '
+        + "see why create fails: its pool tries again for its callers");
+      t.throws(() => new TenantWorld({ maxWaiting: -1 }), /^TenantPools: "maxWaiting" takes/);
+      t.throws(() => new TenantWorld({ tenants: { acme: { maxWaiting: -1 } } }),
+        /^TenantPools: tenant "acme": "maxWaiting" takes/);
     }),
   },
   {
