@@ -1,3 +1,4 @@
+import type { PoolStats } from "./stats.js";
 import type { Member } from "./tenant-member.js";
 
 /** What a tenant wants that does not have all it may have. */
@@ -87,7 +88,7 @@ export class Budget<T> {
   private claims(): Claim<T>[] {
     const claims: Claim<T>[] = [];
     for (const member of this.hungry) {
-      const missing = Math.min(unserved(member), member.limit - member.grant);
+      const missing = Math.min(unserved(member, member.pool.stats()), member.limit - member.grant);
       if (missing > 0 && member.isOpen) claims.push({ member, missing });
       else this.hungry.delete(member);
     }
@@ -99,8 +100,10 @@ export class Budget<T> {
    * uses none, the last one too is to be had: by closing it.
    */
   spare(member: Member<T>, wanted: number): number {
-    const { size, idle, closing, pending } = member.pool.stats();
-    const used = Math.max(size - idle - closing + pending, 1);
+    const stats = member.pool.stats();
+    const { size, idle, closing, pending } = stats;
+    // Callers use nothing of what is not made for them.
+    const used = Math.max(size - idle - closing + (fills(member, stats) ? pending : 0), 1);
     const spare = Math.min(member.grant - used, wanted);
     if (spare <= 0) return 0;
     this.resize(member, member.grant - spare);
@@ -130,10 +133,19 @@ export class Budget<T> {
   }
 }
 
-/** How many callers wait for whom nothing is on its way. */
-function unserved<T>({ pool, grant }: Member<T>): number {
-  const { waiting, size, creating, checking, resetting } = pool.stats();
-  return waiting - creating - checking - resetting - Math.max(grant - size, 0);
+/** How many callers wait for whom nothing is on its way, and more places would be filled. */
+function unserved<T>(member: Member<T>, stats: PoolStats): number {
+  const { waiting, size, creating, checking, resetting } = stats;
+  if (member.grant > size || !fills(member, stats)) return 0;
+  return waiting - creating - checking - resetting;
+}
+
+/**
+ * Whether a tenant's connections can be made, as far as is known: one was, and none has failed
+ * since. A database that is down is not to be granted what others could use.
+ */
+function fills<T>({ isFailing }: Member<T>, { created, adopted }: PoolStats): boolean {
+  return created + adopted > 0 && !isFailing;
 }
 
 /** What a tenant would have for its weight with so many more. */

@@ -8,6 +8,8 @@ import type { TenantFactory } from "./tenant-options.js";
 export class Making<T> {
   private current: TenantFactory<T>;
   private isOutdated = false;
+  /** Whether the last creation that has ended has failed. */
+  isFailing = false;
   private readonly makers = new WeakMap<object, TenantFactory<T>>();
 
   constructor(private readonly ask: () => TenantFactory<T>) {
@@ -32,15 +34,24 @@ export class Making<T> {
   }
 
   private create(job: Job): T | PromiseLike<T> {
-    if (this.isOutdated) this.current = this.ask();
-    this.isOutdated = false;
-    const maker = this.current;
-    const note = (connection: T): T => {
-      if (Object(connection) === connection) this.makers.set(connection as object, maker);
-      return connection;
+    const fail = (error: unknown): never => {
+      this.isFailing = true;
+      throw error;
     };
-    const made = maker.create(job);
-    return isThenable(made) ? made.then(note) : note(made);
+    try {
+      if (this.isOutdated) this.current = this.ask();
+      this.isOutdated = false;
+      const maker = this.current;
+      const note = (connection: T): T => {
+        this.isFailing = false;
+        if (Object(connection) === connection) this.makers.set(connection as object, maker);
+        return connection;
+      };
+      const made = maker.create(job);
+      return isThenable(made) ? made.then(note, fail) : note(made);
+    } catch (error) {
+      return fail(error);
+    }
   }
 
   /** What is no object is nobody's own. */

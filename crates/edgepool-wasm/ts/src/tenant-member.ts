@@ -117,6 +117,11 @@ export class Member<T> {
     }
   }
 
+  /** Whether the last of its creations that has ended has failed. */
+  get isFailing(): boolean {
+    return this.making.isFailing;
+  }
+
   /** Whether it takes callers. */
   get isOpen(): boolean {
     return this.stands === "ready" || this.stands === "warming-up";

@@ -282,6 +282,49 @@ export default [
     }),
   },
   {
+    name: "a_database_that_is_down_is_granted_no_more",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({
+        mode, maxPools: 4, poolSize: 4, budget: 8, backoff: { base: 1_000, cap: 1_000 },
+        breaker: Infinity, random: () => 0.99,
+      });
+      const ask = (id, count, timeout = 5_000) => Array.from({ length: count }, () =>
+        it.tenants.acquire(id, { timeout }).catch(({ code }) => code));
+      let isUp = false;
+      it.create = async ({ tenant }) => {
+        await it.sleep(20);
+        if (!isUp && tenant.id === "down") throw new Error("no database");
+      };
+      const grants = () => it.tenants.activePools().map(({ id }) => it.tenants.stats(id).max);
+      const down = [];
+      for (let turn = 0; turn < 20; turn += 1) {
+        down.push(...ask("down", 4));
+        await it.pass(100);
+        t.equal(grants(), [1], "it asks for one at a time");
+      }
+      isUp = true;
+      await it.pass(1_500);
+      t.equal([grants(), it.live.get("down")], [[4], 4], "it has all that it may, being up again");
+      await it.pass(5_000);
+      isUp = false;
+      for (const end of await Promise.all(down)) end.discard?.();
+      const failing = ask("down", 1);
+      await it.pass(50);
+      t.equal(await Promise.all(failing), ["create_failed"]);
+      // What it is granted and cannot fill is had by those who can, though its callers wait.
+      const again = ask("down", 8, 2_000);
+      const ups = ask("x", 4).concat(ask("y", 4));
+      await it.pass(500);
+      t.equal(it.tenants.stats("down").max, 1, "what is left to it");
+      t.equal([it.live.get("x"), it.live.get("y")], [4, 3], "connections of the others");
+      await it.pass(10_000);
+      t.ok((await Promise.all(again)).every((end) => typeof end === "string"), "none is served");
+      for (const lease of await Promise.all(ups)) lease.release?.();
+      await it.pass(100);
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "ten_thousand_tenants_shrink_back",
     async run(t) {
       for (const mode of ["process", "edge"]) {
