@@ -112,15 +112,16 @@ export class Budget<T> {
 
   /**
    * Has one that uses more than its share give one up with its next lease, for a tenant that would
-   * have less even then. Returns whether there is one.
+   * have less even then, or for one without any, which takes it from who has several. Returns
+   * whether there is one.
    */
-  share(members: Iterable<Member<T>>, claimant: Member<T> | undefined): boolean {
+  share(members: Iterable<Member<T>>, claimant?: Member<T>): boolean {
     let most: Member<T> | undefined;
     for (const member of members) {
       if (member.grant < 2 || !member.isOpen || member === claimant) continue;
       if (most === undefined || shareOf(member, 0) > shareOf(most, 0)) most = member;
     }
-    const wanted = claimant === undefined ? 1 : shareOf(claimant, 1);
+    const wanted = claimant === undefined ? 0 : shareOf(claimant, 1);
     if (most === undefined || shareOf(most, -1) < wanted) return false;
     this.resize(most, most.grant - 1);
     return true;

@@ -256,9 +256,10 @@ export class Roster<T> implements Keeper, LineOwner {
       if (left > 0 && budget.share(this.members.values(), member)) left -= 1;
     }
     for (let more = wanted; more > 0 && left > 0; more -= 1) {
-      if (!budget.share(this.members.values(), undefined)) break;
+      if (!budget.share(this.members.values())) break;
       left -= 1;
     }
+    // Where each has one alone, a pool has to go.
     const drained = Math.min(wanted, Math.max(left, 0));
     this.makeRoom(now, Math.max(short, drained > 0 ? this.draining.size + drained : 0));
     return taken > 0 || this.draining.size > before;

@@ -282,6 +282,34 @@ export default [
     }),
   },
   {
+    name: "a_heavy_tenant_gives_one_connection_to_one_caller",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({
+        mode, maxPools: 4, poolSize: 4, budget: 4, tenants: { heavy: { weight: 100 } },
+      });
+      const asked = Array.from({ length: 4 }, () => it.tenants.acquire("heavy"));
+      await it.pass(100);
+      const held = await Promise.all(asked);
+      const other = it.tenants.acquire("light");
+      await it.pass(200);
+      t.equal([it.tenants.state("heavy"), it.tenants.stats("heavy").max], ["ready", 3]);
+      held[0].release();
+      await it.pass(100);
+      t.equal((await other).value.tenant.id, "light");
+      const more = it.tenants.acquire("light");
+      await it.pass(200);
+      t.equal(await state(more), "pending", "for its weight it has enough");
+      t.equal(it.tenants.stats("heavy").pool.max, 3);
+      held[1].release();
+      await it.pass(100);
+      (await more).release();
+      t.equal(it.live.get("heavy"), 2, "what the heavy one does not use the other may have");
+      for (const lease of [held[2], held[3], await other]) lease.release();
+      t.equal([it.peak.connections, it.tenants.totals().evicted], [4, 0]);
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "a_database_that_is_down_is_granted_no_more",
     run: each(async (t, mode) => {
       const it = new TenantWorld({
