@@ -111,18 +111,17 @@ export class Budget<T> {
   }
 
   /**
-   * Has one that uses more than its share give one up with its next lease, for a tenant that would
-   * have less even then, or for one without any, which takes it from who has several. Returns
-   * whether there is one.
+   * Has the one with the most for its weight, of those that have several, give one up with its next
+   * lease, if it has no less than `least` even then: what the claimant would have. Returns whether
+   * there is one.
    */
-  share(members: Iterable<Member<T>>, claimant?: Member<T>): boolean {
+  share(members: Iterable<Member<T>>, least: number, claimant?: Member<T>): boolean {
     let most: Member<T> | undefined;
     for (const member of members) {
       if (member.grant < 2 || !member.isOpen || member === claimant) continue;
       if (most === undefined || shareOf(member, 0) > shareOf(most, 0)) most = member;
     }
-    const wanted = claimant === undefined ? 0 : shareOf(claimant, 1);
-    if (most === undefined || shareOf(most, -1) < wanted) return false;
+    if (most === undefined || shareOf(most, -1) < least) return false;
     this.resize(most, most.grant - 1);
     return true;
   }
@@ -150,6 +149,6 @@ function fills<T>({ isFailing }: Member<T>, { created, adopted }: PoolStats): bo
 }
 
 /** What a tenant would have for its weight with so many more. */
-function shareOf<T>({ grant, weight }: Member<T>, more: number): number {
+export function shareOf<T>({ grant, weight }: Member<T>, more: number): number {
   return (grant + more) / weight;
 }

@@ -29,6 +29,8 @@ export interface Keeper {
 
 /** For how long a pool is kept for those for whom it was opened, in ms. */
 const PROMISE = 150;
+/** For how long after its last use a pool is kept though others want its connections, in ms. */
+const FRESH = 1_000;
 
 /** A tenant that has a pool. */
 export class Member<T> {
@@ -147,6 +149,11 @@ export class Member<T> {
   /** Whether anything of it is lent or waited for. */
   isBusy(stats: PoolStats = this.pool.stats()): boolean {
     return stats.pending > 0 || stats.size > stats.idle + stats.closing;
+  }
+
+  /** Whether it was in use a moment ago, if it is not now. */
+  isFresh(now: number): boolean {
+    return now < this.activeAt + FRESH || now < this.lastActive() + FRESH;
   }
 
   /** When it was in use last, of one that is not busy: its connections know when they came back. */

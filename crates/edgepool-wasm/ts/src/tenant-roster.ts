@@ -4,7 +4,7 @@ import { run } from "./jobs.js";
 import type { CloseOptions } from "./pool.js";
 import { type Weak, weakly } from "./runtime.js";
 import { type PoolCounts, addCounts, countsOf } from "./stats.js";
-import { Budget } from "./tenant-budget.js";
+import { Budget, shareOf } from "./tenant-budget.js";
 import { type Tenant, checkId, invalid } from "./tenant-id.js";
 import { Line, type LineOwner, TICK, type Wait } from "./tenant-line.js";
 import { type Keeper, Member, type TenantHolder } from "./tenant-member.js";
@@ -239,10 +239,9 @@ export class Roster<T> implements Keeper, LineOwner {
    */
   private distribute(now: number, wanted: number): boolean {
     const before = this.draining.size;
-    const short = this.members.size + wanted - this.settings.maxPools;
     const { budget } = this;
     if (budget === undefined) {
-      this.makeRoom(now, short);
+      this.makeRoom(now, this.short(wanted));
       return this.draining.size > before;
     }
     const claims = budget.feed();
@@ -253,21 +252,36 @@ export class Roster<T> implements Keeper, LineOwner {
     const draining = [...this.draining].reduce((sum, { grant }) => sum + grant, 0);
     let left = missing - soon - taken - later - draining;
     for (const { member } of claims) {
-      if (left > 0 && budget.share(this.members.values(), member)) left -= 1;
+      const least = shareOf(member, 1);
+      if (left > 0 && budget.share(this.members.values(), least, member)) left -= 1;
     }
-    for (let more = wanted; more > 0 && left > 0; more -= 1) {
-      if (!budget.share(this.members.values())) break;
-      left -= 1;
-    }
-    // Where each has one alone, a pool has to go.
-    const drained = Math.min(wanted, Math.max(left, 0));
-    this.makeRoom(now, Math.max(short, drained > 0 ? this.draining.size + drained : 0));
+    const poor = this.provide(budget, now, Math.min(wanted, Math.max(left, 0)));
+    this.makeRoom(now, Math.max(this.short(wanted), poor > 0 ? this.draining.size + poor : 0));
     return taken > 0 || this.draining.size > before;
   }
 
+  /** How many pools there would be too many, with so many more. */
+  private short(wanted: number): number {
+    return this.members.size + wanted - this.settings.maxPools;
+  }
+
   /**
-   * Takes connections that tenants do not use, from the one that was not asked for the longest on;
-   * with its last one a pool closes. Returns how many.
+   * Sees to a connection for each of so many tenants that have none: from those that have more than
+   * their share, or else with the pools that are idle, or else from who has several. Returns how
+   * many of them can only have it of a pool that is in use, as each has one alone.
+   */
+  private provide(budget: Budget<T>, now: number, count: number): number {
+    let left = count;
+    while (left > 0 && budget.share(this.members.values(), 1)) left -= 1;
+    left -= this.evictIdle(now, left);
+    while (left > 0 && budget.share(this.members.values(), 0)) left -= 1;
+    return left;
+  }
+
+  /**
+   * Takes connections that tenants do not use, from the one that was not asked for the longest on.
+   * With its last one a pool closes, unless it was in use a moment ago: it would be opened again for
+   * its next caller, who would wait for that. Returns how many.
    */
   private takeUnused(now: number, wanted: number): number {
     const { budget } = this;
@@ -275,7 +289,7 @@ export class Roster<T> implements Keeper, LineOwner {
     for (const member of budget === undefined || wanted <= 0 ? [] : this.all()) {
       if (taken >= wanted) break;
       if (!member.isOpen || member.isPromised(now)) continue;
-      if (member.grant > wanted - taken || member.isBusy()) {
+      if (member.grant > wanted - taken || member.isBusy() || member.isFresh(now)) {
         taken += budget?.spare(member, wanted - taken) ?? 0;
       } else {
         taken += member.grant;
@@ -292,19 +306,26 @@ export class Roster<T> implements Keeper, LineOwner {
   private makeRoom(now: number, count: number): void {
     if (count <= 0) return;
     const busy = [...this.draining].filter((member) => member.isBusy()).length;
-    const inUse: Member<T>[] = [];
-    let left = count - (this.draining.size - busy);
+    const idle = count - (this.draining.size - busy);
+    let left = idle - this.evictIdle(now, idle) - busy;
     for (const member of this.members.values()) {
       if (left <= 0) return;
       if (!member.isOpen || member.isPromised(now)) continue;
-      if (member.isBusy()) {
-        inUse.push(member);
-      } else {
-        left -= 1;
-        this.evict(member);
-      }
+      left -= 1;
+      this.evict(member);
     }
-    for (const member of inUse.slice(0, Math.max(left - busy, 0))) this.evict(member);
+  }
+
+  /** Closes up to so many pools of which nothing is in use; returns how many. */
+  private evictIdle(now: number, count: number): number {
+    let left = Math.max(count, 0);
+    for (const member of this.members.values()) {
+      if (left === 0) break;
+      if (!member.isOpen || member.isPromised(now) || member.isBusy()) continue;
+      left -= 1;
+      this.evict(member);
+    }
+    return Math.max(count, 0) - left;
   }
 
   private evict(member: Member<T>): void {

@@ -245,6 +245,8 @@ export default [
       for (const lease of await three) lease.release();
       const last = hold("b", 4);
       await it.pass(200);
+      t.equal([it.live.get("a"), it.live.get("b")], [1, 3], "each keeps its pool for a moment");
+      await it.pass(1_000);
       t.equal([it.open(), it.live.get("b")], [["b"], 4], "with the last one a pool closes");
       for (const lease of await last) lease.release();
       t.equal(it.peak.connections, 4);
@@ -278,6 +280,44 @@ export default [
       over = true;
       await it.pass(1_000);
       await Promise.all(all);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "a_loud_tenant_leaves_the_others_their_pools",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({
+        mode, maxPools: 6, poolSize: 6, budget: 6, maxWaiting: 1_000, acquireTimeout: Infinity,
+      });
+      for (const id of ["x", "y"]) await it.visit(id);
+      let over = false;
+      const noise = Array.from({ length: 100 }, async () => {
+        while (!over) {
+          const lease = await it.tenants.acquire("loud");
+          await it.sleep(10);
+          lease.release();
+        }
+      });
+      for (let turn = 0; turn < 5; turn += 1) {
+        await it.pass(500);
+        t.equal(it.live.get("loud"), 4, "it has what the others do not use");
+        for (const id of ["x", "y"]) {
+          const before = it.clock.now();
+          await it.visit(id);
+          t.equal(it.clock.now(), before, `${id} is served at once`);
+        }
+      }
+      t.equal(it.tenants.totals().opened, 3, "no pool was opened twice");
+      // One that has none yet takes its first from the loud one, and not from an idle one.
+      const fourth = it.tenants.acquire("z");
+      await it.pass(100);
+      (await fourth).release();
+      t.equal([it.open().length, it.live.get("loud")], [4, 3]);
+      await it.pass(2_000);
+      t.equal([it.open(), it.live.get("loud")], [["loud"], 6], "those that nobody asks for go");
+      over = true;
+      await it.pass(1_000);
+      await Promise.all(noise);
       await it.assertCloses();
     }),
   },
