@@ -136,11 +136,15 @@ export class Roster<T> implements Keeper, LineOwner {
     if (!this.settings.named.has(id) && this.names.get(name) === id) this.names.delete(name);
   }
 
-  /** Has a tenant's pool grow, if that helps those who wait for it. Returns whether it may. */
-  feed(member: Member<T>): boolean {
-    const isHungry = this.budget?.ask(member) ?? false;
-    if (isHungry) this.look();
-    return isHungry;
+  /**
+   * Has a tenant's pool grow, if that helps those who wait for it. What is nobody's it has at once;
+   * what others can spare is found by one look for all who wait.
+   */
+  feed(member: Member<T>): void {
+    const { budget } = this;
+    if (budget === undefined || !budget.ask(member)) return;
+    if (budget.free > 0) this.look();
+    else this.glance();
   }
 
   // --- Who has a pool ---

@@ -197,7 +197,7 @@ export class TenantPools<T> {
       timer = clock.setTimer(() => {
         timer = undefined;
         if (!waits()) return;
-        if (this.roster.feed(member)) this.roster.glance();
+        this.roster.feed(member);
         schedule();
       }, TICK);
     };

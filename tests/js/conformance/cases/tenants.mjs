@@ -1,4 +1,5 @@
 // A pool for each tenant: opened when it is asked for, closed for another's sake, never crossed.
+import { Pool } from "edgepool";
 import { each, random, settle, state } from "../lib/harness.mjs";
 import { TenantWorld } from "../lib/tenant-world.mjs";
 
@@ -389,6 +390,37 @@ export default [
       t.ok((await Promise.all(again)).every((end) => typeof end === "string"), "none is served");
       for (const lease of await Promise.all(ups)) lease.release?.();
       await it.pass(100);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "those_who_wait_look_at_all_pools_once_for_all",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({
+        mode, maxPools: 100, poolSize: 100, budget: 100, maxWaiting: 1_000,
+      });
+      const leases = [];
+      for (let tenant = 0; tenant < 100; tenant += 1) {
+        leases.push(await it.tenants.acquire(`t${tenant}`));
+      }
+      const { stats } = Pool.prototype;
+      let looks = 0;
+      Pool.prototype.stats = function count() {
+        looks += 1;
+        return stats.call(this);
+      };
+      try {
+        const waits = Array.from({ length: 400 }, (_, at) =>
+          it.tenants.acquire(`t${at % 100}`).then((lease) => lease.release()));
+        await it.pass(500);
+        // At most 20 looks, each at a few numbers of every pool, and a few of each who came.
+        t.ok(looks < 20 * 100 * 5 + 400 * 5, `pools were looked at ${looks} times`);
+        for (const lease of leases) lease.release();
+        await it.pass(1_000);
+        await Promise.all(waits);
+      } finally {
+        Pool.prototype.stats = stats;
+      }
       await it.assertCloses();
     }),
   },
