@@ -140,6 +140,11 @@ export class Line {
     return this.openings.has(id);
   }
 
+  /** How many callers wait for one tenant. */
+  lengthOf(id: string): number {
+    return this.openings.get(id)?.callers.size ?? 0;
+  }
+
   /** Joins the line. */
   wait(terms: Terms, wait: Wait): Promise<void> {
     const { id } = terms.tenant;

@@ -96,11 +96,17 @@ export class Roster<T> implements Keeper, LineOwner {
   async open(id: string, wait: Wait): Promise<void> {
     const terms = this.termsOf(id);
     if (this.closing) throw new PoolClosedError();
-    const { maxWaiting } = this.settings;
-    if (this.line.length >= maxWaiting && !this.mayOpen(id)) throw new QueueFullError(maxWaiting);
+    if (!this.mayOpen(id)) this.checkLine(terms);
     const told = this.line.wait(terms, wait);
     this.look();
     await told;
+  }
+
+  /** Throws if as many wait as may, of all tenants or of this one. */
+  private checkLine({ tenant: { id }, maxWaiting }: Terms): void {
+    const { maxWaiting: most } = this.settings;
+    if (this.line.length >= most) throw new QueueFullError(most);
+    if (this.line.lengthOf(id) >= maxWaiting) throw new QueueFullError(maxWaiting);
   }
 
   private mayOpen(id: string): boolean {

@@ -401,6 +401,35 @@ export default [
     }),
   },
   {
+    name: "a_tenants_own_bound_on_callers_holds_outside_too",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({
+        mode, maxPools: 1, poolSize: 1, maxWaiting: 10,
+        tenants: { few: { maxWaiting: 2 }, none: { maxWaiting: 0 } },
+      });
+      const none = await it.tenants.acquire("none");
+      t.equal(none.value.tenant.id, "none", "it need not wait where there is room");
+      none.release();
+      const lease = await it.tenants.acquire("a");
+      const waiting = [1, 2].map(() => it.tenants.acquire("few"));
+      for (const [id, maxWaiting] of [["few", 2], ["none", 0]]) {
+        const error = await t.rejects(it.tenants.acquire(id), { code: "queue_full", maxWaiting });
+        t.ok(error instanceof QueueFullError, `${error}`);
+      }
+      const others = Array.from({ length: 8 }, () => it.tenants.acquire("b", { timeout: 500 }));
+      const ends = others.map((one) => t.rejects(one, { code: "acquire_timeout" }));
+      await t.rejects(it.tenants.acquire("b"), { code: "queue_full", maxWaiting: 10 });
+      await it.pass(500);
+      await Promise.all(ends);
+      lease.release();
+      await it.pass(200);
+      (await waiting[0]).release();
+      await it.pass(200);
+      (await waiting[1]).release();
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "an_error_of_a_tenants_wait_names_the_options_of_tenants",
     run: each(async (t, mode) => {
       const options = { mode, maxPools: 1, poolSize: 1 };
