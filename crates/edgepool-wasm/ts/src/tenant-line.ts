@@ -34,8 +34,8 @@ export interface LineOwner {
  * A caller that waits for a pool to be opened. All that it does runs in its own request: its timer
  * keeps that alive, and looks for what nobody tells.
  */
-class Caller {
-  private readonly outcome: Deferred<void> = deferred<void>();
+class Caller<V> {
+  private readonly outcome: Deferred<V> = deferred<V>();
   private end: (() => void) | undefined = undefined;
   private timer: unknown = undefined;
   private unlisten: () => void = () => undefined;
@@ -44,12 +44,12 @@ class Caller {
 
   constructor(
     private readonly owner: LineOwner, private readonly wait: Wait,
-    private readonly leave: (caller: Caller) => void,
+    private readonly leave: () => void,
   ) {
     this.seen = owner.clock.now();
   }
 
-  start(id: string): Promise<void> {
+  start(id: string): Promise<V> {
     const { signals, ctx } = this.wait;
     const { promise } = this.outcome;
     try {
@@ -82,7 +82,7 @@ class Caller {
   }
 
   /** Says how the wait ends; without a doorbell it hears of that at its own next look. */
-  tell(result: () => void | PromiseLike<never>): void {
+  tell(result: () => V | PromiseLike<never>): void {
     this.end ??= () => this.settle(result());
     if (this.owner.doorbell) this.end();
   }
@@ -110,27 +110,30 @@ class Caller {
     this.settle(Promise.reject(noPool(id, waited, this.owner.standing())));
   }
 
-  private settle(result: void | PromiseLike<never>): void {
+  private settle(result: V | PromiseLike<never>): void {
     if (this.isOver) {
       // Its end came first, and nobody else has this one.
-      (result as Promise<never> | undefined)?.catch?.(() => undefined);
+      (result as Partial<Promise<never>> | undefined)?.catch?.(() => undefined);
       return;
     }
     this.isOver = true;
-    this.leave(this);
-    this.outcome.resolve(result as PromiseLike<never>);
+    this.leave();
+    this.outcome.resolve(result);
   }
 }
 
 /** A tenant that waits for its pool, and its callers. */
-export interface Opening {
+interface Opening<V> {
   readonly terms: Terms;
-  readonly callers: Set<Caller>;
+  readonly callers: Set<Caller<V>>;
 }
 
-/** The tenants that wait for a pool, in the order in which they were asked for. */
-export class Line {
-  private readonly openings = new Map<string, Opening>();
+/**
+ * The tenants that wait for a pool, in the order in which they were asked for. Their callers are
+ * told what was opened for them.
+ */
+export class Line<V> {
+  private readonly openings = new Map<string, Opening<V>>();
   /** How many callers wait. */
   length = 0;
 
@@ -146,17 +149,17 @@ export class Line {
   }
 
   /** Joins the line. */
-  wait(terms: Terms, wait: Wait): Promise<void> {
+  wait(terms: Terms, wait: Wait): Promise<V> {
     const { id } = terms.tenant;
-    const opening = this.openings.get(id) ?? { terms, callers: new Set() };
+    const opening: Opening<V> = this.openings.get(id) ?? { terms, callers: new Set() };
     this.openings.set(id, opening);
-    const caller = new Caller(this.owner, wait, () => this.leave(id, opening, caller));
+    const caller = new Caller<V>(this.owner, wait, () => this.leave(id, opening, caller));
     opening.callers.add(caller);
     this.length += 1;
     return caller.start(id);
   }
 
-  private leave(id: string, opening: Opening, caller: Caller): void {
+  private leave(id: string, opening: Opening<V>, caller: Caller<V>): void {
     if (!opening.callers.delete(caller)) return;
     this.length -= 1;
     const isLast = opening.callers.size === 0 && this.openings.get(id) === opening;
@@ -176,7 +179,7 @@ export class Line {
   }
 
   /** Tells those who wait for a tenant how their wait ends. */
-  end(id: string, result: () => void | PromiseLike<never> = () => undefined): void {
+  end(id: string, result: () => V | PromiseLike<never>): void {
     const opening = this.openings.get(id);
     if (opening === undefined) return;
     this.openings.delete(id);

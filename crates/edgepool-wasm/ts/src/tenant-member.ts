@@ -1,4 +1,4 @@
-import type { Holder } from "./errors.js";
+import { type Holder, QueueFullError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import { type CloseOptions, Pool } from "./pool.js";
 import type { PoolStats } from "./stats.js";
@@ -51,7 +51,10 @@ export class Member<T> {
   /** Settles when its first connections are there. */
   warmed: Promise<unknown> = Promise.resolve();
   private stands: TenantState = "ready";
+  /** How many were told that it is open and are not there yet, and until when it is theirs. */
+  private expected = 0;
   private promisedUntil = 0;
+  private readonly maxWaiting: number;
   private readonly settings: TenantSettings<T>;
   private readonly keeper: Keeper;
   private readonly making: Making<T>;
@@ -62,6 +65,7 @@ export class Member<T> {
     this.tenant = terms.tenant;
     this.limit = terms.max;
     this.weight = terms.weight;
+    this.maxWaiting = terms.maxWaiting;
     this.grant = grant;
     this.settings = settings;
     this.keeper = keeper;
@@ -134,16 +138,30 @@ export class Member<T> {
     this.acquiredAt = now;
     if (now > this.activeAt) this.activeAt = now;
     this.accesses += 1;
-    this.promisedUntil = 0;
   }
 
-  /** Keeps it for a while for those who are told that it is open. */
-  promise(now: number): void {
+  /** Keeps it, and their places in it, for a while for those who are told that it is open. */
+  expect(callers: number, now: number): void {
+    this.expected = callers;
     this.promisedUntil = now + PROMISE;
   }
 
+  /** Notes that one of them has come. */
+  arrive(): void {
+    this.expected -= 1;
+  }
+
   isPromised(now: number): boolean {
-    return now < this.promisedUntil;
+    return this.expected > 0 && now < this.promisedUntil;
+  }
+
+  /** Throws if there is no place in its queue for others than those it is promised to. */
+  checkPlaces(now: number): void {
+    if (!this.isPromised(now)) return;
+    const { maxWaiting, grant, expected } = this;
+    const { waiting, creating, checking, idle, size } = this.pool.stats();
+    const served = creating + checking + idle + Math.max(grant - size, 0);
+    if (waiting + expected >= maxWaiting + served) throw new QueueFullError(maxWaiting);
   }
 
   /** Whether anything of it is lent or waited for. */

@@ -25,7 +25,7 @@ export class Roster<T> implements Keeper, LineOwner {
   private readonly settings: TenantSettings<T>;
   private readonly members = new Map<string, Member<T>>();
   private readonly draining = new Set<Member<T>>();
-  private readonly line: Line;
+  private readonly line: Line<Member<T>>;
   private readonly budget: Budget<T> | undefined;
   /** The names of what configured tenants have to themselves, until their last pool has gone. */
   private readonly names: Map<string, string>;
@@ -46,7 +46,7 @@ export class Roster<T> implements Keeper, LineOwner {
 
   constructor(settings: TenantSettings<T>) {
     this.settings = settings;
-    this.line = new Line(this);
+    this.line = new Line<Member<T>>(this);
     if (settings.budget < Infinity) this.budget = new Budget(settings.budget);
     this.names = new Map([...settings.named].map(([id, { tenant }]) => [nameOf(tenant), id]));
   }
@@ -92,14 +92,22 @@ export class Roster<T> implements Keeper, LineOwner {
     this.members.set(member.tenant.id, member);
   }
 
-  /** Waits until a tenant's pool is open, as it may be at once. */
-  async open(id: string, wait: Wait): Promise<void> {
+  /**
+   * Waits until a tenant's pool is open, as it may be at once, and gives it; nothing if it has closed
+   * before the caller could come in, who is to ask again.
+   */
+  async open(id: string, wait: Wait): Promise<Member<T> | undefined> {
     const terms = this.termsOf(id);
     if (this.closing) throw new PoolClosedError();
     if (!this.mayOpen(id)) this.checkLine(terms);
     const told = this.line.wait(terms, wait);
     this.look();
-    await told;
+    const member = await told;
+    member.arrive();
+    if (member.isRemoved) throw removed(id);
+    if (!member.isOpen) return undefined;
+    this.renew(member, this.clock.now());
+    return member;
   }
 
   /** Throws if as many wait as may, of all tenants or of this one. */
@@ -232,15 +240,21 @@ export class Roster<T> implements Keeper, LineOwner {
       budget?.giveBack(grant);
       return this.line.end(id, () => Promise.reject(error));
     }
+    const callers = this.line.lengthOf(id);
+    if (callers === 0) {
+      // The factory has removed it.
+      budget?.giveBack(grant);
+      return member.drain();
+    }
     this.members.set(id, member);
     this.newest = member;
     this.opened += 1;
-    member.promise(now);
+    member.expect(callers, now);
     this.sweepAt = Math.min(sweepAt, now + settings.idleTimeout);
     this.arm(now);
     // Whoever hears of it may remove it at once, and with it the line.
     member.begin();
-    this.line.end(id);
+    if (member.isOpen) this.line.end(id, () => member);
   }
 
   /**

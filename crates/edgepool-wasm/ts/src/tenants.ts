@@ -135,11 +135,8 @@ export class TenantPools<T> {
     member = this.roster.touch(id),
   ): Promise<R> {
     const wait = this.readWait(options);
-    // Another may be there before who was told that the pool is open.
-    while (member === undefined) {
-      await this.roster.open(id, wait);
-      member = this.roster.touch(id);
-    }
+    member?.checkPlaces(wait.since);
+    while (member === undefined) member = await this.roster.open(id, wait);
     return await this.askMember(member, wait, options, act);
   }
 

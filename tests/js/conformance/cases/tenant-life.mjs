@@ -430,6 +430,32 @@ export default [
     }),
   },
   {
+    name: "who_was_told_of_a_pool_has_its_place_there",
+    run: each(async (t, mode) => {
+      // As soon as they hear of it others come, and somebody has all pools looked at.
+      const late = [];
+      const observer = ({ type, state: now }, { id }) => {
+        if (id !== "b") return;
+        if (type !== "state") it.tenants.tick();
+        if (now !== "ready" || late.length > 0) return;
+        for (let more = 0; more < 4; more += 1) {
+          late.push(it.visit("b").catch(({ code }) => code));
+        }
+      };
+      const it = new TenantWorld({ mode, maxPools: 1, poolSize: 1, maxWaiting: 3, observer });
+      const lease = await it.tenants.acquire("a");
+      const waits = ["b", "b", "c"].map((id) => it.visit(id));
+      await settle();
+      lease.release();
+      await it.pass(1_000);
+      await Promise.all(waits);
+      const codes = (await Promise.all(late)).filter((one) => typeof one === "string");
+      t.equal(codes, ["queue_full", "queue_full"], "those for whom no place was left");
+      t.equal(it.tenants.totals().opened, 3, "no pool was opened twice");
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "an_error_of_a_tenants_wait_names_the_options_of_tenants",
     run: each(async (t, mode) => {
       const options = { mode, maxPools: 1, poolSize: 1 };
