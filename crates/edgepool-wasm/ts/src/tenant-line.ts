@@ -31,10 +31,10 @@ export interface LineOwner {
 }
 
 /**
- * A caller that waits for a pool to be opened. All that it does runs in its own request: its timer
- * keeps that alive, and looks for what nobody tells.
+ * A caller that waits for a pool to be opened, or warmed up. All that it does runs in its own
+ * request: its timer keeps that alive, and looks for what nobody tells.
  */
-class Caller<V> {
+export class Caller<V> {
   private readonly outcome: Deferred<V> = deferred<V>();
   private end: (() => void) | undefined = undefined;
   private timer: unknown = undefined;
@@ -44,16 +44,16 @@ class Caller<V> {
 
   constructor(
     private readonly owner: LineOwner, private readonly wait: Wait,
-    private readonly leave: () => void,
+    private readonly late: (waited: number) => Error, private readonly leave: () => void,
   ) {
     this.seen = owner.clock.now();
   }
 
-  start(id: string): Promise<V> {
+  start(): Promise<V> {
     const { signals, ctx } = this.wait;
     const { promise } = this.outcome;
     try {
-      this.schedule(id);
+      this.schedule();
       this.unlisten = listen(signals, (reason) => this.settle(Promise.reject(reason)));
       const aborted = findAborted(signals);
       if (aborted !== undefined) this.settle(Promise.reject(abortReason(aborted)));
@@ -87,18 +87,18 @@ class Caller<V> {
     if (this.owner.doorbell) this.end();
   }
 
-  private schedule(id: string): void {
+  private schedule(): void {
     const { clock } = this.owner;
     const { since, timeout } = this.wait;
     const left = since + timeout - clock.now();
     this.timer = clock.setTimer(() => {
       this.timer = undefined;
-      if (!this.isOver) this.look(id);
-      if (!this.isOver) this.schedule(id);
+      if (!this.isOver) this.look();
+      if (!this.isOver) this.schedule();
     }, Math.max(Math.min(TICK, left), 1));
   }
 
-  private look(id: string): void {
+  private look(): void {
     const { clock } = this.owner;
     this.seen = clock.now();
     this.end?.();
@@ -107,7 +107,7 @@ class Caller<V> {
     this.end?.();
     const waited = waitedFor(clock.now(), this.wait.since);
     if (this.isOver || waited < this.wait.timeout) return;
-    this.settle(Promise.reject(noPool(id, waited, this.owner.standing())));
+    this.settle(Promise.reject(this.late(waited)));
   }
 
   private settle(result: V | PromiseLike<never>): void {
@@ -153,10 +153,11 @@ export class Line<V> {
     const { id } = terms.tenant;
     const opening: Opening<V> = this.openings.get(id) ?? { terms, callers: new Set() };
     this.openings.set(id, opening);
-    const caller = new Caller<V>(this.owner, wait, () => this.leave(id, opening, caller));
+    const late = (waited: number): Error => noPool(id, waited, this.owner.standing());
+    const caller = new Caller<V>(this.owner, wait, late, () => this.leave(id, opening, caller));
     opening.callers.add(caller);
     this.length += 1;
-    return caller.start(id);
+    return caller.start();
   }
 
   private leave(id: string, opening: Opening<V>, caller: Caller<V>): void {

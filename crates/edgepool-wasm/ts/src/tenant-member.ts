@@ -3,7 +3,9 @@ import type { PoolEvent } from "./events.js";
 import { type CloseOptions, Pool } from "./pool.js";
 import type { PoolStats } from "./stats.js";
 import { Making } from "./tenant-factory.js";
+import { notWarm } from "./tenant-texts.js";
 import type { Tenant } from "./tenant-id.js";
+import { Caller, type LineOwner, type Wait } from "./tenant-line.js";
 import type { TenantEvent, TenantSettings, Terms } from "./tenant-options.js";
 
 /**
@@ -48,8 +50,9 @@ export class Member<T> {
   accesses = 0;
   /** Whether it was removed, so that who waits is to hear of that. */
   isRemoved = false;
-  /** Settles when its first connections are there. */
-  warmed: Promise<unknown> = Promise.resolve();
+  /** Whether first connections are being made, and who waits for that. */
+  private isWarming = false;
+  private readonly warming = new Set<Caller<void>>();
   private stands: TenantState = "ready";
   /** How many were told that it is open and are not there yet, and until when it is theirs. */
   private expected = 0;
@@ -76,16 +79,36 @@ export class Member<T> {
 
   /** Makes its first connections, and tells how it stands: to be done once it can be found. */
   begin(): void {
-    const wanted = Math.min(this.settings.warmUp, this.grant);
-    this.state = wanted > 0 ? "warming-up" : "ready";
+    this.state = this.settings.warmUp > 0 ? "warming-up" : "ready";
     // An observer may have removed it by now.
-    if (this.stands !== "warming-up") return;
-    this.warmed = this.pool.warmUp(wanted);
-    const ready = (): void => {
+    if (this.stands === "warming-up") this.warmUp();
+  }
+
+  /** Makes what is missing of its first connections. Its callers are served meanwhile. */
+  private warmUp(): void {
+    const end = (result: () => void | PromiseLike<never>): void => {
+      this.isWarming = false;
+      for (const caller of this.warming) caller.tell(result);
+      this.warming.clear();
       if (this.stands === "warming-up") this.state = "ready";
     };
-    // Who waits for it hears of a failure; the pool goes on trying for its callers.
-    this.warmed.then(ready, ready);
+    this.isWarming = true;
+    this.pool.warmUp(Math.min(this.settings.warmUp, this.grant)).then(
+      () => end(() => undefined), (error: unknown) => end(() => Promise.reject(error)));
+  }
+
+  /**
+   * Resolves when its first connections are there, for which a caller waits in its own request, as
+   * long as it likes. Rejects with a WarmUpError if they could not be made.
+   */
+  whenWarm(owner: LineOwner, wait: Wait): Promise<void> {
+    if (this.settings.warmUp === 0) return Promise.resolve();
+    const late = (waited: number): Error => notWarm(this.tenant.id, waited);
+    const caller = new Caller<void>(owner, wait, late, () => this.warming.delete(caller));
+    this.warming.add(caller);
+    // What failed before is tried again.
+    if (!this.isWarming) this.warmUp();
+    return caller.start();
   }
 
   private makePool({ tenant, maxWaiting }: Terms, max: number): Pool<T> {

@@ -242,9 +242,9 @@ export class Roster<T> implements Keeper, LineOwner {
     }
     const callers = this.line.lengthOf(id);
     if (callers === 0) {
-      // The factory has removed it.
+      // Whoever made it has removed it.
       budget?.giveBack(grant);
-      return member.drain();
+      return member.shut();
     }
     this.members.set(id, member);
     this.newest = member;

@@ -1,4 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import { PoolClosedError } from "./errors.js";
 import type { AcquireOptions, CloseOptions } from "./pool.js";
 import { readAcquire } from "./pool.js";
 import { waitedFor } from "./clock.js";
@@ -136,8 +137,15 @@ export class TenantPools<T> {
   ): Promise<R> {
     const wait = this.readWait(options);
     member?.checkPlaces(wait.since);
-    while (member === undefined) member = await this.roster.open(id, wait);
-    return await this.askMember(member, wait, options, act);
+    return await this.askMember(member ?? await this.reach(id, wait), wait, options, act);
+  }
+
+  /** Waits until a tenant's pool is open: once more, if it has closed before the caller is there. */
+  private async reach(id: string, wait: Wait): Promise<Member<T>> {
+    for (;;) {
+      const member = await this.roster.open(id, wait) ?? this.roster.touch(id);
+      if (member !== undefined) return member;
+    }
   }
 
   /** Asks a pool that is open. */
@@ -211,14 +219,17 @@ export class TenantPools<T> {
    * all the same, and tries again for its callers.
    */
   async getOrCreate(id: string, options?: AcquireOptions): Promise<TenantEntry> {
-    return await this.ask(id, options, async (member) => {
-      try {
-        await member.warmed;
-      } catch (error) {
-        throw warmUpOfTenant(error, id);
-      }
-      return entryOf(member);
-    });
+    const wait = this.readWait(options);
+    const member = this.roster.touch(id) ?? await this.reach(id, wait);
+    try {
+      await member.whenWarm(this.roster, wait);
+    } catch (error) {
+      const isWarmUp = (error as { code?: unknown } | undefined)?.code === "warm_up_failed";
+      if (isWarmUp && member.isRemoved) throw removed(id);
+      if (isWarmUp && this.isClosed) throw new PoolClosedError();
+      throw warmUpOfTenant(error, id);
+    }
+    return entryOf(member);
   }
 
   /**

@@ -553,7 +553,43 @@ export default [
       await failing;
       t.equal(it.tenants.state("b"), "ready", "its callers may try again");
       it.create = () => undefined;
+      const again = it.tenants.getOrCreate("b");
+      await it.pass(100);
+      t.equal([(await again).id, it.live.get("b")], ["b", 2], "and so may who warms it up");
       await it.visit("b");
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "who_waits_for_a_pool_to_warm_up_can_give_up",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, warmUp: 1, createTimeout: 60_000, backoff: false });
+      const gate = deferred();
+      it.create = () => gate.promise;
+      const stop = new AbortController();
+      const listeners = countListeners(stop.signal);
+      const aborted = it.tenants.getOrCreate("a", { signal: stop.signal });
+      const late = it.tenants.getOrCreate("a", { timeout: 300 });
+      const patient = it.tenants.getOrCreate("a");
+      const gone = it.tenants.getOrCreate("b");
+      await settle();
+      stop.abort(new Error("gone"));
+      await t.rejects(aborted, { message: "gone" });
+      t.equal(listeners.now, 0, "listeners that are left");
+      await it.pass(299);
+      t.equal(await state(late), "pending");
+      await it.pass(1);
+      const error = await t.rejects(late, { code: "acquire_timeout", phase: "connecting" });
+      t.ok(error.waited === 300 && /first connections of tenant "a" were not/.test(error.message),
+        error.message);
+      void it.tenants.remove("b", { deadline: 0 });
+      await it.pass(100);
+      await t.rejects(gone, { code: "tenant_removed" });
+      t.equal(await state(patient), "pending", "the others go on");
+      gate.resolve();
+      await it.pass(100);
+      t.equal((await patient).state, "ready");
+      t.equal(it.made.filter(({ tenant }) => tenant.id === "a").length, 1);
       await it.assertCloses();
     }),
   },
