@@ -1,12 +1,13 @@
 import { type Holder, QueueFullError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import { type CloseOptions, Pool } from "./pool.js";
-import type { PoolStats } from "./stats.js";
+import type { PoolCounts, PoolStats } from "./stats.js";
 import { Making } from "./tenant-factory.js";
 import { notWarm } from "./tenant-texts.js";
 import type { Tenant } from "./tenant-id.js";
 import { Caller, type LineOwner, type Wait } from "./tenant-line.js";
 import type { TenantEvent, TenantSettings, Terms } from "./tenant-options.js";
+import { type Now, type TenantUsage, Visits, usageOf } from "./tenant-usage.js";
 
 /**
  * How a tenant stands: it has no pool (`closed`), waits for one to be opened (`initializing`), has
@@ -48,6 +49,8 @@ export class Member<T> {
   /** When it was last known to be in use. */
   activeAt: number;
   accesses = 0;
+  /** How its callers fared, those among them that waited for it to be opened. */
+  readonly visits: Visits;
   /** Whether it was removed, so that who waits is to hear of that. */
   isRemoved = false;
   /** Whether first connections are being made, and who waits for that. */
@@ -64,7 +67,9 @@ export class Member<T> {
 
   constructor(
     terms: Terms, grant: number, now: number, settings: TenantSettings<T>, keeper: Keeper,
+    visits: Visits,
   ) {
+    this.visits = visits;
     this.tenant = terms.tenant;
     this.limit = terms.max;
     this.weight = terms.weight;
@@ -154,6 +159,11 @@ export class Member<T> {
   /** Whether it takes callers. */
   get isOpen(): boolean {
     return this.stands === "ready" || this.stands === "warming-up";
+  }
+
+  /** Tells how its callers fared, beside whom so many wait outside. */
+  usage(stats: PoolStats, outside: number): TenantUsage {
+    return usageOf(this.visits, nowOf(stats, outside));
   }
 
   /** Notes that it is asked for. */
@@ -260,4 +270,10 @@ export class Member<T> {
   get isGone(): boolean {
     return this.pool.isClosed && this.pool.stats().size === 0;
   }
+}
+
+/** What the counts of pools say of their callers and connections, beside so many outside. */
+export function nowOf(counts: PoolCounts, outside: number): Now {
+  const { inUse, idle, pending, checkFailed, resetFailed } = counts;
+  return { inUse, idle, waiting: pending + outside, healthFailures: checkFailed + resetFailed };
 }

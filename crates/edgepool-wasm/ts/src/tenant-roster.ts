@@ -3,12 +3,13 @@ import { PoolClosedError, PoolError, QueueFullError } from "./errors.js";
 import { run } from "./jobs.js";
 import type { CloseOptions } from "./pool.js";
 import { type Weak, weakly } from "./runtime.js";
-import { type PoolCounts, addCounts, countsOf } from "./stats.js";
+import { type PoolCounts, type PoolStats, addCounts, countsOf } from "./stats.js";
 import { Budget, shareOf } from "./tenant-budget.js";
 import { type Tenant, checkId, invalid } from "./tenant-id.js";
 import { Line, type LineOwner, TICK, type Wait } from "./tenant-line.js";
-import { type Keeper, Member, type TenantHolder } from "./tenant-member.js";
+import { type Keeper, Member, type TenantHolder, nowOf } from "./tenant-member.js";
 import { type TenantSettings, type Terms, nameOf, usualTerms } from "./tenant-options.js";
+import { type TenantUsage, Visits, lossOf, usageOf } from "./tenant-usage.js";
 
 /** After how long an alarm that did not come will not come any more, in ms. */
 const LATE_ALARM = 10_000;
@@ -39,8 +40,11 @@ export class Roster<T> implements Keeper, LineOwner {
   private isAsked = false;
   private lookedAt = -Infinity;
   private closing = false;
-  /** What pools did that have gone. */
+  /** What pools did that have gone, and how the callers of those without a pool fared. */
   private past: PoolCounts[] = [];
+  private readonly pastVisits = new Visits();
+  /** How the callers fare of those that wait for a pool. */
+  private readonly outside = new Map<string, Visits>();
   opened = 0;
   evicted = 0;
 
@@ -99,15 +103,32 @@ export class Roster<T> implements Keeper, LineOwner {
   async open(id: string, wait: Wait): Promise<Member<T> | undefined> {
     const terms = this.termsOf(id);
     if (this.closing) throw new PoolClosedError();
-    if (!this.mayOpen(id)) this.checkLine(terms);
-    const told = this.line.wait(terms, wait);
-    this.look();
-    const member = await told;
-    member.arrive();
-    if (member.isRemoved) throw removed(id);
+    let member: Member<T>;
+    try {
+      if (!this.mayOpen(id)) this.checkLine(terms);
+      const told = this.line.wait(terms, wait);
+      this.outside.set(id, this.outside.get(id) ?? new Visits());
+      this.look();
+      member = await told;
+      member.arrive();
+      if (member.isRemoved) throw removed(id);
+    } catch (error) {
+      this.lose(id, error, wait);
+      throw error;
+    }
     if (!member.isOpen) return undefined;
     this.renew(member, this.clock.now());
     return member;
+  }
+
+  /** Counts a caller that had no pool: with its tenant, if that waits for one or has one. */
+  private lose(id: string, error: unknown, { signals }: Wait): void {
+    const outside = this.outside.get(id);
+    const visits = outside ?? this.members.get(id)?.visits ?? this.pastVisits;
+    visits[lossOf(error, signals)] += 1;
+    if (outside === undefined || this.line.has(id)) return;
+    this.outside.delete(id);
+    this.pastVisits.add(outside);
   }
 
   /** Throws if as many wait as may, of all tenants or of this one. */
@@ -234,7 +255,7 @@ export class Roster<T> implements Keeper, LineOwner {
     const grant = budget?.take(Math.min(terms.max, Math.max(settings.warmUp, 1))) ?? terms.max;
     let member: Member<T>;
     try {
-      member = new Member<T>(terms, grant, now, settings, this);
+      member = new Member<T>(terms, grant, now, settings, this, this.outside.get(id) ?? new Visits());
     } catch (error) {
       // What the caller's factory threw, or gave.
       budget?.giveBack(grant);
@@ -247,6 +268,7 @@ export class Roster<T> implements Keeper, LineOwner {
       return member.shut();
     }
     this.members.set(id, member);
+    this.outside.delete(id);
     this.newest = member;
     this.opened += 1;
     member.expect(callers, now);
@@ -376,6 +398,7 @@ export class Roster<T> implements Keeper, LineOwner {
     if (this.newest === member) this.newest = undefined;
     const counts = { ...countsOf(member.pool.stats()), max: 0 };
     this.past = [addCounts([...this.past, counts])];
+    this.pastVisits.add(member.visits);
     this.unname(member.tenant);
     member.state = "closed";
   }
@@ -487,6 +510,22 @@ export class Roster<T> implements Keeper, LineOwner {
   counts(): PoolCounts {
     const now = this.all().map(({ pool }) => countsOf(pool.stats()));
     return addCounts([...now, ...this.past]);
+  }
+
+  /** Adds up how all callers fared, those of pools that have gone too. */
+  usage(counts: PoolCounts): TenantUsage {
+    const sum = new Visits().add(this.pastVisits);
+    for (const visits of this.outside.values()) sum.add(visits);
+    for (const { visits } of this.members.values()) sum.add(visits);
+    return usageOf(sum, nowOf(counts, this.line.length));
+  }
+
+  /** Tells how a tenant's callers fared, and how its pool stands, if it has one. */
+  stats(id: string): { usage: TenantUsage; pool: PoolStats } | undefined {
+    const member = this.members.get(id);
+    if (member === undefined) return undefined;
+    const pool = member.pool.stats();
+    return { usage: member.usage(pool, this.line.lengthOf(id)), pool };
   }
 }
 

@@ -8,5 +8,6 @@ export type { TenantHolder, TenantState } from "./tenant-member.js";
 export type {
   TenantEvent, TenantFactory, TenantOptions, TenantPoolsConfig, TenantPoolsOptions, TenantStrategy,
 } from "./tenant-options.js";
+export type { TenantUsage } from "./tenant-usage.js";
 export { TenantPools } from "./tenants.js";
 export type { TenantEntry, TenantStats, TenantTotals } from "./tenants.js";

@@ -15,6 +15,7 @@ import {
   type TenantPoolsConfig, type TenantPoolsOptions, type TenantSettings, readTenants,
 } from "./tenant-options.js";
 import { Roster, removed } from "./tenant-roster.js";
+import { type TenantUsage, lossOf } from "./tenant-usage.js";
 
 /** A tenant that has a pool; times are in ms on the clock of the options. */
 export interface TenantEntry extends Tenant {
@@ -28,15 +29,24 @@ export interface TenantEntry extends Tenant {
   readonly lastAccess: number;
 }
 
-/** How a tenant stands, and its pool. */
-export interface TenantStats extends PoolStats, TenantEntry {}
+/**
+ * How a tenant stands, and how its callers fared since its pool was opened, or since they began to
+ * wait for that. One that comes back after its pool was closed begins anew; what it had before is in
+ * the totals.
+ */
+export interface TenantStats extends TenantEntry, TenantUsage {
+  /** The statistics of its pool. */
+  readonly pool: PoolStats;
+}
 
-/** What all tenants have done, and how they stand. */
+/** What the pools of all tenants have done, and how they stand. */
 export interface TenantTotals extends PoolCounts {
   /** Pools that are open, those among them that are to close. */
   pools: number;
   /** Callers that wait for a pool to be opened: they are not in the counts of any. */
   waitingForPool: number;
+  /** How all callers fared, those that waited for a pool to be opened too. */
+  usage: TenantUsage;
   /** Pools that were opened so far. */
   opened: number;
   /** Pools that were closed as others needed their room, or as nobody asked for them. */
@@ -95,17 +105,21 @@ export class TenantPools<T> {
     let member: Member<T> | undefined;
     try {
       member = this.roster.touch(id);
-      const lease = options === undefined ? member?.pool.tryAcquire() : undefined;
+      const lease = options === undefined ? takeAt(member) : undefined;
       if (lease !== undefined) return Promise.resolve(lease);
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.ask(id, options, async ({ pool }, rest) => await pool.acquire(rest), member);
+    return this.ask(id, options, async ({ pool }, rest, begun) => {
+      const lease = await pool.acquire(rest);
+      begun();
+      return lease;
+    }, member);
   }
 
   /** Takes an idle connection at once, if the tenant's pool is open and nobody waits. */
   tryAcquire(id: string): Lease<T> | undefined {
-    return this.roster.touch(id)?.pool.tryAcquire();
+    return takeAt(this.roster.touch(id));
   }
 
   /**
@@ -136,7 +150,12 @@ export class TenantPools<T> {
     member = this.roster.touch(id),
   ): Promise<R> {
     const wait = this.readWait(options);
-    member?.checkPlaces(wait.since);
+    try {
+      member?.checkPlaces(wait.since);
+    } catch (error) {
+      if (member !== undefined) member.visits.refused += 1;
+      throw error;
+    }
     return await this.askMember(member ?? await this.reach(id, wait), wait, options, act);
   }
 
@@ -158,15 +177,21 @@ export class TenantPools<T> {
     const begun = (): void => {
       waits = false;
       stop();
+      member.visits.serve(waitedFor(this.settings.clock.now(), wait.since));
     };
     try {
       const asked = act(member, { ...options, timeout: left }, begun);
       this.roster.feed(member);
       return await asked;
     } catch (error) {
-      throw waits ? this.explain(error, member, wait) : error;
+      // What `work` throws is its own.
+      if (!waits) throw error;
+      waits = false;
+      stop();
+      const explained = this.explain(error, member, wait);
+      member.visits[lossOf(explained, wait.signals)] += 1;
+      throw explained;
     } finally {
-      begun();
       if (!member.isOpen) this.roster.look();
     }
   }
@@ -277,14 +302,17 @@ export class TenantPools<T> {
   /** Tells how a tenant stands that has a pool, and what has happened there since it was opened. */
   stats(id: string): TenantStats | undefined {
     const member = this.roster.get(id);
-    return member && { ...member.pool.stats(), ...entryOf(member) };
+    const stats = this.roster.stats(id);
+    return member && stats && { ...entryOf(member), ...stats.usage, pool: stats.pool };
   }
 
   /** Adds up how all tenants stand, and what has happened so far, in closed pools too. */
   totals(): TenantTotals {
     const { roster } = this;
     const { opened, evicted, waiting: waitingForPool } = roster;
-    return { ...roster.counts(), pools: roster.all().length, waitingForPool, opened, evicted };
+    const counts = roster.counts();
+    const usage = roster.usage(counts);
+    return { ...counts, pools: roster.all().length, waitingForPool, opened, evicted, usage };
   }
 
   /** Tells what holds for all tenants. */
@@ -332,6 +360,13 @@ export interface TenantPools<T> {
  * caller's own.
  */
 type Act<T, R> = (member: Member<T>, rest: AcquireOptions, begun: () => void) => Promise<R>;
+
+/** Takes an idle connection of a pool that is open, and counts that. */
+function takeAt<T>(member: Member<T> | undefined): Lease<T> | undefined {
+  const lease = member?.pool.tryAcquire();
+  if (lease !== undefined) member?.visits.serve(0);
+  return lease;
+}
 
 function readClose(where: string, options: CloseOptions): CloseOptions {
   checkNames(where, options, ["deadline", "force"]);

@@ -183,7 +183,7 @@ export default [
         },
       });
       t.equal(await tenants.use("a", ({ schema }) => schema), "tenant_a");
-      t.equal(tenants.stats("a").resets, 1);
+      t.equal(tenants.stats("a").pool.resets, 1);
       await t.rejects(tenants.acquire("bad"), { message: "no such tenant" });
       const odd = await t.rejects(tenants.acquire("odd"));
       t.ok(/what "factory" gave: unknown option "max"; it takes/.test(odd.message), `${odd}`);
@@ -676,6 +676,64 @@ export default [
     }),
   },
   {
+    name: "the_wait_for_a_pool_is_counted",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, maxPools: 1, poolSize: 1, maxWaiting: 3 });
+      const lease = await it.tenants.acquire("a");
+      const stop = new AbortController();
+      const waits = [
+        it.tenants.acquire("b", { timeout: 200 }), it.tenants.acquire("b", { signal: stop.signal }),
+      ].map((wait) => t.rejects(wait));
+      const served = it.tenants.acquire("b");
+      await t.rejects(it.tenants.acquire("b"), { code: "queue_full" });
+      stop.abort(new Error("gone"));
+      await it.pass(300);
+      await Promise.all(waits);
+      t.equal(it.tenants.stats("b"), undefined, "of one that has no pool");
+      const { usage, waitingForPool } = it.tenants.totals();
+      t.equal([usage.waiting, waitingForPool, usage.timedOut], [1, 1, 1]);
+      lease.release();
+      await it.pass(100);
+      const own = await served;
+      const second = t.rejects(it.tenants.acquire("b", { timeout: 100 }));
+      await it.pass(100);
+      await second;
+      const { waiting, acquired, inUse, timedOut, cancelled, refused } = it.tenants.stats("b");
+      t.equal([waiting, acquired, inUse, timedOut, cancelled, refused], [0, 1, 1, 2, 1, 1]);
+      const { totalWait, longestWait } = it.tenants.stats("b");
+      t.ok(longestWait >= 300 && longestWait <= 400, `it has waited for ${longestWait} ms`);
+      t.equal(totalWait, longestWait, "one was served after a wait");
+      own.release();
+      await it.pass(100);
+      await it.visit("b");
+      const { acquired: all, released, longestWait: longest } = it.tenants.stats("b");
+      t.equal([all, released, longest], [2, 2, longestWait]);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "a_tenant_that_comes_back_is_counted_anew",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode, maxPools: 1, poolSize: 1 });
+      await it.visit("a");
+      const held = await it.tenants.acquire("a");
+      const late = t.rejects(it.tenants.acquire("a", { timeout: 100 }));
+      await it.pass(100);
+      await late;
+      held.release();
+      await it.visit("b");
+      t.equal(it.tenants.stats("a"), undefined, "of one whose pool was closed");
+      await it.pass(10);
+      await it.visit("a");
+      const { accesses, openedAt, acquired, timedOut, pool } = it.tenants.stats("a");
+      t.equal([accesses, openedAt, acquired, timedOut], [1, it.clock.now(), 1, 0]);
+      t.equal(pool.created, 1);
+      const { usage, created } = it.tenants.totals();
+      t.equal([usage.acquired, usage.released, usage.timedOut, created], [4, 4, 1, 3]);
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "one_broken_database_does_not_slow_the_others",
     run: each(async (t, mode) => {
       const it = new TenantWorld({
@@ -694,7 +752,8 @@ export default [
       await it.pass(3_000);
       await Promise.all(ends);
       const [up, down] = [it.tenants.stats("up"), it.tenants.stats("down")];
-      t.equal([up.failed, up.createFailed + up.createAbandoned, down.failed], [0, 0, 5]);
+      const { createFailed, createAbandoned } = up.pool;
+      t.equal([up.failed, createFailed + createAbandoned, down.failed], [0, 0, 5]);
       await it.pass(60_000);
     }),
   },

@@ -1,0 +1,103 @@
+import { PoolError } from "./errors.js";
+import { abortReason } from "./signals.js";
+
+/**
+ * How a tenant's callers fared, or those of all; times in ms. A wait begins with the call, so that
+ * for a pool to be opened is a part of it.
+ */
+export interface TenantUsage {
+  /** Leases that are out. */
+  inUse: number;
+  /** Connections that are idle in its own pool; 0 where tenants share one. */
+  idle: number;
+  /** Callers that wait, for its pool or in it. */
+  waiting: number;
+  /** Leases that were given. */
+  acquired: number;
+  /** Leases that have ended, in whichever way. */
+  released: number;
+  /** Callers whose time passed. */
+  timedOut: number;
+  /** Callers that a signal ended. */
+  cancelled: number;
+  /** Callers that ended with a connection which could not be made, or not be theirs. */
+  failed: number;
+  /** Callers refused, as there were too many. */
+  refused: number;
+  /** Callers whose wait ended as their tenant was removed, or all were closed. */
+  ended: number;
+  /** How long those that were served have waited, added up. */
+  totalWait: number;
+  /** How long one of them has waited at most. */
+  longestWait: number;
+  /** Checks and resets that failed in its own pool; 0 where tenants share one. */
+  healthFailures: number;
+}
+
+/** What is counted of callers, as it happens. */
+type Counted = Exclude<keyof TenantUsage, "inUse" | "idle" | "waiting" | "released"
+  | "healthFailures">;
+/** How a wait may end in vain. */
+export type Loss = Exclude<Counted, "acquired" | "totalWait" | "longestWait">;
+
+const COUNTED = [
+  "acquired", "timedOut", "cancelled", "failed", "refused", "ended", "totalWait",
+] as const satisfies Counted[];
+
+/** Counts how the callers of a tenant fare. */
+export class Visits implements Record<Counted, number> {
+  acquired = 0;
+  timedOut = 0;
+  cancelled = 0;
+  failed = 0;
+  refused = 0;
+  ended = 0;
+  totalWait = 0;
+  longestWait = 0;
+
+  /** Counts one that was served after so long. */
+  serve(waited: number): void {
+    this.acquired += 1;
+    this.totalWait += waited;
+    this.longestWait = Math.max(this.longestWait, waited);
+  }
+
+  /** Adds what others have counted. */
+  add(other: Visits): this {
+    for (const name of COUNTED) this[name] += other[name];
+    this.longestWait = Math.max(this.longestWait, other.longestWait);
+    return this;
+  }
+}
+
+/** How many there are now, and what only a pool knows. */
+export interface Now {
+  inUse: number;
+  idle: number;
+  waiting: number;
+  healthFailures: number;
+}
+
+/** Puts together what callers had and how things stand. */
+export function usageOf(visits: Visits, now: Now): TenantUsage {
+  const { inUse, idle, waiting, healthFailures } = now;
+  const { acquired, timedOut, cancelled, failed, refused, ended, totalWait, longestWait } = visits;
+  const released = acquired - inUse;
+  return {
+    inUse, idle, waiting, acquired, released, timedOut, cancelled, failed, refused, ended,
+    totalWait, longestWait, healthFailures,
+  };
+}
+
+/** Tells as what a caller's error is counted, who may have had these signals. */
+export function lossOf(error: unknown, signals: readonly AbortSignal[]): Loss {
+  const isReason = (signal: AbortSignal): boolean => signal.aborted
+    && (abortReason(signal) === error || (error as Partial<PoolError>)?.code === "aborted");
+  if (signals.some(isReason)) return "cancelled";
+  switch (error instanceof PoolError ? error.code : undefined) {
+    case "acquire_timeout": case "offer_missed": return "timedOut";
+    case "queue_full": return "refused";
+    case "pool_closed": case "tenant_removed": return "ended";
+    default: return "failed";
+  }
+}
