@@ -3,6 +3,7 @@ export type { Holder, PoolErrorCode } from "./errors.js";
 export { Lease } from "./lease.js";
 export type { AcquireOptions, CloseOptions, Priority } from "./pool.js";
 export type { PoolCounts, PoolStats } from "./stats.js";
+export type { TenantEntry, TenantStats, TenantTotals } from "./tenant-home.js";
 export type { Tenant } from "./tenant-id.js";
 export type { TenantHolder, TenantState } from "./tenant-member.js";
 export type {
@@ -10,4 +11,3 @@ export type {
 } from "./tenant-options.js";
 export type { TenantUsage } from "./tenant-usage.js";
 export { TenantPools } from "./tenants.js";
-export type { TenantEntry, TenantStats, TenantTotals } from "./tenants.js";
