@@ -1,18 +1,13 @@
-import { setBackgroundTimer } from "./clock.js";
 import { PoolClosedError, PoolError, QueueFullError } from "./errors.js";
-import { run } from "./jobs.js";
 import type { CloseOptions } from "./pool.js";
-import { type Weak, weakly } from "./runtime.js";
 import { type PoolCounts, type PoolStats, addCounts, countsOf } from "./stats.js";
 import { Budget, shareOf } from "./tenant-budget.js";
 import { type Tenant, checkId, invalid } from "./tenant-id.js";
 import { Line, type LineOwner, TICK, type Wait } from "./tenant-line.js";
 import { type Keeper, Member, type TenantHolder, nowOf } from "./tenant-member.js";
 import { type TenantSettings, type Terms, nameOf, usualTerms } from "./tenant-options.js";
+import { Sweeper } from "./tenant-sweeper.js";
 import { type TenantUsage, Visits, lossOf, usageOf } from "./tenant-usage.js";
-
-/** After how long an alarm that did not come will not come any more, in ms. */
-const LATE_ALARM = 10_000;
 
 /**
  * The tenants that have a pool, and those that wait for one.
@@ -31,10 +26,7 @@ export class Roster<T> implements Keeper, LineOwner {
   /** The names of what configured tenants have to themselves, until their last pool has gone. */
   private readonly names: Map<string, string>;
   private newest: Member<T> | undefined = undefined;
-  /** When a pool may have been unused for too long; none was before that. */
-  private sweepAt = Infinity;
-  private timer: unknown = undefined;
-  private alarmAt = Infinity;
+  private readonly sweeper: Sweeper;
   private looking = false;
   /** Whether somebody has asked for a look that has not begun. */
   private isAsked = false;
@@ -50,6 +42,7 @@ export class Roster<T> implements Keeper, LineOwner {
 
   constructor(settings: TenantSettings<T>) {
     this.settings = settings;
+    this.sweeper = new Sweeper(this, settings);
     this.line = new Line<Member<T>>(this);
     if (settings.budget < Infinity) this.budget = new Budget(settings.budget);
     this.names = new Map([...settings.named].map(([id, { tenant }]) => [nameOf(tenant), id]));
@@ -81,7 +74,7 @@ export class Roster<T> implements Keeper, LineOwner {
   /** Gives a tenant's pool to one who asks for it, if it is open. */
   touch(id: string): Member<T> | undefined {
     const now = this.clock.now();
-    if (now >= this.sweepAt) this.sweep(now);
+    this.sweeper.look(now);
     const member = this.members.get(id);
     if (member === undefined || !member.isOpen) return undefined;
     this.renew(member, now);
@@ -225,7 +218,7 @@ export class Roster<T> implements Keeper, LineOwner {
       this.looking = false;
       this.lookedAt = this.clock.now();
     }
-    if (this.closing && this.members.size === 0) this.stop();
+    if (this.closing && this.members.size === 0) this.sweeper.stop();
   }
 
   /** One round of that. Returns whether there may be more to do. */
@@ -250,7 +243,7 @@ export class Roster<T> implements Keeper, LineOwner {
   }
 
   private admit(terms: Terms, now: number): void {
-    const { budget, settings, sweepAt } = this;
+    const { budget, settings } = this;
     const { id } = terms.tenant;
     const grant = budget?.take(Math.min(terms.max, Math.max(settings.warmUp, 1))) ?? terms.max;
     let member: Member<T>;
@@ -272,8 +265,7 @@ export class Roster<T> implements Keeper, LineOwner {
     this.newest = member;
     this.opened += 1;
     member.expect(callers, now);
-    this.sweepAt = Math.min(sweepAt, now + settings.idleTimeout);
-    this.arm(now);
+    this.sweeper.hasten(now + settings.idleTimeout, now);
     // Whoever hears of it may remove it at once, and with it the line.
     member.begin();
     if (member.isOpen) this.line.end(id, () => member);
@@ -420,58 +412,20 @@ export class Roster<T> implements Keeper, LineOwner {
       if (due > now) next = Math.min(next, due);
       else this.evict(member);
     }
-    this.sweepAt = next;
-    this.arm(now);
+    this.sweeper.next(next, now);
     if (this.evicted > before) this.look();
     return this.evicted - before;
   }
 
   /** Does what is due. */
   tick(): void {
-    this.alarmAt = Infinity;
-    const now = this.clock.now();
+    this.sweeper.tick(this.clock.now());
     for (const member of this.all()) member.pool.tick();
-    if (now >= this.sweepAt) this.sweep(now);
-    else this.arm(now);
     this.look();
   }
 
-  /** Has a timer look when a pool may have been unused for too long; on the edge callers do. */
-  private arm(now: number): void {
-    const { clock, settings } = this;
-    if (this.sweepAt === Infinity || this.edge) return;
-    const delay = this.sweepAt - now;
-    if (settings.setAlarm !== undefined) return this.askForAlarm(Date.now() + delay);
-    if (this.timer !== undefined) return;
-    const roster: Weak<Roster<T>> = weakly(this);
-    try {
-      this.timer = setBackgroundTimer(clock, () => roster.deref()?.fire(), delay);
-    } catch {
-      // As at a Worker's module scope: the next operation does what is due.
-    }
-  }
-
-  private fire(): void {
-    this.timer = undefined;
-    const now = this.clock.now();
-    if (now >= this.sweepAt) this.sweep(now);
-    else this.arm(now);
-  }
-
-  private stop(): void {
-    if (this.timer !== undefined) this.clock.clearTimer(this.timer);
-    this.timer = undefined;
-    this.sweepAt = Infinity;
-  }
-
-  /** An object has one alarm: it is asked for at the earliest time. */
   askForAlarm(at: number): void {
-    if (at >= this.alarmAt && this.alarmAt + LATE_ALARM > Date.now()) return;
-    this.alarmAt = at;
-    void run(() => this.settings.setAlarm?.(at), ({ ok }) => {
-      // The next operation does what it was for.
-      if (!ok) this.alarmAt = Infinity;
-    });
+    this.sweeper.askForAlarm(at);
   }
 
   // --- Operators ---
@@ -502,7 +456,7 @@ export class Roster<T> implements Keeper, LineOwner {
       this.settle(member);
       return closing;
     });
-    this.stop();
+    this.sweeper.stop();
     return (await Promise.all(all)).flat();
   }
 
