@@ -61,15 +61,16 @@ export class OwnPools<T> implements TenantHome<T> {
       if (member !== undefined) member.visits.refused += 1;
       throw error;
     }
-    return await this.askMember(member ?? await this.reach(id, wait), wait, options, act);
+    return await this.reach(id, wait, member, (open) => this.askMember(open, wait, options, act));
   }
 
-  /** Waits until a tenant's pool is open: once more, if it has closed before the caller is there. */
-  private async reach(id: string, wait: Wait): Promise<Member<T>> {
-    for (;;) {
-      const member = await this.roster.open(id, wait) ?? this.roster.touch(id);
-      if (member !== undefined) return member;
-    }
+  /** Acts as soon as a tenant's pool is open: one that nobody uses may be closed again. */
+  private async reach<R>(
+    id: string, wait: Wait, open: Member<T> | undefined, act: (member: Member<T>) => Promise<R>,
+  ): Promise<R> {
+    let member = open;
+    while (member === undefined) member = this.roster.come(await this.roster.open(id, wait));
+    return await act(member);
   }
 
   /** Asks a pool that is open. */
@@ -138,16 +139,17 @@ export class OwnPools<T> implements TenantHome<T> {
 
   async getOrCreate(id: string, options: AcquireOptions | undefined): Promise<TenantEntry> {
     const wait = readWait(this.settings, options);
-    const member = this.roster.touch(id) ?? await this.reach(id, wait);
-    try {
-      await member.whenWarm(this.roster, wait);
-    } catch (error) {
-      const isWarmUp = (error as { code?: unknown } | undefined)?.code === "warm_up_failed";
-      if (isWarmUp && member.isRemoved) throw removed(id);
-      if (isWarmUp && this.isClosed) throw new PoolClosedError();
-      throw warmUpOfTenant(error, id);
-    }
-    return entryOf(member);
+    return await this.reach(id, wait, this.roster.touch(id), async (member) => {
+      try {
+        await member.whenWarm(this.roster, wait);
+      } catch (error) {
+        const isWarmUp = (error as { code?: unknown } | undefined)?.code === "warm_up_failed";
+        if (isWarmUp && member.isRemoved) throw removed(id);
+        if (isWarmUp && this.isClosed) throw new PoolClosedError();
+        throw warmUpOfTenant(error, id);
+      }
+      return entryOf(member);
+    });
   }
 
   remove(id: string, options: CloseOptions): Promise<TenantHolder[]> {

@@ -89,27 +89,34 @@ export class Roster<T> implements Keeper, LineOwner {
     this.members.set(member.tenant.id, member);
   }
 
-  /**
-   * Waits until a tenant's pool is open, as it may be at once, and gives it; nothing if it has closed
-   * before the caller could come in, who is to ask again.
-   */
-  async open(id: string, wait: Wait): Promise<Member<T> | undefined> {
+  /** Waits until a tenant's pool is open, as it may be at once, and gives it, to `come` in. */
+  async open(id: string, wait: Wait): Promise<Member<T>> {
     const terms = this.termsOf(id);
     if (this.closing) throw new PoolClosedError();
-    let member: Member<T>;
     try {
       if (!this.mayOpen(id)) this.checkLine(terms);
       const told = this.line.wait(terms, wait);
       this.outside.set(id, this.outside.get(id) ?? new Visits());
       this.look();
-      member = await told;
-      member.arrive();
-      if (member.isRemoved) throw removed(id);
+      return await told;
     } catch (error) {
       this.lose(id, error, wait);
       throw error;
     }
-    if (!member.isOpen) return undefined;
+  }
+
+  /**
+   * Lets a caller in who was told that its tenant's pool is open. What it wants there it is to ask
+   * for at once: nothing else keeps the pool from now on. Gives nothing if it has closed before, and
+   * the caller is to wait again.
+   */
+  come(member: Member<T>): Member<T> | undefined {
+    member.arrive();
+    if (member.isRemoved) {
+      member.visits.ended += 1;
+      throw removed(member.tenant.id);
+    }
+    if (!member.isOpen) return this.touch(member.tenant.id);
     this.renew(member, this.clock.now());
     return member;
   }
