@@ -50,7 +50,7 @@ export class Member<T> {
   activeAt: number;
   accesses = 0;
   /** How its callers fared, those among them that waited for it to be opened. */
-  readonly visits: Visits;
+  visits: Visits;
   /** Whether it was removed, so that who waits is to hear of that. */
   isRemoved = false;
   /** Whether first connections are being made, and who waits for that. */

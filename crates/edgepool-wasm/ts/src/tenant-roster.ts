@@ -398,6 +398,8 @@ export class Roster<T> implements Keeper, LineOwner {
     const counts = { ...countsOf(member.pool.stats()), max: 0 };
     this.past = [addCounts([...this.past, counts])];
     this.pastVisits.add(member.visits);
+    // Those whose waits have just ended hear of it later.
+    member.visits = this.pastVisits;
     this.unname(member.tenant);
     member.state = "closed";
   }

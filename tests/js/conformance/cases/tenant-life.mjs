@@ -712,6 +712,21 @@ export default [
     }),
   },
   {
+    name: "a_wait_that_ends_with_its_pool_is_counted",
+    run: each(async (t, mode) => {
+      const it = new TenantWorld({ mode });
+      it.create = () => new Promise(() => undefined);
+      const waits = [1, 2].map(() => t.rejects(it.tenants.acquire("a"), { code: "tenant_removed" }));
+      await settle();
+      void it.tenants.remove("a", { deadline: 0 });
+      await it.pass(200);
+      await Promise.all(waits);
+      const { pools, usage } = it.tenants.totals();
+      t.equal([pools, usage.ended, usage.waiting], [0, 2, 0]);
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "a_tenant_that_comes_back_is_counted_anew",
     run: each(async (t, mode) => {
       const it = new TenantWorld({ mode, maxPools: 1, poolSize: 1 });
