@@ -8,7 +8,7 @@
 use core::time::Duration;
 
 use edgepool::ledger::{
-    Acquired, Ask, Backoff, Claim, Ledger, Options, Priority, Refused, Reuse, Verdict,
+    Acquired, Ask, Backoff, Claim, Ledger, Options, Priority, Refused, Reuse, SlotKey, Verdict,
 };
 use edgepool::{Histogram, Time};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -27,7 +27,7 @@ pub const NEEDS_CLOCK: u32 = 4;
 pub const FAILED_SHIFT: u32 = 3;
 
 /// Answers that are not a key, which is never negative.
-const NONE: f64 = -1.0;
+pub(crate) const NONE: f64 = -1.0;
 const NONE_AND_EFFECTS: f64 = -2.0;
 const QUEUE_FULL: f64 = -1.0;
 const CLOSED: f64 = -2.0;
@@ -35,6 +35,9 @@ const STILL_WAITING: f64 = -3.0;
 const UNKNOWN: f64 = -4.0;
 const TOO_MANY: f64 = -5.0;
 const UNAVAILABLE: f64 = -6.0;
+// Without tenants nobody is refused so, and what it would be told as takes no code.
+const TENANT_QUEUE_FULL: f64 = if cfg!(feature = "tenants") { -7.0 } else { QUEUE_FULL };
+const UNKNOWN_TENANT: f64 = if cfg!(feature = "tenants") { -8.0 } else { CLOSED };
 /// A waiter's key `k` is answered as `WAITER_BASE - k`.
 const WAITER_BASE: f64 = -16.0;
 
@@ -122,9 +125,19 @@ pub fn advance(pool: u32, now: f64) -> u32 {
 /// somebody is queued, or -2 if there is none and effects wait.
 #[wasm_bindgen]
 pub fn try_acquire(pool: u32, now: f64) -> f64 {
+    try_with(pool, now, Ledger::try_acquire)
+}
+
+/// Leases an idle resource by one operation of the ledger.
+#[inline(always)]
+pub(crate) fn try_with(
+    pool: u32,
+    now: f64,
+    operation: impl FnOnce(&mut Ledger) -> Option<SlotKey>,
+) -> f64 {
     pools::with(pool, NONE, |entry| {
         entry.tell_time(now);
-        let slot = entry.ledger.try_acquire();
+        let slot = operation(&mut entry.ledger);
         match (slot, entry.ledger.has_effects()) {
             (Some(slot), effects) => pools::pack_lease(slot, effects),
             (None, false) => NONE,
@@ -138,22 +151,33 @@ pub fn try_acquire(pool: u32, now: f64) -> f64 {
 /// -6 (creations keep failing; see [`retry_at`]). `priority` is 0 for low up to 3 for urgent.
 #[wasm_bindgen]
 pub fn acquire(pool: u32, now: f64, deadline: f64, priority: u32, need: u32) -> f64 {
-    pools::at(pool, now, CLOSED, |entry| {
-        let priority = match priority {
-            0 => Priority::Low,
-            1 => Priority::Normal,
-            2 => Priority::High,
-            _ => Priority::Urgent,
-        };
-        let ask = Ask { priority, need: need as u16, ..Ask::until(pools::time(deadline)) };
-        match entry.ledger.acquire(ask) {
-            Ok(Acquired::Leased(slot)) => pools::pack_slot(slot),
-            Ok(Acquired::Waiting(waiter)) => WAITER_BASE - pools::pack_waiter(waiter),
-            Err(Refused::Closed | Refused::UnknownTenant) => CLOSED,
-            Err(Refused::QueueFull | Refused::TenantQueueFull) => QUEUE_FULL,
-            Err(Refused::TooMany) => TOO_MANY,
-            Err(Refused::Unavailable(_)) => UNAVAILABLE,
-        }
+    acquire_as(pool, now, ask(deadline, priority, need))
+}
+
+/// What is asked for, by numbers.
+#[inline(always)]
+pub(crate) fn ask(deadline: f64, priority: u32, need: u32) -> Ask {
+    let priority = match priority {
+        0 => Priority::Low,
+        1 => Priority::Normal,
+        2 => Priority::High,
+        _ => Priority::Urgent,
+    };
+    Ask { priority, need: need as u16, ..Ask::until(pools::time(deadline)) }
+}
+
+/// As [`acquire`] answers.
+#[inline(always)]
+pub(crate) fn acquire_as(pool: u32, now: f64, ask: Ask) -> f64 {
+    pools::at(pool, now, CLOSED, |entry| match entry.ledger.acquire(ask) {
+        Ok(Acquired::Leased(slot)) => pools::pack_slot(slot),
+        Ok(Acquired::Waiting(waiter)) => WAITER_BASE - pools::pack_waiter(waiter),
+        Err(Refused::Closed) => CLOSED,
+        Err(Refused::UnknownTenant) => UNKNOWN_TENANT,
+        Err(Refused::QueueFull) => QUEUE_FULL,
+        Err(Refused::TenantQueueFull) => TENANT_QUEUE_FULL,
+        Err(Refused::TooMany) => TOO_MANY,
+        Err(Refused::Unavailable(_)) => UNAVAILABLE,
     })
 }
 
@@ -469,7 +493,7 @@ const fn verdict(good: bool) -> Verdict {
     if good { Verdict::Good } else { Verdict::Bad }
 }
 
-fn operate(pool: u32, now: f64, operation: impl FnOnce(&mut Entry) -> bool) -> u32 {
+pub(crate) fn operate(pool: u32, now: f64, operation: impl FnOnce(&mut Entry) -> bool) -> u32 {
     pools::at(pool, now, 0, |entry| {
         let done = operation(entry);
         entry.status(done)

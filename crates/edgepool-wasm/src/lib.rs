@@ -1,8 +1,9 @@
 //! The pool for JavaScript: with the feature `client` what Rust on wasm needs, which is a JS clock,
 //! a fetch-backed client, and for Workers an executor of one request; with the feature `transport`
 //! the clients of `edgepool-llm` over `fetch`; and with the feature `exports` the functions of
-//! integers over [`edgepool::ledger`] that the npm package drives. A module in Rust leaves those
-//! out, as everything in it would be exported from the module too.
+//! integers over [`edgepool::ledger`] that the npm package drives, to which the feature `tenants`
+//! adds those of tenants that share a pool. A module in Rust leaves those out, as everything in it
+//! would be exported from the module too.
 //!
 //! In the exports everything is a number. A pool is a small integer; a key is
 //! `generation * 2^20 + index`, exact in an `f64`; a time is milliseconds since the origin of the
@@ -22,6 +23,8 @@ pub mod exports;
 mod global;
 #[cfg(all(feature = "exports", target_family = "wasm"))]
 mod pools;
+#[cfg(all(feature = "tenants", target_family = "wasm"))]
+pub mod tenants;
 
 #[cfg(feature = "client")]
 mod client;

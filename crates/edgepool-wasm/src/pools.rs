@@ -150,7 +150,7 @@ pub(crate) fn pack_waiter(key: WaiterKey) -> f64 {
     pack(key.generation, key.index)
 }
 
-fn pack(generation: u32, index: u32) -> f64 {
+pub(crate) fn pack(generation: u32, index: u32) -> f64 {
     ((i64::from(generation) << INDEX_BITS) + i64::from(index)) as f64
 }
 
@@ -164,7 +164,13 @@ pub(crate) fn unpack_waiter(key: f64) -> WaiterKey {
     WaiterKey { index, generation }
 }
 
-fn unpack(key: f64) -> (u32, u32) {
+/// Tells whether a key can name that index.
+#[cfg(feature = "tenants")]
+pub(crate) const fn is_key(index: u32) -> bool {
+    index < 1 << INDEX_BITS
+}
+
+pub(crate) fn unpack(key: f64) -> (u32, u32) {
     // It is never negative, and signed is what takes fewer instructions.
     let key = key as i64;
     ((key >> INDEX_BITS) as u32, (key & ((1 << INDEX_BITS) - 1)) as u32)

@@ -1,7 +1,7 @@
 //! Tenants: those who share a pool, what each may have of it, and what each had.
 
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::time::Duration;
 
 use super::answers::{Ask, End, Refused};
@@ -177,19 +177,18 @@ impl Ledger {
         let its = |(_, waiter): &(usize, &Waiter)| {
             waiter.owner == owner && !matches!(waiter.state, WaiterState::Ended(..))
         };
-        let mut pending: Vec<u32> =
-            self.store.waiters.iter().filter(its).map(|(index, _)| index as u32).collect();
         // From the end of the line on, and last those who are offered something, so that nothing is
-        // offered to one whose wait ends next.
+        // offered to one whose wait ends next. A heap is a tenth of the code of a sort.
         let line = &self.queue.tenant(owner).line;
-        pending.sort_by_key(|&index| {
-            let waiter = self.store.waiter(index);
-            (waiter.state == WaiterState::Offered, Reverse(line.rank(waiter)))
-        });
-        for &index in &pending {
+        let order = |(index, waiter): (usize, &Waiter)| {
+            (waiter.state != WaiterState::Offered, line.rank(waiter), index as u32)
+        };
+        let mut pending: BinaryHeap<_> = self.store.waiters.iter().filter(its).map(order).collect();
+        let count = pending.len();
+        while let Some((.., index)) = pending.pop() {
             self.end_pending(index, End::Removed);
         }
-        Some(pending.len())
+        Some(count)
     }
 
     /// Refuses callers of this tenant from now on, and makes its key stale: what else is to be done

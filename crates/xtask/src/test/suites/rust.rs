@@ -61,8 +61,9 @@ fn clippy() -> Vec<Cmd> {
     vec![
         clippy(&["--workspace", "--all-targets", "--features", SERVER_TESTS]),
         clippy(&[&wasm[..], &["--target", WASM_TARGET]].concat()),
-        // The modules, the providers, and the ledger alone.
+        // The modules, without tenants and with them, the providers, and the ledger alone.
         clippy(&["-p", "edgepool-wasm", "--features", "exports", "--target", WASM_TARGET]),
+        clippy(&["-p", "edgepool-wasm", "--features", "tenants", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool-llm", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool-clients", "--target", WASM_TARGET]),
         clippy(&["-p", "edgepool", "--all-targets"]),

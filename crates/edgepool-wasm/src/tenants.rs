@@ -1,0 +1,108 @@
+//! What the module with tenants exports beyond the other one: tenants that share a pool, and their
+//! callers. A tenant is a key, as a lease is; an operation on a key that is stale does nothing.
+
+use edgepool::Time;
+use edgepool::ledger::{Ask, Share, TenantKey};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::exports::{self, NONE};
+use crate::pools;
+
+/// Opens a tenant: its key, or -1 if the share is out of range, or there are as many tenants as
+/// keys can tell apart. `max` and `max_waiting` are infinite where there is no limit.
+#[wasm_bindgen]
+pub fn open_tenant(pool: u32, now: f64, weight: u32, max: f64, max_waiting: f64) -> f64 {
+    pools::at(pool, now, NONE, |entry| {
+        let Ok(key) = entry.ledger.open_tenant(share(weight, max, max_waiting)) else {
+            return NONE;
+        };
+        if pools::is_key(key.index) {
+            return pools::pack(key.generation, key.index);
+        }
+        entry.ledger.close_tenant(key);
+        NONE
+    })
+}
+
+/// Changes what a tenant may have. Like the two that follow it answers a
+/// [status](exports::DONE), which is not done if the share is out of range.
+#[wasm_bindgen]
+pub fn set_share(pool: u32, now: f64, tenant: f64, weight: u32, max: f64, max_waiting: f64) -> u32 {
+    let share = share(weight, max, max_waiting);
+    exports::operate(pool, now, |entry| entry.ledger.set_share(unpack(tenant), share) == Ok(true))
+}
+
+/// Ends the waits of a tenant's callers.
+#[wasm_bindgen]
+pub fn end_waits(pool: u32, now: f64, tenant: f64) -> u32 {
+    exports::operate(pool, now, |entry| entry.ledger.end_waits(unpack(tenant)).is_some())
+}
+
+/// Refuses a tenant's callers from now on; its leases stay.
+#[wasm_bindgen]
+pub fn close_tenant(pool: u32, now: f64, tenant: f64) -> u32 {
+    exports::operate(pool, now, |entry| entry.ledger.close_tenant(unpack(tenant)))
+}
+
+/// As [`exports::try_acquire`], for a caller of a tenant.
+#[wasm_bindgen]
+pub fn try_acquire_for(pool: u32, now: f64, tenant: f64) -> f64 {
+    exports::try_with(pool, now, |ledger| ledger.try_acquire_for(unpack(tenant)))
+}
+
+/// As [`exports::acquire`], for a caller of a tenant; -7 if its own line is full, and -8 if it is
+/// not known.
+#[wasm_bindgen]
+pub fn acquire_for(
+    pool: u32,
+    now: f64,
+    deadline: f64,
+    priority: u32,
+    need: u32,
+    tenant: f64,
+) -> f64 {
+    let ask = exports::ask(deadline, priority, need);
+    exports::acquire_as(pool, now, Ask { tenant: Some(unpack(tenant)), ..ask })
+}
+
+/// As [`exports::adopt`], for a lease of a tenant's.
+#[wasm_bindgen]
+pub fn adopt_for(pool: u32, tenant: f64) -> f64 {
+    pools::with(pool, NONE, |entry| {
+        entry.ledger.adopt_for(unpack(tenant)).map_or(NONE, pools::pack_slot)
+    })
+}
+
+/// Returns a figure of a tenant by its place in here, in ms where it is a time; NaN if the tenant is
+/// not known.
+#[wasm_bindgen]
+pub fn tenant(pool: u32, tenant: f64, which: u32) -> f64 {
+    pools::with(pool, f64::NAN, |entry| {
+        let Some(stats) = entry.ledger.tenant(unpack(tenant)) else { return f64::NAN };
+        let count = match which {
+            0 => stats.in_use.into(),
+            1 => stats.waiting.into(),
+            2 => stats.acquired,
+            3 => stats.released,
+            4 => stats.timed_out,
+            5 => stats.cancelled,
+            6 => stats.failed,
+            7 => stats.refused,
+            8 => stats.ended,
+            9 => return pools::to_ms(Time::ZERO.saturating_add(stats.total_wait)),
+            10 => return pools::to_ms(Time::ZERO.saturating_add(stats.longest_wait)),
+            _ => return pools::to_ms(stats.last_active),
+        };
+        count as f64
+    })
+}
+
+fn share(weight: u32, max: f64, max_waiting: f64) -> Share {
+    let limit = |count: f64| count.is_finite().then_some(count as u32);
+    Share::new().weight(weight).max(limit(max)).max_waiting(limit(max_waiting))
+}
+
+fn unpack(key: f64) -> TenantKey {
+    let (generation, index) = pools::unpack(key);
+    TenantKey { index, generation }
+}
