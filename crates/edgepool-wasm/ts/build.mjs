@@ -1,5 +1,5 @@
 // Builds the npm package from the sources here and the glue that wasm-bindgen made:
-//   node build.mjs --glue DIR --clients-glue DIR --out DIR --version V
+//   node build.mjs --glue DIR --tenants-glue DIR --clients-glue DIR --out DIR --version V
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { rmSync, writeFileSync } from "node:fs";
@@ -12,13 +12,15 @@ import { publishedTypes, shortNames } from "./short-names.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../../..");
-const names = ["glue", "clients-glue", "out", "version"];
+const names = ["glue", "tenants-glue", "clients-glue", "out", "version"];
 const options = Object.fromEntries(names.map((name) => [name, { type: "string" }]));
-const { glue, "clients-glue": clientsGlue, out, version } = parseArgs({ options }).values;
-if (!glue || !clientsGlue || !out || !version) {
-  console.error("usage: node build.mjs --glue DIR --clients-glue DIR --out DIR --version V");
+const { values } = parseArgs({ options });
+if (names.some((name) => !values[name])) {
+  const flags = names.map((name) => `--${name} ${name === "version" ? "V" : "DIR"}`);
+  console.error(`usage: node build.mjs ${flags.join(" ")}`);
   process.exit(2);
 }
+const { glue, "tenants-glue": tenantsGlue, "clients-glue": clientsGlue, out, version } = values;
 
 const GLUE = "edgepool_wasm";
 const CLIENTS_GLUE = "edgepool_clients";
@@ -36,11 +38,13 @@ const ENTRIES = {
   "./slim/tenants": { node: "tenants-slim" },
 };
 // The modules by the names of their files.
-const MODULES = ["edgepool", "clients"];
-const WORKERD_ONLY = ["workerd", "clients-workerd", "tenants-workerd", "module", "module-clients"];
+const MODULES = ["edgepool", "tenants", "clients"];
+const WORKERD_ONLY = [
+  "workerd", "clients-workerd", "tenants-workerd", "module", "module-clients", "module-tenants",
+];
 const EFFECTFUL = [
   "index", "workerd", "clients-index", "clients-workerd", "tenants-index", "tenants-workerd",
-  "inline", "inline-clients", "module", "module-clients",
+  "inline", "inline-clients", "inline-tenants", "module", "module-clients", "module-tenants",
 ];
 
 const sources = readdirSync(join(here, "src"))
@@ -50,7 +54,8 @@ const dist = join(out, "dist");
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(join(dist, "cjs"), { recursive: true });
-const wasm = emitModule(join(dist, "edgepool.wasm"));
+const wasm = emitModule(glue, join(dist, "edgepool.wasm"));
+const tenantsWasm = emitModule(tenantsGlue, join(dist, "tenants.wasm"));
 const clientsWasm = readFileSync(join(clientsGlue, `${CLIENTS_GLUE}_bg.wasm`));
 writeFileSync(join(dist, "clients.wasm"), clientsWasm);
 emitTypes();
@@ -65,11 +70,11 @@ for (const licence of ["LICENSE-MIT", "LICENSE-APACHE"]) {
 }
 
 /**
- * Writes the module with its own functions and its memory, and returns it. What wasm-bindgen adds
+ * Writes a module of the pool with its own functions and its memory, and returns it. What wasm-bindgen adds
  * is for values that are no numbers, which it has none of.
  */
-function emitModule(file) {
-  cpSync(join(glue, `${GLUE}_bg.wasm`), file);
+function emitModule(folder, file) {
+  cpSync(join(folder, `${GLUE}_bg.wasm`), file);
   const all = WebAssembly.Module.exports(new WebAssembly.Module(readFileSync(file)));
   const names = all.map(({ name }) => name).filter((name) => !name.startsWith("__"));
   const graph = names.map((name) => ({ name: `used ${name}`, export: name }));
@@ -96,7 +101,8 @@ function namesToShorten() {
     publishedTypes(source(entry), typesOf));
   const listed = execFileSync(TSC, [...TSC_ARGS, "--listFilesOnly"], { encoding: "utf8" });
   const libs = listed.split("\n").filter((file) => /\/lib\.[^/]*\.d\.ts$/.test(file));
-  const exported = WebAssembly.Module.exports(new WebAssembly.Module(wasm));
+  // The module with tenants has all that the other one has.
+  const exported = WebAssembly.Module.exports(new WebAssembly.Module(tenantsWasm));
   const glueTypes = readFileSync(join(clientsGlue, `${CLIENTS_GLUE}.d.ts`), "utf8");
   const names = [...exported.map(({ name }) => name), glueTypes].join(" ");
   const outside = [...published, ...libs.map((file) => readFileSync(file, "utf8")), names];
@@ -131,6 +137,7 @@ async function emit(format, outdir, names) {
     target: "es2022", legalComments: "none", logLevel: "warning",
   });
   emitBytes(format, join(outdir, "wasm-base64.js"), "wasmBase64", wasm);
+  emitBytes(format, join(outdir, "tenants-base64.js"), "tenantsBase64", tenantsWasm);
   emitBytes(format, join(outdir, "clients-base64.js"), "clientsBase64", clientsWasm);
 }
 

@@ -2,7 +2,7 @@
 // published: a bundler cannot give them such, as it does not know whose they are.
 
 const WORD = /[A-Za-z_$][\w$]*/g;
-const MODIFIERS = "(?:(?:private|readonly|static|async|override|get|set) )*";
+const MODIFIERS = "(?:(?:private|protected|readonly|static|async|override|get|set) )*";
 const MEMBER = new RegExp(`^  ${MODIFIERS}([A-Za-z_]\\w*)[?!]?(?: =|[(:;<])`);
 const PARAMETER = /\bprivate readonly (\w+):/g;
 

@@ -61,6 +61,15 @@ const POOL: Module = Module {
     glue: "target/npm/glue",
 };
 
+/// That of the pools which tenants share, with what the other one has besides.
+const TENANTS: Module = Module {
+    name: "wasm module with tenants",
+    profile: "wasm-tenants",
+    cargo: &["--features", "tenants"],
+    glue: "target/npm/glue-tenants",
+    ..POOL
+};
+
 /// That of the clients. Its glue can begin again with a new instance, as what has trapped is of no
 /// use any more. The hash is of a few keys, for which that in a loop is fast enough, and a quarter of
 /// the code.
@@ -77,7 +86,7 @@ const CLIENTS: Module = Module {
     glue: "target/npm/glue-clients",
 };
 
-/// The options of wasm-opt for both. It may use what rustc enables, and every engine since 2022 has:
+/// The options of wasm-opt for all. It may use what rustc enables, and every engine since 2022 has:
 /// with all features it makes modules that no engine loads.
 const WASM_OPT: [&str; 8] = [
     "--strip-debug",
@@ -150,13 +159,15 @@ async fn package() -> anyhow::Result<()> {
     tools::wasm_target().await?;
     // Side by side, as the last crate of each occupies one core for long. Their profiles, and with
     // them cargo's locks, are not the same.
-    let (pool, clients) = try_join(compile(&POOL), compile(&CLIENTS)).await?;
+    let pools = try_join(compile(&POOL), compile(&TENANTS));
+    let ((pool, tenants), clients) = try_join(pools, compile(&CLIENTS)).await?;
     let print = Fingerprint::default()
         .text(VERSION)
         .text(&bindgen.to_string_lossy())
         .text(&WASM_OPT.join(" "))
         .text(&[POOL.wasm_opt, CLIENTS.wasm_opt].join(" "))
         .tree(&pool)?
+        .tree(&tenants)?
         .tree(&clients)?
         .tree(&path(TS_PROJECT))?
         .tree(&path("LICENSE-MIT"))?
@@ -166,7 +177,8 @@ async fn package() -> anyhow::Result<()> {
         return Ok(());
     }
     stamp.clear();
-    try_join(glue(&bindgen, &POOL, &pool), glue(&bindgen, &CLIENTS, &clients)).await?;
+    let pools = try_join(glue(&bindgen, &POOL, &pool), glue(&bindgen, &TENANTS, &tenants));
+    try_join(pools, glue(&bindgen, &CLIENTS, &clients)).await?;
     typescript().await?;
     pack().await?;
     stamp.write()
@@ -217,6 +229,8 @@ async fn typescript() -> anyhow::Result<()> {
         .arg(path(TS_PROJECT).join("build.mjs"))
         .arg("--glue")
         .arg(path(POOL.glue))
+        .arg("--tenants-glue")
+        .arg(path(TENANTS.glue))
         .arg("--clients-glue")
         .arg(path(CLIENTS.glue))
         .arg("--out")

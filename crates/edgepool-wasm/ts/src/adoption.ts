@@ -23,7 +23,7 @@ export function adoptAll<T>(
     const some = (all: Place<T>[]): Place<T>[] =>
       all.filter((place) => place.isOutdated === isOutdated);
     for (const place of some(places.lent())) {
-      const key = ledger.call("adopt");
+      const key = ledger.adopt(place);
       // For as long as its holder has said last.
       if (place.ttl !== undefined) ledger.tell("renew", key, place.ttl);
       adopted.places.push([place, key]);

@@ -146,76 +146,89 @@ export interface Seat {
   pool: number;
 }
 
-let instantiate: Instantiate | undefined;
-let current: Core | undefined;
-const occupants = new Set<Weak<Occupant>>();
 let collected: FinalizationRegistry<() => void> | undefined;
 
-/** Says where the module comes from. Nothing is compiled before the first pool is made. */
-export function provideCore(source: Instantiate): void {
-  instantiate ??= source;
-}
-
-/** Gives the instance, made at the first call. */
-export function instance(): Core {
-  return (current ??= fresh());
-}
-
-function fresh(): Core {
-  if (instantiate === undefined) {
-    throw new TypeError("edgepool/slim: call init(module) before the first pool is made");
-  }
-  return instantiate();
-}
-
 /**
- * Has a pool told when the instance is replaced. It is not kept alive for that: a pool that nobody
- * has any more is dropped from the module too, where the runtime tells of it. Returns what drops a
- * pool that has closed: as long as somebody has it, it is told of new instances nonetheless, as
- * what it is asked for then is for one that answers.
+ * A module, the instance of it that there is now, and the pools in that. Nothing is compiled before
+ * the first of them is made.
  */
-export function enrol(occupant: Occupant, seat: Seat): () => void {
-  const entry = weakly(occupant);
-  const drop = (): void => {
+export class Home {
+  private readonly instantiate: Instantiate;
+  private current: Core | undefined;
+  private readonly occupants = new Set<Weak<Occupant>>();
+
+  constructor(instantiate: Instantiate) {
+    this.instantiate = instantiate;
+  }
+
+  /** Gives the instance, made at the first call. */
+  instance(): Core {
+    return (this.current ??= this.instantiate());
+  }
+
+  /**
+   * Has a pool told when the instance is replaced. It is not kept alive for that: a pool that nobody
+   * has any more is dropped from the module too, where the runtime tells of it. Returns what drops a
+   * pool that has closed: as long as somebody has it, it is told of new instances nonetheless, as
+   * what it is asked for then is for one that answers.
+   */
+  enrol(occupant: Occupant, seat: Seat): () => void {
+    const entry = weakly(occupant);
+    const { occupants } = this;
+    const drop = (): void => {
+      try {
+        seat.core.pool_drop(seat.pool);
+      } catch {
+        // The instance failed and was replaced, and the next one has no such pool.
+      }
+    };
+    const leave = (): void => {
+      occupants.delete(entry);
+      drop();
+    };
+    occupants.add(entry);
+    collected ??= typeof FinalizationRegistry === "function"
+      ? new FinalizationRegistry((leave) => leave())
+      : undefined;
+    collected?.register(occupant, leave);
+    return collected === undefined ? leave : drop;
+  }
+
+  /**
+   * Replaces an instance that has thrown, and tells every pool. Returns what the caller throws: the
+   * operation was not carried out, or nobody knows whether it was.
+   */
+  replace(broken: Core, cause: unknown): CoreResetError {
+    let error = new CoreResetError(cause);
+    if (broken !== this.current) return error;
+    let isMissing = false;
     try {
-      seat.core.pool_drop(seat.pool);
-    } catch {
-      // The instance failed and was replaced, and the next one has no such pool.
+      this.current = this.instantiate();
+    } catch (failure) {
+      isMissing = true;
+      this.current = missing(failure);
+      error = new CoreResetError(failure, false);
     }
-  };
-  const leave = (): void => {
-    occupants.delete(entry);
-    drop();
-  };
-  occupants.add(entry);
-  collected ??= typeof FinalizationRegistry === "function"
-    ? new FinalizationRegistry((leave) => leave())
-    : undefined;
-  collected?.register(occupant, leave);
-  return collected === undefined ? leave : drop;
+    for (const entry of this.occupants) {
+      const occupant = entry.deref();
+      if (occupant === undefined) this.occupants.delete(entry);
+      else occupant.revive(this.current, error, isMissing);
+    }
+    return error;
+  }
 }
 
-/**
- * Replaces an instance that has thrown, and tells every pool. Returns what the caller throws: the
- * operation was not carried out, or nobody knows whether it was.
- */
-export function replace(broken: Core, cause: unknown): CoreResetError {
-  let error = new CoreResetError(cause);
-  if (broken !== current) return error;
-  let isMissing = false;
-  try {
-    current = fresh();
-  } catch (failure) {
-    isMissing = true;
-    current = missing(failure);
-    error = new CoreResetError(failure, false);
-  }
-  for (const entry of occupants) {
-    const occupant = entry.deref();
-    if (occupant === undefined) occupants.delete(entry);
-    else occupant.revive(current, error, isMissing);
-  }
-  return error;
+let usual: Home | undefined;
+
+/** Says where pools are that need no other module; who comes first is asked. */
+export function provideCore(home: Home): void {
+  usual ??= home;
+}
+
+/** Gives the home of a pool that needs no other. */
+export function usualHome(): Home {
+  if (usual !== undefined) return usual;
+  throw new TypeError("edgepool/slim: call init(module) before the first pool");
 }
 
 /**

@@ -134,7 +134,7 @@ export class EdgeWaiter<T> {
   }
 
   private claim(): void {
-    const { need, isMany, scope, stack } = this.want;
+    const { need, isMany } = this.want;
     const waited = waitedFor(this.engine.ledger.now(), this.since);
     while (this.leases.length < need) {
       const key = this.engine.ledger.claim(this.key);
@@ -143,7 +143,7 @@ export class EdgeWaiter<T> {
         this.engine.forgetOnEdge(this);
         throw new PoolError("offer_missed", "the pool lost this waiter; acquire again");
       }
-      this.leases.push(this.engine.lend(key, waited, scope, stack));
+      this.leases.push(this.engine.lend(key, waited, this.want));
     }
     this.engine.forgetOnEdge(this);
     // Whoever was told of a lease may have aborted the wait.

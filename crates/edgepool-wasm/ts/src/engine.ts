@@ -18,7 +18,7 @@ import { abortReason, findAborted, listen } from "./signals.js";
 import { type PoolStats, readStats } from "./stats.js";
 import { PoolTimer } from "./timer.js";
 import { Turn } from "./turn.js";
-import { endOfWait, refusal } from "./wait-errors.js";
+import { type Wait, endOfWait, refusal } from "./wait-errors.js";
 import { type Served, type Want, Waiters } from "./waiters.js";
 import { type Watch, Workshop } from "./workshop.js";
 
@@ -44,8 +44,8 @@ export class Engine<T> implements core.Occupant {
   private readonly timer: PoolTimer | undefined;
   /** The shortest time after which something is due about a lent resource. */
   private readonly limit: number;
-  private paused = false;
-  private closing = false;
+  isPaused = false;
+  isClosed = false;
   /** Whether there may be more than `max`, as that was lowered. */
   private isShrunk = false;
   /** How many wait for the end of something that nobody else waits for. */
@@ -61,14 +61,14 @@ export class Engine<T> implements core.Occupant {
   /** Drops the pool from the module. */
   private readonly drop: () => void;
 
-  constructor(settings: Settings<T>) {
+  constructor(settings: Settings<T>, ledger = new Ledger(settings, core.usualHome())) {
     this.settings = settings;
-    this.ledger = new Ledger(settings);
+    this.ledger = ledger;
     this.reports = new Reports(settings, this.ledger);
     this.workshop = new Workshop(this, () => this.drain());
     this.limit = Math.min(settings.leaseTtl, settings.longHold);
     if (!settings.edge) this.timer = new PoolTimer(this, settings);
-    this.drop = core.enrol(this, this.ledger.seat);
+    this.drop = ledger.home.enrol(this, ledger.seat);
   }
 
   /** What the last creation failed with, unless one succeeded since. */
@@ -79,9 +79,10 @@ export class Engine<T> implements core.Occupant {
   // --- Callers ---
 
   /** Gives an idle resource if nobody waits for one; the fast path of every acquire. */
-  tryAcquire(scope?: RequestScope): Lease<T> | undefined {
+  tryAcquire(want?: Want): Lease<T> | undefined {
     const { ledger } = this;
     const { spare } = ledger;
+    const scope = want?.scope;
     if (spare !== undefined && ledger.isCurrent()) {
       ledger.takeSpare(spare);
       spare.isLent = true;
@@ -89,11 +90,11 @@ export class Engine<T> implements core.Occupant {
       if (scope !== undefined) lease._scope = scope;
       return lease;
     }
-    const answer = ledger.tryAcquire();
-    if (answer < 0) return answer < core.NONE ? this.tryAfterEffects(scope) : undefined;
+    const answer = ledger.tryAcquire(want);
+    if (answer < 0) return answer < core.NONE ? this.tryAfterEffects(want) : undefined;
     const effects = answer & 1;
     const stack = this.reports.isWatching ? this.capture() : undefined;
-    const lease = this.lend((answer - effects) / 2, 0, scope, stack);
+    const lease = this.lend((answer - effects) / 2, 0, want, stack);
     if (effects !== 0) this.drainFor(scope);
     else if (this.limit < Infinity) this.hasten(ledger.told + this.limit);
     return lease;
@@ -104,15 +105,15 @@ export class Engine<T> implements core.Occupant {
    * good: each is looked at once, as what a check says may count for less time than the next look
    * takes. What an operation on the stack has begun is done when that is over.
    */
-  private tryAfterEffects(scope: RequestScope | undefined): Lease<T> | undefined {
+  private tryAfterEffects(want: Want | undefined): Lease<T> | undefined {
     if (this.turn.busy > 0 || this.trying) return undefined;
     const { ledger } = this;
     this.trying = true;
     try {
       for (let left = ledger.gauge("idle"); left >= 0; left -= 1) {
-        this.drainFor(scope);
+        this.drainFor(want?.scope);
         if (ledger.gauge("checking") > 0 || ledger.gauge("idle") === 0) return undefined;
-        const lease = this.tryAcquire(scope);
+        const lease = this.tryAcquire(want);
         if (lease !== undefined) return lease;
       }
       return undefined;
@@ -121,15 +122,10 @@ export class Engine<T> implements core.Occupant {
     }
   }
 
-  /** Queues a caller, in process mode. */
+  /** Queues a caller, in process mode. Throws if it is refused. */
   wait(want: Want, isPlain: boolean): Promise<Served<T>> {
     const now = this.ledger.now();
-    let answer: number;
-    try {
-      answer = this.ask(want, now, now + want.timeout);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const answer = this.ask(want, now, now + want.timeout);
     if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want));
     const key = core.WAITER_BASE - answer;
     const index = key & core.INDEX_MASK;
@@ -172,8 +168,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Asks for a lease: its key, or what says that the caller is queued. Throws if it is refused. */
   private ask(want: Want, now: number, deadline: number): number {
-    const { priority, need } = want;
-    const answer = this.ledger.acquire(now, deadline, priority, need);
+    const answer = this.ledger.acquire(now, deadline, want);
     want.stack ??= this.capture();
     // Nothing is told or done until a waiter is in the tables.
     if (answer <= core.WAITER_BASE) return answer;
@@ -184,9 +179,14 @@ export class Engine<T> implements core.Occupant {
       return this.ask(want, this.ledger.now(), deadline);
     }
     if (answer >= 0) return answer;
-    const error = refusal(this, answer, need, now);
+    const error = this.refusal(answer, want, now);
     this.reports.teller.tell({ type: "refused", code: error.code });
     throw error;
+  }
+
+  /** Says why a caller is not even queued. */
+  refusal(answer: number, { need }: Want, now: number): PoolError {
+    return refusal(this, answer, need, now);
   }
 
   /** Tells where the caller stands, if that is kept. */
@@ -207,7 +207,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Makes the lease for a key that the ledger has leased. */
   lend(
-    key: number, waited: number, scope: RequestScope | undefined, stack: string | undefined,
+    key: number, waited: number, want: Want | undefined, stack = want?.stack,
   ): Lease<T> {
     const place = this.places.at(key);
     place.key = key;
@@ -215,13 +215,13 @@ export class Engine<T> implements core.Occupant {
     place.isReused = false;
     place.moment = this.ledger.moment;
     const lease = new OwnLease(this, place, waited);
-    if (scope !== undefined) lease._scope = scope;
+    lease._scope = want?.scope;
     if (this.reports.isWatching) this.reports.lent(lease, stack);
     return lease;
   }
 
   private lendDirectly(key: number, want: Want, waited = 0): Served<T> {
-    const lease = this.lend(key, waited, want.scope, want.stack);
+    const lease = this.lend(key, waited, want);
     return want.isMany ? [lease] : lease;
   }
 
@@ -397,7 +397,7 @@ export class Engine<T> implements core.Occupant {
   private look(): void {
     const { ledger } = this;
     const waiting = this.settings.edge ? ledger.gauge("pending") : this.waiters.count;
-    const isAtRest = waiting === 0 && !this.paused && !this.closing;
+    const isAtRest = waiting === 0 && !this.isPaused && !this.isClosed;
     // What is lent beyond `max` is not to be lent again.
     this.isShrunk &&= ledger.gauge("size") > this.settings.max;
     ledger.look(isAtRest && !this.isShrunk && !this.reports.isWatching);
@@ -465,16 +465,17 @@ export class Engine<T> implements core.Occupant {
     const waiter = this.waiters.remove(index);
     if (waiter === undefined) return void this.ledger.tell("release", key);
     const waited = waitedFor(this.ledger.now(), waiter.since);
-    const want = waiter.extra?.want;
-    const first = this.lend(key, waited, want?.scope, want?.stack);
-    if (want === undefined || !want.isMany) return waiter.settle(first);
+    const { extra } = waiter;
+    const first = this.lend(key, waited, extra?.want);
+    if (!extra?.want.isMany) return waiter.settle(first);
+    const { want } = extra;
     const leases = [first];
     try {
       while (leases.length < want.need) {
-        const next = this.ledger.claim(waiter.extra?.key ?? core.NONE);
+        const next = this.ledger.claim(extra.key);
         // Whoever was told of the first lease may have closed the pool.
         if (next < 0) throw new PoolClosedError();
-        leases.push(this.lend(next, waited, want.scope, want.stack));
+        leases.push(this.lend(next, waited, want));
       }
     } catch (error) {
       // The module may have failed, and the next one knows of these leases: nobody will have them.
@@ -489,10 +490,10 @@ export class Engine<T> implements core.Occupant {
     const onEdge = this.edgeWaiters[index];
     const waiter = this.settings.edge ? undefined : this.waiters.remove(index);
     const since = onEdge?.since ?? waiter?.since ?? this.ledger.now();
-    const need = onEdge?.want.need ?? waiter?.extra?.want.need ?? 1;
+    const want = onEdge?.want ?? waiter?.extra?.want;
     let error: PoolError;
     try {
-      error = endOfWait(this, kind, { since, place, need }, () => this.workshop.takeFailure());
+      error = this.endOfWait(kind, { since, place, need: want?.need ?? 1 }, want);
     } catch (failed) {
       // The module has failed, and the waiter is not in the table any more to be told so.
       error = failed as PoolError;
@@ -502,6 +503,11 @@ export class Engine<T> implements core.Occupant {
     if (onEdge === undefined) return;
     this.forgetOnEdge(onEdge);
     onEdge.end(error);
+  }
+
+  /** Says why a wait has ended, of a caller that wanted this, unless it wanted nothing special. */
+  endOfWait(kind: number, wait: Wait, _want: Want | undefined): PoolError {
+    return endOfWait(this, kind, wait, () => this.workshop.takeFailure());
   }
 
   /** On the edge a creation is begun by a waiter: in a request that does not wait it would die. */
@@ -602,16 +608,8 @@ export class Engine<T> implements core.Occupant {
   }
 
   setPaused(paused: boolean): void {
-    this.paused = paused;
+    this.isPaused = paused;
     this.manage(paused ? core.PAUSE : core.RESUME);
-  }
-
-  get isPaused(): boolean {
-    return this.paused;
-  }
-
-  get isClosed(): boolean {
-    return this.closing;
   }
 
   private manage(what: number): void {
@@ -621,7 +619,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Refuses every acquire from now on, ends the waiters, closes what is idle. */
   shut(): void {
-    this.closing = true;
+    this.isClosed = true;
     this.manage(core.CLOSE_POOL);
   }
 
@@ -701,7 +699,7 @@ export class Engine<T> implements core.Occupant {
   }
 
   /** Drops a closed pool, unless something came late in the meantime: then it is told again. */
-  private finish(): void {
+  finish(): void {
     if (this.ledger.gauge("size") > 0) return;
     this.final = this.read();
     this.drop();
@@ -781,8 +779,8 @@ export class Engine<T> implements core.Occupant {
     const adopted = adoptAll(ledger, places, (job) => workshop.limitOf(job.kind));
     this.isShrunk = size > max;
     if (size > max) ledger.tell("resize", max);
-    if (this.paused) ledger.tell("manage", core.PAUSE);
-    if (this.closing) ledger.tell("manage", core.CLOSE_POOL);
+    if (this.isPaused) ledger.tell("manage", core.PAUSE);
+    if (this.isClosed) ledger.tell("manage", core.CLOSE_POOL);
     const left = workshop.move(adopted.jobs);
     const indexes = adopted.places.map(([place, key]) =>
       [place.index, key & core.INDEX_MASK] as const);

@@ -22,8 +22,12 @@ export type PoolErrorCode =
   | "over_budget"
   | "provider_error";
 
-/** What a caller waited for; `backing-off` is the wait between creations after a failure. */
-export type Phase = "waiting" | "connecting" | "checking" | "backing-off" | "paused";
+/**
+ * What a caller waited for; `backing-off` is the wait between creations after a failure, and
+ * `tenant-at-max` that for a lease of its own tenant's, which had all that it may have.
+ */
+export type Phase =
+  | "waiting" | "connecting" | "checking" | "backing-off" | "paused" | "tenant-at-max";
 
 /** Who holds a resource; times in ms. */
 export interface Holder {
@@ -90,7 +94,7 @@ export class AcquireTimeoutError extends PoolError {
   }
 }
 
-/** As many callers wait as `maxWaiting` allows. */
+/** As many callers wait as `maxWaiting` allows: that of the pool, or of the caller's tenant. */
 export class QueueFullError extends PoolError {
   /** The most callers that may wait. */
   readonly maxWaiting: number;

@@ -1,6 +1,6 @@
-import { provideCore } from "./core.js";
+import { compiling } from "./compile.js";
+import { Home, provideCore } from "./core.js";
 import { decode } from "./decode.js";
-import { instantiate } from "./instantiate.js";
 import { wasmBase64 } from "./wasm-base64.js";
 
-provideCore(() => instantiate(() => decode(wasmBase64)));
+provideCore(new Home(compiling(() => decode(wasmBase64))));

@@ -76,4 +76,4 @@ export function captureStack(): string | undefined {
   return stack?.split("\n").slice(1).filter((line) => !OWN.test(line)).join("\n");
 }
 
-const OWN = /^\s*at (new |async )?(captureStack|Engine|Pool|EdgeWaiter)\b/;
+const OWN = /^\s*at (new |async )?(captureStack|(Shared)?(Engine|Pool)|EdgeWaiter)\b/;

@@ -2,11 +2,12 @@ import type { Clock } from "./clock.js";
 import * as core from "./core.js";
 import type { Place } from "./places.js";
 import type { Settings } from "./settings.js";
+import type { Want } from "./waiters.js";
 
 /** The number of a pool that the module does not know, and answers for that it is closed. */
 const GONE = 0xffff_ffff;
 /** A time that was not read. */
-const UNREAD = -1;
+export const UNREAD = -1;
 
 /** How late, in ms, what an option says of a time may be, and how long those times are at least. */
 const LEEWAY = 1_000;
@@ -24,12 +25,13 @@ const LOOKS = 16;
  * matter, or for a second at most.
  */
 export class Ledger<T> {
+  // What has no value here gets one from `move`, as in each instance.
   /** The spare that came back last. */
-  spare: Place<T> | undefined = undefined;
+  spare!: Place<T> | undefined;
   /** Whether a lease that comes back may be a spare. */
-  sparing = false;
+  sparing!: boolean;
   /** How often a spare was lent. */
-  reused = 0;
+  reused!: number;
   private sinceRead = 0;
   /** The time that the ledger was told last. */
   told = 0;
@@ -39,30 +41,33 @@ export class Ledger<T> {
    */
   moment = 0;
   /** Whether nothing but loans and hand-ons has happened since the last look. */
-  isLooked = false;
+  isLooked!: boolean;
   /** When the pool's timer gives the spares back; none come before that is known. */
-  until = Infinity;
+  until!: number;
   /** The shortest time after which something is due about an idle or a lent resource. */
   readonly shortest: number;
   /** Whether nothing is going on that a lease which comes back is needed for. */
-  private isQuiet = false;
+  private isQuiet!: boolean;
   private readonly maySpare: boolean;
   /** Whether there are spares only as long as no time passes at all. */
   private readonly isExact: boolean;
   /** For how long there are spares without a look at the time; unlimited where no timer looks. */
   private readonly span: number;
+  /** The module that it is in. */
+  readonly home: core.Home;
   /** Where it is, for what must know that once nobody has the pool any more. */
   readonly seat: core.Seat;
-  private core: core.Core;
-  private pool = GONE;
+  core!: core.Core;
+  pool!: number;
   private readonly clock: Clock;
   /** Whether every operation depends on the time, and whether the next one does. */
   private readonly clocked: boolean;
-  private timed: boolean;
+  timed!: boolean;
   private readonly settings: Settings<T>;
 
-  constructor(settings: Settings<T>) {
+  constructor(settings: Settings<T>, home: core.Home) {
     this.settings = settings;
+    this.home = home;
     this.clock = settings.clock;
     const { fifo, reset, holdTimes, maxUses, checkAfter, edge } = settings;
     const isTold = fifo || reset !== undefined || holdTimes || maxUses < Infinity;
@@ -74,15 +79,14 @@ export class Ledger<T> {
     this.isExact = clocked && isExact;
     this.shortest = shortest;
     this.span = clocked && !edge ? isExact ? shortest : LEEWAY : Infinity;
-    this.core = core.instance();
-    this.seat = { core: this.core, pool: GONE };
-    core.again(() => this.open(core.instance(), settings.max));
+    this.seat = { core: home.instance(), pool: GONE };
+    core.again(() => this.open(home.instance(), settings.max));
     this.timed = this.clocked;
   }
 
   /** Opens the pool in an instance, with room for so many. */
   open(instance: core.Core, max: number): void {
-    this.move(instance, GONE);
+    this.move(instance);
     const { settings } = this;
     const values: Record<string, number | boolean> = { ...settings, max } as never;
     let pool: number;
@@ -90,7 +94,7 @@ export class Ledger<T> {
       core.OPTIONS.forEach((name, which) => instance.set_option(which, Number(values[name])));
       pool = instance.pool_open(settings.edge ? 1 : 0);
     } catch (cause) {
-      throw core.replace(instance, cause);
+      throw this.home.replace(instance, cause);
     }
     if (pool < 0) throw new TypeError("Pool: the options contradict each other");
     this.move(instance, pool);
@@ -178,7 +182,7 @@ export class Ledger<T> {
   }
 
   /** Notes what time the ledger is told, which is not what it was told before. */
-  private pass(now: number): void {
+  pass(now: number): void {
     if (now >= this.until) {
       this.until = Infinity;
       this.sparing = false;
@@ -190,7 +194,7 @@ export class Ledger<T> {
   // --- What is called most, each with as many arguments as it takes ---
 
   /** Leases what is idle. */
-  tryAcquire(): number {
+  tryAcquire(_want?: Want): number {
     this.settle();
     const now = this.timed ? this.now() : UNREAD;
     if (now !== this.told) this.pass(now);
@@ -200,7 +204,7 @@ export class Ledger<T> {
       if (hasEffects) this.isQuiet = this.sparing = false;
       return answer;
     } catch (cause) {
-      throw core.replace(this.core, cause);
+      throw this.home.replace(this.core, cause);
     }
   }
 
@@ -217,7 +221,7 @@ export class Ledger<T> {
       this.sparing = this.isQuiet;
       return status;
     } catch (cause) {
-      throw core.replace(this.core, cause);
+      throw this.home.replace(this.core, cause);
     }
   }
 
@@ -228,14 +232,19 @@ export class Ledger<T> {
       if (effect < 0) this.timed = this.clocked || effect < core.NO_EFFECT;
       return effect;
     } catch (cause) {
-      throw core.replace(this.core, cause);
+      throw this.home.replace(this.core, cause);
     }
   }
 
   // --- The others ---
 
-  acquire(now: number, deadline: number, priority: number, need: number): number {
+  acquire(now: number, deadline: number, { priority, need }: Want): number {
     return this.tellAt(now, "acquire", deadline, priority, need);
+  }
+
+  /** Takes in what is lent at a place: the key of its lease. */
+  adopt(_place: Place<T>): number {
+    return this.call("adopt");
   }
 
   claim(waiter: number): number {
@@ -265,7 +274,7 @@ export class Ledger<T> {
     try {
       return (this.core[name] as (...args: number[]) => number)(this.pool, a, b, c, d);
     } catch (cause) {
-      throw core.replace(this.core, cause);
+      throw this.home.replace(this.core, cause);
     }
   }
 

@@ -1,5 +1,5 @@
-import { provideCore } from "./core.js";
-import { instantiate } from "./instantiate.js";
+import { Home, provideCore } from "./core.js";
 import module from "./edgepool.wasm";
+import { instantiate } from "./instantiate.js";
 
-provideCore(() => instantiate(() => module));
+provideCore(new Home(() => instantiate(module)));

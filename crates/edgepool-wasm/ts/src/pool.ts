@@ -9,7 +9,7 @@ import {
 import {
   checkNames, checkSignal, readCount, readDuration, readFlag, readFunction, readWord, wrong,
 } from "./options.js";
-import { MOST_RESOURCES, type PoolOptions, readSettings } from "./settings.js";
+import { MOST_RESOURCES, type PoolOptions, type Settings, readSettings } from "./settings.js";
 import { abortReason, findAborted, isSignal } from "./signals.js";
 import type { PoolStats } from "./stats.js";
 import type { Served, Want } from "./waiters.js";
@@ -72,8 +72,13 @@ export class Pool<T> {
    * wrong type, out of range, or contradicts another.
    */
   constructor(options: PoolOptions<T>) {
-    this.engine = new Engine(readSettings(options));
-    this.plain = this.want({}, this.engine.settings.acquireTimeout, 1, false);
+    this.engine = this._open(readSettings(options));
+    this.plain = this._want({}, 1, false);
+  }
+
+  /** @internal */
+  _open(settings: Settings<T>): Engine<T> {
+    return new Engine(settings);
   }
 
   /**
@@ -97,23 +102,18 @@ export class Pool<T> {
    */
   acquire(options?: AcquireOptions): Promise<Lease<T>> {
     if (options !== undefined) return this.acquireWith(options, 1, false) as Promise<Lease<T>>;
-    let lease: Lease<T> | undefined;
+    const { engine, plain } = this;
     try {
-      lease = this.engine.tryAcquire();
+      const lease = engine.tryAcquire();
+      if (lease !== undefined) return Promise.resolve(lease);
+      const { edge, trackLeases } = engine.settings;
+      // Waiters share what they want, unless each is to have its own stack.
+      const want = trackLeases ? { ...plain } : plain;
+      return (edge ? engine.waitOnEdge(want) : engine.wait(want, !trackLeases)) as
+        Promise<Lease<T>>;
     } catch (error) {
       return Promise.reject(error);
     }
-    if (lease !== undefined) return Promise.resolve(lease);
-    const { engine } = this;
-    const plain = this.plainWant();
-    const isPlain = plain === this.plain;
-    return (engine.settings.edge ? engine.waitOnEdge(plain) : engine.wait(plain, isPlain)) as
-      Promise<Lease<T>>;
-  }
-
-  /** Waiters share what they want, unless each is to have its own stack. */
-  private plainWant(): Want {
-    return this.engine.settings.trackLeases ? { ...this.plain } : this.plain;
   }
 
   /**
@@ -121,11 +121,6 @@ export class Pool<T> {
    * Rejects as `acquire` does, and with a TooManyError if `n` is more than `max`.
    */
   acquireMany(n: number, options: AcquireOptions = {}): Promise<Lease<T>[]> {
-    try {
-      readCount("acquireMany", "n", n, undefined, 1, MOST_RESOURCES);
-    } catch (error) {
-      return Promise.reject(error);
-    }
     return this.acquireWith(options, n, true) as Promise<Lease<T>[]>;
   }
 
@@ -134,10 +129,11 @@ export class Pool<T> {
   ): Promise<Served<T>> {
     const { engine } = this;
     try {
-      const want = this.want(options, readAcquire(options, this.plain.timeout), need, isMany);
+      if (isMany) readCount("acquireMany", "n", need, undefined, 1, MOST_RESOURCES);
+      const want = this._want(options, need, isMany);
       const aborted = findAborted(want.signals);
       if (aborted !== undefined) return Promise.reject(abortReason(aborted));
-      const lease = isMany ? undefined : engine.tryAcquire(options);
+      const lease = isMany ? undefined : engine.tryAcquire(want);
       if (lease !== undefined) return Promise.resolve(lease);
       return engine.settings.edge ? engine.waitOnEdge(want) : engine.wait(want, false);
     } catch (error) {
@@ -145,7 +141,9 @@ export class Pool<T> {
     }
   }
 
-  private want(options: AcquireOptions, timeout: number, need: number, isMany: boolean): Want {
+  /** @internal Looks at the options of an acquire. */
+  _want(options: AcquireOptions, need: number, isMany: boolean): Want {
+    const timeout = readAcquire(options, this.engine.settings.acquireTimeout);
     const signals = [options.signal, options.request?.signal].filter((signal) => signal != null);
     const { priority } = options;
     return {
@@ -154,7 +152,7 @@ export class Pool<T> {
       need,
       isMany,
       signals,
-      scope: options.ctx === undefined && options.request === undefined ? undefined : options,
+      scope: options,
       stack: undefined,
     };
   }
@@ -195,7 +193,7 @@ export class Pool<T> {
     let letGo: () => void;
     try {
       readFunction("use", "work", work, true);
-      readAcquire(options ?? {}, this.plain.timeout);
+      this._want(options ?? {}, 1, false);
       letGo = holdOpen(options);
     } catch (error) {
       return Promise.reject(error);

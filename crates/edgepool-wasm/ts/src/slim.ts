@@ -3,8 +3,8 @@
  *
  * @module edgepool/slim
  */
-import { provideCore } from "./core.js";
-import { instantiate } from "./instantiate.js";
+import { compiling } from "./compile.js";
+import { Home, provideCore } from "./core.js";
 
 export * from "./public.js";
 
@@ -18,5 +18,5 @@ export type CompiledModule = typeof globalThis extends {
  * later calls change nothing.
  */
 export function init(module: CompiledModule | ArrayBuffer | ArrayBufferView): void {
-  provideCore(() => instantiate(() => module as WebAssembly.Module | BufferSource));
+  provideCore(new Home(compiling(() => module as WebAssembly.Module | BufferSource)));
 }

@@ -1,8 +1,9 @@
 /**
- * Pools of connections for tenants: one for each schema, or one for each database.
+ * Tenants: a pool that they share by weight, or pools of connections for each: one for each schema,
+ * or one for each database.
  *
  * @module edgepool/tenants
  */
-import "./inline.js";
+import "./inline-tenants.js";
 
 export * from "./tenants-public.js";

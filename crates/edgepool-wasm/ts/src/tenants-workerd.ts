@@ -1,3 +1,3 @@
-import "./module.js";
+import "./module-tenants.js";
 
 export * from "./tenants-public.js";

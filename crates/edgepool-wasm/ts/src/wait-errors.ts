@@ -20,14 +20,24 @@ export interface Standing<T> {
 
 /** How many holders an error names. */
 const HOLDERS_TOLD = 3;
-/** What to do about a wait that timed out, by what it waited for. */
-const ADVICE: Record<Phase, string> = {
+/** What to do about a wait that timed out, by what it waited for; of a tenant its pool says it. */
+const ADVICE: Partial<Record<Phase, string>> = {
   waiting: "hold leases for less, or raise max or acquireTimeout",
   connecting: "raise acquireTimeout, or keep resources ready with minIdle",
   checking: "see why check or reset is slow, or raise acquireTimeout",
   "backing-off": "see why create fails, or raise acquireTimeout",
   paused: "call resume",
 };
+
+/** A wait that has ended. */
+export interface Wait {
+  since: number;
+  place: number;
+  need: number;
+  /** What it waited for, where the caller's tenant decides that, and what to do about it. */
+  phase?: Phase;
+  advice?: string;
+}
 
 /** Says why a caller is not even queued, by what `acquire` answered. */
 export function refusal<T>(
@@ -43,8 +53,7 @@ export function refusal<T>(
 
 /** Says why a wait ended, by the kind of its end; `cause` tells of a creation that failed. */
 export function endOfWait<T>(
-  at: Standing<T>, kind: number, wait: { since: number; place: number; need: number },
-  cause: () => unknown,
+  at: Standing<T>, kind: number, wait: Wait, cause: () => unknown,
 ): PoolError {
   switch (kind) {
     case core.ENDED_CLOSED: return new PoolClosedError();
@@ -58,17 +67,16 @@ export function endOfWait<T>(
       const text = `${message}; raise createTimeout if it may take so long`;
       return new CreateError(text, undefined, "create_timeout");
     }
-    default: return timeout(at, kind, wait.since, wait.place);
+    default: return timeout(at, kind, wait);
   }
 }
 
 function timeout<T>(
-  at: Standing<T>, kind: number, since: number, place: number,
+  at: Standing<T>, kind: number, { since, place, phase = phaseOf(at, place), advice }: Wait,
 ): AcquireTimeoutError {
   const { ledger, lastFailure } = at;
   const waited = waitedFor(ledger.now(), since);
   const holders = at.settings.trackLeases ? at.holders().slice(0, HOLDERS_TOLD) : [];
-  const phase = phaseOf(at, place);
   const report = { phase, waited, place, holders, cause: lastFailure };
   if (kind === core.MISSED) {
     const text = "the waiter let three offers pass: its request stood still; acquire again";
@@ -78,7 +86,7 @@ function timeout<T>(
     `no resource came free in ${waited} ms (${phase})`,
     `${place} callers ahead, ${ledger.gauge("inUse")} of ${ledger.gauge("max")} in use`,
     ...(lastFailure === undefined ? [] : [`create failed: ${messageOf(lastFailure)}`]),
-    ADVICE[phase],
+    advice ?? ADVICE[phase],
     ...holders.map(describe),
   ];
   return new AcquireTimeoutError(parts.join("; "), report);

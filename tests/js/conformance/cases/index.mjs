@@ -17,6 +17,7 @@ import providers from "./providers.mjs";
 import queue from "./queue.mjs";
 import reuse from "./reuse.mjs";
 import services from "./services.mjs";
+import sharedPools from "./shared-pools.mjs";
 import tenantLife from "./tenant-life.mjs";
 import tenants from "./tenants.mjs";
 import time from "./time.mjs";
@@ -24,5 +25,5 @@ import time from "./time.mjs";
 export default [
   ...queue, ...creation, ...failures, ...health, ...accounting, ...leases, ...reuse, ...operators,
   ...time, ...close, ...events, ...options, ...edge, ...clients, ...providers,
-  ...passing, ...services, ...tenants, ...tenantLife, ...recovery,
+  ...passing, ...services, ...sharedPools, ...tenants, ...tenantLife, ...recovery,
 ];

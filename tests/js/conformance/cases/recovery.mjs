@@ -1,10 +1,12 @@
 // A wasm trap: what becomes of leases, waiters, jobs and places.
-import { CoreResetError, PoolError } from "edgepool";
+import { CoreResetError, Pool, PoolError } from "edgepool";
+import { SharedPool } from "edgepool/tenants";
 import { each, settle, state } from "../lib/harness.mjs";
 import { TenantWorld } from "../lib/tenant-world.mjs";
 import { World } from "../lib/world.mjs";
 
 let memory;
+let memoryOfTenants;
 let memoryOfClients;
 /** Whether there is no memory for another instance. */
 let isFull = false;
@@ -14,7 +16,8 @@ WebAssembly.Instance = class extends Instance {
   constructor(...args) {
     if (isFull) throw new RangeError("no memory for another instance");
     super(...args);
-    if (this.exports.pool_open !== undefined) ({ memory } = this.exports);
+    if (this.exports.open_tenant !== undefined) memoryOfTenants = this.exports.memory;
+    else if (this.exports.pool_open !== undefined) ({ memory } = this.exports);
     if (this.exports.call_open !== undefined) memoryOfClients = this.exports.memory;
   }
 };
@@ -34,6 +37,13 @@ export async function whileFull(run) {
   }
 }
 
+/** As `breakCore`, for the module of the pools that tenants share. */
+function breakTenants() {
+  const broken = memoryOfTenants;
+  new Uint8Array(broken.buffer).fill(0xff);
+  return () => memoryOfTenants !== broken;
+}
+
 /** Breaks the module's memory, so that its next call traps; returns what tells whether it did. */
 function breakCore() {
   const broken = memory;
@@ -45,7 +55,7 @@ function breakCore() {
 async function trap(t, pool, call = () => undefined) {
   // A browser has addresses for a hundred instances at a time, and frees none before they run out.
   globalThis.gc?.();
-  const isReplaced = breakCore();
+  const isReplaced = pool instanceof SharedPool ? breakTenants() : breakCore();
   for (const use of [call, () => pool.stats()]) {
     try {
       await use();
@@ -57,6 +67,77 @@ async function trap(t, pool, call = () => undefined) {
 }
 
 export default [
+  {
+    name: "a_pool_with_tenants_needs_no_order_of_imports",
+    async run(t) {
+      // Whatever was imported first, and though another pool is there already.
+      const plain = new Pool({ create: () => 1 });
+      const shared = new SharedPool({ create: () => 2, max: 1 });
+      const tenant = shared.tenant({ max: 1 });
+      const lease = await shared.acquire({ tenant });
+      t.equal([tenant.stats().inUse, await plain.use((value) => value)], [1, 1]);
+      t.ok(memory !== memoryOfTenants && memoryOfTenants !== undefined, "it has its own module");
+      lease.release();
+      await Promise.all([plain.close(), shared.close()]);
+    },
+  },
+  {
+    name: "trap_knows_the_tenants_again",
+    run: each(async (t, mode) => {
+      const it = new World({ of: SharedPool, mode, max: 3 });
+      const [capped, other] = [it.pool.tenant({ max: 2 }), it.pool.tenant({ weight: 3 })];
+      const gone = it.pool.tenant();
+      const first = await it.pool.acquire({ tenant: capped });
+      (await it.pool.acquire({ tenant: capped })).release();
+      (await it.pool.acquire({ tenant: other })).release();
+      const told = capped.stats();
+      t.equal([told.acquired, told.released, told.inUse], [2, 1, 1]);
+      // Nobody was told of this one.
+      const second = await it.pool.acquire({ tenant: capped });
+      const closed = await it.pool.acquire({ tenant: gone });
+      gone.close();
+      const waiting = t.rejects(it.pool.acquire({ tenant: capped }), { code: "core_reset" });
+      await trap(t, it.pool);
+      await waiting;
+      const stats = capped.stats();
+      t.equal([stats.acquired, stats.released, stats.inUse], [3, 1, 2], "nothing went back");
+      t.ok(stats.lastActive >= told.lastActive && stats.openedAt === told.openedAt);
+      t.equal([other.stats().acquired, gone.stats().acquired], [0, 1], "as it was told last");
+      t.equal(it.pool.stats().restarts, 1);
+      closed.release();
+      t.equal(it.pool.tryAcquire(capped), undefined, "its max holds for what was lent before");
+      t.equal(first.release(), true);
+      const again = it.pool.tryAcquire(capped);
+      t.equal([capped.stats().inUse, capped.stats().acquired], [2, 4]);
+      await trap(t, it.pool, () => capped.setShare({ max: 1 }));
+      t.equal([capped.share.max, capped.stats().inUse, capped.stats().acquired], [1, 2, 4]);
+      again.release();
+      second.release();
+      t.equal([capped.stats().released, capped.stats().inUse], [4, 0]);
+      // Their weights hold too.
+      const all = await it.leases(3);
+      const order = [];
+      for (const [tenant, name] of [[capped, "capped"], [other, "other"]]) {
+        for (let i = 0; i < 8; i += 1) void it.pool.use(() => order.push(name), { tenant });
+      }
+      await settle();
+      all[0].release();
+      while (order.length < 16) await settle();
+      const early = order.slice(0, 8).filter((name) => name === "other").length;
+      t.ok(early >= 5, `three of the one for one of the other: ${order}`);
+      all.slice(1).forEach((lease) => lease.release());
+      for (const [tenant, call] of [
+        [capped, () => capped.endWaits()], [other, () => other.close()],
+        [undefined, () => it.pool.tenant()],
+      ]) {
+        await trap(t, it.pool, call);
+        t.equal(tenant?.isClosed ?? false, tenant === other, "it is done in the next module");
+      }
+      await it.assertUsable();
+      await it.assertCloses();
+      t.equal([capped.stats().inUse, other.stats().inUse], [0, 0]);
+    }),
+  },
   {
     name: "trap_keeps_how_long_a_lease_lives",
     run: each(async (t, mode) => {

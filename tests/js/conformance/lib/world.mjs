@@ -15,7 +15,8 @@ export function fails(text) {
 /**
  * A pool on a clock that stands still, and the resources that it makes: numbered from 1 in the
  * order in which their creations began. Nothing expires, nothing is kept ready and no failure holds
- * others back, but for what the options say. With `checks` and `resets` it has those callbacks.
+ * others back, but for what the options say. With `checks` and `resets` it has those callbacks, and
+ * `of` is the class of the pool.
  */
 export class World {
   clock;
@@ -36,10 +37,10 @@ export class World {
   #mode;
   #alarm;
 
-  constructor({ checks = false, resets = false, ...options } = {}) {
+  constructor({ checks = false, resets = false, of = Pool, ...options } = {}) {
     this.#mode = options.mode ?? "process";
     this.clock = options.clock ?? new FakeClock(1_000);
-    this.pool = new Pool({
+    this.pool = new of({
       create: (job) => this.#create(job),
       ...(checks && { check: (resource, job) => this.#run("check", resource, job) }),
       ...(checks && { checkAfter: Infinity, checkInterval: Infinity }),

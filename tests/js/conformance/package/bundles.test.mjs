@@ -54,6 +54,7 @@ async function modulesOf(bundler, code) {
 const POOL_ALONE = "export { Pool } from 'edgepool';";
 const CLIENTS = "export { ClientPool } from 'edgepool/clients';";
 const TENANTS = "export { TenantPools } from 'edgepool/tenants';";
+const SHARED = "export { SharedPool } from 'edgepool/tenants';";
 
 for (const bundler of Object.keys(BUNDLERS)) {
   test(`${bundler}: a pool alone brings no client along`, async () => {
@@ -69,11 +70,16 @@ for (const bundler of Object.keys(BUNDLERS)) {
   test(`${bundler}: a pool alone brings no tenant along, and tenants no client`, async () => {
     const pool = await modulesOf(bundler, POOL_ALONE);
     const tenants = await modulesOf(bundler, TENANTS);
-    for (const name of ["pool", "tenants", "tenant-roster", "wasm-base64"]) {
+    for (const name of ["pool", "tenants", "tenant-roster", "tenants-base64"]) {
       assert.ok(tenants.includes(name), `a bundle of tenants has ${tenants}`);
     }
-    assert.deepEqual(pool.filter((name) => name.startsWith("tenant")), []);
-    assert.deepEqual(tenants.filter((name) => name.startsWith("client")), []);
+    assert.deepEqual(pool.filter((name) => /tenant|share/.test(name)), []);
+    assert.deepEqual(tenants.filter((name) => /client|wasm-base64/.test(name)), []);
+    const shared = await modulesOf(bundler, SHARED);
+    for (const name of ["pool", "shared-pool", "shared-ledger", "tenants-base64"]) {
+      assert.ok(shared.includes(name), `a bundle of a pool that tenants share has ${shared}`);
+    }
+    assert.deepEqual(shared.filter((name) => /client|tenants$|roster|wasm-base64/.test(name)), []);
   });
 
   test(`${bundler}: slim brings no module along, and errors alone no pool`, async () => {

@@ -6,10 +6,10 @@ import {
 } from "edgepool/clients";
 import { init } from "edgepool/slim";
 import { ClientPool as SlimClientPool, initClients } from "edgepool/slim/clients";
-import { TenantPools as SlimTenantPools } from "edgepool/slim/tenants";
+import { TenantPools as SlimTenantPools, initTenants } from "edgepool/slim/tenants";
 import {
-  type Tenant, type TenantEntry, type TenantEvent, TenantPools, type TenantPoolsOptions,
-  type TenantState, type TenantStats,
+  PoolTenant, type PoolTenantStats, SharedPool, type Tenant, type TenantEntry, type TenantEvent, TenantPools, type TenantPoolsOptions,
+  type TenantShare, type TenantState, type TenantStats,
 } from "edgepool/tenants";
 
 interface Connection {
@@ -96,7 +96,30 @@ export async function serveTenants(): Promise<string[]> {
 
 // @ts-expect-error There is one strategy.
 export const noStrategy = new TenantPools({ create: connect });
+export async function shareAPool(share: TenantShare): Promise<number> {
+  await using pool = new SharedPool(options);
+  const tenant: PoolTenant = pool.tenant(share);
+  using lease: Lease<Connection> = await pool.acquire({ tenant, ctx, request, priority: "high" });
+  const rows = await pool.use((connection) => connection.query("select 1"), { tenant });
+  const more = await pool.acquireMany(2, { tenant, timeout: 10 });
+  const idle = pool.tryAcquire(tenant);
+  const { inUse, longestWait }: PoolTenantStats = tenant.stats();
+  tenant.setShare({ weight: 2, max: Infinity });
+  tenant.endWaits();
+  tenant.close();
+  // @ts-expect-error A plain pool has no tenants.
+  await new Pool(options).acquire({ tenant }).catch(() => undefined);
+  // @ts-expect-error A tenant is what the pool gave.
+  await pool.acquire({ tenant: "acme" }).catch(() => undefined);
+  const { weight, max } = tenant.share;
+  return inUse + longestWait + weight + max + rows.length + more.length + lease.slot
+    + Number(tenant.isClosed) + Number(idle?.slot);
+}
+
+// @ts-expect-error Only a pool makes its tenants.
+export const forgedTenant = new PoolTenant();
 export const slimTenants: typeof TenantPools = SlimTenantPools;
+export const startTenants: (module: WebAssembly.Module) => void = initTenants;
 export const start: (module: WebAssembly.Module) => void = init;
 export const startClients: (module: WebAssembly.Module) => void = initClients;
 export const imported: Promise<{ default: WebAssembly.Module }> = import("edgepool/edgepool.wasm");

@@ -36,7 +36,7 @@ test("the types are right for every resolver of TypeScript", async () => {
   // The oldest resolver knows no `exports`; TypeScript has dropped it.
   const found = problems.filter(({ resolutionKind }) => resolutionKind !== "node10").map(tell);
   // A wasm module is imported, and never required.
-  const modules = ["./clients.wasm", "./edgepool.wasm"];
+  const modules = ["./clients.wasm", "./edgepool.wasm", "./tenants.wasm"];
   const expected = modules.map((module) => `CJSResolvesToESM ${module} node16-cjs`);
   assert.deepEqual(found.sort(), expected);
   assert.deepEqual(Object.keys(entrypoints).sort(), Object.keys(manifest.exports).sort());
@@ -116,16 +116,49 @@ test("slim clients take a module of their own", () => {
   assert.equal(second, "[ 'p' ]");
 });
 
-test("slim tenants take the module of the pool", () => {
-  const code = `import { readFileSync } from "node:fs"; import { init } from "edgepool/slim";
-    import { TenantPools } from "edgepool/slim/tenants";
+test("slim tenants take a module of their own, which serves any pool", () => {
+  const code = `import { readFileSync } from "node:fs"; import { Pool } from "edgepool/slim";
+    import { SharedPool, TenantPools, initTenants } from "edgepool/slim/tenants";
     const options = { strategy: { perTenant: {} }, create: ({ schema }) => ({ schema }) };
     const use = () => new TenantPools(options).use("acme", ({ schema }) => schema);
     console.log(await use().catch((error) => error.message));
-    init(readFileSync("node_modules/edgepool/dist/edgepool.wasm")); console.log(await use());`;
-  const [first, second] = run("mjs", code).split("\n");
+    const make = () => new SharedPool({ create: () => 7 });
+    try { make(); } catch (error) { console.log(error.message); }
+    initTenants(readFileSync("node_modules/edgepool/dist/tenants.wasm")); console.log(await use());
+    const tenant = (pool) => pool.use((value) => value, { tenant: pool.tenant({ weight: 2 }) });
+    console.log(await tenant(make()), await new Pool({ create: () => 8 }).use((value) => value));`;
+  const [first, second, ...rest] = run("mjs", code).split("\n");
   assert.match(first, /init/);
-  assert.equal(second, "tenant_acme");
+  assert.match(second, /initTenants/);
+  assert.deepEqual(rest, ["tenant_acme", "7 8"]);
+});
+
+test("whichever of the pools is imported first, and used before the other is, both work", () => {
+  const make = {
+    edgepool: "new (await import('edgepool')).Pool({ create: () => 1 })",
+    "edgepool/tenants": "new (await import('edgepool/tenants')).SharedPool({ create: () => 1 })",
+  };
+  for (const names of [Object.keys(make), Object.keys(make).reverse()]) {
+    const code = `const instances = [];
+      const { Instance } = WebAssembly;
+      WebAssembly.Instance = class extends Instance {
+        constructor(...args) { super(...args); instances.push("open_tenant" in this.exports); }
+      };
+      const pools = [];
+      for (const make of [${names.map((name) => `async () => ${make[name]}`)}]) {
+        const pool = await make();
+        console.log(await pool.use((one) => one, pool.tenant && { tenant: pool.tenant() }));
+        pools.push(pool);
+      }
+      for (const pool of pools) await pool.use((one) => one);
+      console.log(instances.join());`;
+    const isPlainFirst = names[0] === "edgepool";
+    // The module with tenants serves both, if it is there when the first pool is made.
+    const expected = ["1", "1", isPlainFirst ? "false,true" : "true"];
+    assert.deepEqual(run("mjs", code).split("\n"), expected, names.join(" before "));
+    const cjs = code.replaceAll(/await import\(/g, "require(");
+    assert.deepEqual(run("cjs", `(async () => { ${cjs} })();`).split("\n"), expected);
+  }
 });
 
 test("slim without its module says what to call", () => {

@@ -1,0 +1,104 @@
+import { type FullShare, type TenantShare, readShare } from "./share.js";
+import type { SharedEngine } from "./shared-engine.js";
+import type { Account } from "./shared-ledger.js";
+import { FIGURES } from "./tenant-core.js";
+
+/** How a tenant of a pool stands, and what it had since it was opened; times in ms. */
+export interface PoolTenantStats {
+  /** Resources that are lent to it or set aside for it, until they are back or closed. */
+  inUse: number;
+  /** Its callers in the queue. */
+  waiting: number;
+  /** Leases given. */
+  acquired: number;
+  /** Leases that ended: returned, discarded, taken or expired. */
+  released: number;
+  /** Acquires whose time passed. */
+  timedOut: number;
+  /** Acquires that their caller gave up. */
+  cancelled: number;
+  /** Acquires that ended with a failed creation, or were refused because of one. */
+  failed: number;
+  /** Acquires refused because a queue was full, or for needing more than there may be. */
+  refused: number;
+  /** Acquires that ended otherwise: the pool closed, or the tenant's waits were ended. */
+  ended: number;
+  /** The waits of the callers that were served after one, together. */
+  totalWait: number;
+  /** The longest of them. */
+  longestWait: number;
+  /** When a caller of its came or left last, by the pool's clock. */
+  lastActive: number;
+  /** When it was opened, by the pool's clock. */
+  openedAt: number;
+}
+
+/**
+ * A tenant of a {@link SharedPool}, whose callers have a share of that.
+ *
+ * Tenants that wait are served in turn, in the proportion of their weights, so that one which asks a
+ * hundred times as often does not make the others wait. Within a tenant callers are served by their
+ * priority, and in the order in which they came.
+ */
+export class PoolTenant {
+  /** @internal */
+  readonly _account: Account;
+  /** @internal */
+  readonly _engine: SharedEngine<unknown>;
+
+  private constructor(engine: SharedEngine<unknown>, account: Account) {
+    this._engine = engine;
+    this._account = account;
+  }
+
+  /** What it may have; `Infinity` where it has no limit of its own. */
+  get share(): FullShare {
+    return { ...this._account.share };
+  }
+
+  /** Whether `close` was called. */
+  get isClosed(): boolean {
+    return this._account.isClosed;
+  }
+
+  /**
+   * Changes its share; what is not said is the default. What it has beyond a smaller `max`
+   * it keeps until that comes back; callers that need more than that at once end with a
+   * {@link TooManyError}. Of a closed one it changes nothing. Throws a TypeError that names the
+   * option if one is wrong.
+   */
+  setShare(share: TenantShare): void {
+    const read = readShare("setShare", share);
+    if (!this.isClosed) this._engine.setShare(this._account, read);
+  }
+
+  /** Tells how it stands, and what it had; once it is closed, how that was then. */
+  stats(): PoolTenantStats {
+    const figures = this._engine.figures(this._account);
+    const stats = { openedAt: this._account.openedAt } as PoolTenantStats;
+    FIGURES.forEach((name, which) => (stats[name] = figures[which] as number));
+    return stats;
+  }
+
+  /**
+   * Ends the waits of its callers with a PoolError of code `tenant_removed`. Its leases stay, and
+   * callers that come later are served.
+   */
+  endWaits(): void {
+    if (!this.isClosed) this._engine.endWaits(this._account);
+  }
+
+  /**
+   * Ends its waits as `endWaits` does, and refuses its callers from now on with a PoolError of code
+   * `unknown_tenant`. Its leases stay good. Until then the pool keeps it, though nobody else does.
+   * To call it again does nothing.
+   */
+  close(): void {
+    if (!this.isClosed) this._engine.closeTenant(this._account);
+  }
+}
+
+type MakeTenant = new (engine: SharedEngine<unknown>, account: Account) => PoolTenant;
+
+/** @internal Only a pool makes its tenants. */
+export const OwnTenant = PoolTenant as unknown as MakeTenant;

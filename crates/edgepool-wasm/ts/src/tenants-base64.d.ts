@@ -1,0 +1,2 @@
+/** The module's bytes; the build writes it. */
+export declare const tenantsBase64: string;
