@@ -54,6 +54,11 @@ pub enum Reason {
     /// No provider has that name. It is for those who answer requests, such as gateways; client pools
     /// tell it by an error of its own.
     UnknownProvider,
+    /// No tenant can have the id that the caller gave. Like the next one it is for pools whose
+    /// calls are those of tenants.
+    InvalidTenant,
+    /// The tenant has no part in the pool.
+    UnknownTenant,
     /// As many calls wait as may.
     QueueFull,
     /// It is a retry of the caller's own, and the budget of retries is spent.
@@ -73,8 +78,10 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::UnknownProvider,
+        Self::InvalidTenant,
+        Self::UnknownTenant,
         Self::QueueFull,
         Self::OverBudget,
         Self::AcquireTimeout,
@@ -89,6 +96,8 @@ impl Reason {
     pub const fn code(self) -> &'static str {
         match self {
             Self::UnknownProvider => "unknown_provider",
+            Self::InvalidTenant => "invalid_tenant",
+            Self::UnknownTenant => "unknown_tenant",
             Self::QueueFull => "queue_full",
             Self::OverBudget => "over_budget",
             Self::AcquireTimeout => "acquire_timeout",
@@ -104,6 +113,8 @@ impl Reason {
     pub const fn status(self) -> u16 {
         match self {
             Self::UnknownProvider => 404,
+            Self::InvalidTenant => 400,
+            Self::UnknownTenant => 403,
             Self::QueueFull | Self::OverBudget => 429,
             Self::AcquireTimeout | Self::PoolClosed | Self::LeaseEnded => 503,
             Self::UpstreamUnreachable => 502,

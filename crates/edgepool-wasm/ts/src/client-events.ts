@@ -10,6 +10,18 @@ export interface CallOrigin {
   provider: string;
   /** The request that it was made for, if its options name one. */
   request?: RequestLike;
+  /** The id of the tenant whose call it is, if its options name one. */
+  tenant?: string;
+}
+
+/** @internal Says whose call something happened to; what is not known is left out. */
+export function originOf(
+  provider: string, request: RequestLike | undefined, tenant: string | undefined,
+): CallOrigin {
+  return {
+    provider, ...(request === undefined ? {} : { request }),
+    ...(tenant === undefined ? {} : { tenant }),
+  };
 }
 
 /** What happened to a call, for an observer; durations in ms. */

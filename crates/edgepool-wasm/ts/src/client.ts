@@ -2,6 +2,7 @@
 import type { ChatAnswer, Embeddings, Usage } from "./answers.js";
 import type { Attempt } from "./attempt.js";
 import { ChatStream } from "./chat-stream.js";
+import { originOf } from "./client-events.js";
 import {
   CHAT, Drive, EMBEDDINGS, type Limits, MODELS, PASSED, STREAM, type ToldRequest,
 } from "./drive.js";
@@ -9,7 +10,7 @@ import { DrivenEvents } from "./driven-events.js";
 import { PoolClosedError, PoolError } from "./errors.js";
 import type { House } from "./house.js";
 import type { Hub, Opened } from "./hub.js";
-import { type RequestLike, type RequestScope, dispose } from "./lease.js";
+import { type RequestScope, dispose } from "./lease.js";
 import { checkNames, checkNumbers, checkSignal, readWord } from "./options.js";
 import { passOn, prepare } from "./passing.js";
 import type { Priority } from "./pool.js";
@@ -19,8 +20,17 @@ import type { OnRefusal, ProviderKind } from "./provider.js";
 import { refusalCode, refusalResponse } from "./refusal.js";
 import type { ChatRequest, EmbedParameters } from "./requests.js";
 
+/** Whose call it is. */
+export interface CallScope extends RequestScope {
+  /**
+   * The id of the tenant whose call it is: 1 to 63 ASCII letters, digits, `_`, `-` and `.`, of which
+   * the first is a letter or a digit. Default nobody's: those are served as one tenant more.
+   */
+  tenant?: string | undefined;
+}
+
 /** The options of one call; what is not said is as the provider's options say. Durations in ms. */
-export interface CallOptions extends RequestScope {
+export interface CallOptions extends CallScope {
   /** Ends the call with its reason, wherever it is. */
   signal?: AbortSignal | undefined;
   /** The class in the queue. Default `normal`. */
@@ -53,14 +63,14 @@ export interface FetchOptions {
  * PoolError where the provider's refusals are thrown.
  */
 export type PooledFetch = (
-  input: string | URL | Request, init?: RequestInit & RequestScope,
+  input: string | URL | Request, init?: RequestInit & CallScope,
 ) => Promise<Response>;
 
 const OF_THE_CALL = [
   "priority", "retries", "hedgeAfter", "acquireTimeout", "headersTimeout", "firstContentTimeout",
   "stallTimeout", "totalTimeout",
 ] as const;
-const CALL_OPTIONS = ["signal", "ctx", "request", ...OF_THE_CALL] as const;
+const CALL_OPTIONS = ["signal", "ctx", "request", "tenant", ...OF_THE_CALL] as const;
 
 /**
  * The client of one provider. It has its provider until it is disposed of or dropped, though that
@@ -183,40 +193,42 @@ export class ProviderClient {
    * thrown in any case.
    */
   async _pass(
-    input: string | URL | Request, init: RequestInit & RequestScope,
+    input: string | URL | Request, init: RequestInit & CallScope,
     onRefusal: OnRefusal = this._opened.described.onRefusal, hasNext: boolean,
   ): Promise<Response> {
-    const { ctx, request, ...rest } = init;
+    const { ctx, request, tenant, ...rest } = init;
     const own = input instanceof Request ? input.signal : undefined;
     const signal = rest.signal ?? own;
     const passed = prepare(this._opened.described, input, rest);
     try {
-      const drive = this.begin(PASSED, passed.request, { ctx, request, signal }, passed.transmit);
+      const options = { ctx, request, signal, tenant };
+      const drive = this.begin(PASSED, passed.request, options, passed.transmit);
       const attempt = await drive.run();
       if (hasNext) drive.giveRefusalBack();
       return passOn(drive, attempt as Attempt, passed, signal);
     } catch (error) {
       if (!(error instanceof PoolError) || error.code === "aborted") throw error;
       if (hasNext && error instanceof ProviderError && error.fallsBack) {
-        if (error.status === undefined) this.tellRefused(error, request);
+        if (error.status === undefined) this.tellRefused(error, init);
         throw error;
       }
-      return this.refuse(error, onRefusal, request);
+      return this.refuse(error, onRefusal, init);
     }
   }
 
-  private refuse(error: PoolError, onRefusal: OnRefusal, from?: RequestLike): Response {
+  private refuse(error: PoolError, onRefusal: OnRefusal, of: CallScope): Response {
     const code = refusalCode(error.code);
-    this.tellRefused(error, from);
+    this.tellRefused(error, of);
     if (onRefusal === "throw") throw error;
     // What to do is added there.
     return refusalResponse(this.kind, code, `provider "${this.name}": ${plainText(error)}`,
       error instanceof ProviderError ? error.retryAfter : undefined);
   }
 
-  private tellRefused({ code }: PoolError, from?: RequestLike): void {
-    const told = { provider: this.name, ...(from === undefined ? {} : { request: from }) };
-    this.house.tell({ type: "refused", ...told, code });
+  private tellRefused({ code }: PoolError, { request, tenant }: CallScope): void {
+    // What is no tenant's id may be anything.
+    const whose = code === "invalid_tenant" ? undefined : tenant;
+    this.house.tell({ type: "refused", ...originOf(this.name, request, whose), code });
   }
 
   private async whole(kind: number, request: string, options: CallOptions): Promise<string> {
@@ -252,7 +264,8 @@ export class ProviderClient {
     checkNames("call", options, CALL_OPTIONS);
     checkSignal("call", options.signal);
     if (this.house.isClosed || this.isDisposed) throw new PoolClosedError();
-    const { ctx, request: from, signal } = options;
+    const { ctx, request: from, signal, tenant } = options;
+    if (tenant !== undefined) this._hub.tenants.check(tenant);
     const described = this._opened.described;
     const given: Record<string, unknown> = {};
     for (const name of OF_THE_CALL) if (options[name] !== undefined) given[name] = options[name];
@@ -263,7 +276,7 @@ export class ProviderClient {
     checkNumbers("call", given);
     const drive = new Drive({
       hub: this._hub, opened: this._opened, kind, request, options: JSON.stringify(given),
-      scope: { ctx, request: from }, signal, stop, limits, transmit, house: this.house,
+      scope: { ctx, request: from }, tenant, signal, stop, limits, transmit, house: this.house,
     });
     this.house.enter(drive);
     return drive;

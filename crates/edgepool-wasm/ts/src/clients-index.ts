@@ -4,7 +4,7 @@
  *
  * @module edgepool/clients
  */
-import "./inline.js";
 import "./inline-clients.js";
+import "./inline-tenants.js";
 
 export * from "./clients-public.js";

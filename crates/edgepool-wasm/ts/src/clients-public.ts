@@ -5,11 +5,13 @@ export type { BodyEnd } from "./body.js";
 export { ChatStream } from "./chat-stream.js";
 export type { CallOrigin, ClientEvent } from "./client-events.js";
 export { ProviderClient } from "./client.js";
-export type { CallOptions, FetchOptions, PooledFetch } from "./client.js";
+export type { CallOptions, CallScope, FetchOptions, PooledFetch } from "./client.js";
+export type { ClientTenantsOptions } from "./client-tenants.js";
 export { ClientPool, PooledEmbeddingClient } from "./clients.js";
 export type {
   ClientPoolOptions, ClientPoolStats, Environment, ProviderStats,
 } from "./clients.js";
+export type { ClientTenantStats, ProviderTenants, TenantCounts } from "./hub-tenants.js";
 export { ProviderError, TruncatedStreamError } from "./provider-errors.js";
 export type { FailureClass, ProviderFailure } from "./provider-errors.js";
 export type {
@@ -27,3 +29,4 @@ export type {
   Distribution, EndpointStats, FailureCounts, ServiceAlert, ServiceStats,
 } from "./service-stats.js";
 export type { Send } from "./send.js";
+export type { FullShare, TenantShare } from "./share.js";

@@ -1,6 +1,6 @@
 /**
- * What `edgepool/clients` has, without its modules: give that of the pool to `init` of
- * `edgepool/slim`, and that of the clients to {@link initClients}.
+ * What `edgepool/clients` has, without its modules: give that of the pools to {@link initTenants},
+ * and that of the clients to {@link initClients}.
  *
  * @module edgepool/slim/clients
  */
@@ -8,6 +8,7 @@ import { provideProtocol } from "./protocol.js";
 import type { CompiledModule } from "./slim.js";
 
 export * from "./clients-public.js";
+export { initTenants } from "./tenants-slim.js";
 
 /**
  * Says which compiled module the clients use, or its bytes. Call it once before the first client

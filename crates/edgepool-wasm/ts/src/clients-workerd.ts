@@ -1,4 +1,4 @@
-import "./module.js";
 import "./module-clients.js";
+import "./module-tenants.js";
 
 export * from "./clients-public.js";

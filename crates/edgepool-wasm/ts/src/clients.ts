@@ -2,6 +2,7 @@
 import type { ChatAnswer } from "./answers.js";
 import { ChatStream } from "./chat-stream.js";
 import type { ClientEvent } from "./client-events.js";
+import { type ClientTenantsOptions, readClientTenants } from "./client-tenants.js";
 import {
   type CallOptions, type FetchOptions, type PooledFetch, ProviderClient, readOnRefusal,
 } from "./client.js";
@@ -9,10 +10,11 @@ import { type Clock, systemClock } from "./clock.js";
 import { PoolError } from "./errors.js";
 import { FallbackChain } from "./fallback.js";
 import { House } from "./house.js";
+import type { ProviderTenants } from "./hub-tenants.js";
 import { type HubSettings, Opened } from "./hub.js";
 import { asyncDispose } from "./lease.js";
 import {
-  checkNames, checkNumbers, readDuration, readFlag, readFunction, wrong,
+  checkNames, checkNumbers, readCount, readDuration, readFlag, readFunction, wrong,
 } from "./options.js";
 import type { CloseOptions } from "./pool.js";
 import type { ProviderKind, ProviderOptions } from "./provider.js";
@@ -52,6 +54,11 @@ export interface ClientPoolOptions {
   heartbeat?: number | undefined;
   /** Hears of each call. What it throws is dropped. */
   observer?: ((event: ClientEvent) => void) | undefined;
+  /**
+   * Who shares the places of the providers, and by which shares. Without it every tenant that a call
+   * names has the weight 1, and no limits of its own.
+   */
+  tenants?: ClientTenantsOptions | undefined;
   /** Shares services only with client pools of the same name: it is separate on purpose. */
   name?: string | undefined;
   /** Who shares services; the default is the program's own. */
@@ -81,7 +88,7 @@ export interface ClientPoolStats {
 
 const OPTIONS = [
   "providers", "defaults", "env", "fetch", "mode", "clock", "random", "leaseTtl", "heartbeat",
-  "observer", "name", "registry",
+  "observer", "tenants", "name", "registry",
 ] as const;
 
 const defaultFetch: Send = (input, init) => globalThis.fetch(input, init);
@@ -318,9 +325,23 @@ export class ClientPool {
     return { scope, providers, total: addCounts([...counted.values()]) };
   }
 
-  /** Gives up calls whose requests have died, and forgets what nobody uses; returns how many. */
+  /**
+   * Tells what tenants have and had at each provider, by its name: each of those that the options
+   * name, the `top` of the others, 10 by default, and the rest together. What providers share that
+   * are the same service is told of each.
+   */
+  tenants(top = 10): Record<string, ProviderTenants> {
+    readCount("tenants", "top", top, undefined, 0, 1_000_000);
+    const told = [...this.providers].map(([name, { _hub }]) => [name, _hub.tenants.report(top)]);
+    return Object.fromEntries(told) as Record<string, ProviderTenants>;
+  }
+
+  /**
+   * Gives up calls whose requests have died, and forgets what nobody uses, tenants among it;
+   * returns how many.
+   */
   cleanupStale(): number {
-    const swept = this.hubs().reduce((sum, hub) => sum + hub.sweep(), 0);
+    const swept = this.hubs().reduce((sum, hub) => sum + hub.sweep() + hub.tenants.evict(), 0);
     return swept + this.registry.evict();
   }
 
@@ -418,7 +439,8 @@ function readHubSettings(options: ClientPoolOptions): HubSettings {
   const { clock = systemClock, fetch = defaultFetch, random = defaultRandom, heartbeat } = options;
   // Elsewhere no call ends unseen, and one that stands still for long may go on.
   const { leaseTtl = mode === "edge" ? 15_000 : undefined } = options;
-  return { mode, clock, send: fetch, random, leaseTtl, heartbeat };
+  const tenants = readClientTenants(options.tenants);
+  return { mode, clock, send: fetch, random, leaseTtl, heartbeat, tenants };
 }
 
 function checkText(where: string, name: string, value: unknown): void {

@@ -1,7 +1,7 @@
 import type { Usage } from "./answers.js";
 import { Attempt } from "./attempt.js";
 import type { BodyEnd } from "./body.js";
-import type { CallOrigin } from "./client-events.js";
+import { type CallOrigin, originOf } from "./client-events.js";
 import { type Clock, holdProcess, setBackgroundTimer } from "./clock.js";
 import { AbortError, PoolClosedError, PoolError, messageOf } from "./errors.js";
 import { headerWaitsOf } from "./header-waits.js";
@@ -89,6 +89,8 @@ export interface Start {
   request: string;
   options: string;
   scope: RequestScope;
+  /** The id of the tenant whose call it is. */
+  tenant: string | undefined;
   signal: AbortSignal | undefined;
   /** Aborts when its caller wants no more of it, which is no failure. */
   stop: AbortSignal | undefined;
@@ -153,8 +155,7 @@ export class Drive {
     this.kind = start.kind;
     this.limits = start.limits;
     this.seen = this.hub.now();
-    const { request } = start.scope;
-    this.told = { provider: this.name, ...(request === undefined ? {} : { request }) };
+    this.told = originOf(this.name, start.scope.request, start.tenant);
     this.events = start.house.eventsOf(this.told, this.hub);
     this.began = new Promise((resolve, reject) => {
       this.resolve = resolve;
@@ -298,10 +299,12 @@ export class Drive {
 
   /** Acquires a place, and none that would wait with it for this request's other attempts. */
   private async queue(signal: AbortSignal, priority: Priority): Promise<Lease<number>> {
-    const { ctx, request } = this.start.scope;
+    const { scope: { ctx, request }, tenant: id } = this.start;
+    const { pool, tenants } = this.hub;
     const waits = this.isEdge && ctx !== undefined ? headerWaitsOf(ctx) : undefined;
     for (;;) {
-      const lease = await this.hub.pool.acquire({ ctx, request, signal, priority });
+      const tenant = id === undefined ? undefined : tenants.use(id);
+      const lease = await pool.acquire({ ctx, request, signal, priority, tenant });
       const isLate = signal.aborted;
       if (!isLate && waits === undefined) return lease;
       if (!isLate && waits?.tryEnter()) {
@@ -526,7 +529,7 @@ export class Drive {
       this.close();
       return this.resolve(refusal);
     }
-    if (this.hasLeft && failure.class === "timeout_acquire") this.hub.timedOut += 1;
+    if (this.hasLeft && failure.class === "timeout_acquire") this.hub.timeOut(this.start.tenant);
     const error = this.error = providerError(this.name, failure, this.cause);
     this.taken?.break(failure.class.startsWith("timeout") ? "stall" : "error", error);
     this.close();

@@ -1,6 +1,5 @@
-import type { CallOptions, ProviderClient } from "./client.js";
+import type { CallOptions, CallScope, ProviderClient } from "./client.js";
 import type { Clock } from "./clock.js";
-import type { RequestScope } from "./lease.js";
 import { ProviderError } from "./provider-errors.js";
 import type { OnRefusal } from "./provider.js";
 
@@ -55,14 +54,14 @@ export class FallbackChain {
    * model, if it has one.
    */
   async fetch(
-    input: string | URL | Request, init: RequestInit & RequestScope, onRefusal: OnRefusal | undefined,
+    input: string | URL | Request, init: RequestInit & CallScope, onRefusal: OnRefusal | undefined,
   ): Promise<Response> {
     const [first] = this.clients as [ProviderClient];
     const { length } = this.clients;
     if (length === 1) return await first._pass(input, init, onRefusal, false);
     const path = pathBelow(first, input instanceof Request ? input.url : String(input));
     const given = Object.entries(init).filter(([, value]) => value !== undefined);
-    const own: RequestInit & RequestScope = {
+    const own: RequestInit & CallScope = {
       ...(input instanceof Request ? partsOf(input) : {}), ...Object.fromEntries(given),
     };
     const headers = new Headers(own.headers);

@@ -1,12 +1,14 @@
+import type { TenantTerms } from "./client-tenants.js";
 import { type Clock, setBackgroundTimer } from "./clock.js";
 import { messageOf } from "./errors.js";
-import { Pool } from "./pool.js";
+import { HubTenants } from "./hub-tenants.js";
 import { Complained, type Protocol, ask, protocolGeneration } from "./protocol.js";
 import { complaintError } from "./provider-errors.js";
 import type { OnRefusal, ProviderKind } from "./provider.js";
 import type { Mode } from "./runtime.js";
 import type { Send } from "./send.js";
 import type { PoolOptions } from "./settings.js";
+import { SharedPool } from "./shared-pool.js";
 
 /** What providers must have in common to share a service. */
 export interface HubSettings {
@@ -16,6 +18,7 @@ export interface HubSettings {
   random: () => number;
   leaseTtl: number | undefined;
   heartbeat: number | undefined;
+  tenants: TenantTerms;
 }
 
 /** The options of a provider as the module takes them. */
@@ -115,7 +118,8 @@ export class Opened {
 export class Hub {
   readonly opened: Opened;
   readonly settings: HubSettings;
-  readonly pool: Pool<number>;
+  readonly pool: SharedPool<number>;
+  readonly tenants: HubTenants;
   /** By how many client pools' providers it is in use. */
   members = 0;
   /** How many of those that left the queue did so as their time was up, which the call decides. */
@@ -137,7 +141,8 @@ export class Hub {
     this.generation = protocolGeneration();
     const close = (protocol: Protocol): void => protocol.service_close(handle);
     collected?.register(this, { close, generation: this.generation });
-    this.pool = new Pool(this.places());
+    this.pool = new SharedPool(this.places());
+    this.tenants = new HubTenants(this.pool, settings.tenants, () => this.now());
   }
 
   /** A place is a number: there is nothing to keep ready, to retire or to check. */
@@ -161,6 +166,12 @@ export class Hub {
 
   now(): number {
     return this.settings.clock.now();
+  }
+
+  /** Notes that a call has left the queue as its time was up. */
+  timeOut(tenant: string | undefined): void {
+    this.timedOut += 1;
+    if (tenant !== undefined) this.tenants.timeOut(tenant);
   }
 
   /** Asks the module about the service, which is opened anew where the instance was replaced. */

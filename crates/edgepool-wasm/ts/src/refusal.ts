@@ -5,7 +5,7 @@ import type { ProviderKind } from "./provider.js";
 /** The codes that a refused call may have, as the module knows them. */
 const CODES: readonly PoolErrorCode[] = [
   "unknown_provider", "queue_full", "acquire_timeout", "pool_closed", "upstream_unreachable",
-  "upstream_timeout", "lease_ended", "over_budget",
+  "upstream_timeout", "lease_ended", "over_budget", "invalid_tenant", "unknown_tenant",
 ];
 
 /** What stands for the other errors of a pool. */

@@ -1,3 +1,4 @@
+import { textOfTerms } from "./client-tenants.js";
 import { PoolClosedError } from "./errors.js";
 import { Hub, type HubSettings, type Opened } from "./hub.js";
 import { ask } from "./protocol.js";
@@ -98,8 +99,12 @@ export class ClientRegistry {
 
 type Terms = Record<string, string>;
 
-function termsOf({ described }: Opened, { leaseTtl, heartbeat }: HubSettings): Terms {
-  return { ...described.terms, leaseTtl: String(leaseTtl), heartbeat: String(heartbeat) };
+function termsOf({ described }: Opened, settings: HubSettings): Terms {
+  const { leaseTtl, heartbeat, tenants } = settings;
+  return {
+    ...described.terms, leaseTtl: String(leaseTtl), heartbeat: String(heartbeat),
+    tenants: textOfTerms(tenants),
+  };
 }
 
 /** Says what is asked for that is used otherwise. */

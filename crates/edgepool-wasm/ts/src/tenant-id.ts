@@ -22,8 +22,8 @@ const TAKES = `an id has 1 to ${LONGEST} ASCII letters, digits, "_", "-" and "."
  * Throws unless a tenant can have this id. What is wrong with it is told without it: it may be
  * long, and come from anyone.
  */
-export function checkId(id: unknown): asserts id is string {
-  if (typeof id !== "string") throw wrong("TenantPools", "tenant", "an id, which is a text", id);
+export function checkId(id: unknown, where = "TenantPools"): asserts id is string {
+  if (typeof id !== "string") throw wrong(where, "tenant", "an id, which is a text", id);
   if (GOOD.test(id)) return;
   throw invalid(`${fault(id)}; ${TAKES}`);
 }

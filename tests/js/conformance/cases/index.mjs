@@ -2,6 +2,7 @@
 // the module from the first on.
 import recovery from "./recovery.mjs";
 import accounting from "./accounting.mjs";
+import clientTenants from "./client-tenants.mjs";
 import clients from "./clients.mjs";
 import close from "./close.mjs";
 import creation from "./creation.mjs";
@@ -25,5 +26,5 @@ import time from "./time.mjs";
 export default [
   ...queue, ...creation, ...failures, ...health, ...accounting, ...leases, ...reuse, ...operators,
   ...time, ...close, ...events, ...options, ...edge, ...clients, ...providers,
-  ...passing, ...services, ...sharedPools, ...tenants, ...tenantLife, ...recovery,
+  ...clientTenants, ...passing, ...services, ...sharedPools, ...tenants, ...tenantLife, ...recovery,
 ];

@@ -116,6 +116,17 @@ export async function shareAPool(share: TenantShare): Promise<number> {
     + Number(tenant.isClosed) + Number(idle?.slot);
 }
 
+export async function callForTenants(): Promise<number> {
+  const clients = new ClientPool({
+    providers: { p: { kind: "openai", max: 2 } },
+    tenants: { named: { acme: { weight: 3 } }, default: { max: 1 }, unknown: "create" },
+  });
+  await clients.fetch("p")("/v1/models", { request, ctx, tenant: "acme" });
+  await clients.chat("p", { messages: [] }, { tenant: "acme" });
+  const { tenants, rest, total } = clients.tenants(5)["p"] ?? {};
+  return (tenants?.[0]?.share.max ?? 0) + (rest?.tenants ?? 0) + (total?.acquired ?? 0);
+}
+
 // @ts-expect-error Only a pool makes its tenants.
 export const forgedTenant = new PoolTenant();
 export const slimTenants: typeof TenantPools = SlimTenantPools;

@@ -103,17 +103,21 @@ test("slim takes the module that its caller has, in both kinds of modules", () =
   }
 });
 
-test("slim clients take a module of their own", () => {
-  const code = `import { readFileSync } from "node:fs"; import { init } from "edgepool/slim";
-    import { ClientPool, initClients } from "edgepool/slim/clients";
+test("slim clients take a module of their own, and that with tenants", () => {
+  const code = `import { readFileSync } from "node:fs";
+    import { ClientPool, initClients, initTenants } from "edgepool/slim/clients";
     const read = (name) => readFileSync("node_modules/edgepool/dist/" + name + ".wasm");
     const providers = { p: { kind: "http", baseURL: "http://127.0.0.1:9" } };
-    try { new ClientPool({ providers }); } catch (error) { console.log(error.message); }
-    init(read("edgepool")); initClients(read("clients"));
-    console.log(new ClientPool({ providers }).providerNames());`;
-  const [first, second] = run("mjs", code).split("\n");
+    const make = () => new ClientPool({ providers }).providerNames();
+    for (const init of [() => initClients(read("clients")), () => initTenants(read("tenants"))]) {
+      try { make(); } catch (error) { console.log(error.message); }
+      init();
+    }
+    console.log(make());`;
+  const [first, second, third] = run("mjs", code).split("\n");
   assert.match(first, /initClients/);
-  assert.equal(second, "[ 'p' ]");
+  assert.match(second, /initTenants/);
+  assert.equal(third, "[ 'p' ]");
 });
 
 test("slim tenants take a module of their own, which serves any pool", () => {
