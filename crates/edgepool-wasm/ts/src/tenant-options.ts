@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.js";
+import { PoolError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import type { Job } from "./jobs.js";
 import {
@@ -11,8 +12,14 @@ import {
 import { LONGEST, type Tenant, checkId, ownName } from "./tenant-id.js";
 import type { TenantState } from "./tenant-member.js";
 
-/** What connections are shared, and how many there are. */
+/** How tenants are kept apart, and how many connections there are. */
 export type TenantStrategy = {
+  /** One pool for all: `enter` puts a tenant's context on a connection, and `reset` takes it off. */
+  readonly shared: {
+    /** The most connections. Default 20. */
+    readonly size?: number | undefined;
+  };
+} | {
   /** A pool for each tenant, for whose connections `create` chooses the tenant's schema. */
   readonly perTenant: {
     /** The most pools at once. Default 100, or `budget` if that is less. */
@@ -32,11 +39,14 @@ export type TenantStrategy = {
 
 /** What one tenant has that the others have not. */
 export interface TenantOptions {
-  /** The most connections that it has at once, in place of `poolSize`. */
+  /** The most connections that it has at once, in place of `poolSize`; with `shared`, of `size`. */
   max?: number | undefined;
-  /** The most of its callers that wait, in place of `maxWaiting`. */
+  /** The most of its callers that wait, in place of `maxWaiting`; with `shared`, of all those. */
   maxWaiting?: number | undefined;
-  /** Its share where not all have what they want; it needs a `budget`. Default 1. */
+  /**
+   * Its share where not all have what they want, from 1 to 1,000,000; it needs a `budget`, or the
+   * strategy `shared`. Default 1.
+   */
   weight?: number | undefined;
   /** With `perTenant`, the name of its schema. */
   schema?: string | undefined;
@@ -64,25 +74,40 @@ type Other = "create" | "max" | "minIdle" | "idleTimeout" | "observer" | "setAla
  * in ms; `Infinity` is no limit, or never.
  */
 export interface TenantPoolsOptions<T> extends Omit<PoolOptions<T>, Other> {
-  /** What connections are shared. */
+  /** How tenants are kept apart. */
   strategy: TenantStrategy;
-  /** Makes a connection for a tenant, as the `create` of a `Pool` does. */
+  /**
+   * Makes a connection for a tenant, as the `create` of a `Pool` does; with `shared` for whoever may
+   * have it: the tenant's id is empty then.
+   */
   create?: ((tenant: Tenant, job: Job) => T | PromiseLike<T>) | undefined;
   /**
+   * With `shared`, puts a tenant's context on a connection before its caller is given it, who waits
+   * for that. If it throws, rejects or takes longer than the caller has time, the connection is
+   * closed, and the caller gets the error. It needs `reset`, which takes the context off: if that
+   * fails, the connection is closed too. The other strategies do not call it, as each connection has
+   * one tenant there.
+   */
+  enter?: ((connection: T, tenant: Tenant, job: Job) => unknown) | undefined;
+  /**
    * Says how a tenant's connections are made and looked after, in place of `create`, `check`,
-   * `reset`, `close` and `checkAfter`. It is asked when the tenant's pool is opened, and after
-   * `invalidate` for the next connection: a connection is looked after by what it was made by.
+   * `reset`, `close` and `checkAfter`. It is asked when the tenant's pool is opened, with `shared`
+   * once for all, and after `invalidate` for the next connection: a connection is looked after by
+   * what it was made by.
    * Which of them there are, and `checkAfter`, stay as they were when the pool was opened.
    */
   factory?: ((tenant: Tenant) => TenantFactory<T>) | undefined;
-  /** How many connections are made when a pool is opened. Default 1; in Workers and objects 0. */
+  /**
+   * How many connections are made when a pool is opened; with `shared`, how many are kept ready.
+   * Default 1; in Workers and objects 0.
+   */
   warmUp?: number | undefined;
   /**
    * How long a tenant is not asked for before its pool is closed, and a connection before it is.
    * Default 300,000.
    */
   idleTimeout?: number | undefined;
-  /** The most connections of all pools together. Default no limit. */
+  /** The most connections of all pools together; with `shared` that is `size`. Default no limit. */
   budget?: number | undefined;
   /**
    * What becomes of a tenant that `tenants` does not name: `create` opens a pool for it, `refuse`
@@ -100,10 +125,13 @@ export interface TenantPoolsOptions<T> extends Omit<PoolOptions<T>, Other> {
 /** What holds for all tenants; see the options of the same names. */
 export interface TenantPoolsConfig {
   /** Which strategy it is. */
-  readonly strategy: "perTenant" | "perDatabase";
-  /** The most pools at once: `maxPools` or `maxDatabases`, or `budget` if that is less. */
+  readonly strategy: "shared" | "perTenant" | "perDatabase";
+  /**
+   * The most pools at once: `maxPools` or `maxDatabases`, or `budget` if that is less. With `shared`
+   * any number of tenants may have a share.
+   */
   readonly maxPools: number;
-  /** The most connections of each pool. */
+  /** The most connections of each pool; with `shared`, of the one. */
   readonly poolSize: number;
   /** How many connections are made when a pool is opened. */
   readonly warmUp: number;
@@ -128,6 +156,7 @@ export interface TenantSettings<T> extends TenantPoolsConfig {
   /** What the pool of each tenant has in common with the others. */
   pool: PoolOptions<T>;
   factory: (tenant: Tenant) => TenantFactory<T>;
+  enter: TenantPoolsOptions<T>["enter"];
   observer: TenantPoolsOptions<T>["observer"];
   setAlarm: TenantPoolsOptions<T>["setAlarm"];
   mode: Mode;
@@ -140,7 +169,7 @@ export interface TenantSettings<T> extends TenantPoolsConfig {
 
 const WHERE = "TenantPools";
 const OWN = [
-  "strategy", "create", "factory", "warmUp", "idleTimeout", "budget", "unknown", "tenants",
+  "strategy", "create", "enter", "factory", "warmUp", "idleTimeout", "budget", "unknown", "tenants",
   "observer", "setAlarm",
 ] as const;
 const SHARED = [
@@ -156,6 +185,10 @@ const MOST_POOLS = 1_000_000;
 export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T> {
   checkNames(WHERE, options, [...OWN, ...SHARED]);
   const factory = readFactory(options);
+  const enter = readFunction<TenantSettings<T>["enter"]>(WHERE, "enter", options.enter, false);
+  if (enter !== undefined && options.factory === undefined && options.reset === undefined) {
+    throw needReset('"reset"');
+  }
   const observer = readFunction<TenantSettings<T>["observer"]>(
     WHERE, "observer", options.observer, false);
   const budget = options.budget === undefined || options.budget === Infinity
@@ -177,7 +210,7 @@ export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T
   const { mode, clock, doorbell, acquireTimeout, maxWaiting } = readPool(WHERE, pool);
   const usual = Math.min(defaultMinIdle(mode, 1), caps.poolSize);
   const settings = {
-    ...caps, pool, factory, observer, mode, clock, doorbell, acquireTimeout, maxWaiting, budget,
+    ...caps, pool, factory, enter, observer, mode, clock, doorbell, acquireTimeout, maxWaiting, budget,
     idleTimeout,
     warmUp: readCount(WHERE, "warmUp", options.warmUp, usual, 0, caps.poolSize),
     unknown: readWord(WHERE, "unknown", options.unknown, "create", ["create", "refuse"]),
@@ -230,13 +263,19 @@ function readStrategy(
   const names = Object.keys((strategy ?? {}) as object);
   const [name] = names;
   if (typeof strategy !== "object" || names.length !== 1 || !isStrategy(name)) {
-    const accepted = "{ perTenant: { maxPools, poolSize } } or "
-      + "{ perDatabase: { maxDatabases, poolSize } }";
+    const accepted = "{ perTenant: { maxPools, poolSize } }, "
+      + "{ perDatabase: { maxDatabases, poolSize } } or { shared: { size } }";
     throw wrong(WHERE, "strategy", accepted, strategy);
   }
-  const most = name === "perTenant" ? "maxPools" : "maxDatabases";
   const where = `${WHERE}: "${name}"`;
   const given = (strategy as Record<string, Record<string, unknown>>)[name];
+  if (name === "shared") {
+    checkNames(where, given, ["size"]);
+    if (budget < Infinity) throw new TypeError(`${where}: "budget" is its "size"; leave it out`);
+    const poolSize = readCount(where, "size", given?.["size"], 20, 1, MOST_RESOURCES);
+    return { strategy: name, maxPools: Infinity, poolSize };
+  }
+  const most = name === "perTenant" ? "maxPools" : "maxDatabases";
   checkNames(where, given, [most, "poolSize"]);
   const read = (option: string, fallback: number, high: number): number => {
     const value = given?.[option];
@@ -252,15 +291,43 @@ function readStrategy(
 }
 
 function isStrategy(name: unknown): name is TenantPoolsConfig["strategy"] {
-  return name === "perTenant" || name === "perDatabase";
+  return name === "perTenant" || name === "perDatabase" || name === "shared";
 }
 
-/** Says what a tenant has of whom nothing is configured. */
-export function usualTerms<T>(id: string, settings: TenantSettings<T>): Terms {
-  const { strategy, poolSize: max, maxWaiting } = settings;
-  const name = ownName(id);
-  const [schema, database] = strategy === "perTenant" ? [name, undefined] : [undefined, name];
-  return { tenant: { id, schema, database }, max, maxWaiting, weight: 1 };
+/** Says that what is entered has to be left. */
+export function needReset(what: string): TypeError {
+  return new TypeError(`${WHERE}: "enter" needs ${what}, which takes off what it has put on`);
+}
+
+/** Says what a tenant may have. Throws if there can be none of this id, or none is wanted. */
+export function termsOf<T>(id: string, settings: TenantSettings<T>): Terms {
+  checkId(id);
+  const named = settings.named.get(id);
+  if (named !== undefined) return named;
+  if (settings.unknown === "refuse") {
+    const advice = `name it in the option "tenants", or set "unknown" to "create"`;
+    throw new PoolError("unknown_tenant", `tenant "${id}" is not known; ${advice}`);
+  }
+  return { tenant: nameAs(id, undefined, settings), ...usualCaps(settings), weight: 1 };
+}
+
+/** Names what a tenant has to itself. */
+function nameAs<T>(
+  id: string, name: string | undefined, { strategy }: TenantSettings<T>,
+): Tenant {
+  const own = strategy === "shared" ? undefined : name ?? ownName(id);
+  return {
+    id, schema: strategy === "perTenant" ? own : undefined,
+    database: strategy === "perDatabase" ? own : undefined,
+  };
+}
+
+/** What a tenant may have that nothing is said of; of what is shared that is no less than all. */
+function usualCaps<T>(
+  { strategy, poolSize, maxWaiting }: TenantSettings<T>,
+): Pick<Terms, "max" | "maxWaiting"> {
+  const isShared = strategy === "shared";
+  return { max: isShared ? Infinity : poolSize, maxWaiting: isShared ? Infinity : maxWaiting };
 }
 
 /** Names what a tenant has to itself. */
@@ -276,7 +343,7 @@ function readNamed<T>(tenants: unknown, settings: TenantSettings<T>): void {
     const terms = readTenant(id, given, settings);
     const name = nameOf(terms.tenant);
     const owner = owners.get(name);
-    if (owner !== undefined) {
+    if (name !== "" && owner !== undefined) {
       const text = `tenants "${owner}" and "${id}" would both have ${JSON.stringify(name)}`;
       throw new TypeError(`${WHERE}: ${text}; give each a name of its own`);
     }
@@ -295,34 +362,34 @@ function readTenant<T>(id: string, given: TenantOptions, settings: TenantSetting
   const { strategy, budget, poolSize, maxWaiting, pool } = settings;
   checkNames(where, given, ["max", "maxWaiting", "weight", "schema", "database"]);
   const { max, weight } = given;
-  const [own, other] = strategy === "perTenant" ? ["schema", "database"] as const
-    : ["database", "schema"] as const;
-  if (given[other] !== undefined) {
-    const need = strategy === "perTenant" ? "perDatabase" : "perTenant";
-    throw new TypeError(`${where}: "${other}" needs the strategy ${need}`);
+  const own = strategy === "shared" ? undefined : OWN_NAME[strategy];
+  for (const [need, name] of Object.entries(OWN_NAME)) {
+    if (name === own || given[name] === undefined) continue;
+    throw new TypeError(`${where}: "${name}" needs the strategy ${need}`);
   }
-  if (weight !== undefined && budget === Infinity) {
+  if (weight !== undefined && budget === Infinity && own !== undefined) {
     throw new TypeError(`${where}: "weight" needs a budget, of which it is a share`);
   }
-  if (Number.isInteger(max) && (max as number) > budget) {
-    throw wrong(where, "max", `at most budget (${budget})`, max);
+  const [most, size] = own === undefined ? ["size", poolSize] as const : ["budget", budget] as const;
+  if (Number.isInteger(max) && (max as number) > size) {
+    throw wrong(where, "max", `at most ${most} (${size})`, max);
   }
-  const name = given[own];
-  if (name !== undefined && !isName(name)) {
+  const name = own && given[own];
+  if (own !== undefined && name !== undefined && !isName(name)) {
     throw wrong(where, own, `a name of 1 to ${LONGEST} bytes in UTF-8`, name);
   }
-  const most = readPool(where, { ...pool, max: 1, maxWaiting: given.maxWaiting ?? maxWaiting });
-  const named = name ?? ownName(id);
+  const usual = usualCaps(settings);
+  const read = readPool(where, { ...pool, max: 1, maxWaiting: given.maxWaiting ?? maxWaiting });
   return {
-    tenant: {
-      id, schema: own === "schema" ? named : undefined,
-      database: own === "database" ? named : undefined,
-    },
-    max: readCount(where, "max", max, poolSize, 1, MOST_RESOURCES),
-    maxWaiting: most.maxWaiting,
+    tenant: nameAs(id, name, settings),
+    max: readCount(where, "max", max, usual.max, 1, MOST_RESOURCES),
+    maxWaiting: given.maxWaiting === undefined ? usual.maxWaiting : read.maxWaiting,
     weight: readCount(where, "weight", weight, 1, 1, 1_000_000),
   };
 }
+
+/** What a tenant has to itself, by the strategies that give it that. */
+const OWN_NAME = { perTenant: "schema", perDatabase: "database" } as const;
 
 /** Whether a database can have this name as it is: half a character has no bytes of its own. */
 function isName(name: unknown): name is string {

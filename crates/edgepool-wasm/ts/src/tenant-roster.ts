@@ -2,10 +2,10 @@ import { PoolClosedError, PoolError, QueueFullError } from "./errors.js";
 import type { CloseOptions } from "./pool.js";
 import { type PoolCounts, type PoolStats, addCounts, countsOf } from "./stats.js";
 import { Budget, shareOf } from "./tenant-budget.js";
-import { type Tenant, checkId, invalid } from "./tenant-id.js";
+import { type Tenant, invalid } from "./tenant-id.js";
 import { Line, type LineOwner, TICK, type Wait } from "./tenant-line.js";
 import { type Keeper, Member, type TenantHolder, nowOf } from "./tenant-member.js";
-import { type TenantSettings, type Terms, nameOf, usualTerms } from "./tenant-options.js";
+import { type TenantSettings, type Terms, nameOf, termsOf } from "./tenant-options.js";
 import { Sweeper } from "./tenant-sweeper.js";
 import { type TenantUsage, Visits, lossOf, usageOf } from "./tenant-usage.js";
 
@@ -142,16 +142,10 @@ export class Roster<T> implements Keeper, LineOwner {
     return this.line.length === 0 && !this.members.has(id) && this.hasRoom();
   }
 
-  /** Says what a tenant may have. Throws if there can be none of this id, or none is wanted. */
+  /** Says what a tenant may have, which another must not have. */
   private termsOf(id: string): Terms {
-    checkId(id);
-    const named = this.settings.named.get(id);
-    if (named !== undefined) return named;
-    if (this.settings.unknown === "refuse") {
-      const advice = `name it in the option "tenants", or set "unknown" to "create"`;
-      throw new PoolError("unknown_tenant", `tenant "${id}" is not known; ${advice}`);
-    }
-    const terms = usualTerms(id, this.settings);
+    const terms = termsOf(id, this.settings);
+    if (this.settings.named.has(id)) return terms;
     const owner = this.ownerOf(nameOf(terms.tenant));
     if (owner === undefined) return terms;
     throw invalid(`tenant "${owner}" has ${nameOf(terms.tenant)} already`);

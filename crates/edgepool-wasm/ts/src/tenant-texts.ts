@@ -20,6 +20,7 @@ function advice(phase: Phase, sizes: string): string {
   if (phase === "connecting") return WARM;
   if (phase === "checking") return "see why check or reset is slow, or raise acquireTimeout";
   if (phase === "backing-off") return "see why create fails, or raise acquireTimeout";
+  if (phase === "tenant-at-max") return `hold leases for less, or raise ${sizes}`;
   return `hold leases for less, or raise ${sizes} or acquireTimeout`;
 }
 
@@ -27,11 +28,11 @@ function advice(phase: Phase, sizes: string): string {
  * Tells what a pool says of itself in the words of the options that tenants have: of `max` and
  * `minIdle` they have none.
  */
-export function ofTenant(error: unknown, at: () => Stand): unknown {
+export function ofTenant(error: unknown, at: (phase: Phase) => Stand): unknown {
   const isLate = error instanceof AcquireTimeoutError && error.code === "acquire_timeout";
   if (!isLate) return error;
   const { phase, place, holders, cause } = error;
-  const { id, waited, inUse, max, sizes } = at();
+  const { id, waited, inUse, max, sizes } = at(phase);
   const parts = [
     `no connection of tenant "${id}" came free in ${waited} ms (${phase})`,
     `${place} callers ahead, ${inUse} of ${max} in use`,
@@ -63,6 +64,13 @@ export function noPool(id: string, waited: number, standing: string): AcquireTim
 export function notWarm(id: string, waited: number): AcquireTimeoutError {
   const text = `the first connections of tenant "${id}" were not made in ${waited} ms; see why `
     + "create is slow, or raise acquireTimeout";
+  return new AcquireTimeoutError(text, reportOf("connecting", waited));
+}
+
+/** The error of a caller whose connection did not get its tenant's context in time. */
+export function notEntered(id: string, waited: number): AcquireTimeoutError {
+  const text = `a connection was not made ready for tenant "${id}" in ${waited} ms; see why enter is `
+    + "slow, or raise acquireTimeout";
   return new AcquireTimeoutError(text, reportOf("connecting", waited));
 }
 

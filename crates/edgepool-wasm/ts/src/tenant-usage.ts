@@ -12,7 +12,7 @@ export interface TenantUsage {
   idle: number;
   /** Callers that wait, for its pool or in it. */
   waiting: number;
-  /** Leases that were given. */
+  /** Leases that were given; where tenants share a pool, those that `enter` failed on too. */
   acquired: number;
   /** Leases that have ended, in whichever way. */
   released: number;
@@ -79,10 +79,11 @@ export interface Now {
 }
 
 /** Puts together what callers had and how things stand. */
-export function usageOf(visits: Visits, now: Now): TenantUsage {
+export function usageOf(
+  visits: Visits, now: Now, acquired = visits.acquired, released = acquired - now.inUse,
+): TenantUsage {
   const { inUse, idle, waiting, healthFailures } = now;
-  const { acquired, timedOut, cancelled, failed, refused, ended, totalWait, longestWait } = visits;
-  const released = acquired - inUse;
+  const { timedOut, cancelled, failed, refused, ended, totalWait, longestWait } = visits;
   return {
     inUse, idle, waiting, acquired, released, timedOut, cancelled, failed, refused, ended,
     totalWait, longestWait, healthFailures,

@@ -11,6 +11,7 @@ import {
   type TenantPoolsConfig, type TenantPoolsOptions, type TenantSettings, readTenants,
 } from "./tenant-options.js";
 import { OwnPools } from "./tenant-own.js";
+import { SharedPlaces } from "./tenant-shared.js";
 
 /**
  * A pool of connections for each tenant, made when it is first asked for. There are no more of them
@@ -43,7 +44,9 @@ export class TenantPools<T> {
    */
   constructor(options: TenantPoolsOptions<T>) {
     this.settings = readTenants(options);
-    this.home = new OwnPools(this.settings);
+    const { settings } = this;
+    const isShared = settings.strategy === "shared";
+    this.home = isShared ? new SharedPlaces(settings) : new OwnPools(settings);
   }
 
   /**

@@ -20,11 +20,13 @@ import reuse from "./reuse.mjs";
 import services from "./services.mjs";
 import sharedPools from "./shared-pools.mjs";
 import tenantLife from "./tenant-life.mjs";
+import tenantShared from "./tenant-shared.mjs";
 import tenants from "./tenants.mjs";
 import time from "./time.mjs";
 
 export default [
   ...queue, ...creation, ...failures, ...health, ...accounting, ...leases, ...reuse, ...operators,
   ...time, ...close, ...events, ...options, ...edge, ...clients, ...providers,
-  ...clientTenants, ...passing, ...services, ...sharedPools, ...tenants, ...tenantLife, ...recovery,
+  ...clientTenants, ...passing, ...services, ...sharedPools, ...tenants, ...tenantLife,
+  ...tenantShared, ...recovery,
 ];

@@ -140,3 +140,85 @@ export class TenantWorld {
     if (pools > this.#limits.maxPools) this.faults.push(`${pools} pools`);
   }
 }
+
+/** Tenants that share the connections of one pool, and whose context is on which of them. */
+export class SharedWorld {
+  clock;
+  tenants;
+  made = [];
+  closed = [];
+  /** What each `enter` was given to look at, in their order. */
+  jobs = [];
+  /** What each tenant was told to be, in order: `[id, state]`. */
+  states = [];
+  /** Connections that were entered, or made, while a context was on them. */
+  mixed = [];
+  /** What enterings and resets do before they change the context. */
+  enter = () => undefined;
+  reset = () => undefined;
+  /** Hears of each connection that is lent. */
+  onLent = undefined;
+
+  constructor({ size = 2, ...options } = {}) {
+    this.clock = options.clock ?? new FakeClock(1_000);
+    this.tenants = new TenantPools({
+      strategy: { shared: { size } },
+      create: (tenant) => {
+        const connection = { id: this.made.length, tenant, context: undefined };
+        this.made.push(connection);
+        return connection;
+      },
+      enter: (connection, { id }, job) => this.#enter(connection, id, job),
+      reset: (connection) => this.#reset(connection),
+      close: ({ id }) => void this.closed.push(id),
+      warmUp: 0, mode: "process", clock: this.clock, random: random(1), backoff: false,
+      observer: (event, { id }) => {
+        if (event.type === "state") this.states.push([id, event.state]);
+        if (event.type === "acquired") this.onLent?.();
+      },
+      ...options,
+    });
+  }
+
+  /** Acquires and releases, and lets the context be taken off. */
+  async visit(id) {
+    (await this.tenants.acquire(id)).release();
+    await settle();
+  }
+
+  /** Lets so much time pass. */
+  async pass(ms) {
+    await this.clock.advance(ms);
+  }
+
+  sleep(ms) {
+    return new Promise((resolve) => this.clock.setTimer(resolve, ms));
+  }
+
+  /** Closes all, and fails unless each connection is closed once. */
+  async assertCloses() {
+    const closing = this.tenants.close({ deadline: 60_000 });
+    await this.clock.advance(60_000);
+    t.equal(await closing, [], "leases that are still out");
+    t.equal([...this.closed].sort((a, b) => a - b), this.made.map(({ id }) => id), "closed once");
+    const { size, pending, pools, usage } = this.tenants.totals();
+    t.equal([size, pending, pools], [0, 0, 0], "what is left");
+    t.equal([usage.acquired - usage.released, usage.inUse, usage.waiting], [0, 0, 0]);
+    t.equal(this.mixed, [], "connections with two contexts");
+    await settle();
+    t.equal(this.clock.timers.size, 0, "timers that are left");
+  }
+
+  async #enter(connection, id, job) {
+    this.jobs.push(job);
+    if (connection.context !== undefined) this.mixed.push([connection.id, connection.context, id]);
+    await this.enter(connection);
+    // As on a server, where it may come through though nobody waits for it any more.
+    connection.context = id;
+  }
+
+  async #reset(connection) {
+    await this.reset(connection);
+    connection.context = undefined;
+  }
+}

@@ -1,0 +1,358 @@
+import { waitedFor } from "./clock.js";
+import { PoolClosedError, type PoolErrorCode, leaseEnded } from "./errors.js";
+import { holdOpen } from "./hold.js";
+import type { Job } from "./jobs.js";
+import type { Lease } from "./lease.js";
+import type { AcquireOptions, CloseOptions } from "./pool.js";
+import type { PoolTenant } from "./pool-tenant.js";
+import { SharedPool, type TenantAcquireOptions } from "./shared-pool.js";
+import { countsOf } from "./stats.js";
+import { enterAs } from "./tenant-entering.js";
+import { Making } from "./tenant-factory.js";
+import {
+  type TenantEntry, type TenantHome, type TenantStats, type TenantTotals, type Work, readWait,
+} from "./tenant-home.js";
+import type { Tenant } from "./tenant-id.js";
+import { TICK, type Wait } from "./tenant-line.js";
+import type { TenantHolder, TenantState } from "./tenant-member.js";
+import { type TenantSettings, needReset, termsOf } from "./tenant-options.js";
+import { removed } from "./tenant-roster.js";
+import { Sweeper } from "./tenant-sweeper.js";
+import { notEntered, ofTenant } from "./tenant-texts.js";
+import { type TenantUsage, Visits, lossOf, usageOf } from "./tenant-usage.js";
+
+/** Whose connections those are that are made for all. */
+const NOBODY: Tenant = { id: "", schema: undefined, database: undefined };
+
+/** A tenant that has a share of the pool. */
+class Guest {
+  visits = new Visits();
+  accesses = 0;
+
+  constructor(readonly tenant: Tenant, readonly share: PoolTenant, public lastAccess: number) {}
+
+  get openedAt(): number {
+    return this.share.stats().openedAt;
+  }
+
+  usage(): TenantUsage {
+    const { inUse, waiting, acquired, released } = this.share.stats();
+    const now = { inUse, idle: 0, waiting, healthFailures: 0 };
+    return usageOf(this.visits, now, acquired, released);
+  }
+}
+
+/**
+ * Tenants that share the connections of one pool, each with its share of it.
+ *
+ * 1. A connection is given to its caller only after `enter` has put the tenant's context on it, and
+ *    lent again only after `reset` has taken it off. If either fails or is given up it is lent to
+ *    nobody any more.
+ * 2. The guests are in the order in which they were asked for last, the longest ago first.
+ */
+export class SharedPlaces<T> implements TenantHome<T> {
+  private readonly pool: SharedPool<T>;
+  private readonly making: Making<T>;
+  private readonly guests = new Map<string, Guest>();
+  private readonly sweeper: Sweeper;
+  private newest: Guest | undefined = undefined;
+  /** Who has what is lent, by the place of its lease. */
+  private readonly lent: { guest: Guest; lease: Lease<T> }[] = [];
+  /** How the callers fared of tenants that are forgotten, and how many leases those were given. */
+  private readonly past = new Visits();
+  private pastAcquired = 0;
+  private opened = 0;
+  private evicted = 0;
+
+  constructor(private readonly settings: TenantSettings<T>) {
+    const { pool, observer, setAlarm, poolSize, warmUp, enter } = settings;
+    this.sweeper = new Sweeper(this, settings);
+    this.making = new Making(() => settings.factory(NOBODY));
+    const { check, reset, close, ...own } = this.making.options();
+    if (enter !== undefined && reset === undefined) throw needReset('the "reset" of "factory"');
+    this.pool = new SharedPool<T>({
+      ...pool, ...own, check, reset, close, max: poolSize, minIdle: warmUp,
+      observer: observer && ((event) => observer(event, NOBODY)),
+      setAlarm: setAlarm && ((at) => this.sweeper.askForAlarm(at)),
+    });
+  }
+
+  get isClosed(): boolean {
+    return this.pool.isClosed;
+  }
+
+  // --- Callers ---
+
+  acquire(id: string, options: AcquireOptions | undefined): Promise<Lease<T>> {
+    return this.ask(id, options, async (call, rest) => {
+      // The request goes on until its connection is entered, or thrown away.
+      const letGo = holdOpen(options);
+      try {
+        const lease = await this.pool.acquire(rest);
+        await this.receive(call, lease);
+        return lease;
+      } finally {
+        letGo();
+      }
+    });
+  }
+
+  use<R>(id: string, work: Work<T, R>, options: AcquireOptions | undefined): Promise<R> {
+    return this.ask(id, options, async (call, rest, begun) =>
+      await this.pool.use(async (connection, lease) => {
+        await this.receive(call, lease);
+        begun();
+        return await work(connection, lease);
+      }, rest));
+  }
+
+  /** To enter may take time, for which nobody waits here. */
+  tryAcquire(id: string): Lease<T> | undefined {
+    const guest = this.visit(id);
+    const lease = this.settings.enter === undefined ? this.pool.tryAcquire(guest.share) : undefined;
+    if (lease === undefined) return undefined;
+    this.lent[lease.slot] = { guest, lease };
+    guest.visits.serve(0);
+    return lease;
+  }
+
+  /** Asks the pool in a tenant's name. */
+  private async ask<R>(
+    id: string, options: AcquireOptions | undefined, act: Act<R>,
+  ): Promise<R> {
+    const wait = readWait(this.settings, options);
+    const guest = this.visit(id);
+    const call = { guest, wait, isServed: false };
+    let waits = true;
+    const begun = (): void => {
+      waits = false;
+      guest.visits.serve(waitedFor(this.settings.clock.now(), wait.since));
+    };
+    try {
+      const rest = { ...options, timeout: wait.timeout, tenant: guest.share };
+      const result = await act(call, rest, begun);
+      if (waits) begun();
+      return result;
+    } catch (error) {
+      // What `work` throws is its own.
+      if (!waits) throw error;
+      const explained = call.isServed ? error : this.explain(error, guest, wait);
+      guest.visits[lossOf(explained, wait.signals)] += 1;
+      throw explained;
+    }
+  }
+
+  /** Takes in a connection that the pool has lent, and makes it the tenant's. */
+  private async receive(call: Call, lease: Lease<T>): Promise<void> {
+    const { enter } = this.settings;
+    const { guest, wait } = call;
+    const { tenant } = guest;
+    call.isServed = true;
+    this.lent[lease.slot] = { guest, lease };
+    if (enter === undefined) return;
+    const begin = (job: Job): unknown => enter(lease.value, tenant, job);
+    const late = (): Error =>
+      notEntered(tenant.id, waitedFor(this.settings.clock.now(), wait.since));
+    try {
+      await enterAs(this.settings, wait, begin, late);
+      // Its time to live, which begins now, may have passed, or the pool taken it back.
+      if (!lease.renew()) throw leaseEnded("enter");
+    } catch (error) {
+      lease.discard(error);
+      throw error;
+    }
+  }
+
+  /** Says what an error of the pool means for a tenant's caller. */
+  private explain(error: unknown, { tenant: { id }, share }: Guest, { since }: Wait): unknown {
+    const { code } = (error ?? {}) as { code?: PoolErrorCode };
+    if (code === "tenant_removed" || code === "unknown_tenant") {
+      return this.isClosed ? new PoolClosedError() : removed(id);
+    }
+    return ofTenant(error, (phase) => {
+      const waited = waitedFor(this.settings.clock.now(), since);
+      if (phase !== "tenant-at-max") {
+        const { inUse, max } = this.pool.stats();
+        return { id, waited, inUse, max, sizes: "size" };
+      }
+      const { inUse } = share.stats();
+      return { id, waited, inUse, max: share.share.max, sizes: "its max" };
+    });
+  }
+
+  /** Gives a tenant that is asked for its share, if it has none. */
+  private visit(id: string): Guest {
+    const now = this.settings.clock.now();
+    this.sweeper.look(now);
+    const guest = this.guests.get(id) ?? this.open(id, now);
+    guest.accesses += 1;
+    guest.lastAccess = now;
+    if (guest === this.newest) return guest;
+    this.newest = guest;
+    this.guests.delete(id);
+    this.guests.set(id, guest);
+    return guest;
+  }
+
+  private open(id: string, now: number): Guest {
+    const { tenant, weight, max, maxWaiting } = termsOf(id, this.settings);
+    if (this.isClosed) throw new PoolClosedError();
+    const guest = new Guest(tenant, this.pool.tenant({ weight, max, maxWaiting }), now);
+    this.guests.set(id, guest);
+    this.opened += 1;
+    this.sweeper.hasten(now + this.settings.idleTimeout, now);
+    this.tell(tenant, "ready");
+    return guest;
+  }
+
+  private tell(tenant: Tenant, state: TenantState): void {
+    try {
+      this.settings.observer?.({ type: "state", state }, tenant);
+    } catch {
+      // Tenants must not fail because somebody who looks on did.
+    }
+  }
+
+  async getOrCreate(id: string, options: AcquireOptions | undefined): Promise<TenantEntry> {
+    readWait(this.settings, options);
+    return entryOf(this.visit(id));
+  }
+
+  // --- What is known ---
+
+  activePools(): TenantEntry[] {
+    return [...this.guests.values()].map(entryOf);
+  }
+
+  state(id: string): TenantState {
+    return this.guests.has(id) ? "ready" : "closed";
+  }
+
+  entry(id: string): TenantEntry | undefined {
+    const guest = this.guests.get(id);
+    return guest && entryOf(guest);
+  }
+
+  stats(id: string): TenantStats | undefined {
+    const guest = this.guests.get(id);
+    return guest && { ...entryOf(guest), ...guest.usage(), pool: undefined };
+  }
+
+  totals(): TenantTotals {
+    const { opened, evicted, guests } = this;
+    const stats = this.pool.stats();
+    const { inUse, idle, pending, checkFailed, resetFailed } = stats;
+    const visits = new Visits().add(this.past);
+    let acquired = this.pastAcquired;
+    for (const guest of guests.values()) {
+      visits.add(guest.visits);
+      acquired += guest.share.stats().acquired;
+    }
+    const now = { inUse, idle, waiting: pending, healthFailures: checkFailed + resetFailed };
+    const usage = usageOf(visits, now, acquired);
+    return { ...countsOf(stats), pools: guests.size, waitingForPool: 0, usage, opened, evicted };
+  }
+
+  // --- Time ---
+
+  evictExpired(): number {
+    return this.sweep(this.settings.clock.now());
+  }
+
+  /** Forgets the tenants that nobody has asked for in a while; returns how many. */
+  sweep(now: number): number {
+    const { idleTimeout } = this.settings;
+    const before = this.evicted;
+    let next = Infinity;
+    for (const guest of this.guests.values()) {
+      if (guest.lastAccess + idleTimeout > now) {
+        next = Math.min(next, guest.lastAccess + idleTimeout);
+        break;
+      }
+      const { inUse, waiting, lastActive } = guest.share.stats();
+      const due = (inUse + waiting > 0 ? now : lastActive) + idleTimeout;
+      if (due > now) {
+        next = Math.min(next, due);
+      } else {
+        this.evicted += 1;
+        this.forget(guest);
+      }
+    }
+    this.sweeper.next(next, now);
+    return this.evicted - before;
+  }
+
+  private forget(guest: Guest): void {
+    const { id } = guest.tenant;
+    this.guests.delete(id);
+    if (this.newest === guest) this.newest = undefined;
+    this.past.add(guest.visits);
+    // Those who still wait hear of it later.
+    guest.visits = this.past;
+    this.pastAcquired += guest.share.stats().acquired;
+    if (!this.isClosed) guest.share.close();
+    this.tell(guest.tenant, "closed");
+  }
+
+  tick(): void {
+    this.sweeper.tick(this.settings.clock.now());
+    this.pool.tick();
+  }
+
+  // --- Operators ---
+
+  invalidate(): void {
+    this.making.outdate();
+    this.pool.invalidate();
+  }
+
+  async remove(id: string, { deadline, force }: CloseOptions): Promise<TenantHolder[]> {
+    this.settings.named.delete(id);
+    const guest = this.guests.get(id);
+    if (guest === undefined) return [];
+    this.forget(guest);
+    const { clock } = this.settings;
+    const until = clock.now() + (deadline ?? Infinity);
+    let holders = this.holdersOf(guest);
+    while (holders.length > 0 && clock.now() < until) {
+      // From the caller's own request, as it may be the only one.
+      const pause = Math.min(TICK, until - clock.now());
+      await new Promise<void>((resolve) => clock.setTimer(resolve, pause));
+      holders = this.holdersOf(guest);
+    }
+    if (force === true) for (const { slot } of holders) this.lent[slot]?.lease.discard();
+    return holders;
+  }
+
+  async close(options: CloseOptions): Promise<TenantHolder[]> {
+    // The pool first: callers are to hear that it is closed, and not that their tenant has gone.
+    const closing = this.pool.close(options);
+    for (const guest of [...this.guests.values()]) this.forget(guest);
+    this.sweeper.stop();
+    return (await closing).map((holder) => {
+      return { ...holder, tenant: this.lent[holder.slot]?.guest.tenant.id ?? NOBODY.id };
+    });
+  }
+
+  /** Tells which leases are out of a tenant, the longest held first. */
+  private holdersOf(guest: Guest): TenantHolder[] {
+    const own = this.pool.holders().filter(({ slot }) => this.lent[slot]?.guest === guest);
+    return own.map((holder) => ({ ...holder, tenant: guest.tenant.id }));
+  }
+}
+
+/** A caller of a tenant. */
+interface Call {
+  readonly guest: Guest;
+  readonly wait: Wait;
+  /** Whether the pool has given it a connection, which may not be the tenant's yet. */
+  isServed: boolean;
+}
+
+/** What the pool is asked for; `begun` says that the wait is over. */
+type Act<R> = (call: Call, rest: TenantAcquireOptions, begun: () => void) => Promise<R>;
+
+function entryOf(guest: Guest): TenantEntry {
+  const { tenant, accesses, openedAt, lastAccess } = guest;
+  return { ...tenant, state: "ready", accesses, openedAt, lastAccess };
+}
