@@ -106,7 +106,8 @@ async function waitThenWork({ url, env, pool, request, scope }) {
 function houseOf(url) {
   const name = url.searchParams.get("house");
   if (!houses.has(name)) {
-    houses.set(name, new TenantPools({
+    const isShared = url.searchParams.has("shared");
+    houses.set(name, new TenantPools(isShared ? SHARED_HOUSE : {
       strategy: { perTenant: { maxPools: query(url, "maxPools", 1), poolSize: 1 } },
       create: ({ id }) => ({ id }),
       budget: query(url, "budget", Infinity),
@@ -114,6 +115,20 @@ function houseOf(url) {
   }
   return houses.get(name);
 }
+
+/** A connection for all, on which the tenant called slow takes longer to be than a lease lives. */
+const SHARED_HOUSE = {
+  strategy: { shared: { size: 1 } },
+  create: () => ({}),
+  enter: async (connection, { id }) => {
+    await sleep(id === "slow" ? 3_000 : 1);
+    connection.id = `${connection.id ?? ""}${id}`;
+  },
+  reset: (connection) => {
+    delete connection.id;
+  },
+  leaseTtl: 1_000,
+};
 
 /**
  * Works with a tenant's resource, with I/O that works in a request's own context, and then for some

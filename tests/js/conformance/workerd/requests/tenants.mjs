@@ -39,6 +39,29 @@ export default [
     },
   },
   {
+    name: "tenants_of_a_shared_pool_enter_in_their_own_requests",
+    async run({ at }) {
+      for (const how of HOWS) {
+        const tenants = tenantsAt(at, `shared-${how}`, { shared: "yes" });
+        const first = tenants.work("a", Infinity);
+        await tenants.until("the first is at work", ({ inUse }) => inUse === 1);
+        const others = ["b", "c", "a", "b"].map((id) => tenants.work(id));
+        await tenants.until("the others wait", ({ waiting }) => waiting === 4);
+        await tenants.letGo();
+        const all = await Promise.all([first, ...others]);
+        assert.deepEqual(all.map(({ id }) => id), ["a", "b", "c", "a", "b"], "whose context it has");
+        assert.deepEqual(all.map(({ body }) => body), ["a", "b", "c", "a", "b"], "and its body");
+        assert.ok(all.every(({ fetched }) => fetched === "plain"), "and its fetch");
+        const dying = open(tenants.address({ tenant: "slow", ms: 0 }));
+        await tenants.until("one is entering", ({ inUse }) => inUse === 1);
+        const next = tenants.work("b");
+        await cut(dying, how);
+        assert.equal((await next).id, "b", `${how}: what was left of the one before it is gone`);
+        await tenants.until("nothing is left", ({ inUse, waiting }) => inUse + waiting === 0);
+      }
+    },
+  },
+  {
     name: "a_dead_request_keeps_no_tenant_waiting",
     async run({ at }) {
       for (const how of HOWS) {
