@@ -94,6 +94,15 @@ export async function serveTenants(): Promise<string[]> {
     `${state} ${stats?.inUse} ${holder?.tenant} ${tenants.totals().evicted}`));
 }
 
+/** The same options, for one pool. */
+export const sharedOptions: TenantPoolsOptions<Connection> = {
+  strategy: { shared: { size: 10 } },
+  create: connect,
+  enter: (connection, { id }, { signal }) => signal.aborted ? undefined : connection.query(id),
+  reset: (connection) => connection.query("discard all"),
+  tenants: { acme: { weight: 2, max: 3, maxWaiting: 10 } },
+};
+
 // @ts-expect-error There is one strategy.
 export const noStrategy = new TenantPools({ create: connect });
 export async function shareAPool(share: TenantShare): Promise<number> {
