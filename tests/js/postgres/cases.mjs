@@ -4,34 +4,10 @@ import { connect, createServer } from "node:net";
 import { inspect } from "node:util";
 
 import { outside, password, port } from "./drivers.mjs";
+import { ask, later, until } from "./lib.mjs";
 import { CreateError, Pool, PostgresError, UnavailableError } from "./package.mjs";
 
-const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const PID = "SELECT pg_backend_pid() AS pid";
-
-/** Waits until something holds. */
-async function until(what, holds, limit = 5_000) {
-  const end = Date.now() + limit;
-  while (!(await holds())) {
-    assert.ok(Date.now() < end, `it is not so after ${limit} ms: ${what}`);
-    await later(20);
-  }
-}
-
-/** Tells the server's keeper to stop or start it. */
-async function ask(what) {
-  const [host, control] = process.env.EDGEPOOL_POSTGRES_CONTROL.split(":");
-  const socket = connect(Number(control), host);
-  let answer = "";
-  await new Promise((resolve, reject) => {
-    socket.on("error", reject);
-    socket.on("data", (data) => (answer += data));
-    socket.on("end", resolve);
-    socket.write(`${what}\n`);
-  });
-  socket.destroy();
-  assert.equal(answer, "ok\n");
-}
 
 /**
  * A relay to the server. It keeps back what clients send from the chunk on that has `text` in it,
@@ -256,6 +232,27 @@ export const CASES = {
     await until("it is closed", async () => between.told.open === 0);
     await assert.rejects(creating, PostgresError);
     await between[Symbol.asyncDispose]();
+  },
+
+  async attempts_that_are_given_up_anywhere_leave_nothing(driver, name) {
+    const beside = await outside();
+    const { create, close } = driver.factory(name);
+    const timed = async (job) => {
+      const began = performance.now();
+      const connection = await create(job);
+      await close(connection, { signal: new AbortController().signal });
+      return performance.now() - began;
+    };
+    const whole = await timed({ signal: new AbortController().signal });
+    // Whatever they reject with that nobody hears of fails the run.
+    for (let attempt = 0; attempt < 100; attempt += 1) {
+      const controller = new AbortController();
+      timed(controller).catch(() => {});
+      await later((whole * attempt) / 75);
+      controller.abort(new Error("it takes too long"));
+    }
+    await until("none is left", async () => (await beside.backends(name)) === 0, 10_000);
+    await beside[Symbol.asyncDispose]();
   },
 
   async a_closing_that_is_given_up_leaves_no_connection_beside(driver, name) {

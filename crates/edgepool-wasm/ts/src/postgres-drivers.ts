@@ -49,6 +49,7 @@ export type PostgresFunction<T extends Sql> = {
 export interface Driver<T> {
   /** Connects; `lose` is told when the connection ends, and `signal` ends the attempt. */
   open(lose: (error: unknown) => void, signal: AbortSignal): Promise<T>;
+  /** Runs statements, and gives the rows of all of them. */
   run(connection: T, text: string, values?: unknown[]): Promise<readonly unknown[]>;
   /**
    * Waits until no query is under way, as far as the driver tells, and takes away what the holder
@@ -66,7 +67,7 @@ export interface Driver<T> {
 type Listener = (...args: unknown[]) => void;
 interface Client {
   connect(): Promise<unknown>;
-  query(text: string, values?: unknown[]): Promise<{ rows?: unknown[] } | unknown[]>;
+  query(text: string, values?: unknown[]): Promise<PgResult | PgResult[]>;
   end(): Promise<unknown>;
   on(event: string, listener: (error?: unknown) => void): unknown;
   once?(event: string, listener: () => void): unknown;
@@ -74,6 +75,9 @@ interface Client {
   removeListener?(event: string, listener: Listener): unknown;
   readyForQuery?: boolean;
   processID?: number;
+}
+interface PgResult {
+  rows?: unknown[];
 }
 interface Process {
   pid?: number;
@@ -119,7 +123,7 @@ export function pgDriver<T extends PgClient>(
     },
     async run(connection, text, values) {
       const result = await bare(connection).query(text, values);
-      return Array.isArray(result) ? [] : (result.rows ?? []);
+      return (Array.isArray(result) ? result : [result]).flatMap(({ rows }) => rows ?? []);
     },
     async free(connection) {
       const client = bare(connection);
@@ -153,6 +157,11 @@ function listenersOf(client: Client): Map<string, Set<Listener>> {
 
 /** How long queries under way may take when a connection is closed, in seconds. */
 const FAREWELL = 1;
+/**
+ * How long an attempt may take to its end that is given up, in seconds. The driver asks for types as
+ * it connects; cut off meanwhile, it leaves a rejected promise that nobody can handle.
+ */
+const GIVEN_UP = 5;
 
 export function sqlDriver<T extends Sql>(
   postgres: PostgresFunction<T>, config: string | object | undefined,
@@ -173,7 +182,7 @@ export function sqlDriver<T extends Sql>(
       const sql = typeof config === "string"
         ? postgres(config, options as never)
         : postgres(options as never);
-      const giveUp = () => void bare(sql).end({ timeout: 0 }).catch(lose);
+      const giveUp = () => void bare(sql).end({ timeout: GIVEN_UP }).catch(lose);
       signal.addEventListener("abort", giveUp);
       try {
         // It connects with the first query.
@@ -188,7 +197,8 @@ export function sqlDriver<T extends Sql>(
       }
       return sql;
     },
-    run: async (connection, text, values) => bare(connection).unsafe(text, values),
+    // One statement gives its rows, several give theirs one by one.
+    run: async (connection, text, values) => (await bare(connection).unsafe(text, values)).flat(),
     async free(connection) {
       // Queries wait for each other. What listens does so on a connection beside, with listeners of
       // the last holder: it ends with this one only.

@@ -10,10 +10,16 @@ import {
   type Session, type Sql, pgDriver, sqlDriver,
 } from "./postgres-drivers.js";
 import { PostgresError, secretsOf, sort } from "./postgres-errors.js";
+import {
+  type PostgresAddress, type PostgresContext, checkContext, pgOptions, sqlOptions,
+} from "./postgres-tenants.js";
+import type { Tenant } from "./tenant-id.js";
 
 export { PostgresError } from "./postgres-errors.js";
 export type { PostgresErrorKind } from "./postgres-errors.js";
 export type { PgClient, PgClientClass, PostgresFunction, Sql } from "./postgres-drivers.js";
+export type { PostgresAddress, PostgresContext } from "./postgres-tenants.js";
+export type { Tenant } from "./tenant-id.js";
 
 /**
  * How a connection is cleaned that comes back. Whichever it is, an open transaction is rolled back
@@ -24,7 +30,7 @@ export type { PgClient, PgClientClass, PostgresFunction, Sql } from "./postgres-
  *   `DISCARD ALL` without `DEALLOCATE ALL`.
  * - `discard-all`: `DISCARD ALL`. Named statements of `pg` fail after it.
  * - `rollback`: nothing else, for callers that change nothing of the session.
- * - `{ sql }`: these statements.
+ * - `{ sql }`: these statements, and after them `RESET ROLE`.
  */
 export type PostgresReset = "session" | "discard-all" | "rollback" | {
   /** Statements, separated by `;`. */
@@ -51,6 +57,15 @@ export interface PostgresFactory<T> {
   checkAfter: number;
 }
 
+/** The options of {@link pgTenants} and {@link postgresTenants}. */
+export interface PostgresTenantsOptions extends PostgresOptions, PostgresContext {}
+
+/** What `TenantPools` are told of their connections: spread it into their options. */
+export interface PostgresTenants<T> {
+  /** Says how a tenant's connections are made and looked after. */
+  factory: (tenant: Tenant) => PostgresFactory<T>;
+}
+
 /** For how long the server is not asked whether a connection that it answered on is alive. */
 const FRESH = 1_000;
 
@@ -62,14 +77,19 @@ interface Row {
 
 /** Ends a transaction if there is one. A `ROLLBACK` alone makes the server warn if there is none. */
 const END = "BEGIN; ROLLBACK;";
+// The role is reset by itself, as after `DISCARD ALL`: whether the session's reset leaves none or the
+// one that the connection began with is not the same on all servers.
 const SESSION =
-  "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; " +
+  "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; " +
   "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES;";
 const IN_FAILED_TRANSACTION = "25P02";
 
+// Whoever begins with a role has the rights of its login here: it may not see otherwise when its
+// process began, nor end it.
+const AS_LOGIN = "SET ROLE NONE;";
 const WHO =
-  "SELECT pid AS number, backend_start::text AS started FROM pg_catalog.pg_stat_activity " +
-  "WHERE pid = pg_catalog.pg_backend_pid()";
+  `${AS_LOGIN} SELECT pid AS number, backend_start::text AS started FROM pg_catalog.pg_stat_activity ` +
+  "WHERE pid = pg_catalog.pg_backend_pid(); RESET ROLE";
 const TERMINATE =
   "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity " +
   "WHERE pid = $1 AND backend_start::text = $2";
@@ -86,6 +106,7 @@ export function pgFactory<T extends PgClient>(
   Client: PgClientClass<T>, config?: string | object,
   options: PostgresOptions = {},
 ): PostgresFactory<T> {
+  checkNames(options, ["reset"]);
   return factory(pgDriver(Client, config), secretsOf(config), options);
 }
 
@@ -102,14 +123,68 @@ export function postgresFactory<T extends Sql>(
   postgres: PostgresFunction<T>, config?: string | object,
   options: PostgresOptions = {},
 ): PostgresFactory<T> {
+  checkNames(options, ["reset"]);
   return factory(sqlDriver(postgres, config), secretsOf(config), options);
+}
+
+/**
+ * Makes what `TenantPools` are told of the `Client` of `pg`: a factory for each tenant. A tenant's
+ * session has its id in the setting `app.tenant`, its schema, if the strategy gives it one, as
+ * `search_path`, and its role, if it has one; with `perDatabase` it goes to the tenant's database.
+ * Resets leave all of that as it is.
+ *
+ * The address is asked for, where it is a function, when a tenant's pool is opened and after
+ * `invalidate`: so a changed password is told.
+ *
+ * ```js
+ * const tenants = new TenantPools({
+ *   strategy: { perTenant: { maxPools: 100, poolSize: 5 } },
+ *   ...pgTenants(pg.Client, { host, user, password, database }),
+ * });
+ * const rows = await tenants.use("acme", async (client) => (await client.query("TABLE notes")).rows);
+ * ```
+ */
+export function pgTenants<T extends PgClient>(
+  Client: PgClientClass<T>, address: PostgresAddress, options: PostgresTenantsOptions = {},
+): PostgresTenants<T> {
+  return tenants(options, (tenant, rest) =>
+    pgFactory(Client, pgOptions(address, tenant, options), rest));
+}
+
+/**
+ * Makes what `TenantPools` are told of the function that `postgres` exports, as {@link pgTenants}
+ * does of the `Client` of `pg`.
+ *
+ * ```js
+ * const tenants = new TenantPools({
+ *   strategy: { perDatabase: { maxDatabases: 100, poolSize: 5 } },
+ *   ...postgresTenants(postgres, { host, user, password }),
+ * });
+ * const rows = await tenants.use("acme", (sql) => sql`TABLE notes`);
+ * ```
+ */
+export function postgresTenants<T extends Sql>(
+  postgres: PostgresFunction<T>, address: PostgresAddress, options: PostgresTenantsOptions = {},
+): PostgresTenants<T> {
+  return tenants(options, (tenant, rest) =>
+    postgresFactory(postgres, sqlOptions(address, tenant, options), rest));
+}
+
+function tenants<T>(
+  options: PostgresTenantsOptions,
+  make: (tenant: Tenant, rest: PostgresOptions) => PostgresFactory<T>,
+): PostgresTenants<T> {
+  checkNames(options, ["reset", "setting", "sharedSchemas", "role"]);
+  const { reset } = options;
+  if (reset !== undefined) checkReset(reset);
+  checkContext(options);
+  return { factory: (tenant) => make(tenant, { reset }) };
 }
 
 function factory<T extends object>(
   driver: Driver<T>, secrets: readonly string[], options: PostgresOptions,
 ): PostgresFactory<T> {
   const { reset = "session" } = options;
-  checkNames(options);
   checkReset(reset);
   const sessions = new WeakMap<T, Session>();
   const of = (connection: T) => sessions.get(connection) as Session;
@@ -194,12 +269,16 @@ function factory<T extends object>(
     // By itself: several statements at once are a transaction, in which not all may be.
     if (reset === "discard-all") await driver.run(connection, "DISCARD ALL");
     else if (typeof reset === "object") await driver.run(connection, reset.sql);
+    else return;
+    // What it left may be the holder's, or none where the connection began with one.
+    await driver.run(connection, "RESET ROLE");
   }
 
   async function close(connection: T, { signal }: Job): Promise<void> {
     const session = of(connection);
     const { lost, stuck, backend } = session;
-    if (lost !== undefined) return void driver.shut(connection, true).catch(ignore);
+    // Its holder may have had the driver connect anew.
+    if (lost !== undefined) return void driver.shut(connection, false).catch(ignore);
     const busy = (await driver.shut(connection, stuck)) || stuck;
     // Its socket is closed, which the server does not notice as long as it is busy.
     if (busy && backend !== undefined) await terminate(backend, signal).catch(ignore);
@@ -208,7 +287,10 @@ function factory<T extends object>(
   async function terminate({ number, started }: Backend, signal: AbortSignal): Promise<void> {
     const beside = await driver.open(ignore, signal);
     try {
-      const work = async () => driver.run(beside, TERMINATE, [number, started]);
+      const work = async () => {
+        await driver.run(beside, AS_LOGIN);
+        await driver.run(beside, TERMINATE, [number, started]);
+      };
       await within(beside, signal, work);
     } finally {
       await driver.shut(beside, false);
@@ -228,10 +310,11 @@ function factory<T extends object>(
   };
 }
 
-function checkNames(options: object): void {
-  const unknown = Object.keys(options).filter((name) => name !== "reset");
+function checkNames(options: object, taken: readonly string[]): void {
+  const unknown = Object.keys(options).filter((name) => !taken.includes(name));
   if (unknown.length === 0) return;
-  throw new TypeError(`unknown option ${unknown.join(", ")}: the option that is taken is reset`);
+  const are = taken.length === 1 ? "the option that is taken is" : "the options that are taken are";
+  throw new TypeError(`unknown option ${unknown.join(", ")}: ${are} ${taken.join(", ")}`);
 }
 
 function checkReset(reset: unknown): void {
