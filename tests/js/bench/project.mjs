@@ -1,10 +1,12 @@
 // Makes the project that is measured: the package and its peers as a user would have them.
 
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire, isBuiltin } from "node:module";
+import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+
+import { nodeBuiltins } from "../lib/node-builtins.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 export const ROOT = resolve(here, "../../..");
@@ -57,25 +59,12 @@ export async function bundle(project, entry, outfile) {
     external: ["node:*", "contender.js"],
     loader: { ".wasm": "copy" },
     assetNames: "[name]",
-    plugins: [builtins],
+    plugins: [nodeBuiltins],
     metafile: true,
     logLevel: "error",
   });
   return Object.keys(metafile.outputs);
 }
-
-/** What peers `require` of Node's own, an ES module can only import. */
-const builtins = {
-  name: "builtins",
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^[a-z/_]+$/ }, ({ path }) =>
-      isBuiltin(path) ? { path, namespace: "builtin" } : undefined,
-    );
-    onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
-      contents: `export * from "node:${path}"; export { default } from "node:${path}";`,
-    }));
-  },
-};
 
 /** Weighs what a Worker ships that uses the pool alone, compressed. */
 export async function weigh(project) {

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { RawRequest } from "../lib/client.mjs";
+import { checkTypes, hasten, install, start } from "../lib/example.mjs";
 import { eventually, sleep } from "../lib/time.mjs";
-import { checkTypes, hasten, install, start } from "./example.mjs";
 import { startRedis } from "./redis.mjs";
 
 const MAX = 4;
@@ -14,11 +14,11 @@ const IDLE_MS = 1_000;
 
 let project, redis, worker;
 before(async () => {
-  project = install();
+  project = install("durable-object");
   redis = await startRedis();
   hasten(project.folder, "worker.ts", "idleTimeout: 30_000", `idleTimeout: ${IDLE_MS}`);
   hasten(project.folder, "redis.ts", "COMMAND_TIMEOUT = 5_000", "COMMAND_TIMEOUT = 500");
-  worker = await start(project.folder, redis.address);
+  worker = await start(project.folder, { REDIS: redis.address });
 });
 after(async () => {
   await worker?.stop();

@@ -39,7 +39,8 @@ async function prove(driver, kind, name) {
 
 /** Has callers call while something is done; then ends all, of which nothing is left. */
 async function during(run, act, callers = run.callers()) {
-  const samples = takeSamples(run.prefix, run.kind.most, () => run.isOver);
+  const caps = { all: run.kind.most, each: POOL_SIZE };
+  const samples = takeSamples(run.prefix, caps, () => run.isOver);
   try {
     await act();
   } finally {

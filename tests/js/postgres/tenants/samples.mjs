@@ -6,26 +6,28 @@
 // are still there are few enough: processes that end do, connections that are too many stay.
 import { beside } from "../drivers.mjs";
 import { later, until } from "../lib.mjs";
-import { POOL_SIZE } from "./fixtures.mjs";
 
 /** How long a process may take to end, in ms. */
 const LINGER = 1_000;
 const PAUSE = 5;
 
-/** Looks at the server until `isOver` says that all is over; connections are named by a prefix. */
-export async function takeSamples(prefix, most, isOver) {
+/**
+ * Looks at the server until `isOver` says that all is over, at the connections whose names begin so:
+ * there may be `all` of them, and `each` by one name.
+ */
+export async function takeSamples(prefix, caps, isOver) {
   const samples = { taken: 0, most: 0, over: [] };
   await beside(async (server) => {
-    for (; !isOver(); await later(PAUSE)) await look(server, prefix, most, samples);
+    for (; !isOver(); await later(PAUSE)) await look(server, prefix, caps, samples);
   });
   return samples;
 }
 
-async function look(server, prefix, most, samples) {
+async function look(server, prefix, caps, samples) {
   const began = Date.now();
   let there = await backends(server, prefix);
   samples.taken += 1;
-  for (let excess; (excess = excessOf(there, most)) !== undefined; ) {
+  for (let excess; (excess = excessOf(there, caps)) !== undefined; ) {
     if (Date.now() - began > LINGER) {
       samples.over.push(excess);
       return;
@@ -38,7 +40,7 @@ async function look(server, prefix, most, samples) {
 }
 
 /** Lists the connections whose names begin so: the name, and what tells each from any other. */
-export async function backends(server, prefix) {
+async function backends(server, prefix) {
   const text = "SELECT application_name AS name, concat_ws(' ', pid, backend_start) AS key "
     + "FROM pg_stat_activity WHERE starts_with(application_name, $1) "
     + "AND backend_type = 'client backend'";
@@ -46,12 +48,12 @@ export async function backends(server, prefix) {
 }
 
 /** Tells what is more than there may be. */
-function excessOf(there, most) {
-  if (there.length > most) return `${there.length} connections of ${most}`;
-  const each = new Map();
-  for (const { name } of there) each.set(name, (each.get(name) ?? 0) + 1);
-  const found = [...each].find(([, count]) => count > POOL_SIZE);
-  return found && `${found[1]} connections of ${POOL_SIZE} by the name ${found[0]}`;
+function excessOf(there, { all, each }) {
+  if (there.length > all) return `${there.length} connections of ${all}`;
+  const counts = new Map();
+  for (const { name } of there) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const found = [...counts].find(([, count]) => count > each);
+  return found && `${found[1]} connections of ${each} by the name ${found[0]}`;
 }
 
 /** Waits until the server has none of the connections any more. */

@@ -23,7 +23,7 @@ pub(super) fn suites(tier: Tier) -> Vec<Suite> {
         guides(),
         gateway(tier),
         durable_object(),
-        over_postgres(),
+        over_postgres(tier),
         memory(tier),
         command_line(),
         vec![bench()],
@@ -254,26 +254,38 @@ fn durable_object() -> Vec<Suite> {
     vec![suite.beside_others()]
 }
 
-/// The package's pools of connections to a real PostgreSQL, with the drivers that they are for.
-fn over_postgres() -> Vec<Suite> {
+/// The package's pools of connections to a real PostgreSQL, with the drivers that they are for, and
+/// tenants there, who are to see nothing of one another: in some ten thousands of reads, and a million
+/// in the full tier.
+fn over_postgres(tier: Tier) -> Vec<Suite> {
     let suite = |runtime: Runtime| {
         let needs = [Need::Build, Need::Postgres, Need::PostgresDrivers];
-        Suite::new(format!("postgres-{}", runtime.name()), &needs, Reader::Plain, move || {
-            let run = Cmd::new(runtime.binary()?);
-            let run = match runtime {
-                Runtime::Deno => run
-                    .args(["run", "--quiet", "--no-prompt", "--no-remote", "--allow-all"])
-                    .arg("--node-modules-dir=manual")
-                    .env("DENO_DIR", workspace::path("target/deno")),
-                Runtime::Bun => run.arg("run"),
-                _ => run,
-            };
-            let run = run.arg(workspace::path("tests/js/postgres/main.mjs"));
-            Ok(vec![postgres::beside(with_tools(run)?)])
-        })
-        .beside_others()
+        let suite =
+            Suite::new(format!("postgres-{}", runtime.name()), &needs, Reader::Plain, move || {
+                let run = Cmd::new(runtime.binary()?);
+                let run = match runtime {
+                    Runtime::Deno => run
+                        .args(["run", "--quiet", "--no-prompt", "--no-remote", "--allow-all"])
+                        .arg("--node-modules-dir=manual")
+                        .env("DENO_DIR", workspace::path("target/deno")),
+                    Runtime::Bun => run.arg("run"),
+                    _ => run,
+                };
+                let run = run.arg(workspace::path("tests/js/postgres/main.mjs"));
+                let run = if tier.full { run.env("EDGEPOOL_READS", "100000") } else { run };
+                Ok(vec![postgres::beside(with_tools(run)?)])
+            });
+        let limit = if tier.full { 45 } else { 10 } * MINUTE;
+        suite.limit(limit).figures(figures::isolation).beside_others()
     };
-    [Runtime::Node, Runtime::Deno, Runtime::Bun].map(suite).into()
+    let mut suites: Vec<_> = [Runtime::Node, Runtime::Deno, Runtime::Bun].map(suite).into();
+    // A Durable Object, whose sockets the driver finds.
+    let needs = [Need::Build, Need::JsTools, Need::Postgres, Need::PostgresDrivers];
+    let in_object = Suite::new("postgres-workerd", &needs, Reader::Node, || {
+        Ok(vec![postgres::beside(node_tests("tests/js/postgres")?)])
+    });
+    suites.push(in_object.beside_others());
+    suites
 }
 
 fn command_line() -> Vec<Suite> {

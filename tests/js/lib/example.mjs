@@ -1,4 +1,4 @@
-// The example of the npm package, installed as a user would and bundled, in workerd.
+// An example of the npm package, installed as a user would and bundled, in workerd.
 
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -6,33 +6,38 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { Child, ROOT } from "../lib/process.mjs";
+import { nodeBuiltins } from "./node-builtins.mjs";
+import { Child, ROOT } from "./process.mjs";
 
 const tarball = process.env.EDGEPOOL_TARBALL;
 const workerd = process.env.EDGEPOOL_WORKERD;
 const www = join(ROOT, "www");
 const { build } = createRequire(join(www, "package.json"))("esbuild");
 
-/** Puts the example into a project of its own, with the package from its tarball. */
-export function install() {
+/**
+ * Puts the example of this name into a project of its own, with the package from its tarball, and
+ * beside it packages out of another folder, by their names.
+ */
+export function install(name, { from, packages = [] } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "edgepool-example-"));
-  cpSync(join(ROOT, "crates/edgepool-wasm/ts/examples/durable-object"), folder, {
-    recursive: true,
-  });
+  cpSync(join(ROOT, "crates/edgepool-wasm/ts/examples", name), folder, { recursive: true });
   writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
   execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", tarball], {
     cwd: folder,
   });
+  for (const name of packages) {
+    symlinkSync(join(from, "node_modules", name), join(folder, "node_modules", name));
+  }
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 /** Checks the types, with those of Workers and without those of a browser. */
-export function checkTypes(folder) {
+export function checkTypes(folder, more = {}) {
   const types = "node_modules/@cloudflare/workers-types";
   symlinkSync(join(ROOT, "tests/js", types), join(folder, "workers-types"));
   const compilerOptions = {
     target: "es2024", lib: ["es2024"], module: "esnext", moduleResolution: "bundler",
-    types: ["./workers-types"], strict: true, noEmit: true,
+    types: ["./workers-types"], strict: true, noEmit: true, ...more,
   };
   const config = { compilerOptions, files: ["worker.ts"] };
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
@@ -47,8 +52,8 @@ export function hasten(folder, file, from, to) {
   writeFileSync(path, source.replace(from, to));
 }
 
-/** Runs it in workerd. */
-export async function start(folder, redis) {
+/** Runs it in workerd, with the variables that its settings would name. */
+export async function start(folder, vars) {
   await build({
     entryPoints: [join(folder, "worker.ts")],
     outfile: join(folder, "worker.js"),
@@ -56,18 +61,22 @@ export async function start(folder, redis) {
     format: "esm",
     target: "es2022",
     conditions: ["workerd"],
-    external: ["cloudflare:*"],
+    external: ["cloudflare:*", "node:*"],
+    plugins: [nodeBuiltins],
     loader: { ".wasm": "copy" },
     assetNames: "[name]",
     logLevel: "error",
   });
-  writeFileSync(join(folder, "config.capnp"), config(redis));
+  writeFileSync(join(folder, "config.capnp"), config(vars));
   const child = new Child(workerd, ["serve", "--control-fd=1", "config.capnp"], { cwd: folder });
   const [, port] = await child.line(/"port":(\d+)/, 20_000);
   return { url: `http://127.0.0.1:${port}`, child, stop: () => child.stop("SIGKILL") };
 }
 
-const config = (redis) => `using Workerd = import "/workerd/workerd.capnp";
+function config(vars) {
+  const bindings = Object.entries(vars).map(([name, text]) =>
+    `(name = "${name}", text = ${JSON.stringify(text)}),`);
+  return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
@@ -82,7 +91,7 @@ const main :Workerd.Worker = (
   ],
   bindings = [
     (name = "CONNECTIONS", durableObjectNamespace = "Connections"),
-    (name = "REDIS", text = "${redis}"),
+    ${bindings.join("\n    ")}
   ],
   durableObjectNamespaces = [(className = "Connections", uniqueKey = "connections")],
   durableObjectStorage = (inMemory = void),
@@ -90,3 +99,4 @@ const main :Workerd.Worker = (
   compatibilityFlags = ["enable_request_signal"],
 );
 `;
+}
