@@ -70,9 +70,10 @@ impl Entry {
         Self { about, measure: Measure::Repeated(measures) }
     }
 
-    /// Makes an entry that is run as a whole, and gives a figure for each head of its group.
-    pub fn whole<C: Contender>(measure: impl FnMut() -> Vec<f64> + 'static) -> Self {
-        Self { about: C::ABOUT, measure: Measure::Whole(Box::new(measure)) }
+    /// Makes an entry that is run as a whole, and gives a figure for each head of its group; NaN for
+    /// one that has none.
+    pub fn whole(about: About, measure: impl FnMut() -> Vec<f64> + 'static) -> Self {
+        Self { about, measure: Measure::Whole(Box::new(measure)) }
     }
 
     /// Warms the contender up, and finds how often each operation is done in a slice.
@@ -157,10 +158,12 @@ impl Group {
             }
         }
         for (at, head) in self.heads.iter().enumerate() {
-            let series = self.entries.iter().zip(&figures).map(|(entry, rounds)| Series {
-                contender: entry.about,
-                samples: rounds.iter().map(|figures| figures[at]).collect(),
+            let series = self.entries.iter().zip(&figures).map(|(entry, rounds)| {
+                let samples = rounds.iter().map(|figures| figures[at]);
+                let samples = samples.filter(|figure| !figure.is_nan()).collect();
+                Series { contender: entry.about, samples }
             });
+            let series = series.filter(|series| !series.samples.is_empty());
             Line::Case { head: *head, series: series.collect() }.print();
         }
     }

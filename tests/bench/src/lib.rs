@@ -47,6 +47,9 @@
 //! | `cancel-*` | one waiter, at random among as many, is dropped |
 //! | `hog-*` | one task has the connection again and again beside one that waits for it |
 //! | `create-take` | a connection is created and taken out of the pool, without an executor |
+//! | `tenants-*` | get and drop for a tenant at random, among as many |
+//! | `strategies-*` | acquire and release for one of 10,000 tenants: the first time, and later |
+//! | `fair-*` | tenants that ask for more than there is: waits, and who is served how often |
 //! | `clock` | one reading of the clock |
 //! | `allocations-*` | get and drop, or a wait: how often it allocates |
 //! | `waiter-*` | the bytes that a waiting caller takes: its future, and what the heap grows by |

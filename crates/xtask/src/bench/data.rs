@@ -14,6 +14,7 @@ pub(super) const BOUND: &str = "bound";
 pub(super) const NO_POOL: &str = "no-pool";
 pub(super) const DEADPOOL: &str = "deadpool";
 pub(super) const SEMAPHORE: &str = "semaphore";
+pub(super) const FIFO: &str = "fifo";
 
 /// All that was measured in one run.
 #[derive(Debug, Serialize)]
@@ -175,6 +176,9 @@ pub(super) fn figure(value: f64) -> String {
     if value.fract() == 0.0 || value.abs() >= 200.0 {
         return format!("{value:.0}");
     }
+    if value.abs() < 1.0 {
+        return format!("{value:.2}");
+    }
     format!("{value:.1}")
 }
 
@@ -246,8 +250,9 @@ pub(super) mod tests {
 
     #[test]
     fn figures_have_the_digits_that_they_are_worth() {
-        let all = [0.0, 1.04, 15.55, 96.0, 199.94, 433.7, 1_000.0, 28_852_276.4, -1_234.0];
-        let written = ["0", "1.0", "15.6", "96", "199.9", "434", "1,000", "28,852,276", "-1,234"];
+        let all = [0.0, 0.123, 1.04, 15.55, 96.0, 199.94, 433.7, 1_000.0, 28_852_276.4, -1_234.0];
+        let written =
+            ["0", "0.12", "1.0", "15.6", "96", "199.9", "434", "1,000", "28,852,276", "-1,234"];
         assert_eq!(all.map(figure), written);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::bench::data::{BOUND, DEADPOOL, OURS, OURS_TIMED, Run, SEMAPHORE, figure};
+use crate::bench::data::{BOUND, DEADPOOL, FIFO, OURS, OURS_TIMED, Run, SEMAPHORE, figure};
 
 /// A mark, and how the run stands to it.
 #[derive(Debug, Serialize)]
@@ -64,6 +64,7 @@ impl Mark {
         match (value, self.unit) {
             (None, _) => "–".to_owned(),
             (Some(value), "×") => format!("{value:.2} ×"),
+            (Some(value), "") => format!("{value:.3}"),
             (Some(value), unit) => format!("{} {unit}", figure(value)),
         }
     }
@@ -82,7 +83,23 @@ pub(super) fn native(run: &Run) -> Vec<Mark> {
     marks.push(against_fair_peers(run, "crowd-2", "256 tasks on 8, two threads"));
     marks.extend(queue(run));
     marks.extend(costs(run));
+    marks.extend(fairness(|case, contender| run.median(case, contender)));
     marks
+}
+
+/// Judges how tenants fare who want more than there is, by what finds the median of a contender in a
+/// case.
+pub(super) fn fairness(of: impl Fn(&str, &str) -> Option<f64>) -> Vec<Mark> {
+    let wait = ratio(of("fair-p99", OURS), of("fair-p99", FIFO));
+    vec![
+        Mark::at_most(
+            "a light tenant's 99th wait beside a loud one, beside one queue for all",
+            "×",
+        )
+        .judge(wait, Some(0.1)),
+        Mark::at_least("Jain's index of what is served by weights of 1, 2 and 4", "")
+            .judge(of("fair-jain", OURS), Some(0.99)),
+    ]
 }
 
 fn warm(run: &Run) -> Vec<Mark> {

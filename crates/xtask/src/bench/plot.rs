@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use plotters::coord::Shift;
-use plotters::coord::combinators::LogCoord;
+use plotters::coord::ranged1d::{AsRangedCoord, Ranged};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -25,38 +25,63 @@ pub(super) const PEER: RGBColor = RGBColor(0x7a, 0x86, 0x98);
 pub(super) const REFERENCE: RGBColor = RGBColor(0xc2, 0x6a, 0x1a);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<LogCoord<f64>, RangedCoordf64>>;
+type Chart<'a, 'b, X> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 type Row<'a> = (&'a Contender, Spread);
 
-/// Draws a case as SVG, on a logarithmic scale. `None` if it counts, or has a zero: a table says
-/// that better.
+/// How a figure becomes a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    /// By its logarithm, for what differs by times.
+    Times,
+    /// From nothing on, for shares of a whole.
+    Share,
+}
+
+/// Draws a case as SVG. `None` if it counts, or has a zero where figures differ by times: a table
+/// says that better.
 pub(super) fn svg(case: &Case) -> anyhow::Result<Option<String>> {
     let rows: Vec<Row<'_>> = case
         .series
         .iter()
         .filter_map(|series| Some((&series.contender, series.spread()?)))
         .collect();
-    let drawable = rows.len() > 1 && rows.iter().all(|(_, spread)| spread.min > 0.0);
-    if !drawable || !["ns", "ms", "bytes"].contains(&case.unit.as_str()) {
+    let scale = match case.unit.as_str() {
+        "ns" | "ms" | "bytes" => Scale::Times,
+        "%" | "index" => Scale::Share,
+        _ => return Ok(None),
+    };
+    let has_zero = rows.iter().any(|(_, spread)| spread.min <= 0.0);
+    if rows.len() < 2 || (has_zero && scale == Scale::Times) {
         return Ok(None);
     }
     let mut text = String::new();
     let area = SVGBackend::with_string(&mut text, (WIDTH, ROW * rows.len() as u32 + TICKS));
+    let area = area.into_drawing_area();
+    let (low, high) = range(&rows, scale);
+    let ticks = ticks(low, high, scale);
+    let drawn = match scale {
+        Scale::Times => draw(&area, (low..high).log_scale(), &ticks, &rows, &case.unit),
+        Scale::Share => draw(&area, low..high, &ticks, &rows, &case.unit),
+    };
     // What goes wrong while a string is drawn names no cause that lives long enough.
-    draw(&area.into_drawing_area(), &rows, &case.unit).map_err(|error| anyhow!("{error}"))?;
+    drawn.map_err(|error| anyhow!("{error}"))?;
+    drop(area);
     Ok(Some(text))
 }
 
-fn draw(area: &Area<'_>, rows: &[Row<'_>], unit: &str) -> Drawn {
-    let (low, high) = range(rows);
+fn draw<X>(area: &Area<'_>, axis: X, ticks: &[f64], rows: &[Row<'_>], unit: &str) -> Drawn
+where
+    X: AsRangedCoord<Value = f64>,
+    X::CoordDescType: Ranged<ValueType = f64>,
+{
     let top = rows.len() as f64;
     let mut chart = ChartBuilder::on(area)
         .set_label_area_size(LabelAreaPosition::Left, NAMES)
         .set_label_area_size(LabelAreaPosition::Bottom, TICKS)
         .margin_right(FIGURES)
-        .build_cartesian_2d((low..high).log_scale(), 0.0..top)?;
-    for tick in ticks(low, high) {
+        .build_cartesian_2d(axis, 0.0..top)?;
+    for &tick in ticks {
         chart.draw_series([PathElement::new(vec![(tick, 0.0), (tick, top)], GRID)])?;
         let (x, y) = chart.backend_coord(&(tick, 0.0));
         let label = short(tick, unit);
@@ -73,7 +98,10 @@ fn draw(area: &Area<'_>, rows: &[Row<'_>], unit: &str) -> Drawn {
     Ok(())
 }
 
-fn draw_row(area: &Area<'_>, chart: &mut Chart<'_, '_>, row: &Row<'_>, y: f64) -> Drawn {
+fn draw_row<X>(area: &Area<'_>, chart: &mut Chart<'_, '_, X>, row: &Row<'_>, y: f64) -> Drawn
+where
+    X: Ranged<ValueType = f64>,
+{
     let (contender, spread) = row;
     let colour = colour(contender);
     let reach = vec![(spread.min, y), (spread.max, y)];
@@ -110,10 +138,13 @@ fn colour(contender: &Contender) -> RGBColor {
 }
 
 /// Returns what the axis covers: all that was measured, and a little more.
-fn range(rows: &[Row<'_>]) -> (f64, f64) {
+fn range(rows: &[Row<'_>], scale: Scale) -> (f64, f64) {
     let low = rows.iter().map(|(_, spread)| spread.min).fold(f64::INFINITY, f64::min);
     let high = rows.iter().map(|(_, spread)| spread.max).fold(0.0, f64::max);
-    (low / 1.15, high * 1.15)
+    match scale {
+        Scale::Times => (low / 1.15, high * 1.15),
+        Scale::Share => (0.0, high * 1.15),
+    }
 }
 
 /// Writes a round figure in few letters.
@@ -127,7 +158,13 @@ fn short(tick: f64, unit: &str) -> String {
 }
 
 /// Returns round figures in a range, a few of them however wide it is.
-fn ticks(low: f64, high: f64) -> Vec<f64> {
+fn ticks(low: f64, high: f64, scale: Scale) -> Vec<f64> {
+    if scale == Scale::Share {
+        let power = 10_f64.powf(high.log10().floor());
+        let steps = [0.2, 0.5, 1.0, 2.0].map(|step| step * power);
+        let step = steps.into_iter().find(|step| high / step <= 6.0).unwrap_or(high);
+        return (0..=6).map(|at| f64::from(at) * step).filter(|&tick| tick <= high).collect();
+    }
     let decades = (high / low).log10();
     let steps: &[f64] = match decades {
         wide if wide > 3.0 => &[1.0],
@@ -147,10 +184,13 @@ mod tests {
 
     #[test]
     fn an_axis_has_a_few_round_ticks_however_wide_it_is() {
-        assert_eq!(ticks(13.0, 900.0), [20.0, 50.0, 100.0, 200.0, 500.0]);
-        assert_eq!(ticks(80.0, 410.0), [100.0, 150.0, 200.0, 300.0]);
-        assert_eq!(ticks(24.0, 38.0), [25.0, 30.0, 35.0]);
-        assert_eq!(ticks(150.0, 3e7), [1e3, 1e4, 1e5, 1e6, 1e7]);
+        let times = |low, high| ticks(low, high, Scale::Times);
+        assert_eq!(times(13.0, 900.0), [20.0, 50.0, 100.0, 200.0, 500.0]);
+        assert_eq!(times(80.0, 410.0), [100.0, 150.0, 200.0, 300.0]);
+        assert_eq!(times(24.0, 38.0), [25.0, 30.0, 35.0]);
+        assert_eq!(times(150.0, 3e7), [1e3, 1e4, 1e5, 1e6, 1e7]);
+        assert_eq!(ticks(0.0, 65.0, Scale::Share), [0.0, 20.0, 40.0, 60.0]);
+        assert_eq!(ticks(0.0, 1.15, Scale::Share), [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
         let written = [(500.0, "ns"), (2e3, "ns"), (1e7, "ns"), (2e3, "bytes"), (5e6, "bytes")];
         let written = written.map(|(tick, unit)| short(tick, unit));
         assert_eq!(written, ["500 ns", "2 µs", "10 ms", "2,000 bytes", "5 MB"]);

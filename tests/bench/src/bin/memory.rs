@@ -9,10 +9,11 @@ use std::task::{Context, Poll, Waker};
 
 use allocation_counter::measure;
 use edgepool::Share;
+use edgepool::tenants::Strategy;
 use edgepool_bench::Contender;
 use edgepool_bench::contenders::{
     Asyncband, Bb8, Deadpool, DeadpoolUnmanaged, Edgepool, EdgepoolDefaults, EdgepoolTimed,
-    Fastpool, Mobc, TokioSemaphore,
+    Fastpool, Mobc, TokioSemaphore, strategies, tenant_pools,
 };
 use edgepool_bench::harness::{filled, one_thread, run};
 use edgepool_bench::output::{About, Head, Line, Series};
@@ -67,6 +68,17 @@ const TENANT: Head = Head {
             and the handle that the caller keeps.",
 };
 
+/// How many tenants there are under each strategy.
+const APART: usize = 10_000;
+
+const STRATEGY: Head = Head {
+    id: "strategies-memory",
+    title: "bytes of a tenant, by the strategy",
+    unit: "bytes",
+    about: "The growth of the heap as each of 10,000 tenants has had a connection, by their number. \
+            A pool each comes with its connection, which is a few bytes here.",
+};
+
 fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |head: &&Head| {
@@ -75,6 +87,13 @@ fn main() {
     if wanted(&&TENANT) {
         let series = vec![Series { contender: Edgepool::ABOUT, samples: vec![tenant()] }];
         Line::Case { head: TENANT, series }.print();
+    }
+    if wanted(&&STRATEGY) {
+        let series = strategies(APART).map(|(contender, strategy)| Series {
+            contender,
+            samples: vec![tenant_apart(strategy)],
+        });
+        Line::Case { head: STRATEGY, series: series.into() }.print();
     }
     let heads: Vec<&Head> = HEADS.iter().filter(wanted).collect();
     if heads.is_empty() {
@@ -111,6 +130,21 @@ fn tenant() -> f64 {
         tenants.extend((0..TENANTS).map(|_| pool.tenant(Share::new()).expect("it is in range")));
     });
     (size_of_val(&*tenants) as f64 + grown.bytes_current as f64) / TENANTS as f64
+}
+
+/// Returns by how much the heap grows for a tenant that has had a connection.
+fn tenant_apart(strategy: Strategy) -> f64 {
+    let runtime = one_thread();
+    let ids: Vec<String> = (0..APART).map(|tenant| format!("tenant-{tenant}")).collect();
+    let pools = run(&runtime, async { tenant_pools(strategy) });
+    let grown = measure(|| {
+        run(&runtime, async {
+            for id in &ids {
+                drop(pools.acquire(id).await.expect("nothing fails here"));
+            }
+        });
+    });
+    grown.bytes_current as f64 / APART as f64
 }
 
 /// Returns a figure for each head.

@@ -39,7 +39,7 @@ pub(super) fn group() -> Group {
 fn entry<C: Contender>(runtime: &Rc<Runtime>) -> Entry {
     let runtime = Rc::clone(runtime);
     let pool: C = run(&runtime, filled(1));
-    Entry::whole::<C>(move || run(&runtime, beside(pool.clone())))
+    Entry::whole(C::ABOUT, move || run(&runtime, beside(pool.clone())))
 }
 
 /// What the two tasks tell each other. All on one thread: nothing has to be ordered.
@@ -98,12 +98,6 @@ async fn wait<C: Contender>(pool: C, between: Arc<Between>) -> Vec<u64> {
     waits
 }
 
-/// Returns the nearest rank of sorted values; 0 if nobody waited.
-fn percentile(sorted: &[u64], part: f64) -> f64 {
-    let rank = (part * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).map_or(0.0, |&nanos| nanos as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,12 +112,5 @@ mod tests {
     fn who_waits_is_overtaken_where_nobody_queues_and_only_there() {
         assert!(overtakes::<Bound>() > 0.9 * ROUNDS as f64);
         assert_eq!(overtakes::<TokioSemaphore>(), 0.0);
-    }
-
-    #[test]
-    fn a_percentile_is_the_nearest_rank() {
-        let sorted: Vec<u64> = (1..=1_000).collect();
-        assert_eq!((percentile(&sorted, 0.5), percentile(&sorted, 0.999)), (500.0, 999.0));
-        assert_eq!((percentile(&[7], 0.5), percentile(&[], 0.999)), (7.0, 0.0));
     }
 }

@@ -38,17 +38,6 @@ pub(super) fn group() -> Group {
     Group { heads, entries, sliced: true }
 }
 
-/// A stream of numbers from 0 on, below `count`; Marsaglia's xorshift.
-fn draws(count: usize) -> impl FnMut() -> usize {
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        ((u128::from(state) * count as u128) >> 64) as usize
-    }
-}
-
 fn of_one_pool(runtime: &Rc<Runtime>, count: usize) -> Repeated {
     let runtime = Rc::clone(runtime);
     let pool: Edgepool = run(&runtime, filled(CONNECTIONS));

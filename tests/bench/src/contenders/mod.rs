@@ -4,6 +4,7 @@ mod bound;
 mod edgepool;
 mod peers;
 mod semaphore;
+mod strategies;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -12,7 +13,8 @@ use std::ops::Deref;
 pub use bound::{Bound, NoPool};
 pub use edgepool::{Edgepool, EdgepoolDefaults, EdgepoolTimed, Maker};
 pub use peers::{Asyncband, Bb8, Deadpool, DeadpoolUnmanaged, Fastpool, Mobc};
-pub use semaphore::TokioSemaphore;
+pub use semaphore::{Permitted, TokioSemaphore};
+pub use strategies::{Session, Sessions, Strategies, strategies, tenant_pools};
 
 use crate::output::About;
 
