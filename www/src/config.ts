@@ -1,6 +1,9 @@
 import type { ProviderKind, ProviderOptions } from "edgepool/clients";
 
+import { ConfigError, type Fields, fields, number, wrong } from "./checks.js";
 import { hostName } from "./hosts.js";
+
+export { ConfigError };
 
 /** What a provider speaks, and so where its key goes. */
 export type Kind = ProviderKind;
@@ -38,13 +41,6 @@ export interface GatewayConfig {
   leaseTtl?: number;
   heartbeat?: number;
 }
-
-/** Says what is wrong with the configuration, and what it takes. */
-export class ConfigError extends Error {
-  override name = "ConfigError";
-}
-
-type Fields = Record<string, unknown>;
 
 const OWN = ["apiKey", "apiKeyEnv", "onRefusal"];
 const TOP_FIELDS = ["scope", "providers", "routes", "hosts", "leaseTtl", "heartbeat"];
@@ -149,30 +145,4 @@ function checkProvider(name: string, value: unknown): void {
   if (keyEnv !== undefined && (typeof keyEnv !== "string" || keyEnv === "")) {
     throw wrong(`${where}.keyEnv`, "the name of a variable");
   }
-}
-
-function fields(where: string, value: unknown, names?: string[]): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw wrong(where, "an object");
-  }
-  const unknown = names && Object.keys(value).find((name) => !names.includes(name));
-  if (unknown === undefined) return value as Fields;
-  throw new ConfigError(`${where}: unknown field "${unknown}"; it takes ${names?.join(", ")}`);
-}
-
-function number(
-  where: string, value: unknown, low: number, high: number, whole = false, more = "",
-): void {
-  if (value === undefined) return;
-  const fits = typeof value === "number" && value >= low && value <= high;
-  if (fits && (!whole || Number.isInteger(value))) return;
-  const kind = whole ? "a whole number" : "a number of ms";
-  const range = high === Infinity ? `from ${low}` : `from ${low} to ${high}`;
-  const got = typeof value === "number" ? `, got ${value}` : "";
-  throw wrong(where, `${kind} ${range}${more}${got}`);
-}
-
-/** Leaves the value out: a key may be in it by mistake, as in a URL. */
-function wrong(where: string, accepted: string): ConfigError {
-  return new ConfigError(`${where} takes ${accepted}`);
 }
