@@ -2,6 +2,7 @@ import type { ProviderKind, ProviderOptions } from "edgepool/clients";
 
 import { ConfigError, type Fields, fields, number, wrong } from "./checks.js";
 import { hostName } from "./hosts.js";
+import { type TenantsConfig, readTenants } from "./tenants-config.js";
 
 export { ConfigError };
 
@@ -36,6 +37,8 @@ export interface GatewayConfig {
   providers: Record<string, ProviderConfig>;
   /** Names under which one provider after the other is asked, in their order. */
   routes?: Record<string, string[]>;
+  /** Whose requests they are, and what each tenant may have; without it they are nobody's. */
+  tenants?: TenantsConfig;
   /** The host names that the gateway answers to, beside loopback and the address it listens on. */
   hosts?: string[];
   leaseTtl?: number;
@@ -43,7 +46,7 @@ export interface GatewayConfig {
 }
 
 const OWN = ["apiKey", "apiKeyEnv", "onRefusal"];
-const TOP_FIELDS = ["scope", "providers", "routes", "hosts", "leaseTtl", "heartbeat"];
+const TOP_FIELDS = ["scope", "providers", "routes", "tenants", "hosts", "leaseTtl", "heartbeat"];
 /** The paths of the gateway itself; no provider can have their names. */
 const RESERVED = ["stats", "metrics", "healthz"];
 /** Below the number of timers that workerd allows to a Worker. */
@@ -80,7 +83,12 @@ export function readConfig(text: string | undefined): GatewayConfig {
   for (const [name, route] of Object.entries(fields("routes", config["routes"] ?? {}))) {
     checkRoute(name, route, providers);
   }
-  return { ...config, scope } as unknown as GatewayConfig;
+  return { ...config, ...tenantsIn(config, providers), scope } as unknown as GatewayConfig;
+}
+
+function tenantsIn(config: Fields, providers: Fields): Pick<GatewayConfig, "tenants"> {
+  if (config["tenants"] === undefined) return {};
+  return { tenants: readTenants(config["tenants"], providers, (config["routes"] ?? {}) as Fields) };
 }
 
 function checkHosts(hosts: unknown): void {

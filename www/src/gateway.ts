@@ -10,6 +10,7 @@ import { METRICS_TYPE, metricsText } from "./metrics.js";
 import { Observer, type ObservedCall } from "./observe.js";
 import { Pools } from "./pools.js";
 import { json, refuse } from "./refuse.js";
+import { type Caller, Tenants, nobody } from "./tenants.js";
 import { climbs, endToEnd, requestHeaders } from "./upstream.js";
 
 /** What the gateway is told of the runtime that it is in. */
@@ -32,12 +33,15 @@ export interface Gateway {
   fetch(request: Request, ctx?: RequestContext): Promise<Response>;
 }
 
-type Handler = (request: Request, url: URL, ctx?: RequestContext) => Response | Promise<Response>;
+/** Answers what can only be read. */
+type Handler = (url: URL) => Response;
 
 interface Parts {
   config: GatewayConfig;
   pools: Pools;
   observer: Observer;
+  /** Without it, all requests are nobody's. */
+  tenants: Tenants | undefined;
 }
 
 const WELL: Record<string, Handler> = {
@@ -61,8 +65,9 @@ const WELL: Record<string, Handler> = {
 export function createGateway(config: GatewayConfig, env: GatewayEnv): Gateway {
   let observer: Observer | undefined;
   const pools = new Pools(config, env, (event) => observer?.handle(event));
-  observer = new Observer(config, env.runtime, () => pools.stats());
-  const parts: Parts = { config, pools, observer };
+  observer = new Observer(config, env.runtime, pools);
+  const tenants = config.tenants && new Tenants(config.tenants);
+  const parts: Parts = { config, pools, observer, tenants };
   const own = ownRoutes(parts);
   const checkedUrl = hostCheck(env.host, config.hosts);
   return {
@@ -70,13 +75,27 @@ export function createGateway(config: GatewayConfig, env: GatewayEnv): Gateway {
       const url = checkedUrl(request);
       if (!url) return misdirected(request);
       const route = own.get(url.pathname);
-      if (!route) return forward(parts, request, url, ctx);
-      if (url.pathname === BURST_PATH) return route(request, url, ctx);
-      if (request.method === "GET" || request.method === "HEAD") return route(request, url, ctx);
+      if (!route) return ask(parts, request, url, ctx);
+      if (request.method === "GET" || request.method === "HEAD") return route(url);
       const message = `${url.pathname} can only be read: ask with GET`;
       return refuse(405, "method_not_allowed", message, { allow: "GET, HEAD" });
     },
   };
+}
+
+/** Asks providers for whoever a request comes from. */
+async function ask(
+  parts: Parts, request: Request, url: URL, ctx?: RequestContext,
+): Promise<Response> {
+  const { pathname } = url;
+  const caller = await parts.tenants?.callerOf(request.headers, pathname) ?? nobody(pathname);
+  if (caller instanceof Response) return caller;
+  if (caller.path !== BURST_PATH) return forward(parts, caller, request, url, ctx);
+  if (isForeignPage(request, url)) return foreign();
+  return burst(request, parts.config.providers, (inner, body) => {
+    const to = new URL(inner.url);
+    return forward(parts, { ...caller, path: to.pathname }, inner, to, ctx, body);
+  });
 }
 
 /** Refuses a name that a page elsewhere may have pointed at this machine. */
@@ -87,21 +106,15 @@ export function misdirected(request: Request): Response {
   return refuse(421, "unknown_host", message);
 }
 
-function ownRoutes(parts: Parts): Map<string, Handler> {
-  const { observer } = parts;
+function ownRoutes({ observer }: Parts): Map<string, Handler> {
   const since = (url: URL) => Math.max(0, Number(url.searchParams.get("since")) || 0);
   return new Map<string, Handler>([
     ...Object.entries(WELL),
     ["/stats", () => json(observer.stats())],
-    ["/stats/history", (_, url) => json(observer.history(since(url)))],
+    ["/stats/history", (url) => json(observer.history(since(url)))],
     ["/metrics", () => new Response(metricsText(observer), {
       headers: { "content-type": METRICS_TYPE, "cache-control": "no-store" },
     })],
-    [BURST_PATH, (request, url, ctx) => {
-      if (isForeignPage(request, url)) return foreign();
-      return burst(request, parts.config.providers, (inner, body) =>
-        forward(parts, inner, new URL(inner.url), ctx, body));
-    }],
   ]);
 }
 
@@ -110,15 +123,15 @@ function ownRoutes(parts: Parts): Map<string, Handler> {
  * has ended. `body` is that of a request of the gateway's own.
  */
 async function forward(
-  parts: Parts, request: Request, url: URL, ctx?: RequestContext, body?: string,
+  parts: Parts, caller: Caller, request: Request, url: URL, ctx?: RequestContext, body?: string,
 ): Promise<Response> {
   const { providers, routes = {} } = parts.config;
-  const [, name = "", path = ""] = /^\/([^/]*)(.*)$/.exec(url.pathname) ?? [];
+  const [, name = "", path = ""] = /^\/([^/]*)(.*)$/.exec(caller.path) ?? [];
   const route = Object.hasOwn(routes, name) ? (routes[name] as string[]) : [name];
   const [first = ""] = route;
   if (!Object.hasOwn(providers, first)) {
     const all = [...Object.keys(providers), ...Object.keys(routes)];
-    const known = all.map((each) => `/${each}/`).join(", ");
+    const known = all.map((each) => `${caller.prefix}/${each}/`).join(", ");
     const message = `no provider is named "${name}"; the paths of those that are: ${known}`;
     return refuse(404, "unknown_provider", message);
   }
@@ -128,7 +141,8 @@ async function forward(
   }
   if (parts.pools.keyed.has(name) && isForeignPage(request, url)) return foreign();
   const target = (path || "/") + url.search;
-  return send(parts, name, providers[first] as ProviderConfig, target, request, ctx, body);
+  const asked = { name, target, tenant: caller.tenant };
+  return send(parts, asked, providers[first] as ProviderConfig, request, ctx, body);
 }
 
 /**
@@ -150,9 +164,17 @@ function foreign(): Response {
   return refuse(403, "cross_site", message);
 }
 
-/** Sends a request to what is named `name`: a provider, or a route that begins with it. */
+/** What is asked of whom, and for which tenant. */
+interface Asked {
+  /** A provider, or a route. */
+  name: string;
+  target: string;
+  tenant: string | undefined;
+}
+
+/** Sends a request to a provider, or along a route that begins with it. */
 async function send(
-  { pools, observer }: Parts, name: string, provider: ProviderConfig, target: string,
+  { pools, observer, tenants }: Parts, { name, target, tenant }: Asked, provider: ProviderConfig,
   request: Request, ctx?: RequestContext, known?: string,
 ): Promise<Response> {
   const { method } = request;
@@ -163,11 +185,12 @@ async function send(
     const body = known ?? (await readBody(request, operation !== undefined));
     const init = {
       method,
-      headers: requestHeaders(request.headers, provider.passClientKey ?? false),
+      headers: requestHeaders(request.headers, provider.passClientKey ?? false, tenants?.headers),
       body,
       redirect: "manual",
       signal: request.signal,
       request,
+      ...(tenant === undefined ? {} : { tenant }),
       ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
       ...(ctx ? { ctx } : {}),
     } as const;

@@ -2,6 +2,7 @@ import { BOUNDS_MS } from "./histogram.js";
 import type { Observer, Track } from "./observe.js";
 import { type Sample, buckets, family } from "./prometheus.js";
 import { serviceMetrics } from "./service-metrics.js";
+import { tenantMetrics } from "./tenant-metrics.js";
 import type { PoolNumbers, Stats } from "./wire.js";
 
 const SCOPE = "in the scope that edgepool_info names";
@@ -98,6 +99,7 @@ export function metricsText(observer: Observer): string {
     ...histogram("edgepool_call_seconds", "From the call to the end of the body", tracks,
       "latency"),
     ...serviceMetrics(observer.services(stats)),
+    ...(stats.tenants === undefined ? [] : tenantMetrics(stats.tenants)),
     ...observer.conventions.text(),
     "",
   ].join("\n");

@@ -1,4 +1,4 @@
-import type { ClientEvent, FailureClass } from "edgepool/clients";
+import type { ClientEvent, FailureClass, ProviderTenants } from "edgepool/clients";
 
 import type { GatewayConfig, ProviderConfig } from "./config.js";
 import { Conventions, type Operation } from "./conventions.js";
@@ -7,7 +7,10 @@ import { type Gauges, HistoryRing } from "./history.js";
 import type { PoolsStats } from "./pools.js";
 import type { ServiceTold } from "./service-metrics.js";
 import { serviceNumbers } from "./service.js";
-import { HISTORY_SECONDS, type History, type PoolNumbers, type Stats } from "./wire.js";
+import { TenantBook } from "./tenant-book.js";
+import {
+  HISTORY_SECONDS, type History, type PoolNumbers, type Stats, type TenantsStats,
+} from "./wire.js";
 
 /** What of the history counts as now. */
 const RECENT_SECONDS = 10;
@@ -143,6 +146,13 @@ function bump(counts: Record<string, number>, name: string): void {
   counts[name] = (counts[name] ?? 0) + 1;
 }
 
+/** What the pools tell when they are asked. */
+export interface Told {
+  stats(): PoolsStats;
+  /** The tenants of each provider. */
+  tenants(): Record<string, ProviderTenants>;
+}
+
 /** Keeps what `/stats`, `/stats/history` and `/metrics` tell. It is written on events alone. */
 export class Observer {
   readonly tracks = new Map<string, Track>();
@@ -151,16 +161,19 @@ export class Observer {
   private readonly calls = new WeakMap<object, ObservedCall>();
   private readonly started: number;
   private readonly config: GatewayConfig;
-  private readonly read: () => PoolsStats;
+  private readonly pools: Told;
   private readonly runtime: string;
+  /** By provider. */
+  private readonly books = new Map<string, TenantBook>();
 
-  constructor(config: GatewayConfig, runtime: string, read: () => PoolsStats) {
+  constructor(config: GatewayConfig, runtime: string, pools: Told) {
     this.config = config;
     this.runtime = runtime;
-    this.read = read;
+    this.pools = pools;
     this.started = Date.now();
     for (const name of Object.keys(config.providers)) {
       this.tracks.set(name, new Track(this.started));
+      this.books.set(name, new TenantBook());
     }
     this.total = new Track(this.started);
   }
@@ -221,7 +234,7 @@ export class Observer {
   /** Notes the levels now: somebody may have begun to wait, of which there is no event. */
   advance(): PoolsStats {
     const now = Date.now();
-    const stats = this.read();
+    const stats = this.pools.stats();
     for (const [name, track] of this.tracks) {
       track.advance(now, gauges(stats.providers[name] as PoolStats));
     }
@@ -254,12 +267,23 @@ export class Observer {
       uptime_ms: Math.max(0, now - this.started),
       providers,
       total: this.total.numbers(snakeCase(pools.total), now),
+      ...this.tenants(),
     };
+  }
+
+  private tenants(): { tenants?: TenantsStats } {
+    const by = this.config.tenants?.by;
+    if (by === undefined) return {};
+    const told = this.pools.tenants();
+    const books = [...this.books].map(([name, book]) =>
+      [name, book.read(told[name] as ProviderTenants, this.poolTime)] as const);
+    const how = typeof by === "object" ? { by: "header" as const, header: by.header } : { by };
+    return { tenants: { ...how, providers: Object.fromEntries(books) } };
   }
 
   /** Pairs what `/stats` tells of each provider with the histograms that it leaves out. */
   services({ providers }: Stats): ServiceTold[] {
-    const pools = this.read();
+    const pools = this.pools.stats();
     return Object.entries(providers).map(([name, { service: numbers }]) => {
       const { service: stats } = pools.providers[name] as PoolsStats["providers"][string];
       return { name, stats, numbers };

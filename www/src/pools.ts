@@ -1,8 +1,10 @@
 import {
-  type ClientEvent, ClientPool, type ClientPoolStats, type PooledFetch, type ProviderOptions,
+  type ClientEvent, ClientPool, type ClientPoolStats, type ClientTenantsOptions, type PooledFetch,
+  type ProviderOptions, type ProviderTenants,
 } from "edgepool/clients";
 
 import { type GatewayConfig, LEASE_TTL, type ProviderConfig } from "./config.js";
+import type { TenantsConfig } from "./tenants-config.js";
 
 /** Reads a variable of the environment. */
 interface Variables {
@@ -22,6 +24,7 @@ export class Pools {
   private readonly clients: ClientPool;
   private readonly fetches = new Map<string, PooledFetch>();
   private readonly addresses = new Map<string, string[]>();
+  private readonly reported: number | undefined;
 
   /** Throws a TypeError that names the option if one is unknown, or its value is wrong. */
   constructor(config: GatewayConfig, env: Variables, observer: (event: ClientEvent) => void) {
@@ -36,6 +39,7 @@ export class Pools {
       providers[name] = { ...options, ...key, onRefusal: "respond", pool: name };
       this.addresses.set(name, addressesOf(provider));
     }
+    this.reported = config.tenants?.report;
     this.clients = new ClientPool({ ...settings(config), providers, observer });
     for (const name of Object.keys(providers)) this.fetches.set(name, this.clients.fetch(name));
     for (const [name, route] of Object.entries(config.routes ?? {})) {
@@ -59,9 +63,14 @@ export class Pools {
   stats(): PoolsStats {
     return this.clients.stats();
   }
+
+  /** Tells of the tenants of each provider: by their names as many as the configuration says. */
+  tenants(): Record<string, ProviderTenants> {
+    return this.clients.tenants(this.reported);
+  }
 }
 
-function settings({ scope, leaseTtl, heartbeat }: GatewayConfig) {
+function settings({ scope, leaseTtl, heartbeat, tenants }: GatewayConfig) {
   // A heartbeat is that of a time to live, which only Workers have without being told.
   const life = leaseTtl ?? (heartbeat === undefined ? undefined : LEASE_TTL);
   return {
@@ -69,7 +78,13 @@ function settings({ scope, leaseTtl, heartbeat }: GatewayConfig) {
     ...(scope === "object" ? { mode: "durable-object" as const } : {}),
     ...(life === undefined ? {} : { leaseTtl: life }),
     ...(heartbeat === undefined ? {} : { heartbeat }),
+    ...(tenants === undefined ? {} : { tenants: shares(tenants) }),
   };
+}
+
+function shares({ named, default: usual, unknown }: TenantsConfig): ClientTenantsOptions {
+  const own = Object.entries(named).map(([id, { keySha256: _, ...share }]) => [id, share] as const);
+  return { named: Object.fromEntries(own), default: usual, unknown };
 }
 
 function addressesOf({ baseURL, endpoints }: ProviderConfig): string[] {

@@ -1,11 +1,11 @@
 /** RFC 9110, section 7.6.1, and an older name that clients still send. */
-const HOP_BY_HOP = [
+export const HOP_BY_HOP = [
   "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
   "te", "trailer", "transfer-encoding", "upgrade",
 ];
 
 /** Where clients put a key. */
-const KEYS = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+export const KEYS = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
 /** Tells whether a server that decodes a path (even twice) could see a step up in it. */
 export function climbs(path: string): boolean {
@@ -17,11 +17,16 @@ export function climbs(path: string): boolean {
   return false;
 }
 
-/** Makes the headers that the provider gets, but for its own key: the client pool puts that in. */
-export function requestHeaders(from: Headers, passClientKey: boolean): Headers {
+/**
+ * Makes the headers that the provider gets, but for its own key: the client pool puts that in.
+ * `ours` are for the gateway alone.
+ */
+export function requestHeaders(
+  from: Headers, passClientKey: boolean, ours: readonly string[] = [],
+): Headers {
   const headers = endToEnd(from);
   // The runtime makes the first itself, and refuses the second.
-  for (const name of ["host", "expect"]) headers.delete(name);
+  for (const name of ["host", "expect", ...ours]) headers.delete(name);
   // Every fetch decodes what it knows; a body that comes as it is needs none of that. Deno's does
   // not decode what comes compressed all the same after a plain `identity`.
   headers.set("accept-encoding", "identity;q=1, *;q=0");

@@ -116,6 +116,58 @@ export interface ProviderNumbers extends PoolNumbers {
   service: ServiceNumbers;
 }
 
+/** What a tenant had of all that tenants were served in the last ten seconds; null without any. */
+export interface RecentShare {
+  acquired: number;
+  share: number | null;
+  mean_wait_ms: number | null;
+}
+
+/**
+ * How a tenant stands at a provider, or several together. Counters since the start, of what was
+ * told under this name: it does not run backwards when a tenant is told of by name, or no more.
+ */
+export interface TenantCounts {
+  in_use: number;
+  waiting: number;
+  acquired: number;
+  released: number;
+  timed_out: number;
+  cancelled: number;
+  failed: number;
+  refused: number;
+  /** Calls that ended otherwise, as at a pool that was closed. */
+  ended: number;
+  total_wait_ms: number;
+  longest_wait_ms: number;
+  recent: RecentShare;
+}
+
+/** A tenant, and what it may have of the provider; null is as much as there is. */
+export interface TenantNumbers extends TenantCounts {
+  id: string;
+  /** Whether the configuration names it. */
+  named: boolean;
+  weight: number;
+  max: number | null;
+  max_waiting: number | null;
+}
+
+/** The tenants of a provider: those that are named, the most active of the others, and the rest. */
+export interface ProviderTenants {
+  tenants: TenantNumbers[];
+  /** How many more are known now, and all that is not told by a name. */
+  other: TenantCounts & { tenants: number };
+}
+
+/** How tenants are told, and how they stand at each provider. */
+export interface TenantsStats {
+  by: "header" | "key" | "path";
+  /** The header's name. */
+  header?: string;
+  providers: Record<string, ProviderTenants>;
+}
+
 /** The answer of `/stats`. */
 export interface Stats {
   scope: Scope;
@@ -123,6 +175,7 @@ export interface Stats {
   uptime_ms: number;
   providers: Record<string, ProviderNumbers>;
   total: PoolNumbers;
+  tenants?: TenantsStats;
 }
 
 /** Samples of one second each, oldest first, a column for each quantity. */

@@ -9,6 +9,7 @@ use tokio::process::ChildStdout;
 
 use crate::cli::{ServeArgs, SimArgs};
 use crate::config::provider::Name;
+use crate::config::tenants::Tenants;
 use crate::config::{SIMULATOR, Serve};
 use crate::process::{Cmd, Group};
 use crate::progress::Step;
@@ -59,16 +60,28 @@ fn announce(
     address: SocketAddr,
     simulator: Option<&Simulator>,
 ) -> anyhow::Result<()> {
+    let tenants = serve.gateway.tenants.as_ref();
     if !serve.bind.is_loopback() {
-        eprintln!(
-            "warning: the gateway has no authentication, and --bind {} lets other machines use \
-             it and its keys",
-            serve.bind
-        );
+        let bind = serve.bind;
+        if tenants.is_some_and(Tenants::ask_for_a_key) {
+            eprintln!(
+                "warning: the page, /stats and /metrics ask for no key, and --bind {bind} lets \
+                 other machines read them"
+            );
+        } else {
+            eprintln!(
+                "warning: the gateway has no authentication, and --bind {bind} lets other \
+                 machines use it and its keys"
+            );
+        }
     }
-    let base = format!("http://{}/", health::reachable(address));
+    let own = format!("http://{}/", health::reachable(address));
     let mut out = std::io::stdout().lock();
-    writeln!(out, "gateway   {base}  ({})", serve.runtime.name())?;
+    writeln!(out, "gateway   {own}  ({})", serve.runtime.name())?;
+    if let Some(tenants) = tenants {
+        writeln!(out, "tenants   {}", tenants.summary())?;
+    }
+    let base = format!("{own}{}", tenants.map_or("", Tenants::path));
     for (name, provider) in &serve.gateway.providers {
         let mut target = provider.addresses();
         if let Some(simulator) = simulator.filter(|_| name.as_str() == SIMULATOR) {

@@ -17,6 +17,10 @@ before(async () => ({ readConfig, ConfigError } = await importSource("config.ts"
 const config = (provider, top) =>
   JSON.stringify({ scope: "isolate", providers: { a: { ...PROVIDER, ...provider } }, ...top });
 
+const DIGEST = "0".repeat(64);
+const tenants = (more, provider) => config(provider, { tenants: { by: "path", ...more } });
+const keyed = (named, more) => tenants({ by: "key", named, ...more });
+
 const FINE = [
   config({ maxWaiting: 0 }),
   config({ maxWaiting: 9_000, max: 65_535 }),
@@ -30,6 +34,11 @@ const FINE = [
   config({}, { routes: {} }),
   config({}, { routes: { r: ["a"] } }),
   config({}, { hosts: ["pool.example", "10.0.0.1", "::1", "[fd00::1]"] }),
+  tenants({}),
+  tenants({ by: { header: "x-tenant" }, unknown: "refuse", without: "nobody", report: 0 }),
+  tenants({ default: { weight: 1, max: 1, maxWaiting: 0 } }),
+  tenants({ named: { acme: {}, "b.Corp_1-": { weight: 1_000_000 } } }),
+  keyed({ acme: { keySha256: DIGEST } }),
 ];
 
 /** What is wrong, and what the error names. */
@@ -54,6 +63,35 @@ const WRONG = [
   [config({}, { routes: { r: [] } }), /^routes\.r takes a list of providers, each once: a/],
   [config({}, { routes: { r: ["a", "b"] } }), /^routes\.r takes a list of providers/],
   [config({}, { routes: { r: ["a", "a"] } }), /^routes\.r takes a list of providers/],
+  [config({}, { tenants: [] }), /^tenants takes an object/],
+  [tenants({ by: undefined }), /^tenants\.by takes "key", "path" or \{"header": NAME\}/],
+  [tenants({ by: "host" }), /^tenants\.by takes "key", "path" or/],
+  [tenants({ by: { header: "Cookie" } }), /^tenants\.by\.header takes the name of a header of/],
+  [tenants({ by: { header: "cookie" } }), /^tenants\.by\.header takes the name of a header of/],
+  [tenants({ by: { header: "a b" } }), /^tenants\.by\.header takes/],
+  [tenants({ by: { key: true } }), /^tenants\.by: unknown field "key"; it takes header/],
+  [tenants({ unknown: "make" }), /^tenants\.unknown takes "create" or "refuse"/],
+  [tenants({ without: true }), /^tenants\.without takes "refuse" or "nobody"/],
+  [tenants({ report: 1_001 }), /^tenants\.report takes a whole number from 0 to 1000, got 1001/],
+  [tenants({ default: { weight: 0 } }), /^tenants\.default\.weight takes .* 1 to 1000000, got 0/],
+  [tenants({ default: { keySha256: DIGEST } }), /^tenants\.default: unknown field "keySha256"/],
+  [tenants({ named: { acme: { max: 0 } } }), /^tenants\.named\.acme\.max takes .* from 1, got 0/],
+  [tenants({ named: { acme: { maxWaiting: 0.5 } } }), /^tenants\.named\.acme\.maxWaiting takes/],
+  [tenants({ named: { "a b": {} } }), /^tenants\.named: an id has 1 to 63/],
+  [tenants({ named: { other: {} } }), /^tenants\.named: .* is not other/],
+  [tenants({ named: { acme: { keySha256: DIGEST } } }), /^tenants\.named\.acme\.keySha256 takes n/],
+  [keyed({ acme: {} }), /^tenants\.named\.acme\.keySha256 takes 64 hexadecimal digits/],
+  [keyed({ acme: { keySha256: "abc" } }), /^tenants\.named\.acme\.keySha256 takes 64/],
+  [
+    keyed({ a: { keySha256: DIGEST }, b: { keySha256: DIGEST } }),
+    /^tenants\.named: "a" and "b" have the same key/,
+  ],
+  [keyed({}, { unknown: "create" }), /^tenants\.unknown takes "refuse" where tenants are known by/],
+  [tenants({ by: "key" }, { passClientKey: true }), /^providers\.a\.passClientKey: tenants are kn/],
+  [
+    config({}, { providers: { t: PROVIDER }, tenants: { by: "path" } }),
+    /^tenants\.by: tenants' paths begin with \/t\//,
+  ],
 ];
 
 /** What the client pools refuse when the gateway makes them. */

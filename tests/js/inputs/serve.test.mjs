@@ -110,6 +110,31 @@ const ROWS = [
     says: /^(?![^]*4711)[^]*--config.*line 2: providers\.a: kind takes one of openai/,
   },
   {
+    what: "a tenant of weight 0",
+    text: `${provider()}[tenants]\nby = 'path'\n[tenants.named.acme]\nweight = 0\n`,
+    says: /--config.*line 8: tenants\.named\.acme: weight is 0, and takes 1 to 1000000/,
+  },
+  {
+    what: "a tenant of more places than any provider has",
+    text: `${provider("max = 4")}[tenants]\nby = 'path'\ndefault = { max = 5 }\n`,
+    says: /--config.*line 7: tenants\.default: max is 5, and takes 1 to 4.*no provider has more/,
+  },
+  {
+    what: "tenants that nothing tells apart",
+    text: `${provider()}[tenants]\nreport = 5\n`,
+    says: /--config.*line 5: tenants: by is needed: it takes "key", "path" or \{ header = NAME \}/,
+  },
+  {
+    what: "a tenant's key in clear",
+    text: `${provider()}[tenants]\nby = 'key'\n[tenants.named.acme]\nkey = 'tk-4711'\n`,
+    says: /^(?![^]*4711)[^]*--config.*line 8: tenants\.named\.acme: key is no option of a tenant/,
+  },
+  {
+    what: "a tenant with quotes in its id",
+    text: `${provider()}[tenants]\nby = 'path'\n[tenants.named."a'--"]\n`,
+    says: /^(?![^]*'--)[^]*--config.*line 7: tenants\.named.*no tenant can have this id/,
+  },
+  {
     what: "a variable that is not set",
     text: provider("key_env = 'NOT_SET_ANYWHERE'"),
     says: /key_env[^]*NOT_SET_ANYWHERE/,

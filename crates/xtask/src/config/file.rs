@@ -29,6 +29,8 @@ pub(crate) struct FileConfig {
     /// Names under which one provider after the other is asked.
     #[serde(default)]
     pub(crate) routes: BTreeMap<String, RouteTable>,
+    /// Whose requests they are, and what each may have.
+    pub(crate) tenants: Option<Table>,
     pub(crate) simulator: Option<SimArgs>,
     #[serde(skip)]
     lines: Lines,

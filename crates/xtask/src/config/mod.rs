@@ -9,12 +9,14 @@ mod options;
 mod place;
 pub(crate) mod provider;
 mod routes;
+pub(crate) mod tenants;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Context as _;
 use edgepool_llm::dialect::{Dialect, Flavour};
+use edgepool_llm::provider::Provider as Checked;
 use serde::Serialize;
 use serde_json::{Value, json};
 use toml::Table;
@@ -25,6 +27,7 @@ use crate::config::options::Options;
 use crate::config::place::{Place, Wrong};
 use crate::config::provider::{Name, ProviderArg};
 use crate::config::routes::Route;
+use crate::config::tenants::Tenants;
 use crate::runtime::{Runtime, Scope};
 
 /// The name of the embedded simulator's provider.
@@ -68,6 +71,8 @@ pub(crate) struct Gateway {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) routes: BTreeMap<Name, Route>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tenants: Option<Tenants>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     hosts: Option<Vec<Host>>,
     #[serde(flatten)]
     times: Times,
@@ -100,6 +105,11 @@ pub(crate) struct Provider {
     simulator: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_env: Option<String>,
+    /// The most requests at once, and the most that wait, said or not.
+    #[serde(skip)]
+    max: u32,
+    #[serde(skip)]
+    max_waiting: u32,
 }
 
 /// The values of headers may be keys.
@@ -110,6 +120,11 @@ impl std::fmt::Debug for Provider {
 }
 
 impl Provider {
+    fn new(options: Options, checked: &Checked) -> Self {
+        let Checked { max, max_waiting, .. } = *checked;
+        Self { options, simulator: false, key_env: None, max, max_waiting }
+    }
+
     /// The path below the provider's name that a client's base URL ends with.
     pub(crate) fn client_path(&self) -> &'static str {
         match self.flavour() {
@@ -171,12 +186,17 @@ impl Serve {
         let hosts = file.hosts()?;
         let routes = routes::read(&file.routes, &providers.named);
         let routes = routes.map_err(|wrong| file.error(&wrong))?;
+        let tenants = file.tenants.take().map(|table| {
+            let (providers, keys) = (&providers.named, &providers.keys);
+            tenants::read(table, &tenants::Beside { providers, routes: &routes, keys, env })
+        });
+        let tenants = tenants.transpose().map_err(|wrong| file.error(&wrong))?;
         let gateway = file.gateway;
         Ok(Self {
             runtime,
             port: args.port.or(gateway.port).unwrap_or(DEFAULT_PORT),
             bind: args.bind.or(gateway.bind).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            gateway: Gateway { scope, providers: providers.named, routes, hosts, times },
+            gateway: Gateway { scope, providers: providers.named, routes, tenants, hosts, times },
             keys: providers.keys,
             simulator,
         })
@@ -269,12 +289,12 @@ impl<'a> Providers<'a> {
         key_env: Option<String>,
     ) -> Result<(), Wrong> {
         let options = options::under(options, &self.defaults);
-        options::check(place, name.as_str(), &options, key)?;
-        self.insert(place, name, Provider { options, simulator: false, key_env })
+        let checked = options::check(place, name.as_str(), &options, key)?;
+        self.insert(place, name, Provider { key_env, ..Provider::new(options, &checked) })
     }
 
     fn add_simulator(&mut self, settings: &SimArgs) -> Result<(), Wrong> {
-        let provider = simulator_provider(settings, &self.defaults);
+        let provider = simulator_provider(settings, &self.defaults)?;
         self.insert(&Place::table(["simulator"]), simulator_name(), provider)
     }
 
@@ -374,12 +394,15 @@ fn simulator_name() -> Name {
 
 /// The pool's limit is the simulator's own: it then never has cause to refuse. Its address is known
 /// when it runs.
-fn simulator_provider(settings: &SimArgs, defaults: &Options) -> Provider {
+fn simulator_provider(settings: &SimArgs, defaults: &Options) -> Result<Provider, Wrong> {
     let max = settings.max.unwrap_or(DEFAULT_SIM_MAX);
-    let options = [("kind", json!("openai")), ("max", json!(max)), ("baseURL", json!(""))];
+    let url = "http://localhost";
+    let options = [("kind", json!("openai")), ("max", json!(max)), ("baseURL", json!(url))];
     let options = options.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     let options = options::under(options, defaults);
-    Provider { options, simulator: true, key_env: None }
+    let place = Place::table(["providers", SIMULATOR]);
+    let checked = options::check(&place, SIMULATOR, &options, None)?;
+    Ok(Provider { simulator: true, ..Provider::new(options, &checked) })
 }
 
 #[cfg(test)]

@@ -106,12 +106,13 @@ pub(crate) fn under(mut options: Options, defaults: &Options) -> Options {
 }
 
 /// Checks the options of a provider, which are told at `place`; `key` is what it is sent with.
+/// Returns what they make.
 pub(crate) fn check(
     place: &Place,
     name: &str,
     options: &Options,
     key: Option<&str>,
-) -> Result<(), Wrong> {
+) -> Result<Provider, Wrong> {
     let wrong =
         |name: &str, message: String| Err(place.option(&file_name(name)).option_wrong(message));
     if let Some(name) = OF_CLIENTS.iter().find(|name| options.contains_key(**name)) {
@@ -132,7 +133,7 @@ pub(crate) fn check(
         },
     }
     let checked = Provider::from_json(name, &Value::Object(options), &|_| None);
-    checked.map_err(|error| said(place, &error)).map(|_| ())
+    checked.map_err(|error| said(place, &error))
 }
 
 /// Says an error about an option by the names of the file.

@@ -9,7 +9,8 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 /// Options that take words of a fixed list, which may be shown.
-const OF_WORDS: [&str; 5] = ["kind", "balance", "way", "runtime", "scope"];
+const OF_WORDS: [&str; 8] =
+    ["kind", "balance", "way", "runtime", "scope", "by", "unknown", "without"];
 
 /// The steps to what stands in the file: names, and `[0]` and so on in lists.
 type Steps = Vec<String>;

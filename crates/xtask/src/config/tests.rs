@@ -1,3 +1,5 @@
+mod tenants;
+
 use super::*;
 
 use clap::Parser as _;
@@ -78,6 +80,7 @@ fn bad_input_is_named_and_the_accepted_values_with_it() {
         (&[], "[gateway]\nport = 65536", &["line 2: gateway: port is 65536", "0 to 65535"]),
         (&[], "[gateway]\nbind = 'here'", &["line 2: gateway: bind takes an IP address"]),
         (&[], "gateway = 1", &["line 1: gateway is 1, and takes a table"]),
+        (&[], "tenants = 1", &["line 1: tenants is 1, and takes a table"]),
         (&[], "\nproviders = 1", &["line 2: providers is 1, and takes a table"]),
         (
             &[],
@@ -85,7 +88,11 @@ fn bad_input_is_named_and_the_accepted_values_with_it() {
             &["line 2", "http://h", "without a scheme or port"],
         ),
         (&[], "[gateway]\nhosts = ['h:80']", &["line 2", "h:80", "without a scheme or port"]),
-        (&[], "[pools]", &["line 1: pools", "gateway, pool, providers, routes, simulator"]),
+        (
+            &[],
+            "[pools]",
+            &["line 1: pools", "gateway, pool, providers, routes, tenants, simulator"],
+        ),
         (&[], "[pool]\nacquire_timeout = 1", &["line 2", "acquire_timeout_ms"]),
         (&[], "[pool]\nacquire_timeout_ms = 0", &["line 2", "1 to 2147483647"]),
         (&[], "[pool]\nlease_ttl_ms = 0", &["line 2", "1 to 2147483647"]),

@@ -1,0 +1,139 @@
+import { ConfigError, type Fields, fields, number, wrong } from "./checks.js";
+import { HOP_BY_HOP, KEYS } from "./upstream.js";
+
+/** What tells whose a request is: a header, the key that the client sends, or the path. */
+export type TenantBy = { header: string } | "key" | "path";
+
+/** What a tenant may have of each provider; what is not said has no limit. */
+export interface ShareConfig {
+  weight?: number;
+  max?: number;
+  maxWaiting?: number;
+}
+
+/** A tenant that the configuration names. */
+export interface NamedTenant extends ShareConfig {
+  /** The SHA-256 of its key, in hexadecimal. */
+  keySha256?: string;
+}
+
+/** Whose requests they are, and what each tenant may have. */
+export interface TenantsConfig {
+  by: TenantBy;
+  /** What becomes of a tenant that is not named. */
+  unknown: "create" | "refuse";
+  /** What becomes of a request that tells no tenant: it may be nobody's. */
+  without: "refuse" | "nobody";
+  /** What a tenant may have that is not named. */
+  default: ShareConfig;
+  /** How many that are not named are told of one by one; the others are summed. */
+  report: number;
+  named: Record<string, NamedTenant>;
+}
+
+const FIELDS = ["by", "unknown", "without", "default", "report", "named"];
+const OF_SHARE = ["weight", "max", "maxWaiting"];
+const MOST_REPORTED = 1_000;
+const MAX_WEIGHT = 1_000_000;
+/** Headers that mean something else, to the gateway or to HTTP. */
+const TAKEN = [
+  ...HOP_BY_HOP, ...KEYS, "accept-encoding", "content-encoding", "content-length", "content-type",
+  "cookie", "expect", "host", "origin", "sec-fetch-site",
+];
+
+/** What the tenants that are not told of one by one are summed under. */
+export const OTHERS = "other";
+
+/** What a path begins with that names a tenant. */
+export const TENANT_PATH = "t";
+
+/** The ids that tenants can have, but for {@link OTHERS}. */
+export const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
+
+/** Reads what the configuration says of tenants. Throws a `ConfigError`. */
+export function readTenants(value: unknown, providers: Fields, routes: Fields): TenantsConfig {
+  const given = fields("tenants", value, FIELDS);
+  const by = readBy(given["by"], providers, routes);
+  const named = fields("tenants.named", given["named"] ?? {});
+  for (const [id, tenant] of Object.entries(named)) checkNamed(id, tenant, by);
+  checkKeys(named as Record<string, NamedTenant>);
+  const shared = given["default"] ?? {};
+  checkShare("tenants.default", fields("tenants.default", shared, OF_SHARE));
+  number("tenants.report", given["report"], 0, MOST_REPORTED, true);
+  const usual = by === "key" ? "refuse" : "create";
+  const unknown = readWord("unknown", given["unknown"] ?? usual, ["create", "refuse"]);
+  if (by === "key" && unknown === "create") {
+    throw wrong("tenants.unknown", '"refuse" where tenants are known by their keys');
+  }
+  return {
+    by,
+    unknown: unknown as TenantsConfig["unknown"],
+    without: readWord("without", given["without"] ?? "refuse", ["refuse", "nobody"]) as
+      TenantsConfig["without"],
+    default: shared as ShareConfig,
+    report: (given["report"] as number | undefined) ?? 10,
+    named: named as Record<string, NamedTenant>,
+  };
+}
+
+function readBy(value: unknown, providers: Fields, routes: Fields): TenantBy {
+  const takes = wrong("tenants.by", '"key", "path" or {"header": NAME}');
+  if (value === "path") {
+    if (!(TENANT_PATH in { ...providers, ...routes })) return value;
+    throw new ConfigError(`tenants.by: tenants' paths begin with /${TENANT_PATH}/, and so do those `
+      + `of the provider or route "${TENANT_PATH}"`);
+  }
+  if (value === "key") {
+    const passes = Object.entries(providers)
+      .find(([, provider]) => (provider as Fields)["passClientKey"] === true);
+    if (passes === undefined) return value;
+    throw new ConfigError(`providers.${passes[0]}.passClientKey: tenants are known by their keys, `
+      + "which no provider may get");
+  }
+  if (typeof value !== "object" || value === null) throw takes;
+  const { header } = fields("tenants.by", value, ["header"]);
+  if (typeof header !== "string") throw takes;
+  const isFree = /^[a-z0-9_-]{1,64}$/.test(header) && !TAKEN.includes(header)
+    && !header.startsWith("x-edgepool-");
+  if (!isFree) throw wrong("tenants.by.header", "the name of a header of its own, in lower case");
+  return { header };
+}
+
+function checkNamed(id: string, value: unknown, by: TenantBy): void {
+  if (!TENANT_ID.test(id) || id === OTHERS) {
+    throw new ConfigError("tenants.named: an id has 1 to 63 ASCII letters, digits, _, - and ., "
+      + `begins with a letter or a digit, and is not ${OTHERS}`);
+  }
+  const where = `tenants.named.${id}`;
+  const tenant = fields(where, value, [...OF_SHARE, "keySha256"]);
+  checkShare(where, tenant);
+  const digest = tenant["keySha256"];
+  const isDigest = typeof digest === "string" && /^[0-9a-f]{64}$/.test(digest);
+  if (by === "key" ? !isDigest : digest !== undefined) {
+    const takes = by === "key" ? "64 hexadecimal digits" : 'nothing, unless tenants.by is "key"';
+    throw wrong(`${where}.keySha256`, takes);
+  }
+}
+
+function checkKeys(named: Record<string, NamedTenant>): void {
+  const whose = new Map<string, string>();
+  for (const [id, { keySha256: digest }] of Object.entries(named)) {
+    if (digest === undefined) continue;
+    const other = whose.get(digest);
+    if (other !== undefined) {
+      throw new ConfigError(`tenants.named: "${other}" and "${id}" have the same key`);
+    }
+    whose.set(digest, id);
+  }
+}
+
+function checkShare(where: string, share: Fields): void {
+  number(`${where}.weight`, share["weight"], 1, MAX_WEIGHT, true);
+  number(`${where}.max`, share["max"], 1, Infinity, true);
+  number(`${where}.maxWaiting`, share["maxWaiting"], 0, Infinity, true);
+}
+
+function readWord(field: string, value: unknown, words: readonly string[]): string {
+  if (typeof value === "string" && words.includes(value)) return value;
+  throw wrong(`tenants.${field}`, words.map((word) => `"${word}"`).join(" or "));
+}

@@ -1,0 +1,134 @@
+import { refuse } from "./refuse.js";
+import {
+  OTHERS, TENANT_ID, TENANT_PATH, type TenantBy, type TenantsConfig,
+} from "./tenants-config.js";
+import { KEYS } from "./upstream.js";
+
+/** Whose a request is, and what it asks for. */
+export interface Caller {
+  /** The tenant; without one it is nobody's. */
+  tenant: string | undefined;
+  /** The path behind what names the tenant, and that: URLs that this caller may use begin so. */
+  path: string;
+  prefix: string;
+}
+
+/** What is asked when nobody has tenants. */
+export function nobody(path: string): Caller {
+  return { tenant: undefined, path, prefix: "" };
+}
+
+/** What a request tells of its tenant: an id, perhaps in its path, or a key, or nothing. */
+type Told = { id: string; below?: Pick<Caller, "path" | "prefix"> } | { key: string } | undefined;
+
+const PATH = new RegExp(`^(?<prefix>/${TENANT_PATH}/(?<id>[^/]*))(?<path>.*)$`);
+const BEARER = /^bearer +(\S+) *$/i;
+const TAKES = "an id has 1 to 63 ASCII letters, digits, \"_\", \"-\" and \".\", and begins with a "
+  + "letter or a digit";
+
+/**
+ * Finds out whose requests are. What it refuses is told without the names of other tenants, and
+ * without the key or the id that was sent.
+ */
+export class Tenants {
+  /** The headers that are for the gateway, and for no provider. */
+  readonly headers: readonly string[];
+  private readonly config: TenantsConfig;
+  private readonly digests: [id: string, digest: Uint32Array][];
+
+  constructor(config: TenantsConfig) {
+    const { by, named } = config;
+    this.config = config;
+    this.headers = typeof by === "object" ? [by.header] : [];
+    this.digests = Object.entries(named).flatMap(([id, { keySha256: hex }]) =>
+      (hex === undefined ? [] : [[id, words(hex)]]));
+  }
+
+  /** Tells whose a request is, or refuses it. */
+  async callerOf(headers: Headers, pathname: string): Promise<Caller | Response> {
+    const { by, without } = this.config;
+    const told = read(by, headers, pathname);
+    if (told === undefined) return without === "nobody" ? nobody(pathname) : missing(by);
+    if ("key" in told) {
+      const tenant = await this.ofKey(told.key);
+      return tenant instanceof Response ? tenant : { ...nobody(pathname), tenant };
+    }
+    const tenant = this.known(told.id);
+    return tenant instanceof Response ? tenant : { ...nobody(pathname), ...told.below, tenant };
+  }
+
+  private known(id: string): string | Response {
+    if (!TENANT_ID.test(id) || id === OTHERS) {
+      const message = `no tenant can have this id: ${fault(id)}; ${TAKES}`;
+      return refuse(400, "invalid_tenant", message);
+    }
+    if (this.config.unknown === "create" || Object.hasOwn(this.config.named, id)) return id;
+    return refuse(403, "unknown_tenant", "this tenant is not known here");
+  }
+
+  /**
+   * Finds whose key this is. Each digest is compared to its end, and all of them: the time that it
+   * takes tells nothing of them.
+   */
+  private async ofKey(key: string): Promise<string | Response> {
+    const given = new Uint32Array(
+      await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key)),
+    );
+    let found: string | undefined;
+    for (const [id, digest] of this.digests) {
+      const differs = digest.reduce((all, word, at) => all | (word ^ (given[at] as number)), 0);
+      if (differs === 0) found = id;
+    }
+    return found ?? unauthorised("unknown_key", "the key is no tenant's");
+  }
+}
+
+function read(by: TenantBy, headers: Headers, pathname: string): Told {
+  if (by === "key") return keyIn(headers);
+  if (by === "path") {
+    const { prefix = "", id = "", path = "" } = PATH.exec(pathname)?.groups ?? {};
+    return prefix === "" ? undefined : { id, below: { path: path || "/", prefix } };
+  }
+  const id = headers.get(by.header);
+  return id === null ? undefined : { id };
+}
+
+/** The key where a client puts one: as a bearer's, or in a header of its own. */
+function keyIn(headers: Headers): Told {
+  for (const name of KEYS) {
+    const text = headers.get(name);
+    const key = text !== null && name === "authorization" ? BEARER.exec(text)?.[1] : text;
+    if (key) return { key };
+  }
+  return undefined;
+}
+
+function missing(by: TenantBy): Response {
+  if (by === "key") {
+    const message = "a tenant's key is needed: send it as authorization: Bearer KEY, or as "
+      + "x-api-key";
+    return unauthorised("tenant_required", message);
+  }
+  const how = by === "path"
+    ? `begin the path with /${TENANT_PATH}/TENANT/` : `send its id in the header ${by.header}`;
+  return refuse(403, "tenant_required", `the request tells no tenant: ${how}`);
+}
+
+function unauthorised(code: string, message: string): Response {
+  return refuse(401, code, message, { "www-authenticate": "Bearer" });
+}
+
+/** Says what is wrong with an id, without it: it may be long, and come from anyone. */
+function fault(id: string): string {
+  if (id === "") return "it is empty";
+  if (id === OTHERS) return "the others are summed under it";
+  if (id.length > 63) return `it has ${id.length} characters`;
+  const at = id.search(/[^A-Za-z0-9_.-]/u);
+  return at === -1 ? `it begins with "${id[0]}"` : `it has a character at ${at} that none has`;
+}
+
+/** Reads a digest as `crypto.subtle` gives it. */
+function words(hex: string): Uint32Array {
+  const bytes = hex.match(/../g) ?? [];
+  return new Uint32Array(Uint8Array.from(bytes, (byte) => Number.parseInt(byte, 16)).buffer);
+}
