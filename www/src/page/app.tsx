@@ -1,5 +1,5 @@
 import { speaksOpenAi } from "../burst-shape.js";
-import type { Columns, PoolNumbers, ProviderNumbers, Stats } from "../wire.js";
+import type { Columns, PoolNumbers, ProviderNumbers, ProviderTenants, Stats } from "../wire.js";
 import { Burst } from "./burst.js";
 import { Chart, type Line } from "./chart.js";
 import { Copy } from "./copy.js";
@@ -7,6 +7,7 @@ import { Endpoints, Service } from "./endpoints.js";
 import { count, duration, plural } from "./format.js";
 import { type Live, useLive } from "./live.js";
 import { Slots } from "./slots.js";
+import { TenantTable } from "./tenants.js";
 import { ThemeButton } from "./theme.js";
 
 /** The whole page. */
@@ -95,14 +96,15 @@ function Pools({ stats, history }: Live & { stats: Stats }) {
       <div class="columns">
         <div class="providers">
           {providers.map(([name, numbers]) => (
-            <Provider key={name} name={name} numbers={numbers}
+            <Provider key={name} name={name} numbers={numbers} base={baseOf(name, stats)}
+              tenants={stats.tenants?.providers[name]}
               start={history?.start ?? 0} columns={history?.providers[name]} />
           ))}
         </div>
         <aside>
           <section class="card" aria-labelledby="burst">
             <h2 id="burst">Send a burst</h2>
-            <Burst providers={stats.providers} />
+            <Burst providers={stats.providers} tenants={stats.tenants} />
           </section>
           <section class="card scope" aria-labelledby="scope">
             <h2 id="scope">Scope: {SCOPES[stats.scope].name}</h2>
@@ -143,15 +145,23 @@ function Tile({ name, value, of, look }: {
   );
 }
 
+/** The address that a client is told. */
+function baseOf(name: string, { providers, tenants }: Stats): string {
+  const { kind } = providers[name] as ProviderNumbers;
+  const tenant = tenants?.by === "path" ? "/t/TENANT" : "";
+  return `${location.origin}${tenant}/${name}${speaksOpenAi(kind) ? "/v1" : ""}`;
+}
+
 interface ProviderProps {
   name: string;
   numbers: ProviderNumbers;
+  base: string;
+  tenants: ProviderTenants | undefined;
   start: number;
   columns: Columns | undefined;
 }
 
-function Provider({ name, numbers, start, columns }: ProviderProps) {
-  const base = `${location.origin}/${name}${speaksOpenAi(numbers.kind) ? "/v1" : ""}`;
+function Provider({ name, numbers, base, tenants, start, columns }: ProviderProps) {
   return (
     <section class="card provider" aria-labelledby={`provider-${name}`}>
       <div class="head">
@@ -168,6 +178,7 @@ function Provider({ name, numbers, start, columns }: ProviderProps) {
         <Ranks numbers={numbers} />
       </div>
       <Service service={numbers.service} />
+      {tenants && <TenantTable told={tenants} />}
       <Endpoints service={numbers.service} />
       {columns && <Charts start={start} columns={columns} numbers={numbers} />}
     </section>

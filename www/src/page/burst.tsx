@@ -1,7 +1,7 @@
 import { useEffect, useReducer, useRef, useState } from "preact/hooks";
 
 import { BURST_PATH, CHAT, MOST } from "../burst-shape.js";
-import type { BurstEvent, ProviderNumbers } from "../wire.js";
+import type { BurstEvent, ProviderNumbers, TenantsStats } from "../wire.js";
 import { bytes, count, duration, plural } from "./format.js";
 
 type State = "waiting" | "streaming" | "completed" | "refused" | "failed" | "stopped";
@@ -42,15 +42,35 @@ function reduce(run: Run, action: Action): Run {
   return { ...run, states, bytes: run.bytes + action.bytes, why: run.why ?? action.why };
 }
 
+/** Whose a burst is: the tenant's id, or its key. */
+interface Sender {
+  tenants: TenantsStats | undefined;
+  who: string;
+}
+
+/** What a path begins with, where that names the tenant. */
+function prefixOf({ tenants, who }: Sender): string {
+  return tenants?.by === "path" && who !== "" ? `/t/${encodeURIComponent(who)}` : "";
+}
+
+function headersOf({ tenants, who }: Sender): Record<string, string> {
+  if (tenants === undefined || who === "") return {};
+  if (tenants.by === "key") return { authorization: `Bearer ${who}` };
+  return tenants.header === undefined ? {} : { [tenants.header]: who };
+}
+
 /** Sends a burst, and tells each line of the answer. */
 async function send(
-  asked: object, signal: AbortSignal, tell: (event: BurstEvent) => void,
+  asked: object, sender: Sender, signal: AbortSignal, tell: (action: Action) => void,
 ): Promise<void> {
-  const response = await fetch(BURST_PATH, {
-    method: "POST", headers: { "content-type": "application/json" },
+  const response = await fetch(prefixOf(sender) + BURST_PATH, {
+    method: "POST", headers: { "content-type": "application/json", ...headersOf(sender) },
     body: JSON.stringify(asked), signal,
   });
-  if (!response.ok || !response.body) throw new Error(await response.text());
+  if (!response.ok || !response.body) {
+    const { error } = (await response.json()) as { error: { message: string } };
+    return tell({ type: "over", why: `It was not sent: ${error.message}.` });
+  }
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -63,11 +83,14 @@ async function send(
 }
 
 /** The panel that sends many requests at once, and shows how they go. */
-export function Burst({ providers }: { providers: Record<string, ProviderNumbers> }) {
+export function Burst({ providers, tenants }: {
+  providers: Record<string, ProviderNumbers>; tenants: TenantsStats | undefined;
+}) {
   const names = Object.keys(providers).filter((name) => CHAT[kindOf(providers, name)]);
   const [chosen, setChosen] = useState("");
   const [size, setSize] = useState(40);
   const [model, setModel] = useState("");
+  const [who, setWho] = useState("");
   const { run, sending, start, stop } = useRun();
   const name = names.includes(chosen) ? chosen : names[0];
   if (name === undefined) {
@@ -76,9 +99,10 @@ export function Burst({ providers }: { providers: Record<string, ProviderNumbers
   const simulated = providers[name]?.simulator === true;
   const usual = simulated ? "simulator" : providers[name]?.model ?? "";
   const asked = { provider: name, count: size, model: model || usual };
+  const sender = { tenants, who };
   const submit = (event: Event) => {
     event.preventDefault();
-    start(asked);
+    start(asked, sender);
   };
   return (
     <>
@@ -99,14 +123,31 @@ export function Burst({ providers }: { providers: Record<string, ProviderNumbers
             placeholder={usual || "the model's name"} autocomplete="off"
             onInput={(event) => setModel(event.currentTarget.value)} />
         </label>
+        {tenants && <Who by={tenants.by} who={who} tell={setWho} />}
         <div class="buttons">
           <button class="main" type="submit" disabled={sending}>Send burst</button>
           <button type="button" disabled={!sending} onClick={stop}>Stop</button>
         </div>
       </form>
-      <Sent kind={kindOf(providers, name)} simulated={simulated} {...asked} />
+      <Sent kind={kindOf(providers, name)} simulated={simulated} prefix={prefixOf(sender)}
+        {...asked} />
       <Progress run={run} sending={sending} />
     </>
+  );
+}
+
+/** Asks for the tenant whose burst it is. */
+function Who({ by, who, tell }: {
+  by: TenantsStats["by"]; who: string; tell: (who: string) => void;
+}) {
+  const shared = {
+    value: who, autocomplete: "off", spellcheck: false,
+    onInput: (event: { currentTarget: HTMLInputElement }) => tell(event.currentTarget.value.trim()),
+  };
+  return (
+    <label class="wide">{by === "key" ? "Key of the tenant" : "Tenant"}
+      {by === "key" ? <input type="password" {...shared} /> : <input type="text" {...shared} />}
+    </label>
   );
 }
 
@@ -119,12 +160,12 @@ function useRun() {
   const [sending, setSending] = useState(false);
   const control = useRef<AbortController | undefined>(undefined);
   useEffect(() => () => control.current?.abort(), []);
-  const start = (asked: { count: number }) => {
+  const start = (asked: { count: number }, sender: Sender) => {
     const mine = new AbortController();
     control.current = mine;
     setSending(true);
     tell({ type: "start", count: asked.count });
-    send(asked, mine.signal, tell).then(
+    send(asked, sender, mine.signal, tell).then(
       () => tell({ type: "over" }),
       (error: Error) => tell(mine.signal.aborted
         ? { type: "over" } : { type: "over", why: `The gateway was lost: ${error.message}` }),
@@ -139,15 +180,16 @@ interface SentProps {
   count: number;
   model: string;
   simulated: boolean;
+  prefix: string;
 }
 
-function Sent({ kind, provider, count: size, model, simulated }: SentProps) {
+function Sent({ kind, prefix, provider, count: size, model, simulated }: SentProps) {
   const chat = CHAT[kind];
   return (
     <details class="sent">
       <summary>What is sent</summary>
       <p>{plural(size, "request")} at once, from the gateway to itself:</p>
-      <pre tabIndex={0}>{`POST /${provider}${chat?.path}\n`}
+      <pre tabIndex={0}>{`POST ${prefix}/${provider}${chat?.path}\n`}
         {JSON.stringify(chat?.body(model || "…"), null, 2)}</pre>
       {!simulated && <p><strong>The provider may charge for each request.</strong></p>}
     </details>
