@@ -55,7 +55,8 @@ fn text_with(
     pools: &[(&str, &Stats)],
 ) -> String {
     let mut text = String::new();
-    metrics.write(&mut text, tenants.iter().copied()).expect("a string takes everything");
+    tenants.iter().for_each(|(name, pools)| metrics.collect(name, pools));
+    metrics.write(&mut text).expect("a string takes everything");
     openmetrics::write(&mut text, pools.iter().copied()).expect("a string takes everything");
     text
 }

@@ -21,22 +21,26 @@ const OTHERS: &str = "_others";
 ///
 /// Keep one of them for as long as the pools are scraped. Who had most changes, and a counter must
 /// not run backwards where it does: what was counted for the others once stays theirs, and a tenant
-/// that is named from now on counts from 0. Each event is counted once, so that the sum over all
-/// tenants of how much a counter grew is right at any time. At the first scrape all counts are told
-/// under the names that are there then.
+/// that is named from now on counts from 0. Each event is counted once, so that what a counter grew by
+/// adds up over all tenants. At the first scrape all counts are told under the names that are there
+/// then. Pools that were made anew are told under the name of the old ones as a counter that was
+/// reset, which is how a restart looks to a scraper.
+///
+/// Connections of a pool that tenants share are nobody's while they are idle or checked: the others
+/// have them.
 ///
 /// The families, each with the labels `pools`, the name given, and `tenant`:
 ///
 /// | family | what it says |
 /// |---|---|
-/// | `edgepool_tenant_connections` | gauge by `state`: `in_use`, or `idle` in a pool of its own |
+/// | `edgepool_tenant_connections` | gauge by `state`: `in_use`, `idle` |
 /// | `edgepool_tenant_waiting` | gauge: its callers that wait |
 /// | `edgepool_tenant_longest_wait_seconds` | gauge: the longest wait of one that was served |
 /// | `edgepool_tenant_accesses` | counter: how often a caller came |
 /// | `edgepool_tenant_acquires` | counter by `outcome`; their sum is how many have ended |
 /// | `edgepool_tenant_leases_ended` | counter: leases that ended |
 /// | `edgepool_tenant_wait_seconds` | counter: the waits of those that were served, together |
-/// | `edgepool_tenant_health_failures` | counter: checks and resets that failed in its own pools |
+/// | `edgepool_tenant_health_failures` | counter: checks and resets that failed |
 ///
 /// `edgepool_tenants` and `edgepool_tenant_pools` have no tenant: how many are known, and have a pool.
 ///
@@ -68,7 +72,8 @@ const OTHERS: &str = "_others";
 /// let mut metrics = TenantMetrics::new(20);
 /// // At each scrape:
 /// let mut text = String::new();
-/// metrics.write(&mut text, [("main", &pools)])?;
+/// metrics.collect("main", &pools);
+/// metrics.write(&mut text)?;
 /// openmetrics::write(&mut text, [])?; // The statistics of other pools, if any, and the end.
 ///
 /// let acquired = "edgepool_tenant_acquires_total{pools=\"main\",tenant=\"acme\",outcome=\"acquired\"} 1\n";
@@ -79,55 +84,58 @@ const OTHERS: &str = "_others";
 pub struct TenantMetrics {
     most: usize,
     scrapes: BTreeMap<String, Scrape>,
+    /// What is to be written, by the name of the pools.
+    collected: BTreeMap<String, Told>,
 }
 
 impl TenantMetrics {
     /// Names at most so many tenants in each of the pools of tenants; with 0 all are the others.
     #[must_use]
     pub const fn new(most: usize) -> Self {
-        Self { most, scrapes: BTreeMap::new() }
+        Self { most, scrapes: BTreeMap::new(), collected: BTreeMap::new() }
     }
 
-    /// Writes what the tenants of all these pools had, each under the name that is the label `pools`
-    /// of its samples. The end is not written: [`openmetrics::write`](crate::openmetrics::write)
-    /// comes last.
+    /// Takes in what the tenants of these pools had, to be written next under a name, which is the
+    /// label `pools` of all samples. Pools of any kind can be collected for one text, each under a
+    /// name of its own; what was collected under that before is told no more.
     ///
     /// It takes as long as there are tenants that are known by now.
+    pub fn collect<T: TenantFactory, C: Clock + Clone>(
+        &mut self,
+        name: &str,
+        pools: &TenantPools<T, C>,
+    ) {
+        // The sums come later, so that nothing of a tenant is missing in them.
+        let all = pools.stats_all();
+        let totals = pools.totals();
+        let scrape = self.scrapes.entry(name.to_owned()).or_default();
+        let rows = scrape.tell(self.most, &totals.usage, all);
+        self.collected.insert(name.to_owned(), Told { totals, rows });
+    }
+
+    /// Writes what was collected since it was written last. The end is not written:
+    /// [`openmetrics::write`](crate::openmetrics::write) comes last.
     ///
     /// # Errors
     ///
-    /// The writer failed; a `String` does not. What was to be told is lost then, and the next scrape
-    /// tells all the same how things stand.
-    pub fn write<'a, T, C>(
-        &mut self,
-        out: &mut impl Write,
-        pools: impl IntoIterator<Item = (&'a str, &'a TenantPools<T, C>)>,
-    ) -> fmt::Result
-    where
-        T: TenantFactory + 'a,
-        C: Clock + Clone + 'a,
-    {
-        let told: Vec<_> = pools
-            .into_iter()
-            .map(|(name, pools)| {
-                // The sums come later, so that nothing of a tenant is missing in them.
-                let all = pools.stats_all();
-                let totals = pools.totals();
-                let scrape = self.scrapes.entry(name.to_owned()).or_default();
-                (name, totals, scrape.tell(self.most, &totals.usage, all))
-            })
-            .collect();
-        write_all(out, &told)
+    /// The writer failed; a `String` does not. The next scrape tells all the same how things stand.
+    pub fn write(&mut self, out: &mut impl Write) -> fmt::Result {
+        write_all(out, &std::mem::take(&mut self.collected))
     }
 }
 
-/// What is told of some pools: their name, how they stand, and a row for each tenant.
-type Told<'a> = (&'a str, Totals, Vec<Row>);
+/// What is told of some pools: how they stand, and a row for each tenant.
+#[derive(Clone, Debug)]
+struct Told {
+    totals: Totals,
+    rows: Vec<Row>,
+}
 
 /// The numbers of all counters, in the order of [`COUNTERS`]; durations in nanoseconds.
 type Counts = [u128; 10];
 
 /// What is told of a tenant, or of all the others.
+#[derive(Clone, Debug)]
 struct Row {
     tenant: Arc<str>,
     usage: Usage,
@@ -144,6 +152,8 @@ struct Scrape {
     past: Counts,
     /// What was told of the others.
     others: Counts,
+    /// What all had.
+    total: Counts,
 }
 
 /// A tenant that is told by its name.
@@ -159,6 +169,12 @@ struct Named {
 
 impl Scrape {
     fn tell(&mut self, most: usize, total: &Usage, mut all: Vec<(Arc<Entry>, Usage)>) -> Vec<Row> {
+        let now = counts_of(total);
+        if now.iter().zip(&self.total).any(|(now, before)| now < before) {
+            // These are other pools than those that had the name before.
+            *self = Self::default();
+        }
+        self.total = now;
         all.sort_by(|(a, of_a), (b, of_b)| {
             let more = of_b.callers.acquired.cmp(&of_a.callers.acquired);
             more.then_with(|| a.id().cmp(b.id()))
@@ -166,7 +182,7 @@ impl Scrape {
         let rest = all.split_off(most.min(all.len()));
         self.forget_all_but(&all);
         let mut rows: Vec<_> = all.iter().map(|(entry, usage)| self.name(entry, usage)).collect();
-        rows.push(self.sum(total, &rest));
+        rows.push(self.sum(total, &all, &rest));
         self.is_begun = true;
         rows
     }
@@ -196,13 +212,21 @@ impl Scrape {
     }
 
     /// Makes the row of the others: how those stand that have no name, and what nobody's name had.
-    fn sum(&mut self, total: &Usage, rest: &[(Arc<Entry>, Usage)]) -> Row {
+    fn sum(
+        &mut self,
+        total: &Usage,
+        first: &[(Arc<Entry>, Usage)],
+        rest: &[(Arc<Entry>, Usage)],
+    ) -> Row {
         let mut usage = Usage::default();
         rest.iter().for_each(|(_, one)| usage.add(one));
+        let idle = first.iter().map(|(_, one)| one.idle).sum();
+        usage.idle = total.idle.saturating_sub(idle);
         let mut named = self.past;
         self.named.values().for_each(|one| add(&mut named, &one.told));
-        // The sums are a moment younger than what the tenants had, and may be told too high once.
-        let counts = less(&counts_of(total), &named);
+        // The sums are a moment younger than what the tenants had: what one has had in between is
+        // told of the others too, and their counter waits until they have caught up.
+        let counts = less(&self.total, &named);
         for (told, now) in self.others.iter_mut().zip(counts) {
             *told = now.max(*told);
         }
@@ -240,7 +264,7 @@ enum Unit {
 const GAUGES: [Family; 3] = [
     Family {
         name: "edgepool_tenant_connections",
-        help: "Connections that a tenant has: lent to it, or idle in a pool of its own.",
+        help: "Connections of a tenant: lent to it, or idle in a pool of its own.",
         label: Some("state"),
         samples: &[
             ("in_use", |usage| usage.callers.in_use.into()),
@@ -302,7 +326,7 @@ const COUNTERS: [Family; 5] = [
     },
     Family {
         name: "edgepool_tenant_health_failures",
-        help: "Checks and resets that failed in pools of a tenant's own.",
+        help: "Checks and resets that failed in a tenant's pools; in a pool for all, the others'.",
         label: None,
         samples: &[("", |usage| usage.health_failures.into())],
         unit: Unit::One,
@@ -314,14 +338,14 @@ fn counts_of(usage: &Usage) -> Counts {
     std::array::from_fn(|_| all.next().map_or(0, |(_, get)| get(usage)))
 }
 
-fn write_all(out: &mut impl Write, told: &[Told<'_>]) -> fmt::Result {
+fn write_all(out: &mut impl Write, told: &BTreeMap<String, Told>) -> fmt::Result {
     write_head(out, "edgepool_tenants", "gauge", "Tenants that are known by now.", Unit::One)?;
-    for (pools, totals, _) in told {
+    for (pools, Told { totals, .. }) in told {
         writeln!(out, "edgepool_tenants{{pools=\"{}\"}} {}", Escaped(pools), totals.tenants)?;
     }
     let help = "Tenants that have a pool, or a share of the one for all.";
     write_head(out, "edgepool_tenant_pools", "gauge", help, Unit::One)?;
-    for (pools, totals, _) in told {
+    for (pools, Told { totals, .. }) in told {
         writeln!(out, "edgepool_tenant_pools{{pools=\"{}\"}} {}", Escaped(pools), totals.pools)?;
     }
     for family in &GAUGES {
@@ -348,13 +372,13 @@ impl Family {
         &self,
         out: &mut impl Write,
         kind: &str,
-        told: &[Told<'_>],
+        told: &BTreeMap<String, Told>,
         value: impl Fn(&Row, usize) -> u128,
     ) -> fmt::Result {
         let Self { name, help, label, samples, unit } = self;
         let suffix = if kind == "counter" { "_total" } else { "" };
         write_head(out, name, kind, help, *unit)?;
-        for (pools, _, rows) in told {
+        for (pools, Told { rows, .. }) in told {
             for row in rows {
                 for (at, (state, _)) in samples.iter().enumerate() {
                     write!(out, "{name}{suffix}{{pools=\"{}\",", Escaped(pools))?;
@@ -472,6 +496,20 @@ mod tests {
             assert_eq!(grown, counts_of(&world.total()));
         }
         assert!(names > 100, "{names} names came");
+    }
+
+    #[test]
+    fn pools_that_were_made_anew_are_counted_from_their_beginning() {
+        let mut scrape = Scrape::default();
+        let has = |acquired| {
+            let mut usage = Usage::default();
+            usage.callers.acquired = acquired;
+            usage
+        };
+        for acquired in [7, 2, 5] {
+            let rows = scrape.tell(5, &has(acquired), Vec::new());
+            assert_eq!(rows[0].counts, counts_of(&has(acquired)));
+        }
     }
 
     #[test]
