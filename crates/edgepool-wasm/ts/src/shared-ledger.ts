@@ -16,6 +16,8 @@ const LONGEST_WAIT = FIGURES.indexOf("longestWait");
 export class Account {
   /** In the present module. */
   key = core.NONE;
+  /** What a caller of its without options wants, once one has asked. */
+  want: Want | undefined = undefined;
   isClosed = false;
   share: FullShare;
   readonly openedAt: number;
