@@ -1,9 +1,10 @@
 import { isThenable } from "./jobs.js";
 import type { Job } from "./jobs.js";
-import { abortReason, findAborted, listen } from "./signals.js";
+import { listen } from "./signals.js";
 import type { Wait } from "./tenant-line.js";
 import type { TenantSettings } from "./tenant-options.js";
 import { timeLeft } from "./tenant-home.js";
+import { notEntering } from "./tenant-texts.js";
 
 /** What `enter` is given beside the connection and its tenant. */
 class Entering implements Job {
@@ -26,20 +27,60 @@ class Entering implements Job {
 }
 
 /**
+ * Whether a tenant is entered, of whom that failed again and again: each failure costs a connection,
+ * which the others would have to make again. It is refused for a while then, as long as a pool's
+ * `backoff` says, after as many failures in a row as its `breaker`.
+ */
+export class Entrance<T> {
+  private failures = 0;
+  private retryAt = -Infinity;
+  private cause: unknown = undefined;
+
+  constructor(private readonly settings: TenantSettings<T>) {}
+
+  /** Throws an UnavailableError unless a caller may try. */
+  check(id: string): void {
+    const left = this.retryAt - this.settings.clock.now();
+    const isShut = this.failures >= this.settings.breaker && left > 0;
+    if (isShut) throw notEntering(id, left, this.cause);
+  }
+
+  /** Lets a caller try, alone if the others failed. */
+  begin(id: string): void {
+    this.check(id);
+    if (this.failures >= this.settings.breaker) this.retryAt = this.after();
+  }
+
+  succeed(): void {
+    this.failures = 0;
+    this.cause = undefined;
+  }
+
+  fail(cause: unknown): void {
+    this.failures += 1;
+    this.cause = cause;
+    this.retryAt = this.after();
+  }
+
+  private after(): number {
+    const { clock, random, backoff: { base, cap } } = this.settings;
+    const pause = base < Infinity ? Math.min(base * 2 ** (this.failures - 1), cap) : 0;
+    return clock.now() + pause * random();
+  }
+}
+
+/**
  * Puts a tenant's context on a connection in its caller's own request, as long as the caller has
- * time and is there. What fails says so, and so does what `late` makes; the connection is nobody's
- * then.
+ * time and is there. Rejects with what `begin` threw or rejects with, with what `late` makes, or
+ * with the reason of a signal; what has begun goes on then, on a connection that nobody is to have.
  */
 export async function enterAs<T>(
   settings: TenantSettings<T>, wait: Wait, begin: (job: Job) => unknown, late: () => Error,
 ): Promise<void> {
-  const aborted = findAborted(wait.signals);
-  if (aborted !== undefined) throw abortReason(aborted);
   const entering = new Entering();
-  const given = begin(entering);
-  if (!isThenable(given)) return;
   try {
-    await within(given, settings, wait, late);
+    const given = begin(entering);
+    if (isThenable(given)) await within(given, settings, wait, late);
   } catch (error) {
     entering.giveUp(error);
     throw error;

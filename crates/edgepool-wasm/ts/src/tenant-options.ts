@@ -7,7 +7,7 @@ import {
 } from "./options.js";
 import type { Mode } from "./runtime.js";
 import {
-  MOST_RESOURCES, type PoolOptions, type Settings, defaultMinIdle, readSettings,
+  type Backoff, MOST_RESOURCES, type PoolOptions, type Settings, defaultMinIdle, readSettings,
 } from "./settings.js";
 import { LONGEST, type Tenant, checkId, ownName } from "./tenant-id.js";
 import type { TenantState } from "./tenant-member.js";
@@ -84,7 +84,8 @@ export interface TenantPoolsOptions<T> extends Omit<PoolOptions<T>, Other> {
   /**
    * With `shared`, puts a tenant's context on a connection before its caller is given it, who waits
    * for that. If it throws, rejects or takes longer than the caller has time, the connection is
-   * closed, and the caller gets the error. It needs `reset`, which takes the context off: if that
+   * closed, and the caller gets the error; after `breaker` failures in a row the tenant's callers
+   * are refused with an UnavailableError, for as long as `backoff` says. It needs `reset`, which takes the context off: if that
    * fails, the connection is closed too. The other strategies do not call it, as each connection has
    * one tenant there.
    */
@@ -164,6 +165,9 @@ export interface TenantSettings<T> extends TenantPoolsConfig {
   clock: Clock;
   acquireTimeout: number;
   maxWaiting: number;
+  breaker: number;
+  backoff: Required<Backoff>;
+  random: () => number;
   named: Map<string, Terms>;
 }
 
@@ -207,11 +211,13 @@ export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T
     setAlarm: options.setAlarm,
   };
   // Each pool reads them for itself: here they are looked at before there is one.
-  const { mode, clock, doorbell, acquireTimeout, maxWaiting } = readPool(WHERE, pool);
+  const {
+    mode, clock, doorbell, acquireTimeout, maxWaiting, breaker, backoff, random,
+  } = readPool(WHERE, pool);
   const usual = Math.min(defaultMinIdle(mode, 1), caps.poolSize);
   const settings = {
     ...caps, pool, factory, enter, observer, mode, clock, doorbell, acquireTimeout, maxWaiting, budget,
-    idleTimeout,
+    idleTimeout, breaker, backoff, random,
     warmUp: readCount(WHERE, "warmUp", options.warmUp, usual, 0, caps.poolSize),
     unknown: readWord(WHERE, "unknown", options.unknown, "create", ["create", "refuse"]),
     setAlarm: options.setAlarm,

@@ -1,13 +1,13 @@
 import { waitedFor } from "./clock.js";
 import { PoolClosedError, type PoolErrorCode, leaseEnded } from "./errors.js";
 import { holdOpen } from "./hold.js";
-import type { Job } from "./jobs.js";
 import type { Lease } from "./lease.js";
 import type { AcquireOptions, CloseOptions } from "./pool.js";
 import type { PoolTenant } from "./pool-tenant.js";
 import { SharedPool, type TenantAcquireOptions } from "./shared-pool.js";
+import { abortReason, findAborted } from "./signals.js";
 import { countsOf } from "./stats.js";
-import { enterAs } from "./tenant-entering.js";
+import { Entrance, enterAs } from "./tenant-entering.js";
 import { Making } from "./tenant-factory.js";
 import {
   type TenantEntry, type TenantHome, type TenantStats, type TenantTotals, type Work, readWait,
@@ -25,11 +25,17 @@ import { type TenantUsage, Visits, lossOf, usageOf } from "./tenant-usage.js";
 const NOBODY: Tenant = { id: "", schema: undefined, database: undefined };
 
 /** A tenant that has a share of the pool. */
-class Guest {
+class Guest<T> {
+  readonly entrance: Entrance<T>;
   visits = new Visits();
   accesses = 0;
 
-  constructor(readonly tenant: Tenant, readonly share: PoolTenant, public lastAccess: number) {}
+  constructor(
+    readonly tenant: Tenant, readonly share: PoolTenant, public lastAccess: number,
+    settings: TenantSettings<T>,
+  ) {
+    this.entrance = new Entrance(settings);
+  }
 
   get openedAt(): number {
     return this.share.stats().openedAt;
@@ -53,11 +59,11 @@ class Guest {
 export class SharedPlaces<T> implements TenantHome<T> {
   private readonly pool: SharedPool<T>;
   private readonly making: Making<T>;
-  private readonly guests = new Map<string, Guest>();
+  private readonly guests = new Map<string, Guest<T>>();
   private readonly sweeper: Sweeper;
-  private newest: Guest | undefined = undefined;
+  private newest: Guest<T> | undefined = undefined;
   /** Who has what is lent, by the place of its lease. */
-  private readonly lent: { guest: Guest; lease: Lease<T> }[] = [];
+  private readonly lent: { guest: Guest<T>; lease: Lease<T> }[] = [];
   /** How the callers fared of tenants that are forgotten, and how many leases those were given. */
   private readonly past = new Visits();
   private pastAcquired = 0;
@@ -118,7 +124,7 @@ export class SharedPlaces<T> implements TenantHome<T> {
 
   /** Asks the pool in a tenant's name. */
   private async ask<R>(
-    id: string, options: AcquireOptions | undefined, act: Act<R>,
+    id: string, options: AcquireOptions | undefined, act: Act<T, R>,
   ): Promise<R> {
     const wait = readWait(this.settings, options);
     const guest = this.visit(id);
@@ -129,6 +135,7 @@ export class SharedPlaces<T> implements TenantHome<T> {
       guest.visits.serve(waitedFor(this.settings.clock.now(), wait.since));
     };
     try {
+      guest.entrance.check(id);
       const rest = { ...options, timeout: wait.timeout, tenant: guest.share };
       const result = await act(call, rest, begun);
       if (waits) begun();
@@ -143,28 +150,40 @@ export class SharedPlaces<T> implements TenantHome<T> {
   }
 
   /** Takes in a connection that the pool has lent, and makes it the tenant's. */
-  private async receive(call: Call, lease: Lease<T>): Promise<void> {
-    const { enter } = this.settings;
-    const { guest, wait } = call;
-    const { tenant } = guest;
+  private async receive(call: Call<T>, lease: Lease<T>): Promise<void> {
+    const { guest, wait: { signals } } = call;
     call.isServed = true;
     this.lent[lease.slot] = { guest, lease };
-    if (enter === undefined) return;
-    const begin = (job: Job): unknown => enter(lease.value, tenant, job);
-    const late = (): Error =>
-      notEntered(tenant.id, waitedFor(this.settings.clock.now(), wait.since));
+    if (this.settings.enter === undefined) return;
     try {
-      await enterAs(this.settings, wait, begin, late);
-      // Its time to live, which begins now, may have passed, or the pool taken it back.
-      if (!lease.renew()) throw leaseEnded("enter");
+      const aborted = findAborted(signals);
+      if (aborted !== undefined) throw abortReason(aborted);
+      guest.entrance.begin(guest.tenant.id);
     } catch (error) {
+      // Nothing is on it yet.
+      lease.release();
+      throw error;
+    }
+    try {
+      await this.enter(call, lease);
+      guest.entrance.succeed();
+    } catch (error) {
+      if (findAborted(signals) === undefined) guest.entrance.fail(error);
       lease.discard(error);
       throw error;
     }
+    // Its time to live begins now, unless it has passed, or the pool has taken it back.
+    if (!lease.renew()) throw leaseEnded("enter");
+  }
+
+  private enter({ guest: { tenant }, wait }: Call<T>, { value }: Lease<T>): Promise<void> {
+    const { settings } = this;
+    const late = (): Error => notEntered(tenant.id, waitedFor(settings.clock.now(), wait.since));
+    return enterAs(settings, wait, (job) => settings.enter?.(value, tenant, job), late);
   }
 
   /** Says what an error of the pool means for a tenant's caller. */
-  private explain(error: unknown, { tenant: { id }, share }: Guest, { since }: Wait): unknown {
+  private explain(error: unknown, { tenant: { id }, share }: Guest<T>, { since }: Wait): unknown {
     const { code } = (error ?? {}) as { code?: PoolErrorCode };
     if (code === "tenant_removed" || code === "unknown_tenant") {
       return this.isClosed ? new PoolClosedError() : removed(id);
@@ -181,7 +200,7 @@ export class SharedPlaces<T> implements TenantHome<T> {
   }
 
   /** Gives a tenant that is asked for its share, if it has none. */
-  private visit(id: string): Guest {
+  private visit(id: string): Guest<T> {
     const now = this.settings.clock.now();
     this.sweeper.look(now);
     const guest = this.guests.get(id) ?? this.open(id, now);
@@ -194,10 +213,10 @@ export class SharedPlaces<T> implements TenantHome<T> {
     return guest;
   }
 
-  private open(id: string, now: number): Guest {
+  private open(id: string, now: number): Guest<T> {
     const { tenant, weight, max, maxWaiting } = termsOf(id, this.settings);
     if (this.isClosed) throw new PoolClosedError();
-    const guest = new Guest(tenant, this.pool.tenant({ weight, max, maxWaiting }), now);
+    const guest = new Guest(tenant, this.pool.tenant({ weight, max, maxWaiting }), now, this.settings);
     this.guests.set(id, guest);
     this.opened += 1;
     this.sweeper.hasten(now + this.settings.idleTimeout, now);
@@ -282,7 +301,7 @@ export class SharedPlaces<T> implements TenantHome<T> {
     return this.evicted - before;
   }
 
-  private forget(guest: Guest): void {
+  private forget(guest: Guest<T>): void {
     const { id } = guest.tenant;
     this.guests.delete(id);
     if (this.newest === guest) this.newest = undefined;
@@ -335,24 +354,24 @@ export class SharedPlaces<T> implements TenantHome<T> {
   }
 
   /** Tells which leases are out of a tenant, the longest held first. */
-  private holdersOf(guest: Guest): TenantHolder[] {
+  private holdersOf(guest: Guest<T>): TenantHolder[] {
     const own = this.pool.holders().filter(({ slot }) => this.lent[slot]?.guest === guest);
     return own.map((holder) => ({ ...holder, tenant: guest.tenant.id }));
   }
 }
 
 /** A caller of a tenant. */
-interface Call {
-  readonly guest: Guest;
+interface Call<T> {
+  readonly guest: Guest<T>;
   readonly wait: Wait;
   /** Whether the pool has given it a connection, which may not be the tenant's yet. */
   isServed: boolean;
 }
 
 /** What the pool is asked for; `begun` says that the wait is over. */
-type Act<R> = (call: Call, rest: TenantAcquireOptions, begun: () => void) => Promise<R>;
+type Act<T, R> = (call: Call<T>, rest: TenantAcquireOptions, begun: () => void) => Promise<R>;
 
-function entryOf(guest: Guest): TenantEntry {
+function entryOf<T>(guest: Guest<T>): TenantEntry {
   const { tenant, accesses, openedAt, lastAccess } = guest;
   return { ...tenant, state: "ready", accesses, openedAt, lastAccess };
 }

@@ -1,4 +1,6 @@
-import { AcquireTimeoutError, type Phase, WarmUpError, messageOf } from "./errors.js";
+import {
+  AcquireTimeoutError, type Phase, UnavailableError, WarmUpError, messageOf,
+} from "./errors.js";
 import { describe } from "./wait-errors.js";
 
 /** What errors need to know of where a tenant's caller waited. */
@@ -65,6 +67,14 @@ export function notWarm(id: string, waited: number): AcquireTimeoutError {
   const text = `the first connections of tenant "${id}" were not made in ${waited} ms; see why `
     + "create is slow, or raise acquireTimeout";
   return new AcquireTimeoutError(text, reportOf("connecting", waited));
+}
+
+/** The error of a caller whose tenant could not be entered again and again, and is not for a while. */
+export function notEntering(id: string, left: number, cause: unknown): UnavailableError {
+  const error = new UnavailableError(left, cause);
+  error.message = `no connection is made ready for tenant "${id}" in the next ${Math.ceil(left)} ms; `
+    + `enter failed: ${messageOf(cause)}`;
+  return error;
 }
 
 /** The error of a caller whose connection did not get its tenant's context in time. */

@@ -159,6 +159,35 @@ export default [
     }),
   },
   {
+    name: "a_tenant_that_cannot_be_entered_does_not_empty_the_pool",
+    run: each(async (t, mode) => {
+      const it = new SharedWorld({
+        mode, size: 2, breaker: 3, backoff: { base: 1_000, cap: 4_000 }, random: () => 0.5,
+      });
+      let isDown = true;
+      it.enter = ({ asked }) => {
+        if (isDown && asked === "down") throw new Error("no such role");
+      };
+      const codes = [];
+      for (let turn = 0; turn < 40; turn += 1) {
+        await it.pass(100);
+        codes.push(await it.tenants.use("down", () => "served").catch(({ code, message }) =>
+          code ?? message));
+        t.equal(await it.tenants.use("up", () => "served"), "served");
+      }
+      t.equal(codes.slice(0, 4), ["no such role", "no such role", "no such role", "unavailable"]);
+      t.ok(it.closed.length <= 5, `connections that it has cost: ${it.closed.length}`);
+      const refused = await t.rejects(it.tenants.acquire("down"), { code: "unavailable" });
+      t.ok(/no connection is made ready for tenant "down" in the next \d+ ms; enter failed: no such/
+        .test(refused.message) && refused.retryIn > 0, refused.message);
+      isDown = false;
+      await it.pass(4_000);
+      t.equal(await it.tenants.use("down", () => "served"), "served");
+      t.equal(await it.tenants.use("down", () => "served"), "served", "as before");
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "who_leaves_before_a_connection_is_entered_has_none",
     run: each(async (t, mode) => {
       const it = new SharedWorld({ mode, size: 1 });

@@ -212,6 +212,7 @@ export class SharedWorld {
   async #enter(connection, id, job) {
     this.jobs.push(job);
     if (connection.context !== undefined) this.mixed.push([connection.id, connection.context, id]);
+    connection.asked = id;
     await this.enter(connection);
     // As on a server, where it may come through though nobody waits for it any more.
     connection.context = id;
