@@ -4,7 +4,7 @@ import { readAcquire } from "./pool.js";
 import { holdOpen } from "./hold.js";
 import { type Lease, asyncDispose } from "./lease.js";
 import { checkNames, readDuration, readFlag, readFunction } from "./options.js";
-import type { TenantEntry, TenantHome, TenantStats, TenantTotals, Work } from "./tenant-home.js";
+import type { TenantEntry, TenantHome, TenantStats, TenantTotals } from "./tenant-home.js";
 import { checkId } from "./tenant-id.js";
 import type { TenantHolder, TenantState } from "./tenant-member.js";
 import {
@@ -14,8 +14,12 @@ import { OwnPools } from "./tenant-own.js";
 import { SharedPlaces } from "./tenant-shared.js";
 
 /**
- * A pool of connections for each tenant, made when it is first asked for. There are no more of them
- * than the strategy says: for another one the one that was not asked for the longest is closed.
+ * Connections for tenants, by one `acquire`: how they are kept apart is a word of the options.
+ *
+ * With `perTenant` and `perDatabase` each tenant has a pool, made when it is first asked for. There
+ * are no more of them than the strategy says: for another one the one that was not asked for the
+ * longest is closed. With `shared` all have the connections of one pool, each with its tenant's
+ * context on it as long as it is lent.
  *
  * @example
  * ```ts
@@ -67,7 +71,10 @@ export class TenantPools<T> {
     return this.home.acquire(id, options);
   }
 
-  /** Takes an idle connection at once, if the tenant's pool is open and nobody waits. */
+  /**
+   * Takes an idle connection at once, if the tenant's pool is open and nobody waits. With `shared`
+   * it gives none where there is an `enter`, which may take time.
+   */
   tryAcquire(id: string): Lease<T> | undefined {
     return this.home.tryAcquire(id);
   }
@@ -76,7 +83,10 @@ export class TenantPools<T> {
    * Runs `work` with a connection of a tenant, and gives it back when `work` has settled; see `use`
    * of a `Pool`. Settles as `work` does, or rejects as `acquire` does.
    */
-  async use<R>(id: string, work: Work<T, R>, options?: AcquireOptions): Promise<R> {
+  async use<R>(
+    id: string, work: (connection: T, lease: Lease<T>) => R | PromiseLike<R>,
+    options?: AcquireOptions,
+  ): Promise<R> {
     readFunction("use", "work", work, true);
     readAcquire(options ?? {}, 0);
     const letGo = holdOpen(options);
@@ -108,7 +118,7 @@ export class TenantPools<T> {
 
   /**
    * Sees to it that nothing is lent from now on that was made before for a tenant, or for any: as
-   * after a change of credentials. A `factory` is asked anew for the next connection.
+   * after a change of credentials. With `shared` that is always all there is. A `factory` is asked anew for the next connection.
    */
   invalidate(id?: string): void {
     if (id !== undefined) checkId(id);
