@@ -15,7 +15,7 @@ const LONG_MS = 10_000;
 const SECOND_MS = 1_000;
 
 /**
- * Who was served in the last ten seconds. It has no timer: what was served since somebody last asked
+ * Who was served in the last ten seconds. It has no timer: what was served since it was last asked
  * counts as served now, unless that is too long ago to say.
  */
 export class RecentShares {

@@ -25,9 +25,9 @@ interface Entry {
 const REMEMBERED = 1_000;
 
 /**
- * What is told of a provider's tenants: of some by name, and of the others in one sum. No counter of
- * either ever runs backwards: what was told in the sum stays there when a tenant comes to be told of
- * by name, and what was told by name does not come into the sum when it is told of so no more. The
+ * What is told of a provider's tenants: of some by name, and of the others in one sum. No counter
+ * of either ever runs backwards: what was told in the sum stays there when a tenant comes to be
+ * told of by name, and what was told by name does not come into the sum when that ends. The
  * counters of all names, shown or not, and of the sum are together those of all tenants.
  */
 export class TenantBook {

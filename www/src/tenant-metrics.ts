@@ -20,7 +20,7 @@ const FAMILIES: OfTenant[] = [
 
 /**
  * Writes what tenants had of each provider. Those that the configuration names have labels of their
- * own, and so have as many of the others as it says, those that were served most; the rest share one.
+ * own, and so have as many of the others as it says, the ones served most; the rest share a label.
  */
 export function tenantMetrics({ providers }: TenantsStats): string[] {
   const all = Object.entries(providers);
