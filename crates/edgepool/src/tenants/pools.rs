@@ -93,9 +93,9 @@ impl<T: TenantFactory, C: Clock + Clone> TenantPools<T, C> {
 impl<T: TenantFactory, C: Clock + Clone> TenantPools<T, C> {
     /// Removes a tenant: what is set for it is forgotten, its waiting callers end with
     /// [`Removed`](super::TenantError::Removed), its leases stay good, and its pool closes as they
-    /// come back. The future waits until nothing is left of it; it gives false for a tenant that is
-    /// not known. A caller that comes later is one of an unknown tenant's, and waits until the old
-    /// pool is gone.
+    /// come back. The future waits until its leases are back and its pool is closed, and for nobody
+    /// who has only to be told so; it gives false for a tenant that is not known. A caller that comes
+    /// later is one of a tenant that nothing is known of yet, and waits until the old pool is gone.
     ///
     /// # Cancel safety
     ///
