@@ -11,7 +11,9 @@ export { ClientPool, PooledEmbeddingClient } from "./clients.js";
 export type {
   ClientPoolOptions, ClientPoolStats, Environment, ProviderStats,
 } from "./clients.js";
-export type { ClientTenantStats, ProviderTenants, TenantCounts } from "./hub-tenants.js";
+export type {
+  ClientTenantStats, ProviderTenants, TenantCounts, TenantSums,
+} from "./hub-tenants.js";
 export { ProviderError, TruncatedStreamError } from "./provider-errors.js";
 export type { FailureClass, ProviderFailure } from "./provider-errors.js";
 export type {

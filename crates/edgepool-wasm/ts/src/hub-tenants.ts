@@ -45,14 +45,20 @@ export interface ClientTenantStats extends TenantCounts {
   lastActive: number;
 }
 
+/** The counts of several tenants together. */
+export interface TenantSums extends TenantCounts {
+  /** How many tenants they are of. */
+  tenants: number;
+}
+
 /** The tenants of a provider. */
 export interface ProviderTenants {
   /** The named ones, in the order of the options; then the others that were given the most. */
   tenants: ClientTenantStats[];
   /** Those that are known beside them, together: how many, and their counts. */
-  rest: TenantCounts & { tenants: number };
+  rest: TenantSums;
   /** All that there were, those that are forgotten too: its counters never run backwards. */
-  total: TenantCounts & { tenants: number };
+  total: TenantSums;
 }
 
 interface Known {
@@ -168,8 +174,8 @@ function statsOf({ id, isNamed, tenant, timedOut }: Known): ClientTenantStats {
   return { id, isNamed, share: tenant.share, ...stats };
 }
 
-function sumOf(all: readonly TenantCounts[]): TenantCounts & { tenants: number } {
-  const sum = { tenants: all.length } as TenantCounts & { tenants: number };
+function sumOf(all: readonly TenantCounts[]): TenantSums {
+  const sum = { tenants: all.length } as TenantSums;
   for (const name of COUNTS) sum[name] = 0;
   for (const counts of all) add(sum, counts);
   return sum;

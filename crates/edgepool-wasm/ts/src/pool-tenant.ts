@@ -64,7 +64,7 @@ export class PoolTenant {
   /**
    * Changes its share; what is not said is the default. What it has beyond a smaller `max`
    * it keeps until that comes back; callers that need more than that at once end with a
-   * {@link TooManyError}. Of a closed one it changes nothing. Throws a TypeError that names the
+   * TooManyError. Of a closed one it changes nothing. Throws a TypeError that names the
    * option if one is wrong.
    */
   setShare(share: TenantShare): void {

@@ -1,4 +1,5 @@
 export type { Clock } from "./clock.js";
+export { WarmUpError } from "./errors.js";
 export type { Holder, PoolErrorCode } from "./errors.js";
 export { Lease } from "./lease.js";
 export type { AcquireOptions, CloseOptions, Priority } from "./pool.js";

@@ -12,14 +12,15 @@ const restore = [];
 export const called = [];
 /** What the runtime itself refuses there. */
 export const refused = [];
-/** The memory of each instance of the pool's module, in the order in which they were made. */
+/** The memory of each instance of the module of `Pool`, in the order in which they were made. */
 export const memories = [];
 
 const { Instance } = WebAssembly;
 
 WebAssembly.Instance = function (module, imports) {
   const instance = new Instance(module, imports);
-  if (instance.exports.pool_open !== undefined) memories.push(instance.exports.memory);
+  const { pool_open: open, open_tenant: openTenant, memory } = instance.exports;
+  if (open !== undefined && openTenant === undefined) memories.push(memory);
   return instance;
 };
 WebAssembly.Instance.prototype = Instance.prototype;
