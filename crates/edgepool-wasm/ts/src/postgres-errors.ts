@@ -6,10 +6,11 @@
  * - `busy`: it has no place for a connection now, or is starting or stopping;
  * - `refused`: it refused the connection for another reason;
  * - `lost`: the connection ended;
- * - `reset`: the connection could not be cleaned.
+ * - `reset`: the connection could not be cleaned;
+ * - `context`: one that tenants share could not be made one of a tenant.
  */
 export type PostgresErrorKind =
-  | "unreachable" | "denied" | "busy" | "refused" | "lost" | "reset";
+  | "unreachable" | "denied" | "busy" | "refused" | "lost" | "reset" | "context";
 
 const WORDS: Record<PostgresErrorKind, string> = {
   unreachable: "PostgreSQL cannot be reached",
@@ -18,6 +19,7 @@ const WORDS: Record<PostgresErrorKind, string> = {
   refused: "PostgreSQL refused the connection",
   lost: "the connection was lost",
   reset: "the connection could not be cleaned",
+  context: "the connection could not be made one of the tenant",
 };
 
 // `severity` tells what the server said from what the system did.

@@ -46,8 +46,14 @@ export function checkContext({ setting, sharedSchemas, role }: PostgresContext):
   }
 }
 
+/** Whether connections are meant that all tenants share. */
+export function isNobody({ id }: Tenant): boolean {
+  return id === "";
+}
+
 /** Gives the settings of a tenant's session. */
 export function settingsOf(tenant: Tenant, context: PostgresContext): Record<string, string> {
+  if (isNobody(tenant)) return {};
   const { setting = "app.tenant", sharedSchemas = [], role } = context;
   const settings: Record<string, string> = { [setting]: tenant.id };
   if (tenant.schema !== undefined) {

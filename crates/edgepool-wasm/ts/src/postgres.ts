@@ -9,9 +9,10 @@ import {
   type Backend, type Driver, type PgClient, type PgClientClass, type PostgresFunction,
   type Session, type Sql, pgDriver, sqlDriver,
 } from "./postgres-drivers.js";
-import { PostgresError, secretsOf, sort } from "./postgres-errors.js";
+import { PostgresError, type PostgresErrorKind, secretsOf, sort } from "./postgres-errors.js";
 import {
-  type PostgresAddress, type PostgresContext, checkContext, pgOptions, sqlOptions,
+  type PostgresAddress, type PostgresContext, checkContext, isNobody, pgOptions, settingsOf,
+  sqlOptions,
 } from "./postgres-tenants.js";
 import type { Tenant } from "./tenant-id.js";
 
@@ -62,17 +63,26 @@ export interface PostgresTenantsOptions extends PostgresOptions, PostgresContext
 
 /** What `TenantPools` are told of their connections: spread it into their options. */
 export interface PostgresTenants<T> {
-  /** Says how a tenant's connections are made and looked after. */
+  /** Says how a tenant's connections are made and looked after, or those that all share. */
   factory: (tenant: Tenant) => PostgresFactory<T>;
+  /** Makes a connection that all share one of a tenant, until its next reset. */
+  enter: (connection: T, tenant: Tenant) => Promise<void>;
 }
 
 /** For how long the server is not asked whether a connection that it answered on is alive. */
 const FRESH = 1_000;
 
-// The columns of WHO: the build shortens no member of an interface that is not exported.
+/** What is known of each connection. */
+const sessions = new WeakMap<object, Session>();
+const of = (connection: object) => sessions.get(connection) as Session;
+
+// The columns of WHO and ABOVE: the build shortens no member of an interface that is not exported.
 interface Row {
   number: number;
   started: string;
+}
+interface Above {
+  above: string;
 }
 
 /** Ends a transaction if there is one. A `ROLLBACK` alone makes the server warn if there is none. */
@@ -90,6 +100,9 @@ const AS_LOGIN = "SET ROLE NONE;";
 const WHO =
   `${AS_LOGIN} SELECT pid AS number, backend_start::text AS started FROM pg_catalog.pg_stat_activity ` +
   "WHERE pid = pg_catalog.pg_backend_pid(); RESET ROLE";
+/** Policies of row-level security hold for everybody else. */
+const ABOVE = "SELECT rolname::text AS above FROM pg_catalog.pg_roles "
+  + "WHERE rolname = current_user AND (rolsuper OR rolbypassrls)";
 const TERMINATE =
   "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity " +
   "WHERE pid = $1 AND backend_start::text = $2";
@@ -107,7 +120,7 @@ export function pgFactory<T extends PgClient>(
   options: PostgresOptions = {},
 ): PostgresFactory<T> {
   checkNames(options, ["reset"]);
-  return factory(pgDriver(Client, config), secretsOf(config), options);
+  return factory(pgDriver(Client, config), secretsOf(config), options, false);
 }
 
 /**
@@ -124,17 +137,21 @@ export function postgresFactory<T extends Sql>(
   options: PostgresOptions = {},
 ): PostgresFactory<T> {
   checkNames(options, ["reset"]);
-  return factory(sqlDriver(postgres, config), secretsOf(config), options);
+  return factory(sqlDriver(postgres, config), secretsOf(config), options, false);
 }
 
 /**
- * Makes what `TenantPools` are told of the `Client` of `pg`: a factory for each tenant. A tenant's
+ * Makes what `TenantPools` are told of the `Client` of `pg`, under each strategy. A tenant's
  * session has its id in the setting `app.tenant`, its schema, if the strategy gives it one, as
  * `search_path`, and its role, if it has one; with `perDatabase` it goes to the tenant's database.
  * Resets leave all of that as it is.
  *
+ * With `shared` a connection is given the id and the role as it is handed over, and cleaned of them
+ * and all else that its session has, whatever `reset` says. Policies of row-level security do the
+ * rest: connections whose role they do not hold for are refused.
+ *
  * The address is asked for, where it is a function, when a tenant's pool is opened and after
- * `invalidate`: so a changed password is told.
+ * `invalidate`: so a changed password is told. With `shared` its tenant has no id.
  *
  * ```js
  * const tenants = new TenantPools({
@@ -147,8 +164,8 @@ export function postgresFactory<T extends Sql>(
 export function pgTenants<T extends PgClient>(
   Client: PgClientClass<T>, address: PostgresAddress, options: PostgresTenantsOptions = {},
 ): PostgresTenants<T> {
-  return tenants(options, (tenant, rest) =>
-    pgFactory(Client, pgOptions(address, tenant, options), rest));
+  return tenants(options, (config) => pgDriver(Client, config), (tenant) =>
+    pgOptions(address, tenant, options));
 }
 
 /**
@@ -166,28 +183,73 @@ export function pgTenants<T extends PgClient>(
 export function postgresTenants<T extends Sql>(
   postgres: PostgresFunction<T>, address: PostgresAddress, options: PostgresTenantsOptions = {},
 ): PostgresTenants<T> {
-  return tenants(options, (tenant, rest) =>
-    postgresFactory(postgres, sqlOptions(address, tenant, options), rest));
+  return tenants(options, (config) => sqlDriver(postgres, config), (tenant) =>
+    sqlOptions(address, tenant, options));
 }
 
-function tenants<T>(
+function tenants<T extends object>(
   options: PostgresTenantsOptions,
-  make: (tenant: Tenant, rest: PostgresOptions) => PostgresFactory<T>,
+  driverOf: (config?: object) => Driver<T>,
+  configOf: (tenant: Tenant) => object,
 ): PostgresTenants<T> {
   checkNames(options, ["reset", "setting", "sharedSchemas", "role"]);
   const { reset } = options;
   if (reset !== undefined) checkReset(reset);
   checkContext(options);
-  return { factory: (tenant) => make(tenant, { reset }) };
+  const { run } = driverOf();
+  return {
+    factory(tenant) {
+      const config = configOf(tenant);
+      return factory(driverOf(config), secretsOf(config), { reset }, isNobody(tenant));
+    },
+    enter: async (connection, tenant) =>
+      await ask(of(connection), "context", [], async () =>
+        put(settingsOf(tenant, options), async (text, values) => run(connection, text, values))),
+  };
+}
+
+/** Puts settings on a session, until its next reset. */
+async function put(
+  settings: Record<string, string>,
+  run: (text: string, values: string[]) => Promise<readonly unknown[]>,
+): Promise<void> {
+  const all = Object.entries(settings);
+  const calls = all.map((_, at) =>
+    `pg_catalog.set_config($${2 * at + 1}::text, $${2 * at + 2}::text, false)`);
+  await run(`SELECT ${calls.join(", ")}`, all.flat());
+  const { role } = settings;
+  if (role !== undefined) await seeThatPoliciesHold(async () => run(ABOVE, []));
+}
+
+async function seeThatPoliciesHold(look: () => Promise<readonly unknown[]>): Promise<void> {
+  const [row] = (await look()) as readonly Above[];
+  if (row === undefined) return;
+  const role = JSON.stringify(row.above);
+  throw new Error(`tenants cannot share connections of the role ${role}, which policies of `
+    + "row-level security do not hold for: take one that is no superuser and has no BYPASSRLS");
+}
+
+/** Asks the server something that it is to answer at once. */
+async function ask(
+  session: Session, kind: PostgresErrorKind, secrets: readonly string[],
+  question: () => Promise<unknown>,
+): Promise<void> {
+  session.stuck = true;
+  try {
+    await question();
+    session.heard = Date.now();
+  } catch (error) {
+    throw session.lost ?? new PostgresError(kind, error, secrets);
+  } finally {
+    session.stuck = false;
+  }
 }
 
 function factory<T extends object>(
-  driver: Driver<T>, secrets: readonly string[], options: PostgresOptions,
+  driver: Driver<T>, secrets: readonly string[], options: PostgresOptions, isShared: boolean,
 ): PostgresFactory<T> {
   const { reset = "session" } = options;
   checkReset(reset);
-  const sessions = new WeakMap<T, Session>();
-  const of = (connection: T) => sessions.get(connection) as Session;
 
   async function create({ signal }: Job): Promise<T> {
     const session: Session = { lost: undefined, stuck: false, heard: 0, backend: undefined };
@@ -198,6 +260,7 @@ function factory<T extends object>(
       const connection = await driver.open(lose, signal);
       sessions.set(connection, session);
       session.backend = await within(connection, signal, async () => who(connection));
+      if (isShared) await within(connection, signal, async () => seeIt(connection));
       session.heard = Date.now();
       return connection;
     } catch (error) {
@@ -235,30 +298,28 @@ function factory<T extends object>(
     }
   }
 
+  async function seeIt(connection: T): Promise<void> {
+    try {
+      await seeThatPoliciesHold(async () => driver.run(connection, ABOVE));
+    } catch (error) {
+      void driver.shut(connection, true).catch(ignore);
+      throw new PostgresError("refused", error, secrets);
+    }
+  }
+
   function check(connection: T): boolean | Promise<boolean> {
     const session = of(connection);
     if (session.lost !== undefined) throw session.lost;
     if (Date.now() - session.heard < FRESH) return true;
-    return ask(session, async () => driver.run(connection, "SELECT 1")).then(() => true);
-  }
-
-  /** Asks the server something that it is to answer at once. */
-  async function ask(session: Session, question: () => Promise<unknown>): Promise<void> {
-    session.stuck = true;
-    try {
-      await question();
-      session.heard = Date.now();
-    } catch (error) {
-      throw session.lost ?? new PostgresError("reset", error, secrets);
-    } finally {
-      session.stuck = false;
-    }
+    const question = async () => driver.run(connection, "SELECT 1");
+    return ask(session, "reset", secrets, question).then(() => true);
   }
 
   async function clean(connection: T): Promise<void> {
     // A query that its caller did not wait for.
     await driver.free(connection);
-    const first = reset === "session" ? `${END} ${SESSION}` : END;
+    const whole = reset === "session" || (isShared && reset !== "discard-all");
+    const first = whole ? `${END} ${SESSION}` : END;
     try {
       await driver.run(connection, first);
     } catch (error) {
@@ -303,7 +364,7 @@ function factory<T extends object>(
     async reset(connection) {
       const session = of(connection);
       if (session.lost !== undefined) throw session.lost;
-      await ask(session, async () => clean(connection));
+      await ask(session, "reset", secrets, async () => clean(connection));
     },
     close,
     checkAfter: 0,

@@ -1,10 +1,10 @@
-// A dozen tenants, kept apart by schemas and by databases, under load and faults: nobody ever sees
+// A dozen tenants, kept apart by rows, schemas and databases, under load and faults: nobody ever sees
 // what is another's, and the server never has more connections than there may be.
 import assert from "node:assert/strict";
 
 import { beside } from "../drivers.mjs";
 import { later } from "../lib.mjs";
-import { TenantPools, pgTenants, postgresTenants } from "../package.mjs";
+import { PostgresError, TenantPools, pgTenants, postgresTenants } from "../package.mjs";
 import { putOn } from "./faults.mjs";
 import { KINDS, POOL_SIZE, idOf, loginOf, nameOf, passwordOf, ready } from "./fixtures.mjs";
 import { Run } from "./load.mjs";
@@ -28,7 +28,7 @@ async function prove(driver, kind, name) {
   const { reads, foreign, wrong, failures } = run.seen;
   const { taken, most, over } = samples;
   assert.deepEqual({ foreign, wrong, over }, { foreign: 0, wrong: 0, over: [] });
-  assert.equal(run.mostHeld, POOL_SIZE, "leases of a tenant at once, at most");
+  assert.equal(run.mostHeld, run.kind.leases, "leases of a tenant at once, at most");
   assert.ok(taken > 50 && most > POOL_SIZE, `${most} at most, in ${taken} samples`);
   const times = [...recoveries].map(([fault, ms]) => `${ms} ms from ${fault}`);
   const seconds = Math.round((Date.now() - began) / 1_000);
@@ -39,7 +39,7 @@ async function prove(driver, kind, name) {
 
 /** Has callers call while something is done; then ends all, of which nothing is left. */
 async function during(run, act, callers = run.callers()) {
-  const caps = { all: run.kind.most, each: POOL_SIZE };
+  const caps = { all: run.kind.most, each: run.kind.each };
   const samples = takeSamples(run.prefix, caps, () => run.isOver);
   try {
     await act();
@@ -69,13 +69,17 @@ async function tooMany(driver, name) {
 }
 
 /** Whoever is first is whom all connections are for. */
-const oneForAll = ({ factory }) => {
+const oneForAll = ({ factory, enter }) => {
   let first;
-  return { factory: (tenant) => factory((first ??= tenant)) };
+  return {
+    factory: (tenant) => factory(tenant.id === "" ? tenant : (first ??= tenant)),
+    enter: (connection, tenant) => enter(connection, (first ??= tenant)),
+  };
 };
 
 /** Connections are lent as they come back. */
-const noReset = ({ factory }) => ({
+const noReset = ({ factory, enter }) => ({
+  enter,
   factory: (tenant) => ({ ...factory(tenant), reset: () => undefined }),
 });
 
@@ -92,6 +96,10 @@ function open(driver, kindName, name, { context, login, ...options } = {}) {
 }
 
 export const TENANT_CASES = {
+  async tenants_of_rows_are_kept_apart(driver, name) {
+    return await prove(driver, "rows", name);
+  },
+
   async tenants_of_schemas_are_kept_apart(driver, name) {
     return await prove(driver, "schemas", name);
   },
@@ -101,12 +109,14 @@ export const TENANT_CASES = {
   },
 
   async the_proof_fails_where_tenants_are_not_kept_apart(driver, name) {
-    for (const kind of ["schemas", "databases"]) {
+    for (const kind of ["rows", "schemas", "databases"]) {
       const seen = await foreign(driver, kind, name, oneForAll);
       assert.ok(seen > 0, `${kind} are taken for those of others`);
     }
-    const left = await foreign(driver, "schemas", name, noReset);
-    assert.ok(left > 0, "what a holder left is in the way of the next");
+    for (const kind of ["rows", "schemas"]) {
+      const left = await foreign(driver, kind, name, noReset);
+      assert.ok(left > 0, "what a holder left is in the way of the next");
+    }
     const [over] = await tooMany(driver, name);
     assert.match(String(over), /^3 connections of 2 by the name /);
   },
@@ -115,10 +125,16 @@ export const TENANT_CASES = {
     await ready();
     const [id, own] = [idOf(7), nameOf(7)];
     const expected = {
+      rows: `${id} app proof "$user", public`,
       schemas: `${id} ${own} proof "${own}"`,
       databases: `${id} ${own} ${own} "$user", public`,
     };
     const resets = ["session", "discard-all", { sql: "DISCARD ALL" }];
+    const pools = open(driver, "rows", name, { context: { reset: "rollback" } });
+    await pools.use(id, (connection) => driver.run(connection, "SET app.tenant TO 'x'"));
+    const seen = await pools.use(idOf(8), (connection) => driver.run(connection, CONTEXT));
+    assert.equal(seen[0].told, `${idOf(8)} app proof "$user", public`, "whatever the reset leaves");
+    await pools.close({ deadline: 5_000 });
     for (const [kind, told] of Object.entries(expected)) {
       for (const reset of resets) {
         const pools = open(driver, kind, name, { context: { ...KINDS[kind].context, reset } });
@@ -130,7 +146,7 @@ export const TENANT_CASES = {
             pids.add(row.pid);
             const mess = "SET app.tenant TO 'x'; SET search_path TO x";
             await driver.run(connection, mess);
-            if (kind === "schemas") await driver.run(connection, `SET ROLE "${nameOf(8)}"`);
+            if (kind !== "databases") await driver.run(connection, `SET ROLE "${nameOf(8)}"`);
           });
         }
         assert.equal(pids.size, 1, "both had the same connection");
@@ -170,6 +186,30 @@ export const TENANT_CASES = {
     assert.deepEqual([role, path], [odd, quoted]);
     const { role: other, database } = await ask("databases", { odd: { database: odd } });
     assert.deepEqual([other, database], [odd, odd]);
+  },
+
+  async roles_that_policies_do_not_hold_for_are_refused(driver, name) {
+    await ready();
+    const role = `above_${name.split(" ")[0]}`;
+    await beside((server) => server.run(`CREATE ROLE ${role} LOGIN BYPASSRLS PASSWORD 'first'`));
+    await beside((server) => server.run(`GRANT ${role} TO app`));
+    const refused = async (options) => {
+      const pools = open(driver, "rows", name, options);
+      const error = await pools.acquire(idOf(1)).then(() => assert.fail("it is served"), (e) => e);
+      const other = options.login === undefined;
+      if (other) await pools.use(idOf(2), (connection) => driver.run(connection, "SELECT 1"));
+      await pools.close({ deadline: 5_000 });
+      return [error, error.cause, error.cause?.cause].find((one) => one instanceof PostgresError);
+    };
+    const login = { user: role, password: "first" };
+    const found = [
+      [await refused({ login }), "refused"],
+      [await refused({ context: { role: ({ id }) => id === idOf(1) ? role : "app" } }), "context"],
+    ];
+    for (const [error, kind] of found) {
+      assert.equal(error?.kind, kind);
+      assert.ok(error.message.includes(`cannot share connections of the role "${role}"`), error);
+    }
   },
 
   async what_no_tenant_can_have_is_refused(driver, name) {

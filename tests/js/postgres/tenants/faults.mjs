@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 
 import { beside } from "../drivers.mjs";
 import { later, until } from "../lib.mjs";
-import { POOL_SIZE, idOf, rememberPassword } from "./fixtures.mjs";
+import { idOf, rememberPassword } from "./fixtures.mjs";
 
 /** Whom a fault is put on. Each of the others is served meanwhile, where it has its own database. */
 const VICTIM = 1;
@@ -57,7 +57,7 @@ const FAULTS = {
   /** As many connections as a tenant may have hang in statements, and are given up. */
   async "hung statements"(run, server) {
     await othersRead(run, async () => {
-      await Promise.all(Array.from({ length: POOL_SIZE }, () => hang(run)));
+      await Promise.all(Array.from({ length: run.kind.leases }, () => hang(run)));
     }, true);
     await until("no process hangs", async () => {
       const text = "SELECT 1 FROM pg_stat_activity WHERE starts_with(application_name, $1) "

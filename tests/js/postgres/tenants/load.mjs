@@ -1,9 +1,7 @@
 // Callers of all tenants, who read their rows, leave a mess, give up, and look at what they see.
 import { later } from "../lib.mjs";
 import { TenantPools } from "../package.mjs";
-import {
-  KINDS, POOL_SIZE, ROWS, TENANTS, idOf, loginOf, nameOf, ready,
-} from "./fixtures.mjs";
+import { KINDS, ROWS, TENANTS, idOf, loginOf, nameOf, ready } from "./fixtures.mjs";
 
 /** How many call at once. */
 const CALLERS = 12;
@@ -35,7 +33,7 @@ export class Run {
     return new Run(driver, kindName, name, sabotage, rest);
   }
 
-  constructor(driver, kindName, name, sabotage, { poolSize = POOL_SIZE }) {
+  constructor(driver, kindName, name, sabotage, { poolSize = KINDS[kindName].size }) {
     const kind = KINDS[kindName];
     this.driver = driver;
     this.kind = kind;
@@ -44,6 +42,7 @@ export class Run {
     const of = ({ id }) => [`${this.prefix}${id}`, loginOf(kind, NUMBERS.get(id))];
     this.pools = new TenantPools({
       strategy: kind.strategy(poolSize),
+      tenants: kind.tenants,
       budget: kind.budget,
       acquireTimeout: PATIENCE,
       resetTimeout: 500,
@@ -119,7 +118,7 @@ export class Run {
   async #readOn(lease, tenant) {
     const rows = await patiently(this.driver.run(lease.value, READ));
     const { seen } = this;
-    const [id, role] = [idOf(tenant), nameOf(tenant)];
+    const [id, role] = [idOf(tenant), this.kind.role(tenant)];
     const isOwn = (row) => row.tenant === id && row.role === role && row.setting === id;
     seen.reads += 1;
     if (!rows.every(isOwn)) seen.foreign += 1;
