@@ -1,6 +1,7 @@
 // Measures one contender in this process, and prints a JSON line for each figure:
 //   main.mjs CONTENDER PLAN      (run.mjs starts it in Node, Deno and Bun)
 
+import { fairness } from "./fair.mjs";
 import { firstPool, measureCase, measureClock } from "./measure.mjs";
 
 const { performance } = globalThis;
@@ -11,7 +12,8 @@ const fail = (id, error) => console.log(JSON.stringify({ id, failed: String(erro
 const wasm = watchMemories();
 
 const start = performance.now();
-const { Contender } = await import(`./contenders/${module}.mjs`);
+const { Contender, Sharing } = await import(`./contenders/${module}.mjs`);
+if (Sharing) await shareFairly();
 const imported = performance.now();
 await firstPool(Contender);
 const made = performance.now();
@@ -23,6 +25,12 @@ if (plan.cases.includes("bytes")) {
   await attempt("bytes", () => waiterBytes(plan.small ? 100 : 100_000));
 }
 process.exit(0);
+
+async function shareFairly() {
+  const figures = await fairness(Sharing, plan.lasts);
+  for (const id of plan.cases) say(id, figures[id]);
+  process.exit(0);
+}
 
 async function attempt(id, measure) {
   try {

@@ -19,7 +19,7 @@ export function makeProject(project) {
   for (const name of ["node_modules", "contenders", "load"]) {
     cpSync(join(here, name), join(project, name), { recursive: true });
   }
-  for (const name of ["cases.mjs", "measure.mjs", "main.mjs", "worker.mjs"]) {
+  for (const name of ["cases.mjs", "fair.mjs", "measure.mjs", "main.mjs", "worker.mjs"]) {
     cpSync(join(here, name), join(project, name));
   }
   const { devDependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { CASES } from "./cases.mjs";
-import { CONTENDERS } from "./contenders/index.mjs";
+import { CONTENDERS, DUE, SHARERS } from "./contenders/index.mjs";
+import { FAIR } from "./fair.mjs";
 import { ROOT, lockedVersion, makeProject, weigh } from "./project.mjs";
 import { RUNTIMES, measure, versionOf } from "./runtimes.mjs";
 
@@ -20,11 +21,14 @@ const { values } = parseArgs({
   },
 });
 
-/** How long, in ms, one case of one contender is warmed and measured in a round. */
+/**
+ * How long, in ms, one case of one contender is warmed and measured in a round, and for how long
+ * tenants ask.
+ */
 const TIMES = {
-  full: { slice: 20, warm: 120, budget: 160 },
-  quick: { slice: 10, warm: 40, budget: 40 },
-  small: { slice: 0.2, warm: 0.5, budget: 0.5 },
+  full: { slice: 20, warm: 120, budget: 160, lasts: 1_000 },
+  quick: { slice: 10, warm: 40, budget: 40, lasts: 500 },
+  small: { slice: 0.2, warm: 0.5, budget: 0.5, lasts: 100 },
 };
 
 /** The cases that are not an operation done in a loop. */
@@ -54,10 +58,14 @@ const CLOCKS = ["performance.now", "Date.now"];
 const say = (line) => console.log(JSON.stringify(line));
 const wanted = (all, given, matches) =>
   all.filter((each) => given.length === 0 || given.some(matches(each)));
-const all = [...CASES, ...OTHERS];
+const all = [...CASES, ...OTHERS, ...FAIR];
 const heads = wanted(all, values.case, ({ id }) => (prefix) => id.startsWith(prefix));
 const runtimes = wanted(RUNTIMES, values.runtime, (runtime) => (name) => name === runtime);
-const contenders = wanted(CONTENDERS, values.contender, ({ id }) => (name) => name === id);
+const named = (some) => wanted(some, values.contender, ({ id }) => (name) => name === id);
+const contenders = named(CONTENDERS);
+const sharers = named(SHARERS);
+/** Who is measured in a case. */
+const those = (head) => (FAIR.includes(head) ? sharers : contenders);
 const rounds = Number(values.rounds);
 const found = new Map();
 
@@ -71,12 +79,13 @@ if (values.case.length === 0 || values.case.some((prefix) => "weight".startsWith
 /** Goes round all runtimes and contenders; each round begins with another contender. */
 async function runRounds() {
   let done = 0;
+  const everybody = [...new Set(heads.flatMap(those))];
   for (let round = 0; round < rounds; round += 1) {
     for (const runtime of runtimes) {
-      for (let turn = 0; turn < contenders.length; turn += 1) {
-        const contender = contenders[(round + turn) % contenders.length];
+      for (let turn = 0; turn < everybody.length; turn += 1) {
+        const contender = everybody[(round + turn) % everybody.length];
         const next = `${runtime}: ${contender.name}`;
-        say({ progress: { done, of: rounds * runtimes.length * contenders.length, next } });
+        say({ progress: { done, of: rounds * runtimes.length * everybody.length, next } });
         await measureOne(runtime, contender);
         done += 1;
       }
@@ -85,7 +94,9 @@ async function runRounds() {
 }
 
 async function measureOne(runtime, contender) {
-  const here = heads.filter((head) => head.runtimes?.includes(runtime) ?? true);
+  const here = heads.filter((head) =>
+    those(head).includes(contender) && (head.runtimes?.includes(runtime) ?? true));
+  if (here.length === 0) return;
   const there = here.map(({ id }) => id);
   const plan = {
     cases: there,
@@ -118,13 +129,16 @@ function seriesOf(runtime, id, contender) {
 }
 
 function report(head, runtime) {
-  const { id, title, unit, about } = head;
+  const { id, title, unit, about, due } = head;
   const one = (contender) => found.get(`${runtime} ${id} ${contender.id}`);
-  const all = id === "clock" ? clocks(runtime) : contenders.map(one);
-  const series = all.filter((each) => each !== undefined).map(({ contender, samples, failed }) => ({
-    contender: named(contender), samples, failed: failed ?? null,
+  const all = id === "clock" ? clocks(runtime) : those(head).map(one);
+  const measured = all.filter((each) => each !== undefined);
+  if (measured.length === 0) return;
+  const known = due === undefined ? [] : [{ contender: DUE, samples: [due] }];
+  const series = [...known, ...measured].map(({ contender, samples, failed }) => ({
+    contender: withVersion(contender), samples, failed: failed ?? null,
   }));
-  if (series.length > 0) say({ case: { id, title, unit, about, runtime, series } });
+  say({ case: { id, title, unit, about, runtime, series } });
 }
 
 function clocks(runtime) {
@@ -134,7 +148,7 @@ function clocks(runtime) {
   });
 }
 
-function named({ id, name, settings, package: from }) {
+function withVersion({ id, name, settings, package: from }) {
   return { id, name, settings, package: from ?? null, version: from ? lockedVersion(from) : null };
 }
 

@@ -1,7 +1,7 @@
 //! The marks of the npm package, in each runtime that the run measured.
 
 use crate::bench::data::{BOUND, OURS, OURS_DEFAULTS, Run, Series};
-use crate::bench::marks::{Mark, ratio};
+use crate::bench::marks::{self, Mark, ratio};
 
 /// The pools that are to be beaten, and by how much.
 const PEERS: [&str; 2] = ["generic-pool", "lightning-pool"];
@@ -21,6 +21,11 @@ pub(super) fn of(run: &Run) -> Vec<Mark> {
     for runtime in ["node", "deno", "bun", "workerd"] {
         if run.runtimes.contains_key(runtime) {
             marks.extend(scale(run, runtime));
+        }
+    }
+    for runtime in ["node", "deno", "bun"] {
+        if run.runtimes.contains_key(runtime) {
+            marks.extend(fairness(run, runtime));
         }
     }
     marks.extend(weight(run));
@@ -79,6 +84,14 @@ fn scale(run: &Run, runtime: &str) -> Vec<Mark> {
         marks.push(Mark::at_most(text, "×").judge(growth(OURS), limit));
     }
     marks
+}
+
+fn fairness(run: &Run, runtime: &str) -> impl Iterator<Item = Mark> {
+    let marks = marks::fairness(|case, contender| run.median_in(runtime, case, contender));
+    marks.into_iter().map(move |mut mark| {
+        mark.text = format!("{runtime}: {}", mark.text);
+        mark
+    })
 }
 
 fn weight(run: &Run) -> Vec<Mark> {

@@ -42,7 +42,7 @@ impl<'a> Matrix<'a> {
         for case in group {
             head.push(case.runtime.clone().unwrap_or_default());
             if has_bound {
-                head.push("× ring".to_owned());
+                head.push("× bound".to_owned());
             }
         }
         let mut contenders: Vec<&Contender> = Vec::new();
@@ -111,7 +111,7 @@ mod tests {
         run.cases.splice(0..0, in_node.cases);
         let group = run.grouped().remove(0);
         let Matrix { head, rows } = Matrix::of(&group);
-        assert_eq!(head, ["", "node", "× ring", "deno", "× ring"]);
+        assert_eq!(head, ["", "node", "× bound", "deno", "× bound"]);
         assert_eq!(rows[1].1, ["edgepool", "32 (31..33)", "2.00 ×", "failed", ""]);
         assert_eq!(failures(&group), ["edgepool in deno: Error: no timers"]);
         assert!(text(&run, &[]).contains("edgepool in deno: Error: no timers"));

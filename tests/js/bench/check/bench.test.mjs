@@ -11,7 +11,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { CASES } from "../cases.mjs";
-import { CONTENDERS } from "../contenders/index.mjs";
+import { CONTENDERS, SHARERS } from "../contenders/index.mjs";
+import { FAIR, jain, percentile } from "../fair.mjs";
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL("../run.mjs", import.meta.url));
@@ -43,18 +44,43 @@ for (const [runtime, contenders] of Object.entries(TRIED)) {
   });
 }
 
+for (const runtime of ["node", "deno", "bun"]) {
+  test(`who shares among tenants is measured in ${runtime}`, { timeout: 120_000 }, async () => {
+    const cases = await measured(runtime, [], ["--case=fair"]);
+    assert.deepEqual(cases.map(({ id }) => id), FAIR.map(({ id }) => id));
+    for (const { id, series } of cases) {
+      const names = series.map(({ contender }) => contender.id).filter((name) => name !== "bound");
+      assert.deepEqual(names, SHARERS.map(({ id }) => id), id);
+      for (const { contender, samples, failed } of series) {
+        assert.equal(failed, null, `${contender.id} in ${id}`);
+        const isOne = samples.length === 1 && Number.isFinite(samples[0]);
+        assert.ok(isOne, `${contender.id} in ${id}: ${samples}`);
+      }
+    }
+    const alone = cases.find(({ id }) => id === "fair-alone").series;
+    assert.deepEqual(alone.map(({ samples }) => samples[0]), [7, 7, 1]);
+  });
+}
+
+test("how even figures are, and their ranks", () => {
+  assert.equal(jain([3, 3, 3]), 1);
+  assert.equal(jain([5, 0]), 0.5);
+  const all = Array.from({ length: 1_000 }, (_, at) => 1_000 - at);
+  assert.deepEqual([percentile(all, 0.5), percentile(all, 0.99), percentile([], 0.5)], [500, 990, 0]);
+});
+
 function expectedIds(runtime) {
   const there = CASES.filter(({ runtimes }) => runtimes?.includes(runtime) ?? true);
   const more = runtime === "node" ? ["bytes"] : [];
   return [...there.map(({ id }) => id), ...OUTSIDE_OF_CASES, ...more];
 }
 
-async function measured(runtime, contenders) {
+async function measured(runtime, contenders, more = []) {
   const project = mkdtempSync(join(tmpdir(), "edgepool-bench-"));
   try {
     const args = [program, "--small", "--rounds=1", `--runtime=${runtime}`, `--project=${project}`];
-    const named = contenders.map((id) => `--contender=${id}`);
-    const { stdout } = await run(process.execPath, [...args, ...named], { maxBuffer: 2 ** 24 });
+    args.push(...contenders.map((id) => `--contender=${id}`), ...more);
+    const { stdout } = await run(process.execPath, args, { maxBuffer: 2 ** 24 });
     const lines = stdout.trim().split("\n").map((line) => JSON.parse(line));
     return lines.flatMap((line) => line.case ?? []).filter((each) => each.runtime === runtime);
   } finally {

@@ -36,3 +36,24 @@ export const CONTENDERS = [
     package: "p-limit", settings: "Runs functions and lends nothing: a call is one empty function.",
   },
 ];
+
+/** Who shares connections among tenants, for the cases of `fair.mjs`. */
+export const SHARERS = [
+  {
+    id: "edgepool", module: "shared-pool", name: "edgepool, SharedPool",
+    settings: "One pool with a tenant for each, by its weight.",
+  },
+  {
+    id: "fifo", module: "one-queue", name: "edgepool, Pool",
+    settings: "A pool without tenants: one queue for all, first come first served.",
+  },
+  {
+    id: "p-queue", module: "p-queue", name: "p-queue for each tenant",
+    package: "p-queue", settings: "Each tenant has its part of the connections, by its weight.",
+  },
+];
+
+/** What the weights of tenants say. */
+export const DUE = {
+  id: "bound", name: "as the weights say", settings: "What is due to each tenant, by its weight.",
+};
