@@ -27,9 +27,9 @@ class Entering implements Job {
 }
 
 /**
- * Whether a tenant is entered, of whom that failed again and again: each failure costs a connection,
- * which the others would have to make again. It is refused for a while then, as long as a pool's
- * `backoff` says, after as many failures in a row as its `breaker`.
+ * Whether a tenant is entered, of whom that failed again and again: each failure costs a
+ * connection, which the others would have to make again. It is refused for a while then, as long as
+ * a pool's `backoff` says, after as many failures in a row as its `breaker`.
  */
 export class Entrance<T> {
   private failures = 0;
@@ -94,7 +94,8 @@ function within<T>(
   const { clock } = settings;
   const left = timeLeft(settings, wait);
   return new Promise((resolve, reject) => {
-    const timer = left < Infinity ? clock.setTimer(() => end(() => reject(late())), left) : undefined;
+    const expire = (): void => end(() => reject(late()));
+    const timer = left < Infinity ? clock.setTimer(expire, left) : undefined;
     const unlisten = listen(wait.signals, (reason) => end(() => reject(reason)));
     let isOver = false;
     const end = (settle: () => void): void => {

@@ -22,8 +22,8 @@ export interface TenantEntry extends Tenant {
 
 /**
  * How a tenant stands, and how its callers fared since its pool was opened, or since they began to
- * wait for that. One that comes back after its pool was closed begins anew; what it had before is in
- * the totals.
+ * wait for that. One that comes back after its pool was closed begins anew; what it had before is
+ * in the totals.
  */
 export interface TenantStats extends TenantEntry, TenantUsage {
   /** The statistics of its own pool; none with `shared`. */
@@ -32,7 +32,7 @@ export interface TenantStats extends TenantEntry, TenantUsage {
 
 /** What the pools of all tenants have done, and how they stand. */
 export interface TenantTotals extends PoolCounts {
-  /** Pools that are open, those among them that are to close; with `shared`, tenants with a share. */
+  /** Pools that are open, those that are to close too; with `shared`, tenants with a share. */
   pools: number;
   /** Callers that wait for a pool to be opened: they are not in the counts of any. */
   waitingForPool: number;

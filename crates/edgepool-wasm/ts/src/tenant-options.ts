@@ -14,7 +14,7 @@ import type { TenantState } from "./tenant-member.js";
 
 /** How tenants are kept apart, and how many connections there are. */
 export type TenantStrategy = {
-  /** One pool for all: `enter` puts a tenant's context on a connection, and `reset` takes it off. */
+  /** One pool for all: `enter` puts a tenant's context on a connection, `reset` takes it off. */
   readonly shared: {
     /** The most connections. Default 20. */
     readonly size?: number | undefined;
@@ -77,17 +77,17 @@ export interface TenantPoolsOptions<T> extends Omit<PoolOptions<T>, Other> {
   /** How tenants are kept apart. */
   strategy: TenantStrategy;
   /**
-   * Makes a connection for a tenant, as the `create` of a `Pool` does; with `shared` for whoever may
-   * have it: the tenant's id is empty then.
+   * Makes a connection for a tenant, as the `create` of a `Pool` does; with `shared` for whoever
+   * may have it: the tenant's id is empty then.
    */
   create?: ((tenant: Tenant, job: Job) => T | PromiseLike<T>) | undefined;
   /**
    * With `shared`, puts a tenant's context on a connection before its caller is given it, who waits
    * for that. If it throws, rejects or takes longer than the caller has time, the connection is
    * closed, and the caller gets the error; after `breaker` failures in a row the tenant's callers
-   * are refused with an UnavailableError, for as long as `backoff` says. It needs `reset`, which takes the context off: if that
-   * fails, the connection is closed too. The other strategies do not call it, as each connection has
-   * one tenant there.
+   * are refused with an UnavailableError, for as long as `backoff` says. It needs `reset`, which
+   * takes the context off: if that fails, the connection is closed too. The other strategies do not
+   * call it, as each connection has one tenant there.
    */
   enter?: ((connection: T, tenant: Tenant, job: Job) => unknown) | undefined;
   /**
@@ -128,8 +128,8 @@ export interface TenantPoolsConfig {
   /** Which strategy it is. */
   readonly strategy: "shared" | "perTenant" | "perDatabase";
   /**
-   * The most pools at once: `maxPools` or `maxDatabases`, or `budget` if that is less. With `shared`
-   * any number of tenants may have a share.
+   * The most pools at once: `maxPools` or `maxDatabases`, or `budget` if that is less. With
+   * `shared` any number of tenants may have a share.
    */
   readonly maxPools: number;
   /** The most connections of each pool; with `shared`, of the one. */
@@ -216,8 +216,8 @@ export function readTenants<T>(options: TenantPoolsOptions<T>): TenantSettings<T
   } = readPool(WHERE, pool);
   const usual = Math.min(defaultMinIdle(mode, 1), caps.poolSize);
   const settings = {
-    ...caps, pool, factory, enter, observer, mode, clock, doorbell, acquireTimeout, maxWaiting, budget,
-    idleTimeout, breaker, backoff, random,
+    ...caps, pool, factory, enter, observer, mode, clock, doorbell, acquireTimeout, maxWaiting,
+    budget, idleTimeout, breaker, backoff, random,
     warmUp: readCount(WHERE, "warmUp", options.warmUp, usual, 0, caps.poolSize),
     unknown: readWord(WHERE, "unknown", options.unknown, "create", ["create", "refuse"]),
     setAlarm: options.setAlarm,
@@ -376,8 +376,8 @@ function readTenant<T>(id: string, given: TenantOptions, settings: TenantSetting
   if (weight !== undefined && budget === Infinity && own !== undefined) {
     throw new TypeError(`${where}: "weight" needs a budget, of which it is a share`);
   }
-  const [most, size] = own === undefined ? ["size", poolSize] as const : ["budget", budget] as const;
-  if (Number.isInteger(max) && (max as number) > size) {
+  const [most, size] = own === undefined ? ["size", poolSize] : ["budget", budget];
+  if (Number.isInteger(max) && (max as number) > (size as number)) {
     throw wrong(where, "max", `at most ${most} (${size})`, max);
   }
   const name = own && given[own];

@@ -107,8 +107,8 @@ export class Roster<T> implements Keeper, LineOwner {
 
   /**
    * Lets a caller in who was told that its tenant's pool is open. What it wants there it is to ask
-   * for at once: nothing else keeps the pool from now on. Gives nothing if it has closed before, and
-   * the caller is to wait again.
+   * for at once: nothing else keeps the pool from now on. Gives nothing if it has closed before,
+   * and the caller is to wait again.
    */
   come(member: Member<T>): Member<T> | undefined {
     member.arrive();
@@ -249,7 +249,8 @@ export class Roster<T> implements Keeper, LineOwner {
     const grant = budget?.take(Math.min(terms.max, Math.max(settings.warmUp, 1))) ?? terms.max;
     let member: Member<T>;
     try {
-      member = new Member<T>(terms, grant, now, settings, this, this.outside.get(id) ?? new Visits());
+      const visits = this.outside.get(id) ?? new Visits();
+      member = new Member<T>(terms, grant, now, settings, this, visits);
     } catch (error) {
       // What the caller's factory threw, or gave.
       budget?.giveBack(grant);
@@ -319,8 +320,8 @@ export class Roster<T> implements Keeper, LineOwner {
 
   /**
    * Takes connections that tenants do not use, from the one that was not asked for the longest on.
-   * With its last one a pool closes, unless it was in use a moment ago: it would be opened again for
-   * its next caller, who would wait for that. Returns how many.
+   * With its last one a pool closes, unless it was in use a moment ago: it would be opened again
+   * for its next caller, who would wait for that. Returns how many.
    */
   private takeUnused(now: number, wanted: number): number {
     const { budget } = this;

@@ -216,7 +216,8 @@ export class SharedPlaces<T> implements TenantHome<T> {
   private open(id: string, now: number): Guest<T> {
     const { tenant, weight, max, maxWaiting } = termsOf(id, this.settings);
     if (this.isClosed) throw new PoolClosedError();
-    const guest = new Guest(tenant, this.pool.tenant({ weight, max, maxWaiting }), now, this.settings);
+    const share = this.pool.tenant({ weight, max, maxWaiting });
+    const guest = new Guest(tenant, share, now, this.settings);
     this.guests.set(id, guest);
     this.opened += 1;
     this.sweeper.hasten(now + this.settings.idleTimeout, now);

@@ -1,5 +1,5 @@
 import {
-  AcquireTimeoutError, type Phase, UnavailableError, WarmUpError, messageOf,
+  AcquireTimeoutError, type Phase, UnavailableError, type WaitReport, WarmUpError, messageOf,
 } from "./errors.js";
 import { describe } from "./wait-errors.js";
 
@@ -58,8 +58,8 @@ export function warmUpOfTenant(error: unknown, id: string): unknown {
 
 /** The error of a caller whose tenant's pool was not opened in time; `standing` says why. */
 export function noPool(id: string, waited: number, standing: string): AcquireTimeoutError {
-  const text = `no pool for tenant "${id}" came free in ${waited} ms: ${standing} or acquireTimeout`;
-  return new AcquireTimeoutError(text, reportOf("waiting", waited));
+  const text = `no pool for tenant "${id}" came free in ${waited} ms: ${standing}`;
+  return new AcquireTimeoutError(`${text} or acquireTimeout`, reportOf("waiting", waited));
 }
 
 /** The error of a caller that waited for a tenant's first connections. */
@@ -69,21 +69,21 @@ export function notWarm(id: string, waited: number): AcquireTimeoutError {
   return new AcquireTimeoutError(text, reportOf("connecting", waited));
 }
 
-/** The error of a caller whose tenant could not be entered again and again, and is not for a while. */
+/** The error of a caller whose tenant is not entered for a while, as that failed too often. */
 export function notEntering(id: string, left: number, cause: unknown): UnavailableError {
   const error = new UnavailableError(left, cause);
-  error.message = `no connection is made ready for tenant "${id}" in the next ${Math.ceil(left)} ms; `
-    + `enter failed: ${messageOf(cause)}`;
+  error.message = `no connection is made ready for tenant "${id}" in the next `
+    + `${Math.ceil(left)} ms; enter failed: ${messageOf(cause)}`;
   return error;
 }
 
 /** The error of a caller whose connection did not get its tenant's context in time. */
 export function notEntered(id: string, waited: number): AcquireTimeoutError {
-  const text = `a connection was not made ready for tenant "${id}" in ${waited} ms; see why enter is `
-    + "slow, or raise acquireTimeout";
+  const text = `a connection was not made ready for tenant "${id}" in ${waited} ms; see why enter `
+    + "is slow, or raise acquireTimeout";
   return new AcquireTimeoutError(text, reportOf("connecting", waited));
 }
 
-function reportOf(phase: Phase, waited: number): ConstructorParameters<typeof AcquireTimeoutError>[1] {
+function reportOf(phase: Phase, waited: number): WaitReport {
   return { phase, waited, place: 0, holders: [], cause: undefined };
 }

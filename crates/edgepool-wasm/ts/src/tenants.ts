@@ -118,7 +118,8 @@ export class TenantPools<T> {
 
   /**
    * Sees to it that nothing is lent from now on that was made before for a tenant, or for any: as
-   * after a change of credentials. With `shared` that is always all there is. A `factory` is asked anew for the next connection.
+   * after a change of credentials. With `shared` that is always all there is. A `factory` is asked
+   * anew for the next connection.
    */
   invalidate(id?: string): void {
     if (id !== undefined) checkId(id);
