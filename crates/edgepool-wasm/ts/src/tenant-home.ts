@@ -27,7 +27,7 @@ export interface TenantEntry extends Tenant {
  */
 export interface TenantStats extends TenantEntry, TenantUsage {
   /** The statistics of its own pool; none with `shared`. */
-  readonly pool: PoolStats | undefined;
+  readonly ownPool: PoolStats | undefined;
 }
 
 /** What the pools of all tenants have done, and how they stand. */

@@ -182,7 +182,7 @@ export class OwnPools<T> implements TenantHome<T> {
   stats(id: string): TenantStats | undefined {
     const member = this.roster.get(id);
     const stats = this.roster.stats(id);
-    return member && stats && { ...entryOf(member), ...stats.usage, pool: stats.pool };
+    return member && stats && { ...entryOf(member), ...stats.usage, ownPool: stats.pool };
   }
 
   totals(): TenantTotals {

@@ -255,7 +255,7 @@ export class SharedPlaces<T> implements TenantHome<T> {
 
   stats(id: string): TenantStats | undefined {
     const guest = this.guests.get(id);
-    return guest && { ...entryOf(guest), ...guest.usage(), pool: undefined };
+    return guest && { ...entryOf(guest), ...guest.usage(), ownPool: undefined };
   }
 
   totals(): TenantTotals {

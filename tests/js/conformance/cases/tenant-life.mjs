@@ -183,7 +183,7 @@ export default [
         },
       });
       t.equal(await tenants.use("a", ({ schema }) => schema), "tenant_a");
-      t.equal(tenants.stats("a").pool.resets, 1);
+      t.equal(tenants.stats("a").ownPool.resets, 1);
       await t.rejects(tenants.acquire("bad"), { message: "no such tenant" });
       const odd = await t.rejects(tenants.acquire("odd"));
       t.ok(/what "factory" gave: unknown option "max"; it takes/.test(odd.message), `${odd}`);
@@ -741,9 +741,9 @@ export default [
       t.equal(it.tenants.stats("a"), undefined, "of one whose pool was closed");
       await it.pass(10);
       await it.visit("a");
-      const { accesses, openedAt, acquired, timedOut, pool } = it.tenants.stats("a");
+      const { accesses, openedAt, acquired, timedOut, ownPool } = it.tenants.stats("a");
       t.equal([accesses, openedAt, acquired, timedOut], [1, it.clock.now(), 1, 0]);
-      t.equal(pool.created, 1);
+      t.equal(ownPool.created, 1);
       const { usage, created } = it.tenants.totals();
       t.equal([usage.acquired, usage.released, usage.timedOut, created], [4, 4, 1, 3]);
       await it.assertCloses();
@@ -768,7 +768,7 @@ export default [
       await it.pass(3_000);
       await Promise.all(ends);
       const [up, down] = [it.tenants.stats("up"), it.tenants.stats("down")];
-      const { createFailed, createAbandoned } = up.pool;
+      const { createFailed, createAbandoned } = up.ownPool;
       t.equal([up.failed, createFailed + createAbandoned, down.failed], [0, 0, 5]);
       await it.pass(60_000);
     }),

@@ -333,14 +333,14 @@ export default [
       const held = await Promise.all(asked);
       const other = it.tenants.acquire("light");
       await it.pass(200);
-      t.equal([it.tenants.state("heavy"), it.tenants.stats("heavy").pool.max], ["ready", 3]);
+      t.equal([it.tenants.state("heavy"), it.tenants.stats("heavy").ownPool.max], ["ready", 3]);
       held[0].release();
       await it.pass(100);
       t.equal((await other).value.tenant.id, "light");
       const more = it.tenants.acquire("light");
       await it.pass(200);
       t.equal(await state(more), "pending", "for its weight it has enough");
-      t.equal(it.tenants.stats("heavy").pool.max, 3);
+      t.equal(it.tenants.stats("heavy").ownPool.max, 3);
       held[1].release();
       await it.pass(100);
       (await more).release();
@@ -364,7 +364,7 @@ export default [
         await it.sleep(20);
         if (!isUp && tenant.id === "down") throw new Error("no database");
       };
-      const grants = () => it.tenants.activePools().map(({ id }) => it.tenants.stats(id).pool.max);
+      const grants = () => it.tenants.activePools().map(({ id }) => it.tenants.stats(id).ownPool.max);
       const down = [];
       for (let turn = 0; turn < 20; turn += 1) {
         down.push(...ask("down", 4));
@@ -384,7 +384,7 @@ export default [
       const again = ask("down", 8, 2_000);
       const ups = ask("x", 4).concat(ask("y", 4));
       await it.pass(500);
-      t.equal(it.tenants.stats("down").pool.max, 1, "what is left to it");
+      t.equal(it.tenants.stats("down").ownPool.max, 1, "what is left to it");
       t.equal([it.live.get("x"), it.live.get("y")], [4, 3], "connections of the others");
       await it.pass(10_000);
       t.ok((await Promise.all(again)).every((end) => typeof end === "string"), "none is served");
