@@ -35,8 +35,10 @@ function shorten(names, groups) {
   const counts = groups.map((used) => countsOf(names, used));
   const free = shortWords(new Set(groups.flat()));
   const order = (a, b) => {
-    const other = counts.find((count) => count.get(a) !== count.get(b));
-    return other === undefined ? (a < b ? -1 : 1) : other.get(b) - other.get(a);
+    // What those who come later name does not change what those before them have.
+    const first = counts.find((count) => count.get(a) > 0 || count.get(b) > 0);
+    const more = first === undefined ? 0 : first.get(b) - first.get(a);
+    return more === 0 ? (a < b ? -1 : 1) : more;
   };
   const ordered = names.sort(order);
   return Object.fromEntries(ordered.map((name) => [name, free.next().value]));
