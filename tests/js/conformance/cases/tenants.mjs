@@ -364,7 +364,8 @@ export default [
         await it.sleep(20);
         if (!isUp && tenant.id === "down") throw new Error("no database");
       };
-      const grants = () => it.tenants.activePools().map(({ id }) => it.tenants.stats(id).ownPool.max);
+      const grantOf = ({ id }) => it.tenants.stats(id).ownPool.max;
+      const grants = () => it.tenants.activePools().map(grantOf);
       const down = [];
       for (let turn = 0; turn < 20; turn += 1) {
         down.push(...ask("down", 4));
