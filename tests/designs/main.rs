@@ -42,7 +42,12 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) {
 fn marks(file: &str) -> Option<&'static [(&'static str, &'static str)]> {
     match file.rsplit_once('.')?.1 {
         "rs" => Some(&[("fn ", "(")]),
-        "mjs" => Some(&[("name: \"", "\""), ("test(\"", "\"")]),
+        "mjs" => Some(&[
+            ("name: \"", "\""),
+            ("test(\"", "\""),
+            ("test(`${RUNTIME}: ", "`"),
+            ("\n  async ", "("),
+        ]),
         _ => None,
     }
 }
