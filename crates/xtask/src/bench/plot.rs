@@ -152,6 +152,7 @@ fn short(tick: f64, unit: &str) -> String {
     match tick {
         nanos if unit == "ns" && nanos >= 1e6 => format!("{} ms", figure(nanos / 1e6)),
         nanos if unit == "ns" && nanos >= 1e3 => format!("{} µs", figure(nanos / 1e3)),
+        millis if unit == "ms" && millis < 0.1 => short(millis * 1e6, "ns"),
         bytes if unit == "bytes" && bytes >= 1e5 => format!("{} MB", figure(bytes / 1e6)),
         tick => format!("{} {unit}", figure(tick)),
     }
@@ -163,7 +164,9 @@ fn ticks(low: f64, high: f64, scale: Scale) -> Vec<f64> {
         let power = 10_f64.powf(high.log10().floor());
         let steps = [0.2, 0.5, 1.0, 2.0].map(|step| step * power);
         let step = steps.into_iter().find(|step| high / step <= 6.0).unwrap_or(high);
-        return (0..=6).map(|at| f64::from(at) * step).filter(|&tick| tick <= high).collect();
+        // As the nearest number to the round one.
+        let tick = |at| (f64::from(at) * step * 1e6).round() / 1e6;
+        return (0..=6).map(tick).filter(|&tick| tick <= high).collect();
     }
     let decades = (high / low).log10();
     let steps: &[f64] = match decades {
@@ -194,6 +197,8 @@ mod tests {
         let written = [(500.0, "ns"), (2e3, "ns"), (1e7, "ns"), (2e3, "bytes"), (5e6, "bytes")];
         let written = written.map(|(tick, unit)| short(tick, unit));
         assert_eq!(written, ["500 ns", "2 µs", "10 ms", "2,000 bytes", "5 MB"]);
+        let written = [0.01, 0.1, 10.0].map(|tick| short(tick, "ms"));
+        assert_eq!(written, ["10 µs", "0.10 ms", "10 ms"]);
     }
 
     #[test]

@@ -143,9 +143,9 @@ struct FirstCome(Edgepool);
 impl Sharing for FirstCome {
     const ABOUT: About = About {
         id: "fifo",
-        name: "edgepool, first come first served",
+        name: "edgepool, no tenants",
         package: None,
-        settings: "the same pool without tenants: one queue for all",
+        settings: "the same pool without tenants: one queue for all, first come first served",
     };
     type Lease<'a> = Lease<Maker, StdClock>;
 
