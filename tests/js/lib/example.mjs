@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 import { nodeBuiltins } from "./node-builtins.mjs";
 import { Child, ROOT } from "./process.mjs";
@@ -54,7 +54,7 @@ export function hasten(folder, file, from, to) {
 
 /** Runs it in workerd, with the variables that its settings would name. */
 export async function start(folder, vars) {
-  await build({
+  const { metafile } = await build({
     entryPoints: [join(folder, "worker.ts")],
     outfile: join(folder, "worker.js"),
     bundle: true,
@@ -65,15 +65,19 @@ export async function start(folder, vars) {
     plugins: [nodeBuiltins],
     loader: { ".wasm": "copy" },
     assetNames: "[name]",
+    metafile: true,
     logLevel: "error",
   });
-  writeFileSync(join(folder, "config.capnp"), config(vars));
+  const files = Object.keys(metafile.outputs).map((path) => basename(path));
+  const wasm = files.filter((name) => name.endsWith(".wasm"));
+  writeFileSync(join(folder, "config.capnp"), config(vars, wasm));
   const child = new Child(workerd, ["serve", "--control-fd=1", "config.capnp"], { cwd: folder });
   const [, port] = await child.line(/"port":(\d+)/, 20_000);
   return { url: `http://127.0.0.1:${port}`, child, stop: () => child.stop("SIGKILL") };
 }
 
-function config(vars) {
+function config(vars, wasm) {
+  const modules = wasm.map((name) => `(name = "${name}", wasm = embed "${name}"),`);
   const bindings = Object.entries(vars).map(([name, text]) =>
     `(name = "${name}", text = ${JSON.stringify(text)}),`);
   return `using Workerd = import "/workerd/workerd.capnp";
@@ -87,7 +91,7 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = (
   modules = [
     (name = "worker.js", esModule = embed "worker.js"),
-    (name = "edgepool.wasm", wasm = embed "edgepool.wasm"),
+    ${modules.join("\n    ")}
   ],
   bindings = [
     (name = "CONNECTIONS", durableObjectNamespace = "Connections"),
