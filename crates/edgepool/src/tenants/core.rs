@@ -21,7 +21,7 @@ use super::gate::{Breaker, Gate};
 use super::id::TenantId;
 use super::roster::{Effect, Key, Life, Limits, Roster};
 use super::stats::Usage;
-use super::ticket::{Template, Ticketed};
+use super::ticket::{Counted, Template, Ticketed};
 use super::{Strategy, Unknown};
 use crate::builder::Builder;
 use crate::pool::Pool;
@@ -239,11 +239,12 @@ fn wake_all(wakers: BTreeMap<u64, Waker>) {
 /// What the roster asks for.
 impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
     fn open(&self, key: Key) {
-        let (entry, size) = {
+        let (entry, size, pool) = {
             let desk = self.lock();
-            (Arc::clone(&desk.place(key).entry), desk.roster.size(key))
+            (Arc::clone(&desk.place(key).entry), desk.roster.size(key), desk.roster.pool(key))
         };
-        let home = guarded(|| self.make(key, &entry, size)).unwrap_or(Err(OpenError::Panicked));
+        let counted = self.plan.budget.map(|_| Counted { core: self.me.clone(), key, pool });
+        let home = guarded(|| self.make(counted, &entry, size)).unwrap_or(Err(OpenError::Panicked));
         let mut desk = self.lock();
         let now = desk.now;
         match home {
@@ -260,11 +261,15 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
     }
 
     /// Makes a tenant's pool, or opens its share of the one for all.
-    fn make(&self, key: Key, entry: &Entry, size: u32) -> Result<Home<T, C>, OpenError> {
+    fn make(
+        &self,
+        counted: Option<Counted<T, C>>,
+        entry: &Entry,
+        size: u32,
+    ) -> Result<Home<T, C>, OpenError> {
         if let Some(pool) = &self.shared {
             return Ok(Home::Shared(pool.tenant(entry.share())?));
         }
-        let counted = self.plan.budget.map(|_| (self.me.clone(), key));
         let factory = Ticketed::new(self.factory.factory(Some(entry)), counted);
         let mut builder = self.plan.template.clone().over(factory);
         if let Some(max_waiting) = entry.share().max_waiting {

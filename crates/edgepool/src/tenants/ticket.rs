@@ -19,23 +19,32 @@ use crate::factory::{Begun, Factory, Tried};
 pub(super) struct Ticket<T: TenantFactory, C: Clock + Clone>(Option<Counted<T, C>>);
 
 /// Whose connections are counted, and where.
-type Counted<T, C> = (Weak<Core<T, C>>, Key);
+pub(super) struct Counted<T: TenantFactory, C: Clock + Clone> {
+    pub(super) core: Weak<Core<T, C>>,
+    pub(super) key: Key,
+    /// The number of the tenant's pool.
+    pub(super) pool: u32,
+}
+
+impl<T: TenantFactory, C: Clock + Clone> Clone for Counted<T, C> {
+    fn clone(&self) -> Self {
+        Self { core: Weak::clone(&self.core), key: self.key, pool: self.pool }
+    }
+}
 
 impl<T: TenantFactory, C: Clock + Clone> Ticket<T, C> {
-    fn new(counted: Option<&Counted<T, C>>) -> Self {
-        let ticket = counted.cloned();
-        if let Some((core, key)) = &ticket
-            && let Some(core) = core.upgrade()
-        {
-            core.step(|desk| desk.roster.hold(*key));
-        }
-        Self(ticket)
+    /// Makes the ticket of a connection that is about to be made; `None` if it must not be.
+    fn new(counted: Option<&Counted<T, C>>) -> Option<Self> {
+        let may_begin = counted.is_none_or(|Counted { core, key, pool }| {
+            core.upgrade().is_none_or(|core| core.step(|desk| desk.roster.hold(*key, *pool)))
+        });
+        may_begin.then(|| Self(counted.cloned()))
     }
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Drop for Ticket<T, C> {
     fn drop(&mut self) {
-        if let Some((core, key)) = self.0.take()
+        if let Some(Counted { core, key, .. }) = self.0.take()
             && let Some(core) = core.upgrade()
         {
             core.unhold(key);
@@ -63,7 +72,9 @@ impl<T: TenantFactory, C: Clock + Clone> Ticketed<T, C> {
 
 /// A job of a connection, and the ticket of that. Boxed as it is: nothing is to be pinned in here.
 pub(super) struct Job<F: Future, O, T: TenantFactory, C: Clock + Clone> {
-    job: Pin<Box<F>>,
+    /// `None` for a creation that must not begin. Its pool has been closed, or is about to be, and
+    /// drops it then; until then it is pending.
+    job: Option<Pin<Box<F>>>,
     ticket: Option<Ticket<T, C>>,
     /// Gives the ticket to what the job ended with.
     end: fn(F::Output, Ticket<T, C>) -> O,
@@ -78,7 +89,12 @@ type Closing<F, T, C> = Job<F, (), T, C>;
 
 impl<F: Future, O, T: TenantFactory, C: Clock + Clone> Job<F, O, T, C> {
     fn new(job: F, ticket: Ticket<T, C>, end: fn(F::Output, Ticket<T, C>) -> O) -> Self {
-        Self { job: Box::pin(job), ticket: Some(ticket), end }
+        Self { job: Some(Box::pin(job)), ticket: Some(ticket), end }
+    }
+
+    /// A job that is not begun.
+    fn none(end: fn(F::Output, Ticket<T, C>) -> O) -> Self {
+        Self { job: None, ticket: None, end }
     }
 }
 
@@ -86,7 +102,8 @@ impl<F: Future, O, T: TenantFactory, C: Clock + Clone> Future for Job<F, O, T, C
     type Output = O;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
-        self.job.as_mut().poll(cx).map(|output| {
+        let Some(job) = &mut self.job else { return Poll::Pending };
+        job.as_mut().poll(cx).map(|output| {
             let ticket = self.ticket.take().expect("a job ends once");
             (self.end)(output, ticket)
         })
@@ -144,8 +161,10 @@ impl<T: TenantFactory, C: Clock + Clone> Factory for Ticketed<T, C> {
     type Close = Closing<<T::Factory as Factory>::Close, T, C>;
 
     fn create(&self) -> Self::Create {
-        let ticket = Ticket::new(self.counted.as_ref());
-        Job::new(self.inner.create(), ticket, created)
+        match Ticket::new(self.counted.as_ref()) {
+            Some(ticket) => Job::new(self.inner.create(), ticket, created),
+            None => Job::none(created),
+        }
     }
     fn checks(&self) -> bool {
         self.inner.checks()

@@ -9,12 +9,19 @@ const fn wealth(grant: u32, weight: u32) -> u64 {
 
 /// Connections.
 impl Roster {
-    /// Takes note that a connection of a tenant is about to be made.
-    pub(in super::super) fn hold(&mut self, key: Key) {
-        if let Some(index) = self.index(key) {
-            self.tenants[index as usize].purse.held += 1;
+    /// Takes note that a connection is about to be made in the tenant's pool of that number; returns
+    /// false if it must not be, as the pool is closing or gone. That may come to be between the pool's
+    /// decision and this, and what the pool had of the budget may be another's by now.
+    pub(in super::super) fn hold(&mut self, key: Key, pool: u32) -> bool {
+        let Some(index) = self.index(key) else { return false };
+        let tenant = &mut self.tenants[index as usize];
+        let lives = matches!(tenant.life, Life::Opening | Life::Open | Life::Leaving);
+        let may_begin = lives && tenant.pool == pool;
+        if may_begin {
+            tenant.purse.held += 1;
             self.recharge(index);
         }
+        may_begin
     }
 
     /// Takes note that a connection of a tenant is no more.

@@ -242,8 +242,8 @@ impl World {
                 model.settle();
             });
         } else if !close && pool.1 < pool.0 {
-            pool.1 += 1;
-            self.roster.hold(key);
+            let number = self.roster.pool(key);
+            pool.1 += u32::from(self.roster.hold(key, number));
         }
     }
 
@@ -343,4 +343,27 @@ fn tenants_come_and_go_as_in_the_model() {
 #[test]
 fn a_budget_is_kept_and_nobody_is_left_waiting() {
     (0..SEEDS).for_each(|seed| run(seed, Some(1 + (seed % 11) as u32)));
+}
+
+/// A pool may have decided on a creation before it was closed, and begin it after.
+#[test]
+fn nothing_begins_in_a_pool_that_was_closed() {
+    let now = Time::ZERO;
+    let mut roster = Roster::new(limits(2, Some(1)));
+    let (key, _) = roster.open(now, terms(1, 1)).unwrap();
+    let pool = roster.pool(key);
+    roster.opened(now, key);
+    roster.remove(now, key);
+    assert!(!roster.hold(key, pool), "it is about to be closed");
+    roster.closing(now, key);
+    roster.closed(now, key);
+    assert!(!roster.hold(key, pool), "it is gone");
+    assert_eq!(roster.charged(), 0);
+    roster.arrive(now, key).unwrap();
+    roster.opened(now, key);
+    assert!(!roster.hold(key, pool), "that was the pool before");
+    let pool = roster.pool(key);
+    assert!(roster.hold(key, pool));
+    assert_eq!(roster.charged(), 1);
+    roster.check().unwrap();
 }
