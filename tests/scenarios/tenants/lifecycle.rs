@@ -391,6 +391,49 @@ fn the_end_does_not_wait_for_another_to_be_polled() {
     world.assert_closes();
 }
 
+/// One who waits for an end may be kept, and not be polled for long.
+#[test]
+fn a_caller_does_not_wait_for_an_operator_to_be_polled() {
+    let mut world = World::new(per_tenant(1, 1), |it| it.warm_up(0));
+    world.bank.of("a").plan_closes([Closing::After(secs(1))]);
+    drop(world.lease("a"));
+    let mut removal = ByHand::new(world.pools.remove("a"));
+    assert!(removal.poll().is_none(), "its connection is being closed");
+    let pools = world.pools.clone();
+    let waits = world.executor.spawn(async move { pools.acquire("b").await.map(drop) });
+    world.pass(ms(999));
+    assert!(!waits.is_done());
+    world.pass(ms(1));
+    assert!(waits.take().unwrap().is_ok());
+    assert!(settle(&mut removal));
+    drop(removal);
+    world.assert_closes();
+}
+
+/// However many pools are opened at once, as after a start.
+#[test]
+fn one_is_woken_for_each_pool_that_can_go_on() {
+    let world = World::new(per_tenant(20, 1), |it| it.warm_up(1).parallel_warm_ups(20));
+    let names: Vec<_> = (0..20).map(|number| format!("t{number}")).collect();
+    names.iter().for_each(|name| world.bank.of(name).plan([Creation::Hang]));
+    let mut all: Vec<_> =
+        names.iter().map(|name| ByHand::new(world.pools.get_or_create(name))).collect();
+    let mut woken = 0;
+    for number in 0..20 {
+        let (seated, rest) = all.split_at_mut(number);
+        let before: u32 = seated.iter().map(|it| it.wakes()).sum();
+        assert!(rest[0].poll().is_none());
+        let after: u32 = seated.iter().map(|it| it.wakes()).sum();
+        // One as there is something to be done, one as it goes on.
+        assert!(after - before <= 2, "{} were woken", after - before);
+        woken += after - before;
+        assert!(seated.iter_mut().all(|it| it.poll().is_none()));
+    }
+    assert!(woken > 0, "nobody was there to be woken");
+    drop(all);
+    world.assert_closes();
+}
+
 /// Whoever is woken to see to the pool that closes may be another tenant's caller.
 #[test]
 fn removed_while_another_sees_to_what_it_begins_with() {

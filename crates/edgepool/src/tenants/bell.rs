@@ -21,8 +21,8 @@ struct Rung {
     /// Those who wait for the end of something. It must not depend on whether others are polled, so
     /// all of them are woken.
     operators: Seats,
-    /// Those who wait for a connection. Without operators the one is woken that has waited for the
-    /// longest.
+    /// Those who wait for a connection, or for a pool. The one is woken that has waited for the
+    /// longest, beside all operators: these may be kept and not be polled.
     callers: Seats,
     next: u64,
 }
@@ -43,11 +43,11 @@ impl Rung {
 
     /// Takes those out who are to be woken as a chore can go on.
     fn rouse(&mut self) -> Vec<Waker> {
-        match (self.ready.is_empty(), self.operators.is_empty()) {
-            (true, _) => Vec::new(),
-            (false, true) => self.callers.pop_first().into_iter().map(|(_, waker)| waker).collect(),
-            (false, false) => std::mem::take(&mut self.operators).into_values().collect(),
+        if self.ready.is_empty() {
+            return Vec::new();
         }
+        let caller = self.callers.pop_first().map(|(_, waker)| waker);
+        std::mem::take(&mut self.operators).into_values().chain(caller).collect()
     }
 }
 
@@ -146,7 +146,7 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// The seat of one who waits for a connection.
+    /// The seat of one who waits for a connection, or for a pool.
     pub(super) const fn of_caller(bell: Arc<Bell>) -> Self {
         Self { bell, rank: Rank::Caller, number: None }
     }

@@ -108,7 +108,7 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Opening<'a, T, C> {
         };
         guest.how = How::Visited;
         let Home::Own(pool) = home else { return Poll::Ready(Ok(Some(Arc::clone(&guest.entry)))) };
-        let seat = Seat::of_operator(Arc::clone(&self.core.bell));
+        let seat = Seat::of_caller(Arc::clone(&self.core.bell));
         let waiting = Waiting::new();
         self.warming = Some(Warming { guest, pool, rest: None, waiting, seat });
         Poll::Ready(Ok(None))
