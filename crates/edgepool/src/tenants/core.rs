@@ -319,6 +319,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
     /// Takes note that a tenant's pool is empty, and forgets the pool.
     pub(super) fn closed(&self, key: Key) {
         let home = self.lock().get(key).and_then(|place| place.home.clone());
+        // A pool that is asked may do what is due, so it is without the lock.
         let last = home.as_ref().and_then(Home::stats);
         let mut desk = self.lock();
         if desk.roster.life(key) != Some(Life::Closing) {
@@ -326,9 +327,11 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         }
         let place = desk.place_mut(key);
         place.attending = None;
-        // It is empty, so nothing of it is idle.
-        last.iter().for_each(|stats| place.usage.add_pool(stats));
         let gone = place.home.take();
+        // It is empty, so nothing of it is idle. Another may have counted what it had by now: who closes
+        // a pool and who attends to it may both come here, while its last caller is on its way.
+        let counts = last.filter(|_| gone.is_some());
+        counts.iter().for_each(|stats| place.usage.add_pool(stats));
         let now = desk.now;
         desk.roster.closed(now, key);
         let warmed = desk.end_warm_up(key);
