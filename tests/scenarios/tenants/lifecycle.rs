@@ -198,36 +198,77 @@ fn a_tenants_states_follow_one_another() {
 fn few_pools_warm_up_at_once() {
     let set = |it: super::BankBuilder| it.warm_up(2).parallel_warm_ups(3);
     let mut world = World::new(per_tenant(20, 2), set);
+    world.executor.spawn(world.pools.driver());
     let opened: Vec<_> = (0..8)
         .map(|number| {
             let (pools, name) = (world.pools.clone(), format!("t{number}"));
             world.bank.of(&name).plan([Creation::Connect(secs(1)); 2]);
-            let opened =
-                world.executor.spawn(async move { pools.get_or_create(&name).await.map(drop) });
+            let opened = world.executor.spawn(async move { pools.acquire(&name).await.map(drop) });
             // One after the other, as tasks are polled in any order.
             world.pass(ms(0));
             opened
         })
         .collect();
     world.pass(ms(1));
-    let done = || opened.iter().filter(|task| task.is_done()).count();
-    assert_eq!((world.bank.connections(), done()), (6, 0));
-    // Whoever needs a connection does not wait for the turn of its pool.
-    let pools = world.pools.clone();
-    let urgent = world.executor.spawn(async move { pools.acquire("t7").await.map(drop) });
-    world.pass(ms(1));
-    assert_eq!(world.bank.connections(), 7);
-    world.pass(ms(998));
-    assert_eq!((world.bank.connections(), done()), (13, 3));
+    assert_eq!(world.bank.connections(), 8 + 3, "each has one that its caller waits for");
+    world.pass(ms(999));
+    assert!(opened.iter().all(|task| task.is_done()));
+    assert_eq!(world.bank.connections(), 8 + 3 + 3);
     // One that goes leaves its turn to the next.
     let removed = world.pools.clone();
-    drop(world.executor.spawn(async move { removed.remove("t3").await }));
+    world.executor.spawn(async move { removed.remove("t3").await });
     world.pass(ms(1));
-    assert!(urgent.take().unwrap().is_ok());
-    assert_eq!((world.bank.of("t3").counts().live, world.bank.of("t6").counts().creating), (0, 2));
-    world.pass(secs(3));
-    assert_eq!((world.bank.connections(), done()), (14, 8));
+    assert_eq!((world.bank.of("t3").counts().live, world.bank.of("t6").counts().creating), (0, 1));
+    assert_eq!(world.bank.of("t7").counts().creating, 0);
+    // Whoever waits for what its pool begins with does not wait for the turn of that.
+    let pools = world.pools.clone();
+    let urgent = world.executor.spawn(async move { pools.get_or_create("t7").await.map(drop) });
+    world.pass(ms(1));
+    assert_eq!(world.bank.of("t7").counts().creating, 1);
     world.check();
+    world.pass(secs(1));
+    assert!(urgent.take().unwrap().is_ok());
+    assert_eq!(world.bank.connections(), 14);
+    world.check();
+    world.pools.close();
+    world.pass(secs(1));
+    world.assert_closes();
+}
+
+/// A server that does not answer keeps the turns of its tenants' pools for long.
+#[test]
+fn who_waits_for_a_pool_does_not_stand_behind_broken_ones() {
+    let world = World::new(per_tenant(20, 2), |it| it.warm_up(2).parallel_warm_ups(2));
+    ["x", "y"].iter().for_each(|name| world.bank.of(name).plan([Creation::Hang; 2]));
+    let mut broken = ["x", "y"].map(|name| ByHand::new(world.pools.get_or_create(name)));
+    assert!(broken.iter_mut().all(|opening| opening.poll().is_none()));
+    // It was opened by a caller that waits for less, and is in turn.
+    let lease = world.lease("a");
+    assert_eq!(world.bank.of("a").counts().created, 1);
+    settle(&mut ByHand::new(world.pools.get_or_create("a"))).expect("it waits for nobody else");
+    assert_eq!(world.bank.of("a").counts().created, 2);
+    drop((lease, broken));
+    world.check();
+    world.assert_closes();
+}
+
+/// Nothing of a pool that closes before its turn stays in the line, however long that stands.
+#[test]
+fn a_pool_that_closes_leaves_the_line_of_warm_ups() {
+    let world = World::new(per_tenant(20, 2), |it| it.warm_up(2).parallel_warm_ups(1));
+    world.bank.of("x").plan([Creation::Hang; 2]);
+    let mut broken = ByHand::new(world.pools.get_or_create("x"));
+    assert!(broken.poll().is_none());
+    for _ in 0..3 {
+        let lease = world.lease("a");
+        let mut removal = ByHand::new(world.pools.remove("a"));
+        assert!(removal.poll().is_none(), "its lease is out");
+        world.check();
+        drop(lease);
+        assert!(settle(&mut removal));
+        world.check();
+    }
+    drop(broken);
     world.assert_closes();
 }
 

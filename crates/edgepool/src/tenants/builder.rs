@@ -87,8 +87,9 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
 
     /// Sets how many tenants' own pools warm up at once, at least 1: where many open together, as
     /// after a start, the others have their turns later, while their callers are given what they
-    /// need. What [`get_or_create`](TenantPools::get_or_create) tries once more, as it could not be
-    /// made, is not among them. Default: 8.
+    /// need. A pool that somebody waits for with [`get_or_create`](TenantPools::get_or_create) has its
+    /// turn at once, and what that tries once more, as it could not be made, is not among them.
+    /// Default: 8.
     pub const fn parallel_warm_ups(mut self, pools: u32) -> Self {
         self.parallel_warm_ups = pools;
         self

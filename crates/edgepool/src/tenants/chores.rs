@@ -3,11 +3,11 @@
 //! Whoever waits for anything of tenants' pools polls the chores that can go on, and is woken when
 //! one can that nobody polls; see [`Bell`](super::bell::Bell).
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::Context;
 
-use super::core::{Core, Desk, Home};
+use super::core::{Core, Desk, Home, Place};
 use super::factory::TenantFactory;
 use super::roster::{Key, Life};
 use super::ticket::Ticketed;
@@ -34,8 +34,8 @@ pub(super) struct Slot<T: TenantFactory, C: Clock + Clone> {
 /// How far a tenant's pool is with what it begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Warming {
-    /// It waits for its turn, as there are as many that warm up as may be.
-    InTurn,
+    /// It waits for its turn, as there are as many that warm up as may be; its number in the line.
+    InTurn(u64),
     /// This chore sees to it.
     Chore(usize),
 }
@@ -44,16 +44,18 @@ pub(super) enum Warming {
 pub(super) struct WarmUps {
     /// How many connections a pool begins with.
     each: u32,
-    /// The most pools that warm up at once.
+    /// The most pools that warm up at once though nobody waits for that.
     most: u32,
     running: u32,
-    /// Those whose turn is to come.
-    line: VecDeque<Key>,
+    /// Those whose turn is to come, by number: just those that are [in turn](Warming::InTurn).
+    line: BTreeMap<u64, Key>,
+    /// How many there were in the line.
+    numbers: u64,
 }
 
 impl WarmUps {
     pub(super) const fn new(each: u32, most: u32) -> Self {
-        Self { each, most, running: 0, line: VecDeque::new() }
+        Self { each, most, running: 0, line: BTreeMap::new(), numbers: 0 }
     }
 }
 
@@ -149,8 +151,10 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
             self.attend(key);
         }
         if matches!(self.place(key).home, Some(Home::Own(_))) && self.warm_ups.each > 0 {
-            self.place_mut(key).warming = Some(Warming::InTurn);
-            self.warm_ups.line.push_back(key);
+            self.warm_ups.numbers += 1;
+            let number = self.warm_ups.numbers;
+            self.place_mut(key).warming = Some(Warming::InTurn(number));
+            self.warm_ups.line.insert(number, key);
             self.start_warm_ups();
         }
     }
@@ -158,30 +162,76 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
     /// Begins warm-ups, in the order in which pools were opened, while there may be more.
     fn start_warm_ups(&mut self) {
         while self.warm_ups.running < self.warm_ups.most
-            && let Some(key) = self.warm_ups.line.pop_front()
+            && let Some((_, key)) = self.warm_ups.line.pop_first()
         {
-            let each = self.warm_ups.each.min(self.roster.size(key));
-            // One that has closed meanwhile needs none.
-            if let Some(place) = self.get(key).filter(|it| it.warming == Some(Warming::InTurn))
-                && let Some(Home::Own(pool)) = &place.home
-            {
-                let chore = Chore::Warm(pool.warm_up(each));
-                let index = self.add_chore(key, chore);
-                self.place_mut(key).warming = Some(Warming::Chore(index));
-                self.warm_ups.running += 1;
-            }
+            self.start_warm_up(key);
         }
+    }
+
+    fn start_warm_up(&mut self, key: Key) {
+        let each = self.warm_ups.each.min(self.roster.size(key));
+        let Some(Home::Own(pool)) = &self.place(key).home else {
+            unreachable!("the turn of a pool ends as it closes")
+        };
+        let chore = Chore::Warm(pool.warm_up(each));
+        let index = self.add_chore(key, chore);
+        self.place_mut(key).warming = Some(Warming::Chore(index));
+        self.warm_ups.running += 1;
+    }
+
+    /// Begins the warm-up of a tenant's pool out of turn, as somebody waits for it; tells whether one
+    /// is under way. Those in turn may stand behind a server that does not answer.
+    pub(super) fn hasten_warm_up(&mut self, key: Key) -> bool {
+        let warming = self.get(key).and_then(|place| place.warming);
+        if let Some(Warming::InTurn(number)) = warming {
+            self.warm_ups.line.remove(&number);
+            self.start_warm_up(key);
+        }
+        warming.is_some()
     }
 
     /// Takes note that a tenant's pool has what it begins with, or does not need it; tells whether
     /// that was still to come.
     pub(super) fn end_warm_up(&mut self, key: Key) -> bool {
         let ended = self.get_mut(key).and_then(|place| place.warming.take());
-        if let Some(Warming::Chore(_)) = ended {
-            self.warm_ups.running -= 1;
-            self.start_warm_ups();
+        match ended {
+            Some(Warming::InTurn(number)) => {
+                self.warm_ups.line.remove(&number);
+            }
+            Some(Warming::Chore(_)) => {
+                self.warm_ups.running -= 1;
+                self.start_warm_ups();
+            }
+            None => {}
         }
         ended.is_some()
+    }
+
+    /// Ends the turn of a pool that is closing. A warm-up that has begun ends by itself.
+    pub(super) fn end_turn(&mut self, key: Key) {
+        let is_in_turn = |place: &&Place<T, C>| matches!(place.warming, Some(Warming::InTurn(_)));
+        if self.get(key).filter(is_in_turn).is_some() {
+            self.end_warm_up(key);
+        }
+    }
+
+    /// Checks that just those stand in the line whose turn is to come.
+    pub(super) fn check_warm_ups(&self) -> Result<(), String> {
+        let WarmUps { line, running, .. } = &self.warm_ups;
+        let all = || self.places.iter().flatten().filter_map(|it| Some((it.key, it.warming?)));
+        let in_turn = all().filter_map(|(key, warming)| match warming {
+            Warming::InTurn(number) => Some((number, key)),
+            Warming::Chore(_) => None,
+        });
+        let in_turn: BTreeMap<u64, Key> = in_turn.collect();
+        if in_turn != *line {
+            return Err(format!("warm-ups: {line:?} stand in the line of {in_turn:?}"));
+        }
+        let begun = all().count() - in_turn.len();
+        match begun == *running as usize {
+            true => Ok(()),
+            false => Err(format!("warm-ups: {running} of {begun} are counted")),
+        }
     }
 
     /// Sees to it that a tenant's pool is polled, though nobody may wait for it.

@@ -313,6 +313,7 @@ impl<T: TenantFactory, C: Clock + Clone> Core<T, C> {
         let mut desk = self.lock();
         let now = desk.now;
         desk.roster.closing(now, key);
+        desk.end_turn(key);
         desk.attend(key);
     }
 

@@ -64,16 +64,15 @@ impl<T: TenantFactory, C: Clock + Clone> Warming<T, C> {
         Poll::Ready(outcome.map(drop).map_err(|error| TenantError::WarmUp(Arc::new(error))))
     }
 
-    /// Tells whether the pool still makes what it began with as it was opened, and sees to it that
-    /// the caller is woken then.
+    /// Tells whether the pool still makes what it begins with, and sees to it that it does so now, and
+    /// that the caller is woken then.
     fn is_warming(&mut self, cx: &Context<'_>) -> bool {
         let waker = cx.waker().clone();
-        let mut desk = self.guest.core.lock();
-        let (is_warming, unneeded) = match desk.get_mut(self.guest.key) {
-            Some(place) if place.warming.is_some() => (true, self.waiting.sleep(place, waker)),
-            _ => (false, Some(waker)),
-        };
-        drop(desk);
+        let Self { guest, waiting, .. } = self;
+        let (is_warming, unneeded) = guest.core.step(|desk| match desk.hasten_warm_up(guest.key) {
+            true => (true, waiting.sleep(desk.place_mut(guest.key), waker)),
+            false => (false, Some(waker)),
+        });
         guarded(|| drop(unneeded));
         is_warming
     }

@@ -75,7 +75,8 @@ impl<T: TenantFactory, C: Clock + Clone> TenantPools<T, C> {
     }
 
     /// Opens a tenant ahead of need, if it is not open, and waits until its pool has made what it
-    /// begins with. It waits at most for the acquire timeout of the pools to have a place.
+    /// begins with. It waits at most for the acquire timeout of the pools to have a place, and does
+    /// not wait for [the turn](Builder::parallel_warm_ups) of the pool.
     ///
     /// # Errors
     ///
@@ -317,6 +318,7 @@ impl<T: TenantFactory, C: Clock + Clone> TenantPools<T, C> {
         let homes: Vec<_> = {
             let desk = self.core().lock();
             desk.roster.check()?;
+            desk.check_warm_ups()?;
             desk.places.iter().flatten().filter_map(|place| place.home.clone()).collect()
         };
         for home in &homes {
