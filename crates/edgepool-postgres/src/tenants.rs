@@ -32,7 +32,9 @@ type Role = Arc<dyn Fn(&Entry) -> Option<String> + Send + Sync>;
 ///   id as a parameter, and cleaned of it as it comes back, with all else that the session has: as
 ///   by [`Reset::Session`](crate::Reset::Session), whatever the connector's reset leaves out. Prepared
 ///   statements go, too: those of SQL as it comes back, and those that are
-///   [cached](crate::PgConnection::prepare_cached) as another tenant is given it. One
+///   [cached](crate::PgConnection::prepare_cached) as another tenant is given it. A statement
+///   that somebody keeps beyond the lease stays on the server until it is dropped, and its text can
+///   be read in `pg_prepared_statements` by who has the connection next. A connection
 ///   that cannot be cleaned is closed. Policies of row-level security do the rest. As they do not
 ///   hold for superusers and roles with `BYPASSRLS`, connections of such, and tenants whose role is
 ///   one, are refused ([`Error::AbovePolicies`]).
