@@ -151,7 +151,7 @@ fn a_tenant_that_cannot_enter_is_tried_again_and_again() {
     world.bank.plan([Entering::Hang]);
     let hangs = world.queued("bad");
     let error = settle(&mut world.ask("bad")).unwrap_err();
-    assert!(matches!(error, TenantError::Unavailable { retry_in, .. } if retry_in == ms(0)));
+    assert!(matches!(error, TenantError::Unavailable { retry_in, .. } if retry_in == secs(30)));
     drop(hangs);
     let error = settle(&mut world.ask("bad")).unwrap_err();
     let TenantError::Unavailable { retry_in, cause } = error else { panic!("{error}") };
@@ -161,6 +161,40 @@ fn a_tenant_that_cannot_enter_is_tried_again_and_again() {
     world.bank.plan(std::iter::repeat_n(Entering::FailAtOnce, 4));
     (0..4).for_each(|_| drop(settle(&mut world.ask("bad"))));
     drop(world.lease("bad"));
+    world.check();
+    world.assert_closes();
+}
+
+/// One that hangs, or that nobody polls, may not keep the others out for ever.
+#[test]
+fn a_tenant_is_not_held_back_by_one_that_does_not_end() {
+    let world = breakable(|it| it.pool(|pool| pool.breaker(1)));
+    world.bank.plan([Entering::FailAtOnce, Entering::Hang, Entering::FailAtOnce]);
+    assert!(settle(&mut world.ask("bad")).is_err());
+    world.clock.advance(ms(100));
+    let mut hangs = ByHand::new(world.pools.acquire("bad").timeout(None));
+    assert!(hangs.poll().is_none());
+    let held = |retry_in| {
+        let error = settle(&mut world.ask("bad")).unwrap_err();
+        assert!(matches!(error, TenantError::Unavailable { retry_in: it, .. } if it == retry_in));
+    };
+    held(secs(30));
+    world.clock.advance(secs(29));
+    held(secs(1));
+    world.clock.advance(secs(3_600));
+    let error = settle(&mut world.ask("bad")).unwrap_err();
+    assert!(matches!(error, TenantError::Enter(_)), "another is let try: {error}");
+    // What becomes of the one that was late tells nothing new.
+    world.clock.advance(secs(30));
+    world.bank.plan([Entering::Hang]);
+    let mut tries = world.queued("bad");
+    drop(hangs);
+    held(secs(30));
+    world.clock.advance(secs(30));
+    assert!(settle(&mut tries).is_err());
+    world.clock.advance(secs(30));
+    drop(world.lease("bad"));
+    drop(tries);
     world.check();
     world.assert_closes();
 }
@@ -194,6 +228,33 @@ fn a_tenant_that_is_removed_or_invalidated_is_held_back_no_more() {
             false => assert!(world.pools.invalidate("bad")),
         }
         drop(world.lease("bad"));
+        world.assert_closes();
+    }
+}
+
+/// Those who try with the old credentials tell nothing of the new ones.
+#[test]
+fn what_fails_from_before_a_removal_or_invalidation_does_not_count() {
+    for removes in [true, false] {
+        let world = breakable(|it| it.pool(|pool| pool.breaker(1)));
+        world.bank.plan([Entering::Hang, Entering::Hang]);
+        let old = [world.queued("bad"), world.queued("bad")];
+        let mut removal = None;
+        match removes {
+            true => removal = Some(ByHand::new(world.pools.remove("bad"))),
+            false => assert!(world.pools.invalidate("bad")),
+        }
+        let mut later = world.ask("bad");
+        if removes {
+            assert!(later.poll().is_none(), "those who enter have connections");
+        }
+        drop(old);
+        drop(settle(&mut later).expect("it is held back no more"));
+        if let Some(removal) = &mut removal {
+            assert!(settle(removal));
+        }
+        drop((later, removal));
+        world.check();
         world.assert_closes();
     }
 }

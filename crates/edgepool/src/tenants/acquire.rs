@@ -116,7 +116,7 @@ impl<'a, T: TenantFactory, C: Clock + Clone> TenantAcquire<'a, T, C> {
                     error
                 });
                 Poll::Ready(match leased {
-                    Ok(lease) => self.receive(lease, since),
+                    Ok(lease) => self.receive(lease, since, until),
                     Err(error) => Some(Err(error)),
                 })
             }
@@ -154,6 +154,7 @@ impl<'a, T: TenantFactory, C: Clock + Clone> TenantAcquire<'a, T, C> {
         &mut self,
         mut lease: Lease<Pooled<T, C>, C>,
         since: Time,
+        until: Time,
     ) -> Option<Outcome<T, TenantLease<T, C>>> {
         let Stage::Queue { enters, mut guest, .. } =
             std::mem::replace(&mut self.stage, Stage::Done)
@@ -167,15 +168,12 @@ impl<'a, T: TenantFactory, C: Clock + Clone> TenantAcquire<'a, T, C> {
                 false => Err(guest.gone()),
             });
         }
-        let probes = match guest.begin_entering(since) {
-            Ok(probes) => probes,
-            Err(error) => {
-                guest.how = error.how();
-                // The connection is back before its tenant is told so.
-                drop(lease);
-                return Some(Err(error));
-            }
-        };
+        if let Err(error) = guest.begin_entering(since, until) {
+            guest.how = error.how();
+            // The connection is back before its tenant is told so.
+            drop(lease);
+            return Some(Err(error));
+        }
         let Held { it, ticket } = lease.lift();
         // From here on a panic, or the end of this future, loses the connection and frees its place.
         let mut entering = Entering {
@@ -184,7 +182,6 @@ impl<'a, T: TenantFactory, C: Clock + Clone> TenantAcquire<'a, T, C> {
             lease: Some(lease),
             alarm: Alarms::none(),
             guest: Some(guest),
-            probes,
         };
         let entry = Arc::clone(&entering.guest.as_ref()?.entry);
         match guarded(|| self.core.factory.enter(it, &entry)) {
@@ -243,8 +240,6 @@ struct Entering<T: TenantFactory, C: Clock + Clone> {
     lease: Option<Lease<Pooled<T, C>, C>>,
     alarm: Alarms<C::Alarm>,
     guest: Option<Guest<T, C>>,
-    /// Whether it is the one that is let try while its tenant is held back.
-    probes: bool,
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Entering<T, C> {
@@ -310,7 +305,7 @@ impl<T: TenantFactory, C: Clock + Clone> Entering<T, C> {
     /// whatever it was for.
     fn lose(&mut self, why: Failure<T::Error>) {
         if let Some(guest) = &self.guest {
-            guest.core.fail_entering(guest.key, self.probes, why);
+            guest.core.fail_entering(guest.key, guest.attempt, why);
         }
         let (job, ticket) = (self.job.take(), self.ticket.take());
         guarded(|| drop(job));

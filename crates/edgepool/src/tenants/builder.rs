@@ -202,8 +202,11 @@ impl<T: TenantFactory, C: Clock + Clone> Builder<T, C> {
             }
             _ => None,
         };
-        let Options { breaker: after, backoff, seed, .. } = template.options();
-        let breaker = after.zip(backoff).map(|(after, backoff)| Breaker { after, backoff, seed });
+        let Options { breaker: after, backoff, create_timeout, seed, .. } = template.options();
+        let breaker = after.zip(backoff).map(|(after, backoff)| {
+            let patience = create_timeout.unwrap_or_default().max(backoff.cap);
+            Breaker { after, backoff, patience, seed }
+        });
         let plan = Plan {
             strategy,
             template,

@@ -97,6 +97,10 @@ pub(super) struct Place<T: TenantFactory, C: Clock + Clone> {
     pub(super) usage: Usage,
     /// What of its enterings has failed since the last one that succeeded.
     pub(super) gate: Option<Box<Gate<T::Error>>>,
+    /// How often it was opened without one that succeeded.
+    pub(super) gate_life: u32,
+    /// How often one was let try while the others were refused.
+    pub(super) probes: u32,
     /// Those outside, and those who wait for its end.
     pub(super) wakers: BTreeMap<u64, Waker>,
     pub(super) next_waker: u64,
@@ -413,6 +417,8 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
             broken: None,
             usage: Usage::since(self.now),
             gate: None,
+            gate_life: 0,
+            probes: 0,
             wakers: BTreeMap::new(),
             next_waker: 0,
             attending: None,

@@ -48,7 +48,7 @@ pub enum TenantError<E> {
     /// The tenant's context could not be put on connections again and again, and it is not tried for
     /// a while.
     Unavailable {
-        /// How long until the next attempt; zero while one is under way.
+        /// How long until the next attempt; while one is under way, how long that has at most.
         retry_in: Duration,
         /// How the last one failed.
         cause: Failure<E>,
@@ -156,8 +156,8 @@ impl<E: fmt::Display> fmt::Display for TenantError<E> {
             }
             Self::Unavailable { retry_in, cause } => write!(
                 f,
-                "the tenant's context could not be put on connections again and again; it is tried \
-                 again in {retry_in:?}; the last failure: {cause}"
+                "the tenant's context could not be put on connections again and again; try again in \
+                 {retry_in:?}; the last failure: {cause}"
             ),
             Self::WarmUp(error) => error.fmt(f),
         }

@@ -9,7 +9,7 @@ use super::core::{Core, Desk, Home, Waiting};
 use super::entry::{Entry, TenantConfig};
 use super::error::{OpenError, TenantError};
 use super::factory::TenantFactory;
-use super::gate::{Breaker, HeldBack};
+use super::gate::{Attempt, Breaker, HeldBack};
 use super::id::TenantId;
 use super::roster::{Arrival, Call, Key, Refused};
 use super::stats::How;
@@ -28,23 +28,25 @@ pub(super) struct Guest<T: TenantFactory, C: Clock + Clone> {
     pub(super) entry: Arc<Entry>,
     /// Whether it has a connection.
     holds: bool,
+    /// Its entering, once that has begun.
+    pub(super) attempt: Attempt,
     /// As what its stay is counted.
     pub(super) how: How,
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
     const fn new(core: Arc<Core<T, C>>, key: Key, pool: u32, entry: Arc<Entry>) -> Self {
-        Self { core, key, pool, entry, holds: false, how: How::Cancelled }
+        let attempt = Attempt::NONE;
+        Self { core, key, pool, entry, holds: false, attempt, how: How::Cancelled }
     }
 
     /// Takes note that it has a connection, without which its tenant does not end, and that the
-    /// tenant's context is about to be put on it; tells whether it is the one to try that while the
-    /// tenant's other callers are refused.
+    /// tenant's context is about to be put on it, until a time at most.
     ///
     /// # Errors
     ///
     /// The tenant was removed, or is held back.
-    pub(super) fn begin_entering(&mut self, since: Option<Time>) -> Outcome<T, bool> {
+    pub(super) fn begin_entering(&mut self, since: Option<Time>, until: Time) -> Outcome<T, ()> {
         let (key, pool, breaker) = (self.key, self.pool, self.core.plan.breaker);
         let begin = |desk: &mut Desk<T, C>| {
             if !desk.roster.take(key, pool) {
@@ -52,7 +54,7 @@ impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
             }
             match desk.hold_back(key, breaker) {
                 Some(held) => Err(Some(held)),
-                None => Ok(desk.begin_entering(key, breaker)),
+                None => Ok(desk.begin_entering(key, breaker, until)),
             }
         };
         let begun = match since {
@@ -60,10 +62,11 @@ impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
             None => begin(&mut self.core.lock()),
         };
         self.holds = !matches!(begun, Err(None));
-        begun.map_err(|held| match held {
+        self.attempt = begun.map_err(|held| match held {
             Some(held) => held.into(),
             None => self.gone(),
-        })
+        })?;
+        Ok(())
     }
 
     /// Says why its tenant takes it in no more.
@@ -77,7 +80,7 @@ impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
     /// Takes note that it has its lease; `since` is when it began to wait, if it did. Returns false
     /// if its tenant was removed before it had a connection.
     pub(super) fn serve(&mut self, since: Option<Time>) -> bool {
-        let (key, pool, holds) = (self.key, self.pool, self.holds);
+        let Self { key, pool, holds, attempt, .. } = *self;
         let serve = |desk: &mut Desk<T, C>| {
             if !holds && !desk.roster.take(key, pool) {
                 return (false, None);
@@ -92,7 +95,7 @@ impl<T: TenantFactory, C: Clock + Clone> Guest<T, C> {
                 callers.total_wait = callers.total_wait.saturating_add(waited);
                 callers.longest_wait = callers.longest_wait.max(waited);
             }
-            (true, place.gate.take())
+            (true, place.succeed(attempt))
         };
         let (holds, gate) = match since {
             Some(_) => self.core.step(serve),

@@ -169,7 +169,7 @@ impl<T: TenantFactory, C: Clock + Clone> Removal<T, C> {
             let gate = key.and_then(|key| {
                 let place = desk.place_mut(key);
                 place.removed = true;
-                place.gate.take()
+                place.open_gate()
             });
             if let Some(key) = key {
                 desk.roster.remove(desk.now, key);
