@@ -14,6 +14,8 @@ const WAITING: u32 = 1;
 const ACQUIRED: u32 = 2;
 const ENDED: u32 = 8;
 const LONGEST_WAIT: u32 = 10;
+/// How many entries keys tell apart.
+const INDEXES: f64 = 1_048_576.0;
 
 /// A pool of so many resources that are idle.
 fn open(max: u32) -> u32 {
@@ -83,6 +85,16 @@ fn waits_end_with_their_tenant() {
     assert_eq!(acquire_for(pool, 0.0, NEVER, NORMAL, 1, one), -8.0);
     assert_eq!(adopt_for(pool, one), -1.0);
     assert_eq!(release(pool, 0.0, lease) & DONE, DONE);
+}
+
+#[wasm_bindgen_test]
+fn a_tenant_that_is_closed_leaves_its_entry_to_the_next() {
+    let pool = open(1);
+    let one = open_one(pool, NEVER, NEVER);
+    assert_eq!(close_tenant(pool, 0.0, one) & DONE, DONE);
+    let next = open_one(pool, NEVER, NEVER);
+    assert_ne!(next, one, "the old key is stale");
+    assert_eq!(next % INDEXES, one % INDEXES);
 }
 
 #[wasm_bindgen_test]

@@ -57,7 +57,10 @@ export interface ProviderTenants {
   tenants: ClientTenantStats[];
   /** Those that are known beside them, together: how many, and their counts. */
   rest: TenantSums;
-  /** All that there were, those that are forgotten too: its counters never run backwards. */
+  /**
+   * All that there were, those that are forgotten too: its counters never run backwards. `tenants`
+   * is how often one was opened, so that one which was forgotten and came back counts again.
+   */
   total: TenantSums;
 }
 
@@ -67,6 +70,10 @@ interface Known {
   tenant: PoolTenant;
   /** How many of those that left the queue did so as their time was up. */
   timedOut: number;
+  /** How many of those were told, and how many others that left. */
+  told: { timedOut: number; cancelled: number };
+  /** The instance of the module in which they were counted. */
+  core: unknown;
 }
 
 const COUNTS = [
@@ -96,7 +103,9 @@ export class HubTenants {
   }
 
   private open(id: string, share: FullShare, isNamed: boolean): Known {
-    return { id, isNamed, tenant: this.pool.tenant(share), timedOut: 0 };
+    const tenant = this.pool.tenant(share);
+    const told = { timedOut: 0, cancelled: 0 };
+    return { id, isNamed, tenant, timedOut: 0, told, core: coreOf(tenant) };
   }
 
   /** Throws a PoolError if there can be no such tenant, or none is opened that is not named. */
@@ -113,46 +122,66 @@ export class HubTenants {
     if (named !== undefined) return named.tenant;
     const known = this.others.get(id) ?? this.open(id, this.terms.usual, false);
     this.others.delete(id);
-    this.evict(LOOKS, 1);
     this.others.set(id, known);
+    this.look(LOOKS, known);
     return known.tenant;
+  }
+
+  /** Tells how many places a tenant has, if that is all that it may have. */
+  allOf(id: string): number | undefined {
+    const known = this.find(id);
+    return known?.tenant._engine.allOf(known.tenant._account);
+  }
+
+  private find(id: string): Known | undefined {
+    return this.named.get(id) ?? this.others.get(id);
   }
 
   /** Notes that a call of a tenant's left the queue as its time was up. */
   timeOut(id: string): void {
-    const known = this.named.get(id) ?? this.others.get(id);
-    if (known !== undefined) known.timedOut += 1;
+    const known = this.find(id);
+    if (known === undefined) return;
+    beginAnew(known);
+    known.timedOut += 1;
   }
 
-  /**
-   * Forgets tenants that are not asked for any more, of `looks` at most, so that there is room for
-   * `more` of them; returns how many.
-   */
-  evict(looks = Infinity, more = 0): number {
+  /** Forgets those that are not named and not asked for any more; returns how many. */
+  evict(): number {
+    // What is due ends leases and waits.
+    this.pool.tick();
+    return this.look(Infinity);
+  }
+
+  /** As `evict`, of those before one that is asked for now, and so many at most. */
+  private look(looks: number, before?: Known): number {
     let [left, forgotten] = [Math.min(looks, this.others.size), 0];
     for (const known of this.others.values()) {
-      if (left-- <= 0) break;
+      if (left-- <= 0 || known === before) break;
       const stats = statsOf(known);
-      const isCrowded = this.others.size + more > this.terms.maxKept;
+      const isCrowded = this.others.size > this.terms.maxKept;
       if (!isCrowded && stats.lastActive + this.terms.idleTimeout > this.now()) break;
-      this.others.delete(known.id);
-      if (stats.inUse + stats.waiting > 0) this.others.set(known.id, known);
-      else {
-        forgotten += 1;
+      if (stats.inUse + stats.waiting > 0) {
+        this.others.delete(known.id);
+        this.others.set(known.id, known);
+      } else {
         this.forget(known, stats);
+        forgotten += 1;
       }
     }
     return forgotten;
   }
 
+  /** One whose closing fails with the module is known as before. */
   private forget(known: Known, stats: ClientTenantStats): void {
     known.tenant.close();
+    this.others.delete(known.id);
     add(this.gone, stats);
     this.gone.tenants += 1;
   }
 
   /** Tells of the named ones and of so many others, and of the rest together. */
   report(top: number): ProviderTenants {
+    this.pool.tick();
     const named = [...this.named.values()].map(statsOf);
     const others = [...this.others.values()].map(statsOf)
       .sort((a, b) => b.acquired - a.acquired || (a.id < b.id ? -1 : 1));
@@ -165,13 +194,29 @@ export class HubTenants {
   }
 }
 
-function statsOf({ id, isNamed, tenant, timedOut }: Known): ClientTenantStats {
-  const stats: PoolTenantStats = tenant.stats();
-  // The queue itself knows only that they left.
-  const late = Math.min(timedOut, stats.cancelled);
+/** Tells of one as it was when its pool did something last. */
+function statsOf(known: Known): ClientTenantStats {
+  const { id, isNamed, tenant, told } = known;
+  const stats: PoolTenantStats = tenant._stats();
+  beginAnew(known);
+  // The queue itself knows only that they left; what was told of some as given up stays so.
+  const late = Math.min(known.timedOut, stats.cancelled - told.cancelled);
   stats.timedOut += late;
   stats.cancelled -= late;
+  known.told = { timedOut: late, cancelled: stats.cancelled };
   return { id, isNamed, share: tenant.share, ...stats };
+}
+
+/** In a new instance what was not told is not known: not who left, nor whose time was up. */
+function beginAnew(known: Known): void {
+  const core = coreOf(known.tenant);
+  if (core === known.core) return;
+  known.core = core;
+  known.timedOut = known.told.timedOut;
+}
+
+function coreOf({ _engine }: PoolTenant): unknown {
+  return _engine.ledger.core;
 }
 
 function sumOf(all: readonly TenantCounts[]): TenantSums {

@@ -74,6 +74,12 @@ export class PoolTenant {
 
   /** Tells how it stands, and what it had; once it is closed, how that was then. */
   stats(): PoolTenantStats {
+    this._engine.tick();
+    return this._stats();
+  }
+
+  /** @internal As it was when the pool did something last. */
+  _stats(): PoolTenantStats {
     const figures = this._engine.figures(this._account);
     const stats = { openedAt: this._account.openedAt } as PoolTenantStats;
     FIGURES.forEach((name, which) => (stats[name] = figures[which] as number));

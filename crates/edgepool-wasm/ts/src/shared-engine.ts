@@ -4,8 +4,8 @@ import { type PoolError, TooManyError } from "./errors.js";
 import type { Lease } from "./lease.js";
 import type { Settings } from "./settings.js";
 import type { FullShare } from "./share.js";
-import { type Account, IN_USE, SharedLedger } from "./shared-ledger.js";
-import { REMOVED, TENANT_QUEUE_FULL, UNKNOWN_TENANT } from "./tenant-core.js";
+import { type Account, SharedLedger } from "./shared-ledger.js";
+import { REMOVED, TENANT_QUEUE_FULL, TIMED_OUT, UNKNOWN_TENANT } from "./tenant-core.js";
 import { tenantQueueFull, tenantRemoved, unknownTenant } from "./tenant-errors.js";
 import type { Wait } from "./wait-errors.js";
 import type { Want } from "./waiters.js";
@@ -44,10 +44,20 @@ export class SharedEngine<T> extends Engine<T> {
     this.drain();
   }
 
-  /** Tells how a tenant stands, and what it had, by the numbers of the figures. */
+  /**
+   * Tells how a tenant stands, and what it had, by the numbers of the figures: as it was when the
+   * pool did something last.
+   */
   figures(account: Account): number[] {
-    this.tick();
     return core.again(() => this.ledger.figures(account));
+  }
+
+  /** Tells how many a tenant has, if that is all that it may have. */
+  allOf(account: Account): number | undefined {
+    const { max } = account.share;
+    if (max === Infinity) return undefined;
+    const has = core.again(() => this.ledger.inUse(account));
+    return has < max ? undefined : has;
   }
 
   // --- Callers ---
@@ -75,10 +85,10 @@ export class SharedEngine<T> extends Engine<T> {
     if (account === undefined) return super.endOfWait(kind, wait, want);
     if (kind === REMOVED) return tenantRemoved();
     if (kind === core.NEEDS_TOO_MANY) return this.tooMany(wait.need, account);
-    const has = this.ledger.figures(account)[IN_USE] as number;
-    const { max } = account.share;
-    if (this.isPaused || has < max) return super.endOfWait(kind, wait, want);
-    const advice = `its tenant has ${has} of its max of ${max}: hold leases for less, or raise that`;
+    const has = kind === TIMED_OUT && !this.isPaused ? this.allOf(account) : undefined;
+    if (has === undefined) return super.endOfWait(kind, wait, want);
+    const advice = `its tenant has ${has} of its max of ${account.share.max}: hold leases for less, `
+      + "or raise that";
     return super.endOfWait(kind, { ...wait, phase: "tenant-at-max", advice }, want);
   }
 

@@ -1,16 +1,17 @@
 import * as core from "./core.js";
-import { Ledger, UNREAD } from "./ledger.js";
+import { Ledger } from "./ledger.js";
 import type { Place } from "./places.js";
 import type { Settings } from "./settings.js";
 import type { FullShare } from "./share.js";
 import { FIGURES, type TenantCore, tenantHome } from "./tenant-core.js";
 import type { Want } from "./waiters.js";
 
-export const IN_USE = FIGURES.indexOf("inUse");
+const IN_USE = FIGURES.indexOf("inUse");
 const WAITING = FIGURES.indexOf("waiting");
 const ACQUIRED = FIGURES.indexOf("acquired");
 const RELEASED = FIGURES.indexOf("released");
 const LONGEST_WAIT = FIGURES.indexOf("longestWait");
+const LAST_ACTIVE = FIGURES.indexOf("lastActive");
 
 /** What a ledger knows of a tenant. */
 export class Account {
@@ -25,12 +26,14 @@ export class Account {
   told: number[];
   /** What it had in the modules before this one. */
   before: number[] = FIGURES.map(() => 0);
+  /** When it was active last as the present module says, if that is since it was told of it. */
+  adoptedAt = -1;
 
   constructor(share: FullShare, now: number) {
     this.share = share;
     this.openedAt = now;
     this.told = [...this.before];
-    this.told[FIGURES.indexOf("lastActive")] = now;
+    this.told[LAST_ACTIVE] = now;
   }
 }
 
@@ -89,12 +92,18 @@ export class SharedLedger<T> extends Ledger<T> {
     return account.told;
   }
 
-  private figure({ key, told, before }: Account, which: number): number {
+  /** How many are lent to it or set aside for it. */
+  inUse(account: Account): number {
+    return account.isClosed ? account.told[IN_USE] as number : this.figure(account, IN_USE);
+  }
+
+  private figure({ key, told, before, adoptedAt }: Account, which: number): number {
     const value = this.askOf("tenant", key, which);
     const isGauge = which <= WAITING;
     // The pool has gone from the module, with all that it lent.
     if (Number.isNaN(value)) return isGauge ? 0 : told[which] as number;
     const had = before[which] as number;
+    if (which === LAST_ACTIVE) return value > adoptedAt ? value : had;
     return which < LONGEST_WAIT ? value + had : Math.max(value, had);
   }
 
@@ -106,9 +115,19 @@ export class SharedLedger<T> extends Ledger<T> {
       const [, , ...had] = account.told;
       // Nothing is lent to it and nobody waits in this module yet.
       account.before = [0, 0, ...had];
+      this.adopted(account);
     }
   }
 
+  /** That a new module is told of a tenant does not make that active. */
+  private adopted(account: Account): void {
+    account.adoptedAt = this.askOf("tenant", account.key, LAST_ACTIVE);
+  }
+
+  /**
+   * Takes in what is lent at a place for its tenant. What a tenant lost as its time was up, and is
+   * being closed, is nobody's in a new module: it counts as ended, and it would be told twice.
+   */
   override adopt(place: Place<T>): number {
     const account = place.account as Account | undefined;
     if (account === undefined || account.isClosed) return super.adopt(place);
@@ -116,7 +135,9 @@ export class SharedLedger<T> extends Ledger<T> {
     // The module counts it as acquired, which it may have been told as before.
     const acquired = before[ACQUIRED] as number;
     if (acquired > (before[RELEASED] as number)) before[ACQUIRED] = acquired - 1;
-    return this.askOf("adopt_for", key);
+    const lease = this.askOf("adopt_for", key);
+    this.adopted(account);
+    return lease;
   }
 
   /**
@@ -130,9 +151,15 @@ export class SharedLedger<T> extends Ledger<T> {
   override tryAcquire(want?: Want): number {
     const account = want?.account as Account | undefined;
     if (account === undefined) return super.tryAcquire();
-    const now = this.timed ? this.now() : UNREAD;
-    if (now !== this.told) this.pass(now);
+    const now = this.now();
+    this.pass(now);
     return this.askOf("try_acquire_for", now, account.key);
+  }
+
+  /** When tenants come and go is told, so that the time counts for them. */
+  override release(key: number): number {
+    if (this.accounts !== undefined) this.timed = true;
+    return super.release(key);
   }
 
   override acquire(now: number, deadline: number, want: Want): number {

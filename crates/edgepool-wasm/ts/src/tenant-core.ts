@@ -23,7 +23,9 @@ export interface TenantCore extends Core {
 export const TENANT_QUEUE_FULL = -7;
 export const UNKNOWN_TENANT = -8;
 
-/** The kind of the effect by which the waits of a tenant end. */
+/** The kind of the effect by which a wait ends whose time is up. */
+export const TIMED_OUT = 2;
+/** The kind of that by which the waits of a tenant end. */
 export const REMOVED = 8;
 
 /** The figures of a tenant by their numbers; in the words of `stats()`. */

@@ -7,6 +7,8 @@ import { World } from "../lib/world.mjs";
 
 let memory;
 let memoryOfTenants;
+/** How often a tenant was opened in any instance. */
+let opened = 0;
 let memoryOfClients;
 /** Whether there is no memory for another instance. */
 let isFull = false;
@@ -16,11 +18,21 @@ WebAssembly.Instance = class extends Instance {
   constructor(...args) {
     if (isFull) throw new RangeError("no memory for another instance");
     super(...args);
-    if (this.exports.open_tenant !== undefined) memoryOfTenants = this.exports.memory;
+    if (this.exports.open_tenant !== undefined) countTenants(this);
     else if (this.exports.pool_open !== undefined) ({ memory } = this.exports);
     if (this.exports.call_open !== undefined) memoryOfClients = this.exports.memory;
   }
 };
+
+function countTenants(instance) {
+  const { exports } = instance;
+  memoryOfTenants = exports.memory;
+  const open_tenant = (...args) => {
+    opened += 1;
+    return exports.open_tenant(...args);
+  };
+  Object.defineProperty(instance, "exports", { value: { ...exports, open_tenant } });
+}
 
 /** Breaks the memory of the module of the clients, so that its next call traps. */
 export function breakClients() {
@@ -38,7 +50,7 @@ export async function whileFull(run) {
 }
 
 /** As `breakCore`, for the module of the pools that tenants share. */
-function breakTenants() {
+export function breakTenants() {
   const broken = memoryOfTenants;
   new Uint8Array(broken.buffer).fill(0xff);
   return () => memoryOfTenants !== broken;
@@ -97,11 +109,13 @@ export default [
       const closed = await it.pool.acquire({ tenant: gone });
       gone.close();
       const waiting = t.rejects(it.pool.acquire({ tenant: capped }), { code: "core_reset" });
+      await it.clock.advance(100);
       await trap(t, it.pool);
       await waiting;
       const stats = capped.stats();
       t.equal([stats.acquired, stats.released, stats.inUse], [3, 1, 2], "nothing went back");
-      t.ok(stats.lastActive >= told.lastActive && stats.openedAt === told.openedAt);
+      t.equal([stats.lastActive, stats.openedAt], [told.lastActive, told.openedAt],
+        "that it is known again is no call of its");
       t.equal([other.stats().acquired, gone.stats().acquired], [0, 1], "as it was told last");
       t.equal(it.pool.stats().restarts, 1);
       closed.release();
@@ -137,6 +151,29 @@ export default [
       await it.assertCloses();
       t.equal([capped.stats().inUse, other.stats().inUse], [0, 0]);
     }),
+  },
+  {
+    name: "tenants_that_are_closed_leave_nothing",
+    async run(t) {
+      const it = new World({ of: SharedPool });
+      await it.warm(1);
+      const turn = (count) => {
+        for (let at = 0; at < count; at += 1) {
+          const tenant = it.pool.tenant({ maxWaiting: 3 });
+          it.pool.tryAcquire(tenant).release();
+          tenant.close();
+        }
+      };
+      turn(1_000);
+      const size = memoryOfTenants.buffer.byteLength;
+      turn(20_000);
+      t.equal(memoryOfTenants.buffer.byteLength, size, "in the module");
+      const before = opened;
+      await trap(t, it.pool);
+      t.ok(opened - before < 20_000, "nor are they opened in the next one");
+      await it.assertUsable();
+      await it.assertCloses();
+    },
   },
   {
     name: "trap_keeps_how_long_a_lease_lives",
