@@ -263,9 +263,10 @@ export class ProviderClient {
   ): Drive {
     checkNames("call", options, CALL_OPTIONS);
     checkSignal("call", options.signal);
-    if (this.house.isClosed || this.isDisposed) throw new PoolClosedError();
     const { ctx, request: from, signal, tenant } = options;
+    // Before anything is told of the call: what is no tenant's id may be anything.
     if (tenant !== undefined) this._hub.tenants.check(tenant);
+    if (this.house.isClosed || this.isDisposed) throw new PoolClosedError();
     const described = this._opened.described;
     const given: Record<string, unknown> = {};
     for (const name of OF_THE_CALL) if (options[name] !== undefined) given[name] = options[name];

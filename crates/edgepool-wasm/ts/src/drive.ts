@@ -143,6 +143,8 @@ export class Drive {
   private isStepping = false;
   /** Whether it was in the queue when it was told to leave. */
   private hasLeft = false;
+  /** How many places its tenant had then, if that was all that it may have. */
+  private allOfTenant: number | undefined = undefined;
   private cause: unknown = undefined;
   private readonly undo: (() => void)[] = [];
   private resolve: (attempt: Attempt | undefined) => void = () => undefined;
@@ -304,6 +306,9 @@ export class Drive {
     const waits = this.isEdge && ctx !== undefined ? headerWaitsOf(ctx) : undefined;
     for (;;) {
       const tenant = id === undefined ? undefined : tenants.use(id);
+      // A second attempt waits for nobody's place, though others be free.
+      const isHedge = this.running.size > 0;
+      if (isHedge && id !== undefined && tenants.allOf(id) !== undefined) throw hedgeAtMax();
       const lease = await pool.acquire({ ctx, request, signal, priority, tenant });
       const isLate = signal.aborted;
       if (!isLate && waits === undefined) return lease;
@@ -321,7 +326,11 @@ export class Drive {
   private leaveWait: (() => void) | undefined = undefined;
 
   private release(): void {
-    this.hasLeft ||= this.acquiring !== undefined;
+    if (this.acquiring !== undefined) {
+      this.hasLeft = true;
+      const { tenant } = this.start;
+      this.allOfTenant = tenant === undefined ? undefined : this.hub.tenants.allOf(tenant);
+    }
     this.acquiring?.abort();
     this.acquiring = undefined;
     this.leaveWait?.();
@@ -529,7 +538,10 @@ export class Drive {
       this.close();
       return this.resolve(refusal);
     }
-    if (this.hasLeft && failure.class === "timeout_acquire") this.hub.timeOut(this.start.tenant);
+    if (this.hasLeft && failure.class === "timeout_acquire") {
+      this.hub.timeOut(this.start.tenant);
+      if (this.allOfTenant !== undefined) nameTenant(failure, this.allOfTenant);
+    }
     const error = this.error = providerError(this.name, failure, this.cause);
     this.taken?.break(failure.class.startsWith("timeout") ? "stall" : "error", error);
     this.close();
@@ -650,6 +662,17 @@ export function drain(reader: ReadableStreamDefaultReader<Uint8Array>, clock: Cl
     while (!(await reader.read()).done);
   };
   void look().catch(() => undefined).then(() => clock.clearTimer(timer));
+}
+
+/** More places at the provider would not have helped a call whose tenant has all of its own. */
+function nameTenant(failure: JsonFailure, has: number): void {
+  failure.message = "the call was not sent in time, as its tenant had all of the "
+    + `${has} places that it may have`;
+  failure.text = `${failure.message} (acquireTimeout; raise the tenant's max, or send fewer)`;
+}
+
+function hedgeAtMax(): PoolError {
+  return new PoolError("queue_full", "the tenant has all that it may have; send fewer at once");
 }
 
 function lostWithItsModule(): PoolError {

@@ -3,6 +3,7 @@ import { PoolError } from "edgepool";
 import { ClientPool, ClientRegistry } from "edgepool/clients";
 import { each, settle } from "../lib/harness.mjs";
 import { answer, json, setup } from "../lib/provider-world.mjs";
+import { breakTenants, whileFull } from "./recovery.mjs";
 
 /** A client pool whose requests are answered by hand, one after the other. */
 function world(tenants, provider = {}, more = {}) {
@@ -69,7 +70,8 @@ export default [
       await t.rejects(it.chat("other"), { code: "queue_full" });
       const late = t.rejects(second, { code: "acquire_timeout" });
       await it.clock.advance(1_500);
-      await late;
+      const { message } = await late;
+      t.ok(/its tenant had all of the 1 places .*raise the tenant's max/.test(message), message);
       const { timedOut, cancelled, refused } = it.of("acme");
       t.equal([timedOut, cancelled, refused], [1, 0, 1]);
       const third = it.chat("acme");
@@ -116,6 +118,97 @@ export default [
       await (await any("/v1/a", { tenant: "acme" })).text();
       await settle();
       t.equal(it.clients.tenants().p.tenants[0].acquired, 2);
+      await it.clients.close();
+      const before = it.types("refused").length;
+      await send("/v1/a", { tenant: "a\0b" });
+      await send("/v1/a", { tenant: "acme" });
+      const late = it.types("refused").slice(before).map(({ tenant, code }) => [tenant, code]);
+      t.equal(late, [[undefined, "invalid_tenant"], ["acme", "pool_closed"]], "closed or not");
+    },
+  },
+  {
+    name: "a_tenant_that_has_its_max_sends_no_second_attempt",
+    run: each(async (t, mode) => {
+      const it = world({ named: { acme: { max: 1 } } }, { max: 3, hedgeAfter: 100 }, { mode });
+      const capped = it.chat("acme");
+      await it.clock.advance(1_000);
+      t.equal([it.sent.length, it.of("acme").waiting, it.of("acme").refused], [1, 0, 0]);
+      const free = it.chat("other");
+      await it.clock.advance(1_000);
+      t.equal(it.order(), ["acme", "other", "other"], "one that has none does");
+      await it.serve(3);
+      await Promise.all([capped, free]);
+    }),
+  },
+  {
+    name: "a_tenant_in_constant_use_is_not_forgotten",
+    run: each(async (t, mode) => {
+      const it = setup(() => answer(), { max: 2 }, { tenants: { idleTimeout: 10_000 }, mode });
+      const chat = () => it.clients.chat("p", {
+        messages: [{ role: "user", content: "Hi" }],
+      }, { tenant: "a" });
+      for (let second = 0; second < 20; second += 1) {
+        await chat();
+        await it.clock.advance(1_000);
+      }
+      t.equal(it.clients.cleanupStale(), 0, "it called a second ago");
+      t.equal(it.clients.tenants().p.tenants[0].acquired, 20);
+      await it.clock.advance(10_000);
+      t.equal(it.clients.cleanupStale(), 1);
+    }),
+  },
+  {
+    name: "tenants_are_not_lost_while_there_is_no_module",
+    async run(t) {
+      const it = setup(() => answer(), { max: 1 }, { tenants: {} });
+      const chat = (tenant) =>
+        it.clients.chat("p", { messages: [{ role: "user", content: "Hi" }] }, { tenant });
+      for (const id of ["a", "b", "a"]) await chat(id);
+      t.equal(it.clients.tenants().p.total.acquired, 3);
+      breakTenants();
+      await whileFull(async () => {
+        for (const id of ["a", "b", "a"]) await t.rejects(chat(id));
+      });
+      await chat("a");
+      const { tenants, total } = it.clients.tenants().p;
+      t.equal(tenants.map(({ id, acquired }) => [id, acquired]), [["a", 3], ["b", 1]]);
+      t.equal([total.tenants, total.acquired], [2, 4]);
+    },
+  },
+  {
+    name: "what_was_told_of_the_waits_of_tenants_is_not_taken_back_after_a_trap",
+    async run(t) {
+      const it = world({}, { max: 1, acquireTimeout: 100 });
+      const first = it.chat();
+      await settle();
+      const waits = async (count) => {
+        const late = Array.from({ length: count }, () =>
+          t.rejects(it.chat("a"), { code: "acquire_timeout" }));
+        await it.clock.advance(200);
+        await Promise.all(late);
+      };
+      const gives = async () => {
+        const stop = new AbortController();
+        const given = t.rejects(it.chat("a", { signal: stop.signal }), { message: "no" });
+        await settle();
+        stop.abort(new Error("no"));
+        await given;
+      };
+      const told = () => [it.of("a").timedOut, it.of("a").cancelled];
+      await waits(2);
+      await gives();
+      t.equal(told(), [2, 1]);
+      // Nobody was told of these.
+      await waits(5);
+      breakTenants();
+      await t.rejects(it.chat("a"));
+      t.equal(told(), [2, 1], "as it was told");
+      await gives();
+      t.equal(told(), [2, 2], "and it goes on from there");
+      await waits(1);
+      t.equal(told(), [3, 2]);
+      await it.serve(1);
+      await first;
     },
   },
   {
