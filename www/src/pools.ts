@@ -84,7 +84,9 @@ function settings({ scope, leaseTtl, heartbeat, tenants }: GatewayConfig) {
 
 function shares({ named, default: usual, unknown }: TenantsConfig): ClientTenantsOptions {
   const own = Object.entries(named).map(([id, { keySha256: _, ...share }]) => [id, share] as const);
-  return { named: Object.fromEntries(own), default: usual, unknown };
+  const shares = { named: Object.fromEntries(own), unknown };
+  // Where the others are refused, they have no share.
+  return unknown === "refuse" ? shares : { ...shares, default: usual };
 }
 
 function addressesOf({ baseURL, endpoints }: ProviderConfig): string[] {

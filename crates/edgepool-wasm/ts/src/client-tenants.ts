@@ -35,17 +35,25 @@ export interface TenantTerms {
 }
 
 const WHERE = "ClientPool: tenants";
+/** What is said of tenants that are not named. */
+const OF_OTHERS = ["default", "idleTimeout", "maxKept"] as const;
 const NAMES = ["named", "default", "unknown", "idleTimeout", "maxKept"] as const;
 
 /** Validates what is said of tenants. Throws a TypeError that names what is wrong. */
 export function readClientTenants(options: ClientTenantsOptions = {}): TenantTerms {
   checkNames(WHERE, options, NAMES);
-  const { named = {}, default: usual, unknown, idleTimeout, maxKept } = options;
+  const { named = {}, default: usual, idleTimeout, maxKept } = options;
+  const unknown = readWord(WHERE, "unknown", options.unknown, "create", ["create", "refuse"]);
+  for (const name of unknown === "refuse" ? OF_OTHERS : []) {
+    if (options[name] === undefined) continue;
+    throw new TypeError(`${WHERE}: "${name}" is for tenants that are not named, and "unknown" is `
+      + '"refuse"; leave one of them out');
+  }
   checkNames(`${WHERE}.named`, named, Object.keys(named ?? {}));
   return {
     named: new Map(Object.entries(named).map(([id, share]) => [id, readNamed(id, share)])),
     usual: readShare(`${WHERE}.default`, usual),
-    unknown: readWord(WHERE, "unknown", unknown, "create", ["create", "refuse"]),
+    unknown,
     idleTimeout: readDuration(WHERE, "idleTimeout", idleTimeout, 300_000, 1),
     maxKept: readCount(WHERE, "maxKept", maxKept, 10_000, 1, 1_000_000),
   };
@@ -60,9 +68,21 @@ function readNamed(id: string, share: TenantShare): FullShare {
   return readShare(`${WHERE}.named: "${id}"`, share);
 }
 
-/** Says the terms as a text, for who compares them with those of others. */
-export function textOfTerms({ named, ...others }: TenantTerms): string {
-  // JSON has no number without end.
-  const ends = (_: string, value: unknown): unknown => value === Infinity ? "Infinity" : value;
-  return JSON.stringify({ named: [...named].sort(), ...others }, ends);
+/**
+ * Says in which parts the terms that are used differ from those that are asked for: without their
+ * values, which may be many and another's.
+ */
+export function differenceOfTerms(used: TenantTerms, asked: TenantTerms): string {
+  const parts = (["unknown", "idleTimeout", "maxKept"] as const)
+    .filter((name) => used[name] !== asked[name]) as string[];
+  if (!isEqual(used.usual, asked.usual)) parts.unshift("default");
+  const own = [...asked.named].find(([id, share]) => !isEqual(share, used.named.get(id)))?.[0];
+  if (own !== undefined) parts.unshift(`named: "${own}"`);
+  else if (used.named.size > asked.named.size) parts.unshift("named");
+  return parts.length === 0 ? "" : `tenants are others (${parts.join(", ")})`;
+}
+
+function isEqual(one: FullShare, other: FullShare | undefined): boolean {
+  return one.weight === other?.weight && one.max === other.max
+    && one.maxWaiting === other.maxWaiting;
 }

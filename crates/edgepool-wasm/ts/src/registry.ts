@@ -1,4 +1,4 @@
-import { textOfTerms } from "./client-tenants.js";
+import { differenceOfTerms } from "./client-tenants.js";
 import { PoolClosedError } from "./errors.js";
 import { Hub, type HubSettings, type Opened } from "./hub.js";
 import { ask } from "./protocol.js";
@@ -76,8 +76,10 @@ export class ClientRegistry {
     const key = JSON.stringify([identity, ...words, ...numbersOf(settings)]);
     const found = this.hubs.get(key)?.deref();
     if (found !== undefined && !found.pool.isClosed) {
-      const used = termsOf(found.opened, found.settings);
-      const difference = differences(used, termsOf(opened, settings));
+      const difference = differences(
+        termsOf(found.opened, found.settings), termsOf(opened, settings),
+        differenceOfTerms(found.settings.tenants, settings.tenants),
+      );
       if (difference === "") {
         this.hits += 1;
         return found;
@@ -100,19 +102,16 @@ export class ClientRegistry {
 type Terms = Record<string, string>;
 
 function termsOf({ described }: Opened, settings: HubSettings): Terms {
-  const { leaseTtl, heartbeat, tenants } = settings;
-  return {
-    ...described.terms, leaseTtl: String(leaseTtl), heartbeat: String(heartbeat),
-    tenants: textOfTerms(tenants),
-  };
+  const { leaseTtl, heartbeat } = settings;
+  return { ...described.terms, leaseTtl: String(leaseTtl), heartbeat: String(heartbeat) };
 }
 
 /** Says what is asked for that is used otherwise. */
-function differences(used: Terms, asked: Terms): string {
-  return Object.keys(asked)
+function differences(used: Terms, asked: Terms, ofTenants: string): string {
+  const all = Object.keys(asked)
     .filter((name) => used[name] !== asked[name])
-    .map((name) => `${name} is ${used[name]}, not ${asked[name]}`)
-    .join("; ");
+    .map((name) => `${name} is ${used[name]}, not ${asked[name]}`);
+  return (ofTenants === "" ? all : [...all, ofTenants]).join("; ");
 }
 
 const numbers = new WeakMap<object, number>();

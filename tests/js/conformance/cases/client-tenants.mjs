@@ -266,10 +266,23 @@ export default [
         [{ unknown: "maybe" }, /tenants: "unknown" takes "create" or "refuse"/],
         [{ idleTimeout: 0 }, /tenants: "idleTimeout" takes/],
         [{ maxKept: 0 }, /tenants: "maxKept" takes/],
+        [{ unknown: "refuse", default: {} }, /tenants: "default" is for tenants that are not named/],
+        [{ unknown: "refuse", idleTimeout: 1 }, /tenants: "idleTimeout" is for/],
+        [{ unknown: "refuse", maxKept: 1 }, /tenants: "maxKept" is for/],
         [null, /expected an object/],
       ]) t.throws(() => make(tenants), pattern);
       const clients = make({ named: { acme: { weight: 2 } } });
-      t.throws(() => make({ named: { acme: { weight: 3 } } }), /in use with other limits: tenants/);
+      for (const [tenants, parts] of [
+        [{ named: { acme: { weight: 3 } } }, 'named: "acme"'],
+        [{ named: { acme: { weight: 2 }, beta: {} } }, 'named: "beta"'],
+        [{}, "named"],
+        [{ named: { acme: { weight: 2 } }, default: { max: 1 }, maxKept: 7 }, "default, maxKept"],
+        [{ named: { acme: { weight: 2 } }, unknown: "refuse" }, "unknown"],
+        [{ named: { acme: { weight: 2 } }, idleTimeout: 7 }, "idleTimeout"],
+      ]) {
+        const text = `its service is in use with other limits: tenants are others (${parts}); use`;
+        t.throws(() => make(tenants), new RegExp(text.replace(/[()]/g, "\\$&")));
+      }
       t.throws(() => clients.tenants(-1), /"top" takes/);
       t.equal(make({ named: { acme: { weight: 2 } } }).providerNames(), ["p"], "the same are shared");
     },
