@@ -39,9 +39,9 @@ export interface CloseOptions {
   force?: boolean | undefined;
 }
 
-const ACQUIRE_OPTIONS = ["signal", "timeout", "priority", "ctx", "request"] as const;
+/** @internal */
+export const ACQUIRE_OPTIONS: readonly string[] = ["signal", "timeout", "priority", "ctx", "request"];
 const PRIORITIES = ["low", "normal", "high", "urgent"] as const;
-const NORMAL = 1;
 
 /**
  * A pool: at most `max` resources, lent to one caller at a time, first come first served.
@@ -142,13 +142,14 @@ export class Pool<T> {
   }
 
   /** @internal Looks at the options of an acquire. */
-  _want(options: AcquireOptions, need: number, isMany: boolean): Want {
-    const timeout = readAcquire(options, this.engine.settings.acquireTimeout);
+  _want(
+    options: AcquireOptions, need: number, isMany: boolean, names?: readonly string[],
+  ): Want {
+    const timeout = readAcquire(options, this.engine.settings.acquireTimeout, names);
     const signals = [options.signal, options.request?.signal].filter((signal) => signal != null);
-    const { priority } = options;
     return {
       timeout,
-      priority: priority === undefined ? NORMAL : PRIORITIES.indexOf(priority),
+      priority: PRIORITIES.indexOf(options.priority ?? "normal"),
       need,
       isMany,
       signals,
@@ -376,8 +377,10 @@ export interface Pool<T> {
 }
 
 /** @internal Looks at the options of an acquire, and gives its timeout. */
-export function readAcquire(options: AcquireOptions, fallback: number): number {
-  checkNames("acquire", options, ACQUIRE_OPTIONS);
+export function readAcquire(
+  options: AcquireOptions, fallback: number, names = ACQUIRE_OPTIONS,
+): number {
+  checkNames("acquire", options, names);
   const { signal, ctx, request } = options;
   checkSignal("acquire", signal);
   if (ctx !== undefined && typeof ctx?.waitUntil !== "function") {

@@ -2,7 +2,7 @@ import type { Engine } from "./engine.js";
 import { PoolClosedError, PoolError } from "./errors.js";
 import type { Lease } from "./lease.js";
 import { wrong } from "./options.js";
-import { type AcquireOptions, Pool } from "./pool.js";
+import { ACQUIRE_OPTIONS, type AcquireOptions, Pool } from "./pool.js";
 import { OwnTenant, PoolTenant } from "./pool-tenant.js";
 import type { Settings } from "./settings.js";
 import { type TenantShare, readShare } from "./share.js";
@@ -16,6 +16,8 @@ export interface TenantAcquireOptions extends AcquireOptions {
   /** Whose caller it is. Default nobody's: those are served as one tenant more, of weight 1. */
   tenant?: PoolTenant | undefined;
 }
+
+const OPTIONS = [...ACQUIRE_OPTIONS, "tenant"];
 
 /**
  * A pool whose resources tenants share, fairly: each has a {@link TenantShare} of it, and a line of
@@ -43,9 +45,10 @@ export class SharedPool<T> extends Pool<T> {
    * option if one is wrong, and a {@link PoolClosedError}.
    */
   tenant(share?: TenantShare): PoolTenant {
-    const account = this.shared.openTenant(readShare("tenant", share));
-    if (account !== undefined) return new OwnTenant(this.shared as SharedEngine<unknown>, account);
+    const read = readShare("tenant", share);
     if (this.isClosed) throw new PoolClosedError();
+    const account = this.shared.openTenant(read);
+    if (account !== undefined) return new OwnTenant(this.shared as SharedEngine<unknown>, account);
     const text = "the pool has as many tenants as it can tell apart; close those that are not used";
     throw new PoolError("too_many", text);
   }
@@ -61,10 +64,9 @@ export class SharedPool<T> extends Pool<T> {
   }
 
   /** @internal */
-  override _want(
-    { tenant, ...options }: TenantAcquireOptions, need: number, isMany: boolean,
-  ): Want {
-    const want = super._want(options, need, isMany);
+  override _want(options: TenantAcquireOptions, need: number, isMany: boolean): Want {
+    const want = super._want(options, need, isMany, OPTIONS);
+    const { tenant } = options;
     if (tenant !== undefined) want.account = this.accountOf(tenant);
     return want;
   }

@@ -257,6 +257,32 @@ export default [
     }),
   },
   {
+    name: "a_tenant_is_active_when_its_callers_come_and_go",
+    run: each(async (t, mode) => {
+      const it = new Shared([{}], { mode });
+      await it.warm(1);
+      const [tenant] = it.tenants;
+      await it.clock.advance(500);
+      const lease = it.pool.tryAcquire(tenant);
+      await it.clock.advance(250);
+      t.equal(tenant.stats().lastActive, 1_500);
+      lease.release();
+      await it.clock.advance(250);
+      t.equal(tenant.stats().lastActive, 1_750);
+    }),
+  },
+  {
+    name: "a_pool_that_closes_opens_no_tenant",
+    run: each(async (t, mode) => {
+      const it = new Shared([{}], { mode });
+      const lease = await it.pool.acquire({ tenant: it.tenants[0] });
+      const closing = it.pool.close();
+      await t.rejects((async () => it.pool.tenant())(), { code: "pool_closed" });
+      lease.release();
+      t.equal(await closing, []);
+    }),
+  },
+  {
     name: "what_was_lent_before_there_was_a_tenant_counts_for_none",
     run: each(async (t, mode) => {
       // Warm leases that nobody waits for go round without a word to the module.
@@ -312,9 +338,17 @@ export default [
       t.equal([wide.share.max, wide.share.maxWaiting, wide.share.weight], [Infinity, 0, 1]);
       const foreign = new World({ of: SharedPool }).pool.tenant();
       await t.rejects(pool.acquire({ tenant: foreign }), { code: "unknown_tenant" });
-      for (const tenant of [null, "acme", {}]) {
+      for (const tenant of [null, "", "acme", {}]) {
         const error = await t.rejects(pool.acquire({ tenant }));
         t.ok(error instanceof TypeError && /"tenant" takes/.test(error.message), `${error}`);
+        t.throws(() => pool.tryAcquire(tenant), /"tenant" takes/);
+      }
+      for (const [options, pattern] of [
+        [{ tennant: wide }, /it takes signal, timeout, priority, ctx, request, tenant$/],
+        [null, /^acquire: expected an object of options, got null/],
+      ]) {
+        const error = await t.rejects(pool.acquire(options));
+        t.ok(error instanceof TypeError && pattern.test(error.message), `${error}`);
       }
       const waits = await t.rejects(pool.use(() => 1, { tenant: foreign }), {
         code: "unknown_tenant",
