@@ -70,8 +70,8 @@ for (const licence of ["LICENSE-MIT", "LICENSE-APACHE"]) {
 }
 
 /**
- * Writes a module of the pool with its own functions and its memory, and returns it. What wasm-bindgen adds
- * is for values that are no numbers, which it has none of.
+ * Writes a module of the pool with its own functions and its memory, and returns it. What
+ * wasm-bindgen adds is for values that are no numbers, which it has none of.
  */
 function emitModule(folder, file) {
   cpSync(join(folder, `${GLUE}_bg.wasm`), file);

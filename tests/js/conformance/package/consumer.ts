@@ -8,8 +8,8 @@ import { init } from "edgepool/slim";
 import { ClientPool as SlimClientPool, initClients } from "edgepool/slim/clients";
 import { TenantPools as SlimTenantPools, initTenants } from "edgepool/slim/tenants";
 import {
-  PoolTenant, type PoolTenantStats, SharedPool, type Tenant, type TenantEntry, type TenantEvent, TenantPools, type TenantPoolsOptions,
-  type TenantShare, type TenantState, type TenantStats,
+  PoolTenant, type PoolTenantStats, SharedPool, type Tenant, type TenantEntry, type TenantEvent,
+  TenantPools, type TenantPoolsOptions, type TenantShare, type TenantState, type TenantStats,
 } from "edgepool/tenants";
 
 interface Connection {
@@ -105,6 +105,7 @@ export const sharedOptions: TenantPoolsOptions<Connection> = {
 
 // @ts-expect-error There is one strategy.
 export const noStrategy = new TenantPools({ create: connect });
+
 export async function shareAPool(share: TenantShare): Promise<number> {
   await using pool = new SharedPool(options);
   const tenant: PoolTenant = pool.tenant(share);
@@ -125,6 +126,9 @@ export async function shareAPool(share: TenantShare): Promise<number> {
     + Number(tenant.isClosed) + Number(idle?.slot);
 }
 
+// @ts-expect-error Only a pool makes its tenants.
+export const forgedTenant = new PoolTenant();
+
 export async function callForTenants(): Promise<number> {
   const clients = new ClientPool({
     providers: { p: { kind: "openai", max: 2 } },
@@ -136,8 +140,6 @@ export async function callForTenants(): Promise<number> {
   return (tenants?.[0]?.share.max ?? 0) + (rest?.tenants ?? 0) + (total?.acquired ?? 0);
 }
 
-// @ts-expect-error Only a pool makes its tenants.
-export const forgedTenant = new PoolTenant();
 export const slimTenants: typeof TenantPools = SlimTenantPools;
 export const startTenants: (module: WebAssembly.Module) => void = initTenants;
 export const start: (module: WebAssembly.Module) => void = init;
