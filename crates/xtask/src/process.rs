@@ -21,7 +21,8 @@ use crate::workspace;
 /// How long a process group may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A command to run: a program, its arguments, its folder and what is added to its environment.
+/// A command to run: a program, its arguments, its folder, and what of its environment is not that
+/// of this process.
 ///
 /// It has no `Debug`: the environment of a gateway holds keys.
 #[derive(Clone)]
@@ -29,6 +30,7 @@ pub(crate) struct Cmd {
     program: PathBuf,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    withheld: Vec<String>,
     dir: PathBuf,
 }
 
@@ -39,6 +41,7 @@ impl Cmd {
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
+            withheld: Vec::new(),
             dir: workspace::path(""),
         }
     }
@@ -54,6 +57,12 @@ impl Cmd {
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.into(), value.as_ref().to_string_lossy().into_owned()));
+        self
+    }
+
+    /// Keeps variables of this process from the command, but for those that [`Cmd::env`] sets.
+    pub(crate) fn withhold<I: IntoIterator<Item: Into<String>>>(mut self, names: I) -> Self {
+        self.withheld.extend(names.into_iter().map(Into::into));
         self
     }
 
@@ -85,6 +94,9 @@ impl Cmd {
         // Logs are read by people and counted by this program: no colours.
         command.env("CARGO_TERM_COLOR", "never").env("NO_COLOR", "1").env_remove("FORCE_COLOR");
         command.env_remove("CLICOLOR_FORCE").env("npm_config_update_notifier", "false");
+        for name in &self.withheld {
+            command.env_remove(name);
+        }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -98,7 +110,8 @@ impl Cmd {
 
     /// Has another command run this one, which is named behind `--`.
     pub(crate) fn behind(self, wrapper: Self) -> Self {
-        let Self { program, args, env, dir } = self;
+        let Self { program, args, env, withheld, dir } = self;
+        let wrapper = wrapper.withhold(withheld);
         let wrapper = env.iter().fold(wrapper, |wrapper, (name, value)| wrapper.env(name, value));
         Self { dir, ..wrapper.arg("--").arg(program).args(args) }
     }
@@ -279,6 +292,16 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("process {grandchild} is still there");
+    }
+
+    #[tokio::test]
+    async fn a_command_has_no_variable_that_is_withheld() {
+        let script = "echo ${PATH-none} ${HOME-none} ${X-none}";
+        let cmd = Cmd::new("/bin/sh").args(["-c", script]).env("HOME", "a").env("X", "b");
+        let cmd = cmd.withhold(["PATH", "HOME"]);
+        assert_eq!(cmd.output().await.unwrap(), "none a b");
+        let behind = cmd.behind(Cmd::new("/bin/sh").args(["-c", "shift; exec \"$@\"", "sh"]));
+        assert_eq!(behind.output().await.unwrap(), "none a b");
     }
 
     #[test]

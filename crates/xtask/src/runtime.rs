@@ -1,5 +1,6 @@
 //! The runtimes that serve the gateway, and how each is started.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -122,12 +123,14 @@ pub(crate) fn name_binaries(cmd: Cmd) -> anyhow::Result<Cmd> {
 }
 
 /// Returns the command that serves the gateway on an address. The configuration and the keys are
-/// in its environment, and nowhere else.
+/// in its environment, and nowhere else. Of `sources`, the variables that keys were found in, it has
+/// none: those of tenants are not for it.
 pub(crate) fn gateway(
     runtime: Runtime,
     address: SocketAddr,
     config: &Gateway,
     keys: &Keys,
+    sources: &BTreeSet<String>,
 ) -> anyhow::Result<Cmd> {
     let bundle = |name: &str| build::gateway_folder().join(name);
     let program = Cmd::new(runtime.binary()?);
@@ -146,6 +149,7 @@ pub(crate) fn gateway(
             .env("DENO_NO_UPDATE_CHECK", "1"),
     };
     let cmd = cmd
+        .withhold(sources)
         .env("EDGEPOOL_CONFIG", serde_json::to_string(config)?)
         .env("EDGEPOOL_HOST", address.ip().to_string())
         .env("EDGEPOOL_PORT", address.port().to_string());

@@ -1,5 +1,6 @@
 //! `cargo xtask serve`: the gateway in a runtime, and the provider simulator beside it.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpListener};
 
@@ -22,7 +23,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     free_port(&serve)?;
     build::everything().await?;
     let mut simulator = match &serve.simulator {
-        Some(settings) => Some(Simulator::start(settings).await?),
+        Some(settings) => Some(Simulator::start(settings, &serve.sources).await?),
         None => None,
     };
     if let Some(simulator) = &simulator {
@@ -111,7 +112,8 @@ impl Gateway {
     fn start(serve: &Serve, address: SocketAddr) -> anyhow::Result<Self> {
         let name = serve.runtime.name();
         let step = Some(Step::start(format!("gateway in {name}")));
-        let cmd = runtime::gateway(serve.runtime, address, &serve.gateway, &serve.keys)?;
+        let Serve { runtime, gateway, keys, sources, .. } = serve;
+        let cmd = runtime::gateway(*runtime, address, gateway, keys, sources)?;
         Ok(Self { name, group: cmd.guarded().start()?, address, step })
     }
 
@@ -155,9 +157,10 @@ struct Simulator {
 }
 
 impl Simulator {
-    async fn start(settings: &SimArgs) -> anyhow::Result<Self> {
+    async fn start(settings: &SimArgs, sources: &BTreeSet<String>) -> anyhow::Result<Self> {
         let cmd = Cmd::new(workspace::program()).args(["simulate", "--port", "0"]);
-        let (group, stdout) = cmd.args(settings.to_args()).guarded().start_piped()?;
+        let cmd = cmd.args(settings.to_args()).withhold(sources);
+        let (group, stdout) = cmd.guarded().start_piped()?;
         let mut lines = BufReader::new(stdout).lines();
         let line = lines.next_line().await?.unwrap_or_default();
         let url = line.strip_prefix("simulator ").context("the simulator did not start")?;

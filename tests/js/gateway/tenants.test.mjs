@@ -44,11 +44,12 @@ before(async () => {
     },
   });
   byKey = await startGateway({
-    providers: { own: provider(2, { key: KEYS.provider }), none: provider(2) },
+    providers: { own: provider(2, { key_env: "KEY_OF_OWN" }), none: provider(2) },
+    simulator: { max: 1 },
     tenants: {
       by: "key", named: { acme: { key_env: "KEY_OF_ACME" }, beta: { key_sha256: SHA } },
     },
-  }, { env: { KEY_OF_ACME: KEYS.acme } });
+  }, { env: { KEY_OF_ACME: KEYS.acme, KEY_OF_OWN: KEYS.provider } });
   byPath = await startGateway({
     providers: { one: provider(2) },
     tenants: {
@@ -185,6 +186,22 @@ test(`${RUNTIME}: no key of a tenant is in a page, a statistic, an error, an out
   }
   clean("the output", byKey.child.output);
   for (const { pid, cmdline } of byKey.child.left()) clean(`the command line of ${pid}`, cmdline);
+});
+
+test(`${RUNTIME}: the command has the keys, its processes have none but those of providers`, () => {
+  const [all, command] = [byKey.child.left(), byKey.child.process.pid];
+  const simulators = all.filter(({ cmdline }) => / simulate /.test(cmdline));
+  const runtimes = all.filter((one) => one.pid !== command && !simulators.includes(one));
+  const has = (some, text) => some.map(({ environ }) => environ.includes(text));
+  const none = (some) => some.map(() => false);
+  assert.ok(has(all.filter(({ pid }) => pid === command), KEYS.acme)[0], "it can be seen");
+  assert.ok(simulators.length > 0 && runtimes.length > 0);
+  for (const text of [KEYS.acme, "KEY_OF_ACME", "KEY_OF_OWN="]) {
+    assert.deepEqual(has(simulators, text), none(simulators), `the simulator has ${text}`);
+    assert.deepEqual(has(runtimes, text), none(runtimes), `the runtime has ${text}`);
+  }
+  assert.deepEqual(has(simulators, KEYS.provider), none(simulators));
+  assert.ok(has(runtimes, KEYS.provider).includes(true), "it sends that one on");
 });
 
 test(`${RUNTIME}: the path names the tenant, and the provider gets the rest`, async () => {

@@ -11,7 +11,8 @@ pub(crate) mod provider;
 mod routes;
 pub(crate) mod tenants;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Context as _;
@@ -36,7 +37,8 @@ pub(crate) const SIMULATOR: &str = "sim";
 const DEFAULT_PORT: u16 = 8787;
 const DEFAULT_SIM_MAX: u16 = 4;
 
-/// Reads a variable of the environment; tests put their own in its place.
+/// Reads a variable of the environment, which has a key and nothing else; tests put their own in its
+/// place.
 pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Everything that `cargo xtask serve` was told, checked.
@@ -48,6 +50,8 @@ pub(crate) struct Serve {
     pub(crate) gateway: Gateway,
     /// The keys of providers, by the variable that hands each to the runtime.
     pub(crate) keys: Keys,
+    /// The variables that keys were found in, which are for no process but this one.
+    pub(crate) sources: BTreeSet<String>,
     /// The embedded simulator, when it is to run.
     pub(crate) simulator: Option<SimArgs>,
 }
@@ -166,6 +170,12 @@ impl Serve {
     }
 
     fn assemble(args: ServeArgs, mut file: FileConfig, env: Env<'_>) -> anyhow::Result<Self> {
+        let sources = RefCell::new(BTreeSet::new());
+        let env: Env<'_> = &|name| {
+            let key = env(name)?;
+            sources.borrow_mut().insert(name.to_owned());
+            Some(key)
+        };
         let times = Times::take(&mut file.pool).map_err(|wrong| file.error(&wrong))?;
         let providers = Providers::of_file(&file, env);
         let mut providers = providers.map_err(|wrong| file.error(&wrong))?;
@@ -198,6 +208,7 @@ impl Serve {
             bind: args.bind.or(gateway.bind).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             gateway: Gateway { scope, providers: providers.named, routes, tenants, hosts, times },
             keys: providers.keys,
+            sources: sources.take(),
             simulator,
         })
     }

@@ -59,11 +59,12 @@ fn a_named_tenant_has_what_it_does_not_say_from_the_default() {
 #[test]
 fn the_gateway_is_told_the_digest_of_a_key_and_not_the_key() {
     let by_variable = "[tenants]\nby = 'key'\n[tenants.named.acme]\nkey_env = 'KEY_OF_ACME'";
-    let env = [("KEY_OF_ACME", KEY)];
+    let env = [("KEY_OF_ACME", KEY), ("EDGEPOOL_KEY_A", "sk-a"), ("KEY_OF_NOBODY", "sk-b")];
     let serve = load(&[], &format!("{PROVIDERS}{by_variable}"), &env).unwrap();
+    assert!(serve.sources.iter().eq(["EDGEPOOL_KEY_A", "KEY_OF_ACME"]), "{:?}", serve.sources);
     assert_eq!(json(&serve)["tenants"]["named"]["acme"]["keySha256"], DIGEST);
     assert_eq!(json(&serve)["tenants"]["unknown"], "refuse");
-    assert!(serve.keys.0.is_empty(), "the runtime has no variable of it");
+    assert!(serve.keys.0.keys().eq(["EDGEPOOL_KEY_A"]), "the runtime has no variable of it");
     assert!(!json(&serve).to_string().contains(KEY) && !format!("{serve:?}").contains(KEY));
     let upper = DIGEST.to_ascii_uppercase();
     let by_digest = format!("[tenants]\nby = 'key'\n[tenants.named.acme]\nkey_sha256 = '{upper}'");
