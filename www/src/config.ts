@@ -37,7 +37,7 @@ export interface GatewayConfig {
   providers: Record<string, ProviderConfig>;
   /** Names under which one provider after the other is asked, in their order. */
   routes?: Record<string, string[]>;
-  /** Whose requests they are, and what each tenant may have; without it they are nobody's. */
+  /** Whose requests they are, and what each tenant may have; without it they are no tenant's. */
   tenants?: TenantsConfig;
   /** The host names that the gateway answers to, beside loopback and the address it listens on. */
   hosts?: string[];

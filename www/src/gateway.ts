@@ -10,7 +10,7 @@ import { METRICS_TYPE, metricsText } from "./metrics.js";
 import { Observer, type ObservedCall } from "./observe.js";
 import { Pools } from "./pools.js";
 import { json, refuse } from "./refuse.js";
-import { type Caller, Tenants, nobody } from "./tenants.js";
+import { type Caller, Tenants, anyone } from "./tenants.js";
 import { climbs, endToEnd, requestHeaders } from "./upstream.js";
 
 /** What the gateway is told of the runtime that it is in. */
@@ -40,7 +40,7 @@ interface Parts {
   config: GatewayConfig;
   pools: Pools;
   observer: Observer;
-  /** Without it, all requests are nobody's. */
+  /** Without it, no request is a tenant's. */
   tenants: Tenants | undefined;
 }
 
@@ -88,7 +88,7 @@ async function ask(
   parts: Parts, request: Request, url: URL, ctx?: RequestContext,
 ): Promise<Response> {
   const { pathname } = url;
-  const caller = await parts.tenants?.callerOf(request.headers, pathname) ?? nobody(pathname);
+  const caller = await parts.tenants?.callerOf(request.headers, pathname) ?? anyone(pathname);
   if (caller instanceof Response) return caller;
   if (caller.path !== BURST_PATH) return forward(parts, caller, request, url, ctx);
   if (isForeignPage(request, url)) return foreign();

@@ -4,7 +4,7 @@ import {
 } from "edgepool/clients";
 
 import { type GatewayConfig, LEASE_TTL, type ProviderConfig } from "./config.js";
-import type { TenantsConfig } from "./tenants-config.js";
+import { NOBODY, type TenantsConfig } from "./tenants-config.js";
 
 /** Reads a variable of the environment. */
 interface Variables {
@@ -82,10 +82,11 @@ function settings({ scope, leaseTtl, heartbeat, tenants }: GatewayConfig) {
   };
 }
 
-function shares({ named, default: usual, unknown }: TenantsConfig): ClientTenantsOptions {
+function shares({ named, default: usual, unknown, without }: TenantsConfig): ClientTenantsOptions {
   const own = Object.entries(named).map(([id, { keySha256: _, ...share }]) => [id, share] as const);
-  const shares = { named: Object.fromEntries(own), unknown };
-  // Where the others are refused, they have no share.
+  const nobody = without === "nobody" ? { [NOBODY]: usual } : {};
+  const shares = { named: { ...Object.fromEntries(own), ...nobody }, unknown };
+  // Where the others are refused, they have no share, and none is kept.
   return unknown === "refuse" ? shares : { ...shares, default: usual };
 }
 

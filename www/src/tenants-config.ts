@@ -22,9 +22,9 @@ export interface TenantsConfig {
   by: TenantBy;
   /** What becomes of a tenant that is not named. */
   unknown: "create" | "refuse";
-  /** What becomes of a request that tells no tenant: it may be nobody's. */
+  /** What becomes of a request that tells no tenant: it may be of the tenant {@link NOBODY}. */
   without: "refuse" | "nobody";
-  /** What a tenant may have that is not named. */
+  /** What a tenant may have that is not named, and {@link NOBODY}. */
   default: ShareConfig;
   /** How many that are not named are told of one by one; the others are summed. */
   report: number;
@@ -44,10 +44,13 @@ const TAKEN = [
 /** What the tenants that are not told of one by one are summed under. */
 export const OTHERS = "other";
 
+/** Whose the requests are that tell no tenant, where they are passed on. */
+export const NOBODY = "nobody";
+
 /** What a path begins with that names a tenant. */
 export const TENANT_PATH = "t";
 
-/** The ids that tenants can have, but for {@link OTHERS}. */
+/** The ids that tenants can have, but for {@link OTHERS} and {@link NOBODY}. */
 export const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 
 /** Reads what the configuration says of tenants. Throws a `ConfigError`. */
@@ -100,9 +103,9 @@ function readBy(value: unknown, providers: Fields, routes: Fields): TenantBy {
 }
 
 function checkNamed(id: string, value: unknown, by: TenantBy): void {
-  if (!TENANT_ID.test(id) || id === OTHERS) {
+  if (!TENANT_ID.test(id) || id === OTHERS || id === NOBODY) {
     throw new ConfigError("tenants.named: an id has 1 to 63 ASCII letters, digits, _, - and ., "
-      + `begins with a letter or a digit, and is not ${OTHERS}`);
+      + `begins with a letter or a digit, and is not ${OTHERS} or ${NOBODY}`);
   }
   const where = `tenants.named.${id}`;
   const tenant = fields(where, value, [...OF_SHARE, "keySha256"]);

@@ -1,20 +1,20 @@
 import { refuse } from "./refuse.js";
 import {
-  OTHERS, TENANT_ID, TENANT_PATH, type TenantBy, type TenantsConfig,
+  NOBODY, OTHERS, TENANT_ID, TENANT_PATH, type TenantBy, type TenantsConfig,
 } from "./tenants-config.js";
 import { KEYS } from "./upstream.js";
 
 /** Whose a request is, and what it asks for. */
 export interface Caller {
-  /** The tenant; without one it is nobody's. */
+  /** The tenant; there is none where nobody has tenants. */
   tenant: string | undefined;
   /** The path behind what names the tenant, and that: URLs that this caller may use begin so. */
   path: string;
   prefix: string;
 }
 
-/** What is asked when nobody has tenants. */
-export function nobody(path: string): Caller {
+/** What is asked where nobody has tenants. */
+export function anyone(path: string): Caller {
   return { tenant: undefined, path, prefix: "" };
 }
 
@@ -48,17 +48,19 @@ export class Tenants {
   async callerOf(headers: Headers, pathname: string): Promise<Caller | Response> {
     const { by, without } = this.config;
     const told = read(by, headers, pathname);
-    if (told === undefined) return without === "nobody" ? nobody(pathname) : missing(by);
+    if (told === undefined) {
+      return without === "nobody" ? { ...anyone(pathname), tenant: NOBODY } : missing(by);
+    }
     if ("key" in told) {
       const tenant = await this.ofKey(told.key);
-      return tenant instanceof Response ? tenant : { ...nobody(pathname), tenant };
+      return tenant instanceof Response ? tenant : { ...anyone(pathname), tenant };
     }
     const tenant = this.known(told.id);
-    return tenant instanceof Response ? tenant : { ...nobody(pathname), ...told.below, tenant };
+    return tenant instanceof Response ? tenant : { ...anyone(pathname), ...told.below, tenant };
   }
 
   private known(id: string): string | Response {
-    if (!TENANT_ID.test(id) || id === OTHERS) {
+    if (!TENANT_ID.test(id) || id === OTHERS || id === NOBODY) {
       const message = `no tenant can have this id: ${fault(id)}; ${TAKES}`;
       return refuse(400, "invalid_tenant", message);
     }
@@ -122,6 +124,7 @@ function unauthorised(code: string, message: string): Response {
 function fault(id: string): string {
   if (id === "") return "it is empty";
   if (id === OTHERS) return "the others are summed under it";
+  if (id === NOBODY) return "it is whose requests are that tell no tenant";
   if (id.length > 63) return `it has ${id.length} characters`;
   const at = id.search(/[^A-Za-z0-9_.-]/u);
   return at === -1 ? `it begins with "${id[0]}"` : `it has a character at ${at} that none has`;

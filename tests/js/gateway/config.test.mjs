@@ -79,6 +79,7 @@ const WRONG = [
   [tenants({ named: { acme: { maxWaiting: 0.5 } } }), /^tenants\.named\.acme\.maxWaiting takes/],
   [tenants({ named: { "a b": {} } }), /^tenants\.named: an id has 1 to 63/],
   [tenants({ named: { other: {} } }), /^tenants\.named: .* is not other/],
+  [tenants({ named: { nobody: {} } }), /^tenants\.named: .* is not other or nobody/],
   [tenants({ named: { acme: { keySha256: DIGEST } } }), /^tenants\.named\.acme\.keySha256 takes n/],
   [keyed({ acme: {} }), /^tenants\.named\.acme\.keySha256 takes 64 hexadecimal digits/],
   [keyed({ acme: { keySha256: "abc" } }), /^tenants\.named\.acme\.keySha256 takes 64/],

@@ -54,6 +54,7 @@ before(async () => {
     providers: { one: provider(2) },
     tenants: {
       by: "path", unknown: "refuse", without: "nobody", named: { acme: { weight: 2 } },
+      default: { max: 1, max_waiting: 0 },
     },
   });
 });
@@ -104,6 +105,7 @@ const BAD = {
   "..": /begins with "\."/,
   "t\u00e9nant": /a character at 1/,
   other: /summed under it/,
+  nobody: /whose requests are that tell no tenant/,
   [`x${"y".repeat(63)}`]: /it has 64 characters/,
   ["z".repeat(10_000)]: /it has 10000 characters/,
 };
@@ -115,7 +117,7 @@ for (const [id, why] of Object.entries(BAD)) {
     assert.deepEqual([answer.status, code], [400, "invalid_tenant"]);
     assert.match(message, why);
     assert.match(message, /an id has 1 to 63 ASCII letters/);
-    assert.ok(message.length < 250 && (id.length < 3 || id === "other" || !message.includes(id)));
+    assert.ok(message.length < 250 && (id.length < 3 || id === "other" || id === "nobody" || !message.includes(id)));
     assert.equal(arrived.length, before);
     assert.equal(answer.headers["x-should-retry"], "false");
   });
@@ -214,7 +216,8 @@ test(`${RUNTIME}: the path names the tenant, and the provider gets the rest`, as
   assert.deepEqual(await get("/one/nobody's"), [200, "fine"]);
   assert.deepEqual(arrived.map(({ url }) => url), ["/a/b?c=%2f", "/nobody's"]);
   const { tenants } = await tenantsOf(byPath, "one");
-  assert.deepEqual(tenants.map(({ id, acquired }) => [id, acquired]), [["acme", 1]]);
+  assert.deepEqual(tenants.map(({ id, acquired }) => [id, acquired]), [["acme", 1], ["nobody", 1]]);
+  assert.deepEqual(await get("/t/nobody/one/x"), [400, "invalid_tenant"]);
   assert.deepEqual(await get("/t/beta/one/x"), [403, "unknown_tenant"]);
   assert.deepEqual(await get("/t//one/x"), [400, "invalid_tenant"]);
   assert.deepEqual(await get("/t/a%20b/one/x"), [400, "invalid_tenant"]);
@@ -228,6 +231,21 @@ test(`${RUNTIME}: the path names the tenant, and the provider gets the rest`, as
   assert.deepEqual(await get("/t/acme/one/%2e%2e%2fx"), [400, "invalid_path"]);
   const { message } = errorOf(await send(`${byPath.url}/t/acme/two/x`));
   assert.match(message, /the paths of those that are: \/t\/acme\/one\//);
+});
+
+test(`${RUNTIME}: who tells no tenant has what the default says, and no more`, async () => {
+  const call = send(`${byPath.url}/one/x`, { headers: { "x-hold": "1" } });
+  await eventually(5_000, "the place is held", () => held.size === 1);
+  // The provider has another place, and a queue.
+  const refused = await send(`${byPath.url}/one/x`);
+  assert.deepEqual([refused.status, errorOf(refused).code], [429, "queue_full"]);
+  assert.equal((await send(`${byPath.url}/t/acme/one/x`)).status, 200);
+  const [{ status }] = await release([call]);
+  assert.equal(status, 200);
+  const { tenants } = await tenantsOf(byPath, "one");
+  const { in_use: used, max, max_waiting: most, refused: count } =
+    tenants.find(({ id }) => id === "nobody");
+  assert.deepEqual([used, max, most, count], [0, 1, 0, 1]);
 });
 
 test(`${RUNTIME}: a route asks for the tenant as well`, async () => {

@@ -26,6 +26,8 @@ const USUALLY_REPORTED: u32 = 10;
 const LEAST_KEY: usize = 16;
 /// What the tenants that are not shown one by one are summed under.
 const OTHERS: &str = "other";
+/// Whose the requests are that tell no tenant, where they are passed on.
+const NOBODY: &str = "nobody";
 /// What a path begins with that names a tenant.
 const PATH: &str = "t";
 
@@ -143,7 +145,7 @@ pub(crate) fn read(mut table: Table, beside: &Beside<'_>) -> Result<Tenants, Wro
         (By::Key, None) => "refuse",
         (_, said) => said.unwrap_or("create"),
     };
-    let without = word(&place, &mut table, "without", ["refuse", "nobody"])?;
+    let without = word(&place, &mut table, "without", ["refuse", NOBODY])?;
     let report = count(&place, &mut table, "report", 0..=MOST_REPORTED, "")?;
     let default = default(&place, &mut table, beside)?;
     let named = named(&place, &mut table, &by, &default, beside)?;
@@ -276,6 +278,11 @@ fn check_id(place: &Place, id: &str) -> Result<(), Wrong> {
     }
     if id == OTHERS {
         let message = format!("no tenant can be named {OTHERS}: the others are summed under it");
+        return Err(place.clone().wrong(message));
+    }
+    if id == NOBODY {
+        let message = "no tenant can be named nobody: the requests that tell no tenant are its, \
+                       and it has what `default` says";
         return Err(place.clone().wrong(message));
     }
     Ok(())

@@ -140,6 +140,7 @@ const WRONG: &[(&str, usize, &str)] = &[
     ("[tenants]\nby = 'path'\n[tenants.named.'a b']", 3, "tenants.named.(a name that is not show"),
     ("[tenants]\nby = 'path'\n[tenants.named._a]", 3, "tenants.named._a: no tenant can have this"),
     ("[tenants]\nby = 'path'\n[tenants.named.other]", 3, "tenants.named.other: no tenant can be n"),
+    ("[tenants]\nby = 'path'\n[tenants.named.nobody]", 3, "tenants.named.nobody: no tenant can be "),
     ("[tenants]\nby = 'key'\n[tenants.named.acme]", 3, "tenants.named.acme: give its key by `key_"),
     (
         "[tenants]\nby = 'path'\n[tenants.named.acme]\nkey_env = 'KEY_OF_ACME'",
