@@ -37,6 +37,8 @@ export class TenantBook {
   private readonly others = zeros();
   private readonly recent = new RecentShares();
   private readAt = -Infinity;
+  /** The latest time that it was read at: a clock that is set may go back. */
+  private latest = -Infinity;
 
   /** Writes what the client pool tells as `/stats` has it. `now` is of the pool's clock, in ms. */
   read({ tenants, rest, total }: PoolTenants, now: number): ProviderTenants {
@@ -50,6 +52,7 @@ export class TenantBook {
     }
     this.recent.note(this.readAt, now, [...more, [OTHERS, others]]);
     this.readAt = now;
+    this.latest = Math.max(this.latest, now);
     return {
       tenants: tenants.map((tenant) => this.numbers(tenant)),
       other: { tenants: rest.tenants, ...this.counts(OTHERS, rest, this.others) },
@@ -76,10 +79,9 @@ export class TenantBook {
 
   /** From what on a tenant's counters are told by its name. */
   private baseOf(tenant: ClientTenantStats, before: Entry | undefined): Counters {
-    const isNew = tenant.openedAt > this.readAt || (tenant.isNamed && before === undefined);
-    if (isNew) return zeros();
-    const goesOn = before?.isShown && before.openedAt === tenant.openedAt;
-    return goesOn ? before.seen : countersOf(tenant);
+    if (before?.isShown && before.openedAt === tenant.openedAt) return before.seen;
+    const isNew = tenant.openedAt > this.latest || (tenant.isNamed && before === undefined);
+    return isNew ? zeros() : countersOf(tenant);
   }
 
   private forget(shown: ReadonlySet<string>): void {
