@@ -68,11 +68,14 @@ export function readTenants(value: unknown, providers: Fields, routes: Fields): 
   if (by === "key" && unknown === "create") {
     throw wrong("tenants.unknown", '"refuse" where tenants are known by their keys');
   }
+  const without = readWord("without", given["without"] ?? "refuse", ["refuse", NOBODY]);
+  if (unknown === "refuse" && without === "refuse" && Object.keys(named).length === 0) {
+    throw new ConfigError("tenants.named is empty: every request would be refused");
+  }
   return {
     by,
     unknown: unknown as TenantsConfig["unknown"],
-    without: readWord("without", given["without"] ?? "refuse", ["refuse", "nobody"]) as
-      TenantsConfig["without"],
+    without: without as TenantsConfig["without"],
     default: shared as ShareConfig,
     report: (given["report"] as number | undefined) ?? 10,
     named: named as Record<string, NamedTenant>,

@@ -81,6 +81,8 @@ const WRONG = [
   [tenants({ named: { other: {} } }), /^tenants\.named: .* is not other/],
   [tenants({ named: { nobody: {} } }), /^tenants\.named: .* is not other or nobody/],
   [tenants({ named: { acme: { keySha256: DIGEST } } }), /^tenants\.named\.acme\.keySha256 takes n/],
+  [keyed({}), /^tenants\.named is empty: every request would be refused/],
+  [tenants({ unknown: "refuse" }), /^tenants\.named is empty: every request would be refused/],
   [keyed({ acme: {} }), /^tenants\.named\.acme\.keySha256 takes 64 hexadecimal digits/],
   [keyed({ acme: { keySha256: "abc" } }), /^tenants\.named\.acme\.keySha256 takes 64/],
   [

@@ -145,14 +145,19 @@ pub(crate) fn read(mut table: Table, beside: &Beside<'_>) -> Result<Tenants, Wro
         (By::Key, None) => "refuse",
         (_, said) => said.unwrap_or("create"),
     };
-    let without = word(&place, &mut table, "without", ["refuse", NOBODY])?;
+    let without = word(&place, &mut table, "without", ["refuse", NOBODY])?.unwrap_or("refuse");
     let report = count(&place, &mut table, "report", 0..=MOST_REPORTED, "")?;
     let default = default(&place, &mut table, beside)?;
     let named = named(&place, &mut table, &by, &default, beside)?;
+    if named.is_empty() && unknown == "refuse" && without == "refuse" {
+        let message = "every request would be refused, as no tenant is named: name one by \
+                       [tenants.named.ID]";
+        return Err(place.wrong(message));
+    }
     Ok(Tenants {
         by,
         unknown,
-        without: without.unwrap_or("refuse"),
+        without,
         default,
         report: report.unwrap_or(USUALLY_REPORTED),
         named,

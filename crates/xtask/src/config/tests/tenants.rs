@@ -97,6 +97,12 @@ const WRONG: &[(&str, usize, &str)] = &[
         3,
         "tenants: unknown is \"create\", and takes \"",
     ),
+    ("[tenants]\nby = 'key'", 1, "tenants: every request would be refused, as no tenant is named: "),
+    (
+        "[tenants]\nunknown = 'refuse'\nby = 'path'\n[tenants.named]",
+        1,
+        "tenants: every request would be refused, as no tenant is named: name one by [tenants.na",
+    ),
     ("[tenants]\nby = 'path'\nwithout = 1", 3, "tenants: without is 1, and takes one of refuse, n"),
     ("[tenants]\nby = 'path'\nreport = 1001", 3, "tenants: report is 1001, and takes 0 to 1000"),
     ("[tenants]\nby = 'path'\nreport = -1", 3, "tenants: report is -1, and takes 0 to 1000"),
