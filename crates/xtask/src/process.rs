@@ -296,12 +296,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_has_no_variable_that_is_withheld() {
-        let script = "echo ${PATH-none} ${HOME-none} ${X-none}";
-        let cmd = Cmd::new("/bin/sh").args(["-c", script]).env("HOME", "a").env("X", "b");
-        let cmd = cmd.withhold(["PATH", "HOME"]);
-        assert_eq!(cmd.output().await.unwrap(), "none a b");
+        let script = "echo ${HOME-none} ${X-none}";
+        let cmd = Cmd::new("/bin/sh").args(["-c", script]).env("X", "a");
+        let cmd = cmd.withhold(["HOME", "X"]);
+        assert_eq!(cmd.output().await.unwrap(), "none a");
         let behind = cmd.behind(Cmd::new("/bin/sh").args(["-c", "shift; exec \"$@\"", "sh"]));
-        assert_eq!(behind.output().await.unwrap(), "none a b");
+        assert_eq!(behind.output().await.unwrap(), "none a");
     }
 
     #[test]

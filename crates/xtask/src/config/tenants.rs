@@ -154,14 +154,7 @@ pub(crate) fn read(mut table: Table, beside: &Beside<'_>) -> Result<Tenants, Wro
                        [tenants.named.ID]";
         return Err(place.wrong(message));
     }
-    Ok(Tenants {
-        by,
-        unknown,
-        without,
-        default,
-        report: report.unwrap_or(USUALLY_REPORTED),
-        named,
-    })
+    Ok(Tenants { by, unknown, without, default, report: report.unwrap_or(USUALLY_REPORTED), named })
 }
 
 fn by(place: &Place, value: Option<Value>) -> Result<By, Wrong> {

@@ -97,7 +97,11 @@ const WRONG: &[(&str, usize, &str)] = &[
         3,
         "tenants: unknown is \"create\", and takes \"",
     ),
-    ("[tenants]\nby = 'key'", 1, "tenants: every request would be refused, as no tenant is named: "),
+    (
+        "[tenants]\nby = 'key'",
+        1,
+        "tenants: every request would be refused, as no tenant is named: ",
+    ),
     (
         "[tenants]\nunknown = 'refuse'\nby = 'path'\n[tenants.named]",
         1,
@@ -146,7 +150,11 @@ const WRONG: &[(&str, usize, &str)] = &[
     ("[tenants]\nby = 'path'\n[tenants.named.'a b']", 3, "tenants.named.(a name that is not show"),
     ("[tenants]\nby = 'path'\n[tenants.named._a]", 3, "tenants.named._a: no tenant can have this"),
     ("[tenants]\nby = 'path'\n[tenants.named.other]", 3, "tenants.named.other: no tenant can be n"),
-    ("[tenants]\nby = 'path'\n[tenants.named.nobody]", 3, "tenants.named.nobody: no tenant can be "),
+    (
+        "[tenants]\nby = 'path'\n[tenants.named.nobody]",
+        3,
+        "tenants.named.nobody: no tenant can be ",
+    ),
     ("[tenants]\nby = 'key'\n[tenants.named.acme]", 3, "tenants.named.acme: give its key by `key_"),
     (
         "[tenants]\nby = 'path'\n[tenants.named.acme]\nkey_env = 'KEY_OF_ACME'",
