@@ -6,6 +6,12 @@ import {
 import { type GatewayConfig, LEASE_TTL, type ProviderConfig } from "./config.js";
 import { NOBODY, type TenantsConfig } from "./tenants-config.js";
 
+/**
+ * How many tenants that are not named each provider keeps: whoever may choose an id can make as
+ * many, and `/stats` and `/metrics` look at all of them.
+ */
+const MOST_KEPT = 1_000;
+
 /** Reads a variable of the environment. */
 interface Variables {
   variable(name: string): string | undefined;
@@ -87,7 +93,7 @@ function shares({ named, default: usual, unknown, without }: TenantsConfig): Cli
   const nobody = without === "nobody" ? { [NOBODY]: usual } : {};
   const shares = { named: { ...Object.fromEntries(own), ...nobody }, unknown };
   // Where the others are refused, they have no share, and none is kept.
-  return unknown === "refuse" ? shares : { ...shares, default: usual };
+  return unknown === "refuse" ? shares : { ...shares, default: usual, maxKept: MOST_KEPT };
 }
 
 function addressesOf({ baseURL, endpoints }: ProviderConfig): string[] {

@@ -33,7 +33,7 @@ before(async () => {
   const provider = (max, more) => ({ kind: "http", url, max, ...more });
   byHeader = await startGateway({
     providers: {
-      one: provider(1, { max_waiting: 100 }), some: provider(4), counted: provider(4),
+      one: provider(1, { max_waiting: 100 }), some: provider(4), counted: provider(4), kept: provider(8),
       late: provider(1, { acquire_timeout_ms: 150 }),
     },
     routes: { both: { providers: ["some", "counted"] } },
@@ -354,6 +354,21 @@ test(`${RUNTIME}: /metrics names as many tenants as it may, and sums the others`
   assert.deepEqual(tenants.map(({ id, named }) => [id, named]),
     [["acme", true], ["zed", true], ["one", false], ["five", false]]);
   assert.equal(other.tenants, 3);
+});
+
+test(`${RUNTIME}: a provider keeps a thousand tenants, and counts those that it forgets`, async () => {
+  const before = (await tenantsOf(byHeader, "kept")).tenants.length;
+  const ids = Array.from({ length: 1_100 }, (_, at) => `visitor-${at}`);
+  const next = async () => {
+    for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
+      assert.equal((await ask("/kept/x", id)).status, 200);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, next));
+  const { tenants, other } = await tenantsOf(byHeader, "kept");
+  assert.deepEqual([before, tenants.length, other.tenants], [2, 4, 998]);
+  const acquired = [...tenants, other].map((one) => one.acquired);
+  assert.equal(acquired.reduce((all, count) => all + count, 0), 1_100);
 });
 
 test(`${RUNTIME}: a burst of the page is a tenant's as well`, async () => {
