@@ -11,7 +11,12 @@ export interface ShareConfig {
   maxWaiting?: number;
 }
 
-/** A tenant that the configuration names. */
+/**
+ * A share as `EDGEPOOL_CONFIG` has it. What it does not say is as in `default`; null is no limit.
+ */
+type GivenShare = { [field in keyof ShareConfig]: number | null };
+
+/** A tenant that the configuration names, with what `default` says where it says nothing. */
 export interface NamedTenant extends ShareConfig {
   /** The SHA-256 of its key, in hexadecimal. */
   keySha256?: string;
@@ -35,6 +40,8 @@ const FIELDS = ["by", "unknown", "without", "default", "report", "named"];
 const OF_SHARE = ["weight", "max", "maxWaiting"];
 const MOST_REPORTED = 1_000;
 const MAX_WEIGHT = 1_000_000;
+/** What the pool takes at most. */
+const MOST = 2 ** 32 - 1;
 /** Headers that mean something else, to the gateway or to HTTP. */
 const TAKEN = [
   ...HOP_BY_HOP, ...KEYS, "accept-encoding", "content-encoding", "content-length", "content-type",
@@ -58,10 +65,11 @@ export function readTenants(value: unknown, providers: Fields, routes: Fields): 
   const given = fields("tenants", value, FIELDS);
   const by = readBy(given["by"], providers, routes);
   const named = fields("tenants.named", given["named"] ?? {});
-  for (const [id, tenant] of Object.entries(named)) checkNamed(id, tenant, by);
+  const limits = { max: most("max", providers), maxWaiting: most("maxWaiting", providers) };
+  for (const [id, tenant] of Object.entries(named)) checkNamed(id, tenant, by, limits);
   checkKeys(named as Record<string, NamedTenant>);
-  const shared = given["default"] ?? {};
-  checkShare("tenants.default", fields("tenants.default", shared, OF_SHARE));
+  const shared = fields("tenants.default", given["default"] ?? {}, OF_SHARE);
+  checkShare("tenants.default", shared, limits);
   number("tenants.report", given["report"], 0, MOST_REPORTED, true);
   const usual = by === "key" ? "refuse" : "create";
   const unknown = readWord("unknown", given["unknown"] ?? usual, ["create", "refuse"]);
@@ -76,9 +84,10 @@ export function readTenants(value: unknown, providers: Fields, routes: Fields): 
     by,
     unknown: unknown as TenantsConfig["unknown"],
     without: without as TenantsConfig["without"],
-    default: shared as ShareConfig,
+    default: limited(shared),
     report: (given["report"] as number | undefined) ?? 10,
-    named: named as Record<string, NamedTenant>,
+    named: Object.fromEntries(Object.entries(named).map(([id, tenant]) =>
+      [id, limited({ ...shared, ...(tenant as GivenShare) })])),
   };
 }
 
@@ -105,14 +114,14 @@ function readBy(value: unknown, providers: Fields, routes: Fields): TenantBy {
   return { header };
 }
 
-function checkNamed(id: string, value: unknown, by: TenantBy): void {
+function checkNamed(id: string, value: unknown, by: TenantBy, limits: Limits): void {
   if (!TENANT_ID.test(id) || id === OTHERS || id === NOBODY) {
     throw new ConfigError("tenants.named: an id has 1 to 63 ASCII letters, digits, _, - and ., "
       + `begins with a letter or a digit, and is not ${OTHERS} or ${NOBODY}`);
   }
   const where = `tenants.named.${id}`;
   const tenant = fields(where, value, [...OF_SHARE, "keySha256"]);
-  checkShare(where, tenant);
+  checkShare(where, tenant, limits);
   const digest = tenant["keySha256"];
   const isDigest = typeof digest === "string" && /^[0-9a-f]{64}$/.test(digest);
   if (by === "key" ? !isDigest : digest !== undefined) {
@@ -133,10 +142,26 @@ function checkKeys(named: Record<string, NamedTenant>): void {
   }
 }
 
-function checkShare(where: string, share: Fields): void {
+type Limits = Record<"max" | "maxWaiting", number>;
+
+/** The most that any provider has, where all of them say it. */
+function most(field: keyof Limits, providers: Fields): number {
+  const all = Object.values(providers).map((provider) => (provider as Fields)[field]);
+  const isTold = all.every((count) => Number.isInteger(count));
+  return isTold ? Math.max(...(all as number[])) : MOST;
+}
+
+function checkShare(where: string, share: Fields, limits: Limits): void {
+  const more = ", or null for no limit";
   number(`${where}.weight`, share["weight"], 1, MAX_WEIGHT, true);
-  number(`${where}.max`, share["max"], 1, Infinity, true);
-  number(`${where}.maxWaiting`, share["maxWaiting"], 0, Infinity, true);
+  number(`${where}.max`, share["max"] ?? undefined, 1, limits.max, true, more);
+  number(`${where}.maxWaiting`, share["maxWaiting"] ?? undefined, 0, limits.maxWaiting, true, more);
+}
+
+/** Leaves out what has no limit. */
+function limited(share: GivenShare & Pick<NamedTenant, "keySha256">): NamedTenant {
+  const said = Object.entries(share).filter(([, value]) => value !== null);
+  return Object.fromEntries(said) as NamedTenant;
 }
 
 function readWord(field: string, value: unknown, words: readonly string[]): string {

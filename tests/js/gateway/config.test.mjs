@@ -37,6 +37,7 @@ const FINE = [
   tenants({}),
   tenants({ by: { header: "x-tenant" }, unknown: "refuse", without: "nobody", report: 0 }),
   tenants({ default: { weight: 1, max: 1, maxWaiting: 0 } }),
+  tenants({ default: { max: 4, maxWaiting: 2 ** 32 - 1 }, named: { acme: { max: null } } }),
   tenants({ named: { acme: {}, "b.Corp_1-": { weight: 1_000_000 } } }),
   keyed({ acme: { keySha256: DIGEST } }),
 ];
@@ -75,7 +76,13 @@ const WRONG = [
   [tenants({ report: 1_001 }), /^tenants\.report takes a whole number from 0 to 1000, got 1001/],
   [tenants({ default: { weight: 0 } }), /^tenants\.default\.weight takes .* 1 to 1000000, got 0/],
   [tenants({ default: { keySha256: DIGEST } }), /^tenants\.default: unknown field "keySha256"/],
-  [tenants({ named: { acme: { max: 0 } } }), /^tenants\.named\.acme\.max takes .* from 1, got 0/],
+  [tenants({ named: { acme: { max: 0 } } }), /^tenants\.named\.acme\.max takes .* 4, .*got 0/],
+  [tenants({ named: { acme: { max: 5 } } }), /^tenants\.named\.acme\.max takes .* 1 to 4, or n/],
+  [tenants({ default: { maxWaiting: 2 ** 32 } }), /^tenants\.default\.maxWaiting .* 4294967295/],
+  [
+    tenants({ default: { maxWaiting: 8 } }, { maxWaiting: 7 }),
+    /^tenants\.default\.maxWaiting takes .* from 0 to 7, or null for no limit, got 8/,
+  ],
   [tenants({ named: { acme: { maxWaiting: 0.5 } } }), /^tenants\.named\.acme\.maxWaiting takes/],
   [tenants({ named: { "a b": {} } }), /^tenants\.named: an id has 1 to 63/],
   [tenants({ named: { other: {} } }), /^tenants\.named: .* is not other/],
@@ -176,6 +183,14 @@ async function endsWith(text) {
   assert.ok(said, child.output);
   return said;
 }
+
+test("a named tenant has from the default what it does not say, and null is no limit", () => {
+  const shares = { acme: { weight: 3 }, beta: { max: null, maxWaiting: 0 } };
+  const told = tenants({ default: { weight: 2, max: 4, maxWaiting: null }, named: shares });
+  const { default: usual, named } = readConfig(told).tenants;
+  assert.deepEqual(usual, { weight: 2, max: 4 });
+  assert.deepEqual(named, { acme: { weight: 3, max: 4 }, beta: { weight: 2, maxWaiting: 0 } });
+});
 
 test("a wrong configuration ends the process at the start, by one plain line", async () => {
   const object = config({}, { scope: "object" });

@@ -80,14 +80,13 @@ enum By {
     Path,
 }
 
-/// What a tenant may have of each provider; what is not said has no limit.
+/// What a tenant may have of each provider. None is no limit, which the gateway is told: what it is
+/// not told of a tenant is as in the default there too.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Share {
     weight: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     max_waiting: Option<u32>,
 }
 

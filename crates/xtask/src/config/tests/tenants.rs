@@ -22,7 +22,7 @@ fn what_is_not_said_is_usual() {
     let told = tenants("[tenants]\nby = { header = 'X-Tenant' }").unwrap();
     let wanted = json!({
         "by": { "header": "x-tenant" }, "unknown": "create", "without": "refuse",
-        "default": { "weight": 1 }, "report": 10, "named": {}
+        "default": { "weight": 1, "max": null, "maxWaiting": null }, "report": 10, "named": {}
     });
     assert_eq!(told, wanted);
     let serve = load(&[], PROVIDERS, &[]).unwrap();
@@ -50,7 +50,7 @@ fn a_named_tenant_has_what_it_does_not_say_from_the_default() {
         "default": { "weight": 2, "max": 4, "maxWaiting": 50 },
         "named": {
             "acme": { "weight": 3, "max": 20, "maxWaiting": 50 },
-            "b.Corp_1": { "weight": 2, "maxWaiting": 0 }
+            "b.Corp_1": { "weight": 2, "max": null, "maxWaiting": 0 }
         }
     });
     assert_eq!(tenants(table).unwrap(), wanted);
