@@ -51,6 +51,8 @@ const TOP_FIELDS = ["scope", "providers", "routes", "tenants", "hosts", "leaseTt
 const RESERVED = ["stats", "metrics", "healthz"];
 /** Below the number of timers that workerd allows to a Worker. */
 const MOST_WAITING = 9_000;
+/** Whoever has less than its share of a full queue may wait all the same, in as long a one. */
+const MOST_WAITING_TENANTS = MOST_WAITING / 2;
 /** What the package takes in a Worker if nothing is said. */
 export const LEASE_TTL = 15_000;
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -79,7 +81,10 @@ export function readConfig(text: string | undefined): GatewayConfig {
   if (Object.keys(providers).length === 0) {
     throw new ConfigError("providers is empty: the gateway needs one provider at least");
   }
-  for (const [name, provider] of Object.entries(providers)) checkProvider(name, provider);
+  const mostWaiting = config["tenants"] === undefined ? MOST_WAITING : MOST_WAITING_TENANTS;
+  for (const [name, provider] of Object.entries(providers)) {
+    checkProvider(name, provider, mostWaiting);
+  }
   for (const [name, route] of Object.entries(fields("routes", config["routes"] ?? {}))) {
     checkRoute(name, route, providers);
   }
@@ -134,7 +139,7 @@ function checkRoute(name: string, value: unknown, providers: Fields): void {
   if (!isRoute) throw wrong(`routes.${name}`, `a list of providers, each once: ${known.join(", ")}`);
 }
 
-function checkProvider(name: string, value: unknown): void {
+function checkProvider(name: string, value: unknown, mostWaiting: number): void {
   checkName("providers", name);
   const where = `providers.${name}`;
   const provider = fields(where, value);
@@ -142,7 +147,7 @@ function checkProvider(name: string, value: unknown): void {
   if (own !== undefined) {
     throw new ConfigError(`${where}: ${own} is no option of a gateway; a key comes by keyEnv`);
   }
-  number(`${where}.maxWaiting`, provider["maxWaiting"], 0, MOST_WAITING, true);
+  number(`${where}.maxWaiting`, provider["maxWaiting"], 0, mostWaiting, true);
   for (const field of ["passClientKey", "simulator"]) {
     const flag = provider[field];
     if (flag !== undefined && typeof flag !== "boolean") {

@@ -55,7 +55,7 @@ const OF_ONE: [&str; 8] =
     ["kind", "baseURL", "endpoints", "apiKey", "apiKeyEnv", "apiVersion", "headers", "model"];
 
 /// Below the number of timers that workerd allows to a Worker.
-const MOST_WAITING: u64 = 9_000;
+pub(crate) const MOST_WAITING: u32 = 9_000;
 
 /// The options of one provider, by the names that they have in JSON.
 pub(crate) type Options = Map<String, Value>;
@@ -118,7 +118,7 @@ pub(crate) fn check(
     if let Some(name) = OF_CLIENTS.iter().find(|name| options.contains_key(**name)) {
         return wrong(name, "is no option of a gateway: a client says it itself".to_owned());
     }
-    if options.get("maxWaiting").and_then(Value::as_u64).is_some_and(|it| it > MOST_WAITING) {
+    if options.get("maxWaiting").and_then(Value::as_u64).is_some_and(|it| it > MOST_WAITING.into()) {
         return wrong("maxWaiting", format!("takes 0 to {MOST_WAITING}"));
     }
     let mut options = options.clone();

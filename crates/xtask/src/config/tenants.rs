@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use crate::config::place::{Place, Wrong};
 use crate::config::provider::Name;
 use crate::config::routes::Route;
+use crate::config::options;
 use crate::config::{Env, Keys, Provider, take_text, variable};
 
 const OPTIONS: [&str; 6] = ["by", "unknown", "without", "default", "report", "named"];
@@ -24,6 +25,8 @@ const MOST_REPORTED: u32 = 1_000;
 const USUALLY_REPORTED: u32 = 10;
 /// The digest of a short key tells the key to whoever tries them all.
 const LEAST_KEY: usize = 16;
+/// Whoever has less than its share of a full queue may wait all the same, in as long a one.
+const MOST_WAITING: u32 = options::MOST_WAITING / 2;
 /// What the tenants that are not shown one by one are summed under.
 const OTHERS: &str = "other";
 /// Whose the requests are that tell no tenant, where they are passed on.
@@ -194,6 +197,15 @@ impl Beside<'_> {
                 "tenants' paths begin with /{PATH}/: give the provider or route {PATH} another name"
             );
             return Err(place.option("by").wrong(message));
+        }
+        let long = |(_, provider): &(&Name, &Provider)| provider.max_waiting > MOST_WAITING;
+        if let Some((name, _)) = self.providers.iter().find(long) {
+            let place = Place::table(["providers", name.as_str()]).option("max_waiting");
+            let message = format!(
+                "takes 0 to {MOST_WAITING} beside [tenants]: those below their share may wait in a \
+                 queue that is full, up to twice as many"
+            );
+            return Err(place.option_wrong(message));
         }
         let passes = |provider: &Provider| {
             provider.options.get("passClientKey").and_then(Json::as_bool) == Some(true)

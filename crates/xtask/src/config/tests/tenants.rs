@@ -203,6 +203,11 @@ const WRONG: &[(&str, usize, &str)] = &[
         "providers.c.pass_client_key: tenants are known by their keys, which no provider may get",
     ),
     (
+        "[providers.c]\nkind='http'\nurl='http://h'\nmax_waiting=4501\n[tenants]\nby = 'path'",
+        4,
+        "providers.c: max_waiting is 4501, and takes 0 to 4500 beside [tenants]: those below",
+    ),
+    (
         "[providers.c]\nkind='openai'\nkey='tk-acme-0123456789'\n[tenants]\nby = 'key'\n\
          [tenants.named.acme]\nkey_env = 'KEY_OF_ACME'",
         6,
