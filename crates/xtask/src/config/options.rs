@@ -118,7 +118,8 @@ pub(crate) fn check(
     if let Some(name) = OF_CLIENTS.iter().find(|name| options.contains_key(**name)) {
         return wrong(name, "is no option of a gateway: a client says it itself".to_owned());
     }
-    if options.get("maxWaiting").and_then(Value::as_u64).is_some_and(|it| it > MOST_WAITING.into()) {
+    if options.get("maxWaiting").and_then(Value::as_u64).is_some_and(|it| it > MOST_WAITING.into())
+    {
         return wrong("maxWaiting", format!("takes 0 to {MOST_WAITING}"));
     }
     let mut options = options.clone();

@@ -8,10 +8,10 @@ use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
+use crate::config::options;
 use crate::config::place::{Place, Wrong};
 use crate::config::provider::Name;
 use crate::config::routes::Route;
-use crate::config::options;
 use crate::config::{Env, Keys, Provider, take_text, variable};
 
 const OPTIONS: [&str; 6] = ["by", "unknown", "without", "default", "report", "named"];
@@ -221,6 +221,16 @@ impl Beside<'_> {
         }
     }
 
+    /// Lists the keys of providers, and the headers of theirs that may be keys.
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let options = self.providers.values().map(|provider| &provider.options);
+        let headers = options.filter_map(|options| options.get("headers")?.as_object());
+        let values = headers.flat_map(|headers| headers.values()).filter_map(Json::as_str);
+        // As `Bearer KEY`, or alone.
+        let keys = values.flat_map(|value| [Some(value.trim()), value.split_whitespace().last()]);
+        self.keys.0.values().map(String::as_str).chain(keys.flatten())
+    }
+
     fn most(&self, of: impl Fn(&Provider) -> u32) -> u32 {
         self.providers.values().map(of).max().unwrap_or(0)
     }
@@ -314,7 +324,7 @@ fn digest(
         (Some(source), None) => of_variable(&place.option("key_env"), &source, beside.env)?,
         (None, Some(digest)) => of_text(&place.option("key_sha256"), &digest)?,
     };
-    if beside.keys.0.values().any(|key| sha256(key) == digest) {
+    if beside.secrets().any(|key| sha256(key) == digest) {
         return wrong("its key is that of a provider, which no tenant may have");
     }
     Ok(Some(digest))

@@ -213,6 +213,19 @@ const WRONG: &[(&str, usize, &str)] = &[
         6,
         "tenants.named.acme: its key is that of a provider, which no tenant may have",
     ),
+    (
+        "[providers.c]\nkind='http'\nurl='http://h'\nheaders={x-key='tk-acme-0123456789'}\n[tenants]\n\
+         by = 'key'\n[tenants.named.acme]\nkey_env = 'KEY_OF_ACME'",
+        7,
+        "tenants.named.acme: its key is that of a provider, which no tenant may have",
+    ),
+    (
+        "[providers.c]\nkind='http'\nurl='http://h'\n\
+         headers={authorization='Bearer tk-acme-0123456789'}\n[tenants]\n\
+         by = 'key'\n[tenants.named.acme]\nkey_env = 'KEY_OF_ACME'",
+        7,
+        "tenants.named.acme: its key is that of a provider, which no tenant may have",
+    ),
 ];
 
 #[test]
