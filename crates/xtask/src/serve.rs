@@ -76,6 +76,12 @@ fn announce(
             );
         }
     }
+    if tenants.is_some() {
+        eprintln!(
+            "note: the page, /stats and /metrics name all tenants: what passes requests on to \
+             this address must not pass on those"
+        );
+    }
     let own = format!("http://{}/", health::reachable(address));
     let mut out = std::io::stdout().lock();
     writeln!(out, "gateway   {own}  ({})", serve.runtime.name())?;

@@ -261,6 +261,9 @@ test(`${RUNTIME}: the command says how tenants are told, and the addresses of ea
   says(byHeader, /^tenants +by header x-tenant \(2 named, others are created\)$/m);
   says(byKey, /^tenants +by key \(2 named, others are refused\)$/m);
   says(byPath, /^tenants +by path \(1 named, others are refused\)$/m);
+  for (const { child } of [byHeader, byKey, byPath]) {
+    assert.match(child.output, /^note: the page, \/stats and \/metrics name all tenants: /m);
+  }
   says(byPath, /^gateway +http:\/\/[^/]+\/ /m);
   says(byPath, /^provider +one -> http:\/\/[^/]+\/t\/TENANT\/one \(/m);
 });
