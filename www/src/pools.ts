@@ -4,7 +4,8 @@ import {
 } from "edgepool/clients";
 
 import { type GatewayConfig, LEASE_TTL, type ProviderConfig } from "./config.js";
-import { NOBODY, type TenantsConfig } from "./tenants-config.js";
+import { NOBODY } from "./tenant-id.js";
+import type { TenantsConfig } from "./tenants-config.js";
 
 /**
  * How many tenants that are not named each provider keeps: whoever may choose an id can make as

@@ -3,7 +3,7 @@ import type {
 } from "edgepool/clients";
 
 import { RecentShares } from "./recent-shares.js";
-import { OTHERS } from "./tenants-config.js";
+import { OTHERS } from "./tenant-id.js";
 import type { ProviderTenants, TenantCounts, TenantNumbers } from "./wire.js";
 
 /** What only grows. */

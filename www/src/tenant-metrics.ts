@@ -1,5 +1,5 @@
 import { type Sample, family } from "./prometheus.js";
-import { OTHERS } from "./tenants-config.js";
+import { OTHERS } from "./tenant-id.js";
 import type { TenantCounts, TenantsStats } from "./wire.js";
 
 type OfTenant = [name: string, type: string, help: string, read: (counts: TenantCounts) => number];

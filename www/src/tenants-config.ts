@@ -1,4 +1,5 @@
 import { ConfigError, type Fields, fields, number, wrong } from "./checks.js";
+import { NOBODY, OTHERS, TENANT_PATH, faultOfId } from "./tenant-id.js";
 import { HOP_BY_HOP, KEYS } from "./upstream.js";
 
 /** What tells whose a request is: a header, the key that the client sends, or the path. */
@@ -47,18 +48,6 @@ const TAKEN = [
   ...HOP_BY_HOP, ...KEYS, "accept-encoding", "content-encoding", "content-length", "content-type",
   "cookie", "expect", "host", "origin", "sec-fetch-site",
 ];
-
-/** What the tenants that are not told of one by one are summed under. */
-export const OTHERS = "other";
-
-/** Whose the requests are that tell no tenant, where they are passed on. */
-export const NOBODY = "nobody";
-
-/** What a path begins with that names a tenant. */
-export const TENANT_PATH = "t";
-
-/** The ids that tenants can have, but for {@link OTHERS} and {@link NOBODY}. */
-export const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 
 /** Reads what the configuration says of tenants. Throws a `ConfigError`. */
 export function readTenants(value: unknown, providers: Fields, routes: Fields): TenantsConfig {
@@ -115,7 +104,7 @@ function readBy(value: unknown, providers: Fields, routes: Fields): TenantBy {
 }
 
 function checkNamed(id: string, value: unknown, by: TenantBy, limits: Limits): void {
-  if (!TENANT_ID.test(id) || id === OTHERS || id === NOBODY) {
+  if (faultOfId(id) !== undefined) {
     throw new ConfigError("tenants.named: an id has 1 to 63 ASCII letters, digits, _, - and ., "
       + `begins with a letter or a digit, and is not ${OTHERS} or ${NOBODY}`);
   }

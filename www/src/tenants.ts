@@ -1,7 +1,6 @@
 import { refuse } from "./refuse.js";
-import {
-  NOBODY, OTHERS, TENANT_ID, TENANT_PATH, type TenantBy, type TenantsConfig,
-} from "./tenants-config.js";
+import { NOBODY, TENANT_PATH, faultOfId } from "./tenant-id.js";
+import type { TenantBy, TenantsConfig } from "./tenants-config.js";
 import { KEYS } from "./upstream.js";
 
 /** Whose a request is, and what it asks for. */
@@ -23,8 +22,6 @@ type Told = { id: string; below?: Pick<Caller, "path" | "prefix"> } | { key: str
 
 const PATH = new RegExp(`^(?<prefix>/${TENANT_PATH}/(?<id>[^/]*))(?<path>.*)$`);
 const BEARER = /^bearer +(\S+) *$/i;
-const TAKES = "an id has 1 to 63 ASCII letters, digits, \"_\", \"-\" and \".\", and begins with a "
-  + "letter or a digit";
 
 /**
  * Finds out whose requests are. What it refuses is told without the names of other tenants, and
@@ -60,10 +57,8 @@ export class Tenants {
   }
 
   private known(id: string): string | Response {
-    if (!TENANT_ID.test(id) || id === OTHERS || id === NOBODY) {
-      const message = `no tenant can have this id: ${fault(id)}; ${TAKES}`;
-      return refuse(400, "invalid_tenant", message);
-    }
+    const fault = faultOfId(id);
+    if (fault !== undefined) return refuse(400, "invalid_tenant", fault);
     if (this.config.unknown === "create" || Object.hasOwn(this.config.named, id)) return id;
     return refuse(403, "unknown_tenant", "this tenant is not known here");
   }
@@ -118,16 +113,6 @@ function missing(by: TenantBy): Response {
 
 function unauthorised(code: string, message: string): Response {
   return refuse(401, code, message, { "www-authenticate": "Bearer" });
-}
-
-/** Says what is wrong with an id, without it: it may be long, and come from anyone. */
-function fault(id: string): string {
-  if (id === "") return "it is empty";
-  if (id === OTHERS) return "the others are summed under it";
-  if (id === NOBODY) return "it is whose requests are that tell no tenant";
-  if (id.length > 63) return `it has ${id.length} characters`;
-  const at = id.search(/[^A-Za-z0-9_.-]/u);
-  return at === -1 ? `it begins with "${id[0]}"` : `it has a character at ${at} that none has`;
 }
 
 /** Reads a digest as `crypto.subtle` gives it. */

@@ -102,7 +102,10 @@ test("a burst is sent for the tenant that is told, and refused without one", asy
   assert.equal(await row("acme").locator('[data-label="Served"]').textContent(), "12");
   await page.getByLabel("Tenant", { exact: true }).fill("a'b");
   await sendBurst(page, 1);
-  await page.getByText("It was not sent: no tenant can have this id").waitFor();
+  await page.getByText("It was not sent: no tenant can have this id: it has a char").waitFor();
+  await page.getByLabel("Tenant", { exact: true }).fill("\u0436");
+  await sendBurst(page, 1);
+  await page.getByText("this id: it has a character at 0 that none has").waitFor();
   const errors = shown.seen.errors.filter((text) => !/status of 40[03]/.test(text));
   assert.deepEqual(errors, []);
 });
@@ -122,6 +125,10 @@ test("a tenant in the path is in the addresses, and a key is not shown", async (
     await page.getByText("All 2 requests completed").waitFor({ timeout: 30_000 });
     await page.getByText("What is sent").click();
     await page.getByText("POST /t/visitor/sim/v1/chat/completions").waitFor();
+    // In a path it would be a step up, to a burst of nobody's.
+    await page.getByLabel("Tenant", { exact: true }).fill("..");
+    await sendBurst(page, 1);
+    await page.getByText("It was not sent: no tenant can have this id: it begins").waitFor();
     await shown.close();
     shown = await open(browser, byKey.url);
     const field = shown.page.getByLabel("Key of the tenant");
@@ -129,6 +136,9 @@ test("a tenant in the path is in the addresses, and a key is not shown", async (
     await field.fill("tk-edgepool-test-nobody");
     await sendBurst(shown.page, 1);
     await shown.page.getByText("It was not sent: the key is no tenant's").waitFor();
+    await field.fill("tk-edgepool-test-\u0436");
+    await sendBurst(shown.page, 1);
+    await shown.page.getByText("It was not sent: a key has ASCII characters alone").waitFor();
     assert.doesNotMatch(await shown.page.content(), /tk-edgepool-test-nobody|abababab/);
   } finally {
     await byPath.stop();

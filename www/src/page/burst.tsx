@@ -1,6 +1,7 @@
 import { useEffect, useReducer, useRef, useState } from "preact/hooks";
 
 import { BURST_PATH, CHAT, MOST } from "../burst-shape.js";
+import { TENANT_PATH, faultOfId } from "../tenant-id.js";
 import type { BurstEvent, ProviderNumbers, TenantsStats } from "../wire.js";
 import { bytes, count, duration, plural } from "./format.js";
 
@@ -50,7 +51,7 @@ interface Sender {
 
 /** What a path begins with, where that names the tenant. */
 function prefixOf({ tenants, who }: Sender): string {
-  return tenants?.by === "path" && who !== "" ? `/t/${encodeURIComponent(who)}` : "";
+  return tenants?.by === "path" && who !== "" ? `/${TENANT_PATH}/${encodeURIComponent(who)}` : "";
 }
 
 function headersOf({ tenants, who }: Sender): Record<string, string> {
@@ -59,10 +60,19 @@ function headersOf({ tenants, who }: Sender): Record<string, string> {
   return tenants.header === undefined ? {} : { [tenants.header]: who };
 }
 
+/** Says what can be neither a tenant nor its key, which may be what no request can be sent with. */
+function faultOf({ tenants, who }: Sender): string | undefined {
+  if (tenants === undefined || who === "") return undefined;
+  if (tenants.by !== "key") return faultOfId(who);
+  return /^[\x21-\x7e]+$/.test(who) ? undefined : "a key has ASCII characters alone, and no blank";
+}
+
 /** Sends a burst, and tells each line of the answer. */
 async function send(
   asked: object, sender: Sender, signal: AbortSignal, tell: (action: Action) => void,
 ): Promise<void> {
+  const fault = faultOf(sender);
+  if (fault !== undefined) return tell({ type: "over", why: `It was not sent: ${fault}.` });
   const response = await fetch(prefixOf(sender) + BURST_PATH, {
     method: "POST", headers: { "content-type": "application/json", ...headersOf(sender) },
     body: JSON.stringify(asked), signal,

@@ -214,7 +214,8 @@ const WRONG: &[(&str, usize, &str)] = &[
         "tenants.named.acme: its key is that of a provider, which no tenant may have",
     ),
     (
-        "[providers.c]\nkind='http'\nurl='http://h'\nheaders={x-key='tk-acme-0123456789'}\n[tenants]\n\
+        "[providers.c]\nkind='http'\nurl='http://h'\n\
+         headers={x-key='tk-acme-0123456789'}\n[tenants]\n\
          by = 'key'\n[tenants.named.acme]\nkey_env = 'KEY_OF_ACME'",
         7,
         "tenants.named.acme: its key is that of a provider, which no tenant may have",
