@@ -65,8 +65,8 @@ const WELL: Record<string, Handler> = {
 export function createGateway(config: GatewayConfig, env: GatewayEnv): Gateway {
   let observer: Observer | undefined;
   const pools = new Pools(config, env, (event) => observer?.handle(event));
-  observer = new Observer(config, env.runtime, pools);
   const tenants = config.tenants && new Tenants(config.tenants);
+  observer = new Observer(config, env.runtime, pools, tenants?.rejections);
   const parts: Parts = { config, pools, observer, tenants };
   const own = ownRoutes(parts);
   const checkedUrl = hostCheck(env.host, config.hosts);

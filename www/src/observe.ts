@@ -8,6 +8,7 @@ import type { PoolsStats } from "./pools.js";
 import type { ServiceTold } from "./service-metrics.js";
 import { serviceNumbers } from "./service.js";
 import { TenantBook } from "./tenant-book.js";
+import type { Rejections } from "./tenants.js";
 import {
   HISTORY_SECONDS, type History, type PoolNumbers, type Stats, type TenantsStats,
 } from "./wire.js";
@@ -163,11 +164,15 @@ export class Observer {
   private readonly config: GatewayConfig;
   private readonly pools: Told;
   private readonly runtime: string;
+  private readonly rejections: Readonly<Rejections> | undefined;
   /** By provider. */
   private readonly books = new Map<string, TenantBook>();
 
-  constructor(config: GatewayConfig, runtime: string, pools: Told) {
+  constructor(
+    config: GatewayConfig, runtime: string, pools: Told, rejections?: Readonly<Rejections>,
+  ) {
     this.config = config;
+    this.rejections = rejections;
     this.runtime = runtime;
     this.pools = pools;
     this.started = Date.now();
@@ -273,12 +278,13 @@ export class Observer {
 
   private tenants(): { tenants?: TenantsStats } {
     const by = this.config.tenants?.by;
-    if (by === undefined) return {};
+    const { rejections } = this;
+    if (by === undefined || rejections === undefined) return {};
     const told = this.pools.tenants();
     const books = [...this.books].map(([name, book]) =>
       [name, book.read(told[name] as ProviderTenants, this.poolTime)] as const);
     const how = typeof by === "object" ? { by: "header" as const, header: by.header } : { by };
-    return { tenants: { ...how, providers: Object.fromEntries(books) } };
+    return { tenants: { ...how, rejections, providers: Object.fromEntries(books) } };
   }
 
   /** Pairs what `/stats` tells of each provider with the histograms that it leaves out. */

@@ -22,9 +22,12 @@ const FAMILIES: OfTenant[] = [
  * Writes what tenants had of each provider. Those that the configuration names have labels of their
  * own, and so have as many of the others as it says, the ones served most; the rest share a label.
  */
-export function tenantMetrics({ providers }: TenantsStats): string[] {
+export function tenantMetrics({ providers, rejections }: TenantsStats): string[] {
   const all = Object.entries(providers);
   return [
+    ...family("edgepool_tenant_rejections_total", "counter",
+      "Requests that were refused as nobody knows whose they are",
+      Object.entries(rejections).map(([code, count]): Sample => [{ code }, count])),
     ...family("edgepool_tenants", "gauge", "Tenants that are known now",
       all.map(([provider, { tenants, other }]) =>
         [{ provider }, tenants.length + other.tenants])),

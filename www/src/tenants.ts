@@ -23,6 +23,14 @@ type Told = { id: string; below?: Pick<Caller, "path" | "prefix"> } | { key: str
 const PATH = new RegExp(`^(?<prefix>/${TENANT_PATH}/(?<id>[^/]*))(?<path>.*)$`);
 const BEARER = /^bearer +(\S+) *$/i;
 
+/** How many requests were refused as nobody knows whose they are, by the code that was told. */
+export interface Rejections {
+  tenant_required: number;
+  invalid_tenant: number;
+  unknown_tenant: number;
+  unknown_key: number;
+}
+
 /**
  * Finds out whose requests are. What it refuses is told without the names of other tenants, and
  * without the key or the id that was sent.
@@ -30,6 +38,9 @@ const BEARER = /^bearer +(\S+) *$/i;
 export class Tenants {
   /** The headers that are for the gateway, and for no provider. */
   readonly headers: readonly string[];
+  readonly rejections: Rejections = {
+    tenant_required: 0, invalid_tenant: 0, unknown_tenant: 0, unknown_key: 0,
+  };
   private readonly config: TenantsConfig;
   private readonly digests: [id: string, digest: Uint32Array][];
 
@@ -46,7 +57,7 @@ export class Tenants {
     const { by, without } = this.config;
     const told = read(by, headers, pathname);
     if (told === undefined) {
-      return without === "nobody" ? { ...anyone(pathname), tenant: NOBODY } : missing(by);
+      return without === "nobody" ? { ...anyone(pathname), tenant: NOBODY } : this.missing();
     }
     if ("key" in told) {
       const tenant = await this.ofKey(told.key);
@@ -58,9 +69,9 @@ export class Tenants {
 
   private known(id: string): string | Response {
     const fault = faultOfId(id);
-    if (fault !== undefined) return refuse(400, "invalid_tenant", fault);
+    if (fault !== undefined) return this.reject(400, "invalid_tenant", fault);
     if (this.config.unknown === "create" || Object.hasOwn(this.config.named, id)) return id;
-    return refuse(403, "unknown_tenant", "this tenant is not known here");
+    return this.reject(403, "unknown_tenant", "this tenant is not known here");
   }
 
   /**
@@ -76,7 +87,24 @@ export class Tenants {
       const differs = digest.reduce((all, word, at) => all | (word ^ (given[at] as number)), 0);
       if (differs === 0) found = id;
     }
-    return found ?? unauthorised("unknown_key", "the key is no tenant's");
+    return found ?? this.reject(401, "unknown_key", "the key is no tenant's");
+  }
+
+  private missing(): Response {
+    const { by } = this.config;
+    if (by === "key") {
+      const message = "a tenant's key is needed: send it as authorization: Bearer KEY, or as "
+        + "x-api-key";
+      return this.reject(401, "tenant_required", message);
+    }
+    const how = by === "path"
+      ? `begin the path with /${TENANT_PATH}/TENANT/` : `send its id in the header ${by.header}`;
+    return this.reject(403, "tenant_required", `the request tells no tenant: ${how}`);
+  }
+
+  private reject(status: number, code: keyof Rejections, message: string): Response {
+    this.rejections[code] += 1;
+    return refuse(status, code, message, status === 401 ? { "www-authenticate": "Bearer" } : {});
   }
 }
 
@@ -98,21 +126,6 @@ function keyIn(headers: Headers): Told {
     if (key) return { key };
   }
   return undefined;
-}
-
-function missing(by: TenantBy): Response {
-  if (by === "key") {
-    const message = "a tenant's key is needed: send it as authorization: Bearer KEY, or as "
-      + "x-api-key";
-    return unauthorised("tenant_required", message);
-  }
-  const how = by === "path"
-    ? `begin the path with /${TENANT_PATH}/TENANT/` : `send its id in the header ${by.header}`;
-  return refuse(403, "tenant_required", `the request tells no tenant: ${how}`);
-}
-
-function unauthorised(code: string, message: string): Response {
-  return refuse(401, code, message, { "www-authenticate": "Bearer" });
 }
 
 /** Reads a digest as `crypto.subtle` gives it. */

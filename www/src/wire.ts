@@ -1,5 +1,6 @@
 import type { Kind, Scope } from "./config.js";
 import type { Percentiles } from "./histogram.js";
+import type { Rejections } from "./tenants.js";
 
 /** How many seconds the history holds. */
 export const HISTORY_SECONDS = 300;
@@ -165,6 +166,8 @@ export interface TenantsStats {
   by: "header" | "key" | "path";
   /** The header's name. */
   header?: string;
+  /** How many requests were refused as nobody knows whose they are; since the start. */
+  rejections: Readonly<Rejections>;
   providers: Record<string, ProviderTenants>;
 }
 

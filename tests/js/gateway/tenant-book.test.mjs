@@ -190,7 +190,8 @@ test("the metrics have a label for each tenant that has a name there, and one fo
   told.count("big", 1, { acquired: 9, waiting: 4 });
   for (const id of ["x", "y", "z"]) told.count(id, 1, { acquired: 1, refused: 2 });
   const providers = { one: book.read(told.tell(), 5) };
-  const families = parsePrometheus(`${tenantMetrics({ by: "key", providers }).join("\n")}\n`);
+  const text = tenantMetrics({ by: "key", rejections: { unknown_key: 3 }, providers });
+  const families = parsePrometheus(`${text.join("\n")}\n`);
   const values = (name) => Object.fromEntries(families.find((f) => f.name === name).metrics
     .map(({ labels, value }) => [labels.tenant ?? labels.provider, Number(value)]));
   assert.deepEqual(values("edgepool_tenant_acquired_total"), { acme: 2, big: 9, other: 3 });

@@ -376,6 +376,32 @@ test(`${RUNTIME}: a provider keeps a thousand tenants, and counts the forgotten`
   assert.equal(acquired.reduce((all, count) => all + count, 0), 1_100);
 });
 
+test(`${RUNTIME}: who is refused for the tenant or the key is counted by the code`, async () => {
+  const read = async (gateway) => {
+    const { rejections } = (await gateway.stats()).tenants;
+    const { metrics } = parsePrometheus(await (await fetch(`${gateway.url}/metrics`)).text())
+      .find(({ name }) => name === "edgepool_tenant_rejections_total");
+    const told = metrics.map(({ labels, value }) => [labels.code, Number(value)]);
+    assert.deepEqual(Object.fromEntries(told), rejections);
+    return rejections;
+  };
+  const more = async (gateway, calls) => {
+    const before = await read(gateway);
+    for (const [path, headers] of calls) await send(`${gateway.url}${path}`, { headers });
+    const after = await read(gateway);
+    return Object.keys(after).map((code) => `${code} ${after[code] - before[code]}`).join(", ");
+  };
+  const keys = [{}, { "x-api-key": "x" }, { "api-key": KEYS.acme }];
+  assert.equal(
+    await more(byKey, keys.map((headers) => ["/own/x", headers])),
+    "tenant_required 1, invalid_tenant 0, unknown_tenant 0, unknown_key 1",
+  );
+  assert.equal(
+    await more(byPath, [["/t/beta/one/x"], ["/t/beta/one/x"], ["/t/_/one/x"], ["/t/acme/one/x"]]),
+    "tenant_required 0, invalid_tenant 1, unknown_tenant 2, unknown_key 0",
+  );
+});
+
 test(`${RUNTIME}: a burst of the page is a tenant's as well`, async () => {
   const post = (gateway, path, headers = {}) => fetch(`${gateway.url}${path}`, {
     method: "POST", headers: { "content-type": "application/json", ...headers },
