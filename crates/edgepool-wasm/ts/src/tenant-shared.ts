@@ -1,5 +1,5 @@
 import { waitedFor } from "./clock.js";
-import { PoolClosedError, type PoolErrorCode, leaseEnded } from "./errors.js";
+import { PoolClosedError, type PoolError, type PoolErrorCode, leaseEnded } from "./errors.js";
 import { holdOpen } from "./hold.js";
 import type { Lease } from "./lease.js";
 import type { AcquireOptions, CloseOptions } from "./pool.js";
@@ -115,7 +115,8 @@ export class SharedPlaces<T> implements TenantHome<T> {
   /** To enter may take time, for which nobody waits here. */
   tryAcquire(id: string): Lease<T> | undefined {
     const guest = this.visit(id);
-    const lease = this.settings.enter === undefined ? this.pool.tryAcquire(guest.share) : undefined;
+    if (this.settings.enter !== undefined || !this.isKept(guest)) return undefined;
+    const lease = this.pool.tryAcquire(guest.share);
     if (lease === undefined) return undefined;
     this.lent[lease.slot] = { guest, lease };
     guest.visits.serve(0);
@@ -185,9 +186,7 @@ export class SharedPlaces<T> implements TenantHome<T> {
   /** Says what an error of the pool means for a tenant's caller. */
   private explain(error: unknown, { tenant: { id }, share }: Guest<T>, { since }: Wait): unknown {
     const { code } = (error ?? {}) as { code?: PoolErrorCode };
-    if (code === "tenant_removed" || code === "unknown_tenant") {
-      return this.isClosed ? new PoolClosedError() : removed(id);
-    }
+    if (code === "tenant_removed" || code === "unknown_tenant") return this.goneError(id);
     return ofTenant(error, (phase) => {
       const waited = waitedFor(this.settings.clock.now(), since);
       if (phase !== "tenant-at-max") {
@@ -199,14 +198,26 @@ export class SharedPlaces<T> implements TenantHome<T> {
     });
   }
 
-  /** Gives a tenant that is asked for its share, if it has none. */
+  private goneError(id: string): PoolError {
+    return this.isClosed ? new PoolClosedError() : removed(id);
+  }
+
+  /** Whether it is there yet: who hears of it may have removed it. */
+  private isKept(guest: Guest<T>): boolean {
+    return this.guests.get(guest.tenant.id) === guest;
+  }
+
+  /**
+   * Gives a tenant that is asked for its share, if it has none. One that is gone by the time that it
+   * is given has nothing any more.
+   */
   private visit(id: string): Guest<T> {
     const now = this.settings.clock.now();
     this.sweeper.look(now);
     const guest = this.guests.get(id) ?? this.open(id, now);
     guest.accesses += 1;
     guest.lastAccess = now;
-    if (guest === this.newest) return guest;
+    if (guest === this.newest || !this.isKept(guest)) return guest;
     this.newest = guest;
     this.guests.delete(id);
     this.guests.set(id, guest);
@@ -235,7 +246,9 @@ export class SharedPlaces<T> implements TenantHome<T> {
 
   async getOrCreate(id: string, options: AcquireOptions | undefined): Promise<TenantEntry> {
     readWait(this.settings, options);
-    return entryOf(this.visit(id));
+    const guest = this.visit(id);
+    if (!this.isKept(guest)) throw this.goneError(id);
+    return entryOf(guest);
   }
 
   // --- What is known ---

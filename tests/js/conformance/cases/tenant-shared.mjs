@@ -368,6 +368,38 @@ export default [
     }),
   },
   {
+    name: "an_observer_may_remove_a_tenant_of_a_shared_pool_that_was_just_opened",
+    run: each(async (t, mode) => {
+      for (const ask of [
+        (tenants) => tenants.acquire("a"), (tenants) => tenants.use("a", () => "served"),
+        (tenants) => tenants.getOrCreate("a"),
+      ]) {
+        const told = [];
+        const observer = ({ type, state: now }, { id }) => {
+          if (type !== "state") return;
+          told.push(now);
+          if (told.length === 1) void it.tenants.remove(id);
+        };
+        const it = new SharedWorld({ mode, observer });
+        await t.rejects(ask(it.tenants), { code: "tenant_removed" });
+        t.equal([told, it.tenants.activePools()], [["ready", "closed"], []]);
+        const { ended } = it.tenants.totals().usage;
+        await it.visit("a");
+        const { pools, opened, usage } = it.tenants.totals();
+        t.equal([pools, opened, usage.acquired], [1, 2, 1], "its next caller finds it anew");
+        await it.tenants.remove("a");
+        t.equal(it.tenants.totals().usage.ended, ended, "nothing is counted twice");
+        await it.assertCloses();
+      }
+      const observer = ({ type, state: now }) => {
+        if (type === "state" && now === "ready") void closing.tenants.close();
+      };
+      const closing = new SharedWorld({ mode, observer });
+      t.equal(await closing.tenants.acquire("a").catch(({ code }) => code), "pool_closed");
+      t.equal([closing.tenants.activePools(), closing.tenants.totals().usage.ended], [[], 1]);
+    }),
+  },
+  {
     name: "a_tenant_that_nobody_asks_for_is_forgotten",
     run: each(async (t, mode) => {
       const it = new SharedWorld({ mode, size: 2, idleTimeout: 1_000 });
