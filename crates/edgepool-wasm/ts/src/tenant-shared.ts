@@ -73,9 +73,13 @@ export class SharedPlaces<T> implements TenantHome<T> {
   constructor(private readonly settings: TenantSettings<T>) {
     const { pool, observer, setAlarm, poolSize, warmUp, enter } = settings;
     this.sweeper = new Sweeper(this, settings);
-    this.making = new Making(() => settings.factory(NOBODY));
+    this.making = new Making(() => {
+      const given = settings.factory(NOBODY);
+      // Each time, as connections would go on from tenant to tenant with what is on them.
+      if (enter === undefined || given.reset !== undefined) return given;
+      throw needReset('the "reset" of "factory"');
+    });
     const { check, reset, close, ...own } = this.making.options();
-    if (enter !== undefined && reset === undefined) throw needReset('the "reset" of "factory"');
     this.pool = new SharedPool<T>({
       ...pool, ...own, check, reset, close, max: poolSize, minIdle: warmUp,
       observer: observer && ((event) => observer(event, NOBODY)),

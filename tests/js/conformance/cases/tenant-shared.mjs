@@ -400,6 +400,29 @@ export default [
     }),
   },
   {
+    name: "what_is_made_by_a_later_factory_has_to_be_left_too",
+    run: each(async (t, mode) => {
+      let hasReset = true;
+      const make = () => ({ context: [] });
+      const clean = (connection) => void (connection.context = []);
+      const tenants = new TenantPools({
+        strategy: { shared: { size: 1 } }, mode, backoff: false, warmUp: 0,
+        factory: () => ({ create: make, ...(hasReset && { reset: clean }) }),
+        enter: (connection, { id }) => void connection.context.push(id),
+      });
+      const visit = (id) => tenants.use(id, ({ context }) => [...context]);
+      t.equal([await visit("a"), await visit("b")], [["a"], ["b"]]);
+      hasReset = false;
+      tenants.invalidate();
+      const { cause } = await t.rejects(visit("a"), { code: "create_failed" });
+      t.ok(/"enter" needs the "reset" of "factory"/.test(cause.message), cause.message);
+      await t.rejects(visit("b"), { code: "create_failed" });
+      hasReset = true;
+      t.equal([await visit("a"), await visit("b")], [["a"], ["b"]], "as soon as there is one");
+      await tenants.close();
+    }),
+  },
+  {
     name: "a_tenant_that_nobody_asks_for_is_forgotten",
     run: each(async (t, mode) => {
       const it = new SharedWorld({ mode, size: 2, idleTimeout: 1_000 });
