@@ -63,6 +63,8 @@ export function settingsOf(tenant: Tenant, context: PostgresContext): Record<str
   const own = role?.(tenant);
   if (own !== undefined) {
     checkName("role", own);
+    // To PostgreSQL it is the one that logs in, who may do what every tenant may.
+    if (own === "none") throw new TypeError('role: "none" is no role but that of the login');
     settings["role"] = own;
   }
   return settings;

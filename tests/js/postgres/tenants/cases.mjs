@@ -228,6 +228,7 @@ export const TENANT_CASES = {
       return error.message;
     };
     assert.match(await said({ role: () => "x".repeat(64) }), /^role: "x+" is no name of 1 to 63/);
+    assert.match(await said({ role: () => "none" }), /^role: "none" is no role but that of the login/);
     assert.match(await said({}, { acme: { schema: "$user" } }), /^schema: "\$user" is no name/);
     const url = "postgres://app@db.example/notes";
     const whole = [[pgTenants, url], [pgTenants, { connectionString: url }], [postgresTenants, url]];
