@@ -23,6 +23,8 @@ import { type TenantUsage, Visits, lossOf, usageOf } from "./tenant-usage.js";
 
 /** Whose connections those are that are made for all. */
 const NOBODY: Tenant = { id: "", schema: undefined, database: undefined };
+/** An `enter` that had so many ms and was late has failed, however long its caller had waited. */
+const LONG_ENTER = 1_000;
 
 /** A tenant that has a share of the pool. */
 class Guest<T> {
@@ -133,7 +135,7 @@ export class SharedPlaces<T> implements TenantHome<T> {
   ): Promise<R> {
     const wait = readWait(this.settings, options);
     const guest = this.visit(id);
-    const call = { guest, wait, isServed: false };
+    const call = { guest, wait, isServed: false, isLate: false };
     let waits = true;
     const begun = (): void => {
       waits = false;
@@ -169,21 +171,41 @@ export class SharedPlaces<T> implements TenantHome<T> {
       lease.release();
       throw error;
     }
+    const since = this.settings.clock.now();
     try {
       await this.enter(call, lease);
-      guest.entrance.succeed();
     } catch (error) {
-      if (findAborted(signals) === undefined) guest.entrance.fail(error);
+      lease.discard(error);
+      const isCut = findAborted(signals) !== undefined || (call.isLate && this.isShort(since));
+      if (!isCut) guest.entrance.fail(error);
+      throw error;
+    }
+    guest.entrance.succeed();
+    // Its time to live begins now, unless it has passed, or the pool has taken it back.
+    let isOut = false;
+    try {
+      isOut = lease.renew();
+    } catch (error) {
+      // Without a module: nobody else would end it.
       lease.discard(error);
       throw error;
     }
-    // Its time to live begins now, unless it has passed, or the pool has taken it back.
-    if (!lease.renew()) throw leaseEnded("enter");
+    if (!isOut) throw leaseEnded("enter");
   }
 
-  private enter({ guest: { tenant }, wait }: Call<T>, { value }: Lease<T>): Promise<void> {
+  /** Whether `enter` had so little time of its own that it says nothing that it was late. */
+  private isShort(since: number): boolean {
+    const { acquireTimeout, clock } = this.settings;
+    return clock.now() - since < Math.min(LONG_ENTER, acquireTimeout / 2);
+  }
+
+  private enter(call: Call<T>, { value }: Lease<T>): Promise<void> {
     const { settings } = this;
-    const late = (): Error => notEntered(tenant.id, waitedFor(settings.clock.now(), wait.since));
+    const { guest: { tenant }, wait } = call;
+    const late = (): Error => {
+      call.isLate = true;
+      return notEntered(tenant.id, waitedFor(settings.clock.now(), wait.since));
+    };
     return enterAs(settings, wait, (job) => settings.enter?.(value, tenant, job), late);
   }
 
@@ -286,7 +308,7 @@ export class SharedPlaces<T> implements TenantHome<T> {
       acquired += guest.share.stats().acquired;
     }
     const now = { inUse, idle, waiting: pending, healthFailures: checkFailed + resetFailed };
-    const usage = usageOf(visits, now, acquired);
+    const usage = usageOf(visits, now, acquired, acquired - inUse);
     return { ...countsOf(stats), pools: guests.size, waitingForPool: 0, usage, opened, evicted };
   }
 
@@ -384,6 +406,8 @@ interface Call<T> {
   readonly wait: Wait;
   /** Whether the pool has given it a connection, which may not be the tenant's yet. */
   isServed: boolean;
+  /** Whether its time passed while that was entered. */
+  isLate: boolean;
 }
 
 /** What the pool is asked for; `begun` says that the wait is over. */

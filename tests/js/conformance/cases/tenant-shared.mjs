@@ -5,6 +5,7 @@ import {
   UNATTENDED, countListeners, deferred, each, random, settle, state,
 } from "../lib/harness.mjs";
 import { SharedWorld } from "../lib/tenant-world.mjs";
+import { breakTenants, whileFull } from "./recovery.mjs";
 
 const create = () => ({});
 const reset = () => undefined;
@@ -189,6 +190,100 @@ export default [
       await it.pass(4_000);
       t.equal(await it.tenants.use("down", () => "served"), "served");
       t.equal(await it.tenants.use("down", () => "served"), "served", "as before");
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "an_enter_that_had_no_time_is_not_the_tenants_failure",
+    run: each(async (t, mode) => {
+      const it = new SharedWorld({
+        mode, size: 1, breaker: 2, backoff: { base: 10_000, cap: 10_000 }, random: () => 1,
+      });
+      it.enter = () => it.sleep(50);
+      for (let turn = 0; turn < 4; turn += 1) {
+        const late = it.tenants.acquire("a", { timeout: 10 });
+        await it.pass(10);
+        await t.rejects(late, { code: "acquire_timeout" });
+        await it.pass(100);
+      }
+      const visit = async (timeout) => {
+        const visited = it.tenants.use("a", () => "served", { timeout }).catch(({ code }) => code);
+        await it.pass(2_000);
+        return await visited;
+      };
+      t.equal(await visit(5_000), "served", "it is sound");
+      it.enter = () => it.sleep(3_000);
+      t.equal([await visit(1_500), await visit(1_500)], ["acquire_timeout", "acquire_timeout"]);
+      await it.pass(3_000);
+      t.equal(await visit(1_500), "unavailable", "it is slow");
+      await it.pass(10_000);
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "a_connection_is_not_lost_that_was_entered_without_a_module",
+    run: each(async (t, mode) => {
+      globalThis.gc?.();
+      const it = new SharedWorld({ mode, size: 1 });
+      for (const ask of [
+        () => it.tenants.acquire("a"), () => it.tenants.use("a", () => t.ok(false, "it ran")),
+      ]) {
+        const gate = deferred();
+        it.enter = () => gate.promise;
+        const entering = ask();
+        await settle();
+        breakTenants();
+        await whileFull(async () => {
+          gate.resolve();
+          await t.rejects(entering, { code: "core_reset" });
+        });
+        it.enter = enter;
+        t.equal(it.tenants.totals().inUse, 0, "another module is there");
+        const next = it.tenants.use("b", ({ context }) => context);
+        await it.pass(100);
+        t.equal(await next, "b");
+      }
+      t.equal([it.closed, it.tenants.totals().inUse], [[0, 1], 0], "what was a's is nobody's");
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "a_shared_connection_has_one_context_though_the_module_breaks",
+    run: each(async (t, mode) => {
+      const it = new SharedWorld({ mode, size: 3, acquireTimeout: 60_000 });
+      const draw = random(6);
+      const pause = async () => {
+        if (draw() < 0.5) await it.sleep(draw() * 20);
+      };
+      it.enter = it.reset = pause;
+      let [served, broken, turns] = [0, 0, 0];
+      const client = async () => {
+        for (let turn = 0; turn < 50; turn += 1) {
+          if ((turns += 1) % 50 === 0) {
+            globalThis.gc?.();
+            breakTenants();
+          }
+          const id = `t${Math.floor(draw() * 8)}`;
+          try {
+            const lease = await it.tenants.acquire(id);
+            t.equal(lease.value.context, id, "whose context is on it");
+            await it.sleep(draw() * 5);
+            t.equal(lease.value.context, id, "whose context is on it still");
+            lease.release();
+            served += 1;
+          } catch (error) {
+            if (error.code !== "core_reset") throw error;
+            broken += 1;
+          }
+        }
+      };
+      const all = Promise.all(Array.from({ length: 8 }, client));
+      for (let left = 5_000; left > 0 && served + broken < 400; left -= 1) await it.pass(20);
+      await all;
+      t.ok(served > 200 && broken > 8, `${[served, broken]}`);
+      t.equal(it.mixed, [], "connections that were entered while a context was on them");
+      await it.pass(1_000);
+      t.equal(it.tenants.totals().inUse, 0);
       await it.assertCloses();
     }),
   },
