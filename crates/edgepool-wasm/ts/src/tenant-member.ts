@@ -1,7 +1,8 @@
+import { unlessReset } from "./core.js";
 import { type Holder, QueueFullError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import { type CloseOptions, Pool } from "./pool.js";
-import type { PoolCounts, PoolStats } from "./stats.js";
+import { type PoolCounts, type PoolStats, countsOf } from "./stats.js";
 import { Making } from "./tenant-factory.js";
 import { notWarm } from "./tenant-texts.js";
 import type { Tenant } from "./tenant-id.js";
@@ -126,7 +127,7 @@ export class Member<T> {
         await close?.(connection, job);
       } finally {
         // After the pool has heard that this has ended, which is next.
-        queueMicrotask(() => queueMicrotask(() => keeper.look()));
+        queueMicrotask(() => queueMicrotask(() => unlessReset(() => keeper.look())));
       }
     };
     return new Pool<T>({
@@ -164,6 +165,13 @@ export class Member<T> {
   /** Tells how its callers fared, beside whom so many wait outside. */
   usage(stats: PoolStats, outside: number): TenantUsage {
     return usageOf(this.visits, nowOf(stats, outside));
+  }
+
+  /** Tells what its pool has done and how that stands, and counts the leases that have ended. */
+  counts(): PoolCounts {
+    const counts = countsOf(this.pool.stats());
+    this.visits.settle(counts.inUse);
+    return counts;
   }
 
   /** Notes that it is asked for. */
@@ -251,7 +259,7 @@ export class Member<T> {
   /** Closes the pool, and has others look when it has, and when nothing is left of it. */
   private async end(options: CloseOptions): Promise<Holder[]> {
     const closing = this.pool.close(options);
-    const look = (): void => this.keeper.look();
+    const look = (): void => unlessReset(() => this.keeper.look());
     // On the edge nobody's request is to wait for that: whoever needs its place looks.
     if (this.settings.mode !== "edge") void this.hearEnd().then(look, look);
     return await closing.finally(look);

@@ -1,3 +1,4 @@
+import { unlessReset } from "./core.js";
 import { PoolClosedError, PoolError, QueueFullError } from "./errors.js";
 import type { CloseOptions } from "./pool.js";
 import { type PoolCounts, type PoolStats, addCounts, countsOf } from "./stats.js";
@@ -170,10 +171,12 @@ export class Roster<T> implements Keeper, LineOwner {
    * what others can spare is found by one look for all who wait.
    */
   feed(member: Member<T>): void {
-    const { budget } = this;
-    if (budget === undefined || !budget.ask(member)) return;
-    if (budget.free > 0) this.look();
-    else this.glance();
+    unlessReset(() => {
+      const { budget } = this;
+      if (budget === undefined || !budget.ask(member)) return;
+      if (budget.free > 0) this.look();
+      else this.glance();
+    });
   }
 
   // --- Who has a pool ---
@@ -199,9 +202,9 @@ export class Roster<T> implements Keeper, LineOwner {
     return `${open}, ${this.draining.size} to be closed; hold leases for less, or raise ${sizes}`;
   }
 
-  /** Looks, unless somebody has just looked. */
+  /** Looks, unless somebody has just looked; for who waits, whom the module's end is not to end. */
   glance(): void {
-    if (this.clock.now() - this.lookedAt >= TICK / 2) this.look();
+    if (this.clock.now() - this.lookedAt >= TICK / 2) unlessReset(() => this.look());
   }
 
   /** Does whatever can be done for those who wait. */
@@ -466,16 +469,18 @@ export class Roster<T> implements Keeper, LineOwner {
 
   /** Adds up what all pools have done, and how they stand. */
   counts(): PoolCounts {
-    const now = this.all().map(({ pool }) => countsOf(pool.stats()));
+    const now = this.all().map((member) => member.counts());
     return addCounts([...now, ...this.past]);
   }
 
-  /** Adds up how all callers fared, those of pools that have gone too. */
+  /** Adds up how all callers fared, those of pools that have gone too, by the latest `counts`. */
   usage(counts: PoolCounts): TenantUsage {
+    // Nothing is out any more of pools that have gone.
+    this.pastVisits.settle(0);
     const sum = new Visits().add(this.pastVisits);
     for (const visits of this.outside.values()) sum.add(visits);
     for (const { visits } of this.members.values()) sum.add(visits);
-    return usageOf(sum, nowOf(counts, this.line.length));
+    return usageOf(sum, nowOf(counts, this.line.length), sum.acquired, sum.released);
   }
 
   /** Tells how a tenant's callers fared, and how its pool stands, if it has one. */

@@ -1,10 +1,13 @@
 import { setBackgroundTimer } from "./clock.js";
+import { unlessReset } from "./core.js";
 import { run } from "./jobs.js";
 import { type Weak, weakly } from "./runtime.js";
 import type { TenantSettings } from "./tenant-options.js";
 
 /** After how long an alarm that did not come will not come any more, in ms. */
 const LATE_ALARM = 10_000;
+/** After how long a look is tried again that could not be, in ms. */
+const AGAIN = 1_000;
 
 /** Closes what was not used for too long, and says when to look again. */
 interface Swept {
@@ -86,7 +89,10 @@ export class Sweeper {
   private fire(): void {
     this.timer = undefined;
     const now = this.settings.clock.now();
-    if (now >= this.at) this.owner.sweep(now);
-    else this.arm(now);
+    if (now < this.at) return this.arm(now);
+    // Without a module it does nothing, and says no time: there may be one by then.
+    this.at = now + AGAIN;
+    unlessReset(() => this.owner.sweep(now));
+    this.arm(now);
   }
 }

@@ -35,18 +35,18 @@ export interface TenantUsage {
 }
 
 /** What is counted of callers, as it happens. */
-type Counted = Exclude<keyof TenantUsage, "inUse" | "idle" | "waiting" | "released"
-  | "healthFailures">;
+type Counted = Exclude<keyof TenantUsage, "inUse" | "idle" | "waiting" | "healthFailures">;
 /** How a wait may end in vain. */
-export type Loss = Exclude<Counted, "acquired" | "totalWait" | "longestWait">;
+export type Loss = Exclude<Counted, "acquired" | "released" | "totalWait" | "longestWait">;
 
 const COUNTED = [
-  "acquired", "timedOut", "cancelled", "failed", "refused", "ended", "totalWait",
+  "acquired", "released", "timedOut", "cancelled", "failed", "refused", "ended", "totalWait",
 ] as const satisfies Counted[];
 
 /** Counts how the callers of a tenant fare. */
 export class Visits implements Record<Counted, number> {
   acquired = 0;
+  released = 0;
   timedOut = 0;
   cancelled = 0;
   failed = 0;
@@ -60,6 +60,14 @@ export class Visits implements Record<Counted, number> {
     this.acquired += 1;
     this.totalWait += waited;
     this.longestWait = Math.max(this.longestWait, waited);
+  }
+
+  /**
+   * Tells how many leases have ended, of those that were counted; so many are out. What was lent a
+   * moment ago is counted when its holder hears of it: until then one that has ended is told later.
+   */
+  settle(inUse: number): number {
+    return (this.released = Math.max(this.released, this.acquired - inUse));
   }
 
   /** Adds what others have counted. */
@@ -80,7 +88,7 @@ export interface Now {
 
 /** Puts together what callers had and how things stand. */
 export function usageOf(
-  visits: Visits, now: Now, acquired = visits.acquired, released = acquired - now.inUse,
+  visits: Visits, now: Now, acquired = visits.acquired, released = visits.settle(now.inUse),
 ): TenantUsage {
   const { inUse, idle, waiting, healthFailures } = now;
   const { timedOut, cancelled, failed, refused, ended, totalWait, longestWait } = visits;

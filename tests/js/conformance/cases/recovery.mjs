@@ -57,7 +57,7 @@ export function breakTenants() {
 }
 
 /** Breaks the module's memory, so that its next call traps; returns what tells whether it did. */
-function breakCore() {
+export function breakCore() {
   const broken = memory;
   new Uint8Array(broken.buffer).fill(0xff);
   return () => memory !== broken;

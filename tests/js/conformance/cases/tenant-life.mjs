@@ -2,9 +2,10 @@
 import { AcquireTimeoutError, PoolClosedError, QueueFullError } from "edgepool";
 import { TenantPools } from "edgepool/tenants";
 import {
-  RefClock, UNATTENDED, countListeners, deferred, each, settle, state,
+  RefClock, UNATTENDED, countListeners, deferred, each, random, settle, state,
 } from "../lib/harness.mjs";
 import { TenantWorld } from "../lib/tenant-world.mjs";
+import { breakCore, whileFull } from "./recovery.mjs";
 
 const create = () => ({});
 const strategy = { perTenant: { maxPools: 2, poolSize: 2 } };
@@ -318,6 +319,75 @@ export default [
         t.equal(it.open(), ["a"], "its next caller has its next pool");
         await it.assertCloses();
       }
+    }),
+  },
+  {
+    name: "what_has_ended_is_never_less_than_it_was",
+    run: each(async (t, mode) => {
+      const most = {};
+      const look = () => {
+        const said = { all: it.tenants.totals().usage.released };
+        for (const id of ["a", "b", "c"]) said[id] = it.tenants.stats(id)?.released ?? 0;
+        for (const [id, released] of Object.entries(said)) {
+          t.ok(released >= (most[id] ?? 0), `${id}: ${released} after ${most[id]}`);
+          most[id] = released;
+        }
+      };
+      let failure;
+      const observer = ({ type }) => {
+        if (type !== "acquired" && type !== "released") return;
+        try {
+          look();
+        } catch (error) {
+          failure ??= error;
+        }
+      };
+      const it = new TenantWorld({ mode, observer, warmUp: 1 });
+      await it.visit("a");
+      await settle();
+      const coming = it.tenants.acquire("a", { timeout: 1 });
+      t.equal(it.tenants.stats("a").released, 1, "one is lent of which nobody has heard");
+      (await coming).release();
+      const draw = random(3);
+      const client = async () => {
+        for (let turn = 0; turn < 30; turn += 1) {
+          const options = draw() < 0.5 ? undefined : { timeout: 1_000 };
+          const lease = await it.tenants.acquire("abc"[Math.floor(draw() * 3)], options);
+          if (draw() < 0.7) await it.sleep(draw() * 10);
+          lease.release();
+          look();
+        }
+      };
+      const all = Promise.all(Array.from({ length: 4 }, client));
+      await it.pass(5_000);
+      await all;
+      if (failure !== undefined) throw failure;
+      t.equal(it.tenants.totals().usage.released, 122);
+      await it.assertCloses();
+      t.equal(it.tenants.totals().usage.released, 122, "of pools that have gone");
+    }),
+  },
+  {
+    name: "who_waits_for_a_pool_outlives_a_time_without_a_module",
+    run: each(async (t, mode) => {
+      globalThis.gc?.();
+      const it = new TenantWorld({ mode, maxPools: 1, poolSize: 1, budget: 2, idleTimeout: 1_000 });
+      const held = await it.tenants.acquire("a");
+      const own = t.rejects(it.tenants.acquire("a"), { code: "core_reset" });
+      const waiting = it.tenants.acquire("b");
+      await settle();
+      breakCore();
+      await whileFull(() => it.pass(3_000));
+      await own;
+      t.equal(await state(waiting), "pending", "no timer has thrown, and no wait has ended");
+      held.release();
+      await it.pass(100);
+      (await waiting).release();
+      await it.pass(3_000);
+      if (!UNATTENDED.includes(mode)) it.tenants.evictExpired();
+      await it.pass(100);
+      t.equal(it.open(), [], "what nobody asks for is closed again");
+      await it.tenants.close();
     }),
   },
   {
