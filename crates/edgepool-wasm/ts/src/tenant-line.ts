@@ -8,6 +8,8 @@ import type { Terms } from "./tenant-options.js";
 export const TICK = 50;
 /** After so many ms without a look a caller of edge mode counts as dead until it looks again. */
 const SILENCE = 4 * TICK;
+/** After so many it has no place any more; should it look again it comes last. */
+const LOST = 10 * SILENCE;
 
 /** A caller's wait, and what it has of its request. */
 export interface Wait {
@@ -28,6 +30,10 @@ export interface LineOwner {
   standing(): string;
   /** Looks what may be done. */
   glance(): void;
+  /** Hears that none of a tenant's callers is left, of whom the last ones ended without a word. */
+  forgo(id: string): void;
+  /** Says what a tenant may have whose caller is to wait. Throws if it may not. */
+  termsFor(id: string): Terms;
 }
 
 /**
@@ -45,6 +51,7 @@ export class Caller<V> {
   constructor(
     private readonly owner: LineOwner, private readonly wait: Wait,
     private readonly late: (waited: number) => Error, private readonly leave: () => void,
+    private readonly stay: () => void = () => undefined,
   ) {
     this.seen = owner.clock.now();
   }
@@ -76,9 +83,10 @@ export class Caller<V> {
     return !this.owner.edge || now - this.seen <= SILENCE;
   }
 
-  /** Whether it would have ended by itself long ago. */
+  /** Whether it would have ended by itself long ago, or looked. */
   isLost(now: number): boolean {
-    return now > this.wait.since + this.wait.timeout + SILENCE;
+    const isSilent = this.owner.edge && now - this.seen > LOST;
+    return isSilent || now > this.wait.since + this.wait.timeout + SILENCE;
   }
 
   /** Says how the wait ends; without a doorbell it hears of that at its own next look. */
@@ -103,6 +111,7 @@ export class Caller<V> {
     this.seen = clock.now();
     this.end?.();
     if (this.isOver) return;
+    if (this.end === undefined) this.stay();
     this.owner.glance();
     this.end?.();
     const waited = waitedFor(clock.now(), this.wait.since);
@@ -136,6 +145,7 @@ export class Line<V> {
   private readonly openings = new Map<string, Opening<V>>();
   /** How many callers wait. */
   length = 0;
+  private clearedAt = -Infinity;
 
   constructor(private readonly owner: LineOwner) {}
 
@@ -151,32 +161,58 @@ export class Line<V> {
   /** Joins the line. */
   wait(terms: Terms, wait: Wait): Promise<V> {
     const { id } = terms.tenant;
-    const opening: Opening<V> = this.openings.get(id) ?? { terms, callers: new Set() };
-    this.openings.set(id, opening);
     const late = (waited: number): Error => noPool(id, waited, this.owner.standing());
-    const caller = new Caller<V>(this.owner, wait, late, () => this.leave(id, opening, caller));
-    opening.callers.add(caller);
-    this.length += 1;
+    const caller = new Caller<V>(
+      this.owner, wait, late, () => this.leave(id, caller), () => this.stay(id, caller));
+    this.join(terms, caller);
     return caller.start();
   }
 
-  private leave(id: string, opening: Opening<V>, caller: Caller<V>): void {
-    if (!opening.callers.delete(caller)) return;
+  /** Gives a caller another place that has lost its own, if it may have one yet. */
+  private stay(id: string, caller: Caller<V>): void {
+    if (this.openings.get(id)?.callers.has(caller) === true) return;
+    try {
+      this.join(this.owner.termsFor(id), caller);
+    } catch (error) {
+      caller.tell(() => Promise.reject(error));
+    }
+  }
+
+  private join(terms: Terms, caller: Caller<V>): void {
+    const { id } = terms.tenant;
+    const opening: Opening<V> = this.openings.get(id) ?? { terms, callers: new Set() };
+    this.openings.set(id, opening);
+    opening.callers.add(caller);
+    this.length += 1;
+  }
+
+  private leave(id: string, caller: Caller<V>): void {
+    const opening = this.openings.get(id);
+    if (opening === undefined || !opening.callers.delete(caller)) return;
     this.length -= 1;
-    const isLast = opening.callers.size === 0 && this.openings.get(id) === opening;
-    if (isLast) this.openings.delete(id);
+    if (opening.callers.size === 0) this.openings.delete(id);
   }
 
   /** Gives the tenants in their order, of whom a caller is alive. */
   waiting(now: number): Terms[] {
+    this.clear(now);
     const waiting: Terms[] = [];
-    for (const [id, opening] of this.openings) {
-      for (const caller of opening.callers) {
-        if (caller.isLost(now)) this.leave(id, opening, caller);
-      }
-      if ([...opening.callers].some((caller) => caller.isAlive(now))) waiting.push(opening.terms);
+    for (const { terms, callers } of this.openings.values()) {
+      if ([...callers].some((caller) => caller.isAlive(now))) waiting.push(terms);
     }
     return waiting;
+  }
+
+  /** Makes room of the places of callers that died; they are looked for from time to time. */
+  clear(now: number): void {
+    if (now < this.clearedAt + TICK) return;
+    this.clearedAt = now;
+    for (const [id, { callers }] of this.openings) {
+      for (const caller of callers) {
+        if (caller.isLost(now)) this.leave(id, caller);
+      }
+      if (callers.size === 0) this.owner.forgo(id);
+    }
   }
 
   /** Tells those who wait for a tenant how their wait ends. */

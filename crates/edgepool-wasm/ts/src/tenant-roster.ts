@@ -92,8 +92,7 @@ export class Roster<T> implements Keeper, LineOwner {
 
   /** Waits until a tenant's pool is open, as it may be at once, and gives it, to `come` in. */
   async open(id: string, wait: Wait): Promise<Member<T>> {
-    const terms = this.termsOf(id);
-    if (this.closing) throw new PoolClosedError();
+    const terms = this.termsFor(id);
     try {
       if (!this.mayOpen(id)) this.checkLine(terms);
       const told = this.line.wait(terms, wait);
@@ -127,7 +126,12 @@ export class Roster<T> implements Keeper, LineOwner {
     const outside = this.outside.get(id);
     const visits = outside ?? this.members.get(id)?.visits ?? this.pastVisits;
     visits[lossOf(error, signals)] += 1;
-    if (outside === undefined || this.line.has(id)) return;
+    if (!this.line.has(id)) this.forgo(id);
+  }
+
+  forgo(id: string): void {
+    const outside = this.outside.get(id);
+    if (outside === undefined) return;
     this.outside.delete(id);
     this.pastVisits.add(outside);
   }
@@ -135,6 +139,7 @@ export class Roster<T> implements Keeper, LineOwner {
   /** Throws if as many wait as may, of all tenants or of this one. */
   private checkLine({ tenant: { id }, maxWaiting }: Terms): void {
     const { maxWaiting: most } = this.settings;
+    this.line.clear(this.clock.now());
     if (this.line.length >= most) throw new QueueFullError(most);
     if (this.line.lengthOf(id) >= maxWaiting) throw new QueueFullError(maxWaiting);
   }
@@ -143,8 +148,14 @@ export class Roster<T> implements Keeper, LineOwner {
     return this.line.length === 0 && !this.members.has(id) && this.hasRoom();
   }
 
-  /** Says what a tenant may have, which another must not have. */
-  private termsOf(id: string): Terms {
+  /** Says what a tenant may have, which another must not have. Throws if all are to close. */
+  termsFor(id: string): Terms {
+    const terms = this.ownTerms(id);
+    if (this.closing) throw new PoolClosedError();
+    return terms;
+  }
+
+  private ownTerms(id: string): Terms {
     const terms = termsOf(id, this.settings);
     if (this.settings.named.has(id)) return terms;
     const owner = this.ownerOf(nameOf(terms.tenant));

@@ -391,6 +391,60 @@ export default [
     }),
   },
   {
+    name: "who_died_in_the_line_for_a_pool_has_no_place_there",
+    async run(t) {
+      const it = new TenantWorld({
+        mode: "edge", maxPools: 1, maxWaiting: 3, acquireTimeout: Infinity,
+      });
+      const held = await it.tenants.acquire("a");
+      const ask = (...ids) => ids.map((id) => it.tenants.acquire(id));
+      const [slow] = ask("b", "c", "d");
+      await settle();
+      await t.rejects(it.tenants.acquire("e"), { code: "queue_full" });
+      // The requests are gone with their timers, but for one that only sleeps.
+      const timers = new Map(it.clock.timers);
+      it.clock.timers.clear();
+      await it.pass(2_100);
+      const others = ask("e", "f");
+      await it.pass(100);
+      t.equal(it.tenants.totals().waitingForPool, 2);
+      const [first] = timers;
+      it.clock.timers.set(...first);
+      await it.pass(100);
+      t.equal(it.tenants.totals().waitingForPool, 3, "one is there again, and comes last");
+      held.release();
+      for (const next of [...others, slow]) {
+        await it.pass(2_000);
+        (await next).release();
+      }
+      await it.pass(100);
+      const { waitingForPool, usage } = it.tenants.totals();
+      t.equal([waitingForPool, usage.acquired, usage.refused], [0, 4, 1]);
+      await it.assertCloses();
+    },
+  },
+  {
+    name: "who_slept_in_the_line_hears_that_all_is_closed",
+    async run(t) {
+      const it = new TenantWorld({ mode: "edge", maxPools: 1, acquireTimeout: Infinity });
+      const held = await it.tenants.acquire("a");
+      const slow = it.tenants.acquire("b");
+      await settle();
+      const timers = new Map(it.clock.timers);
+      it.clock.timers.clear();
+      await it.pass(2_100);
+      const other = it.tenants.acquire("c");
+      await it.pass(100);
+      const closing = it.tenants.close({ deadline: 0 });
+      await t.rejects(other, { code: "pool_closed" });
+      for (const timer of timers) it.clock.timers.set(...timer);
+      await it.pass(100);
+      await t.rejects(slow, { code: "pool_closed" });
+      held.release();
+      await closing;
+    },
+  },
+  {
     name: "what_work_throws_is_its_own",
     run: each(async (t, mode) => {
       const it = new TenantWorld({ mode });
