@@ -71,6 +71,11 @@ export class SharedPool<T> extends Pool<T> {
     return want;
   }
 
+  /** @internal Whether what is lent at a place is lent to a tenant. */
+  _isLentTo(slot: number, { _account: account }: PoolTenant): boolean {
+    return this.shared.places.at(slot).account === account;
+  }
+
   private accountOf(tenant: PoolTenant): Account {
     if (!(tenant instanceof PoolTenant)) {
       throw wrong("acquire", "tenant", "what the pool's tenant() gave", tenant);

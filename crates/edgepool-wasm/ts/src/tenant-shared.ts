@@ -25,12 +25,18 @@ import { type TenantUsage, Visits, lossOf, usageOf } from "./tenant-usage.js";
 const NOBODY: Tenant = { id: "", schema: undefined, database: undefined };
 /** An `enter` that had so many ms and was late has failed, however long its caller had waited. */
 const LONG_ENTER = 1_000;
+/** The most tenants that are kept, unless more are in use. */
+const MOST_KEPT = 10_000;
+/** How many are looked at for one that is opened beyond that. */
+const LOOKED_AT = 4;
 
 /** A tenant that has a share of the pool. */
 class Guest<T> {
   readonly entrance: Entrance<T>;
   visits = new Visits();
   accesses = 0;
+  /** Whether it was removed by force, and has nothing any more. */
+  isCut = false;
 
   constructor(
     readonly tenant: Tenant, readonly share: PoolTenant, public lastAccess: number,
@@ -161,6 +167,10 @@ export class SharedPlaces<T> implements TenantHome<T> {
     const { guest, wait: { signals } } = call;
     call.isServed = true;
     this.lent[lease.slot] = { guest, lease };
+    if (guest.isCut) {
+      lease.discard();
+      throw this.goneError(guest.tenant.id);
+    }
     if (this.settings.enter === undefined) return;
     try {
       const aborted = findAborted(signals);
@@ -253,6 +263,10 @@ export class SharedPlaces<T> implements TenantHome<T> {
   private open(id: string, now: number): Guest<T> {
     const { tenant, weight, max, maxWaiting } = termsOf(id, this.settings);
     if (this.isClosed) throw new PoolClosedError();
+    this.makeRoom();
+    // Who heard of that may have asked for it.
+    const other = this.guests.get(id);
+    if (other !== undefined) return other;
     const share = this.pool.tenant({ weight, max, maxWaiting });
     const guest = new Guest(tenant, share, now, this.settings);
     this.guests.set(id, guest);
@@ -271,9 +285,10 @@ export class SharedPlaces<T> implements TenantHome<T> {
   }
 
   async getOrCreate(id: string, options: AcquireOptions | undefined): Promise<TenantEntry> {
-    readWait(this.settings, options);
+    const aborted = findAborted(readWait(this.settings, options).signals);
     const guest = this.visit(id);
     if (!this.isKept(guest)) throw this.goneError(id);
+    if (aborted !== undefined) throw abortReason(aborted);
     return entryOf(guest);
   }
 
@@ -333,23 +348,41 @@ export class SharedPlaces<T> implements TenantHome<T> {
       if (due > now) {
         next = Math.min(next, due);
       } else {
-        this.evicted += 1;
-        this.forget(guest);
+        this.evict(guest);
       }
     }
     this.sweeper.next(next, now);
     return this.evicted - before;
   }
 
+  /** Sees to it that there is room for one more tenant, if there is one of whom nothing is in use. */
+  private makeRoom(): void {
+    let left = this.guests.size < MOST_KEPT ? 0 : LOOKED_AT;
+    for (const guest of this.guests.values()) {
+      if (left === 0) return;
+      left -= 1;
+      const { inUse, waiting } = guest.share.stats();
+      if (inUse + waiting === 0) this.evict(guest);
+    }
+  }
+
+  private evict(guest: Guest<T>): void {
+    this.forget(guest);
+    this.evicted += 1;
+  }
+
   private forget(guest: Guest<T>): void {
-    const { id } = guest.tenant;
-    this.guests.delete(id);
+    // First what may fail for want of a module: what is not done then is done again.
+    if (!this.isClosed) guest.share.close();
+    const { acquired } = guest.share._stats();
+    // Who waited may have had it forgotten by now.
+    if (!this.isKept(guest)) return;
+    this.guests.delete(guest.tenant.id);
     if (this.newest === guest) this.newest = undefined;
     this.past.add(guest.visits);
     // Those who still wait hear of it later.
     guest.visits = this.past;
-    this.pastAcquired += guest.share.stats().acquired;
-    if (!this.isClosed) guest.share.close();
+    this.pastAcquired += acquired;
     this.tell(guest.tenant, "closed");
   }
 
@@ -379,8 +412,17 @@ export class SharedPlaces<T> implements TenantHome<T> {
       await new Promise<void>((resolve) => clock.setTimer(resolve, pause));
       holders = this.holdersOf(guest);
     }
-    if (force === true) for (const { slot } of holders) this.lent[slot]?.lease.discard();
+    if (force === true) this.cut(guest, holders);
     return holders;
+  }
+
+  private cut(guest: Guest<T>, holders: TenantHolder[]): void {
+    // Some may not have heard yet of what they were lent.
+    guest.isCut = true;
+    for (const { slot } of holders) {
+      const { guest: holder, lease } = this.lent[slot] ?? {};
+      if (holder === guest) lease?.discard();
+    }
   }
 
   async close(options: CloseOptions): Promise<TenantHolder[]> {
@@ -395,7 +437,7 @@ export class SharedPlaces<T> implements TenantHome<T> {
 
   /** Tells which leases are out of a tenant, the longest held first. */
   private holdersOf(guest: Guest<T>): TenantHolder[] {
-    const own = this.pool.holders().filter(({ slot }) => this.lent[slot]?.guest === guest);
+    const own = this.pool.holders().filter(({ slot }) => this.pool._isLentTo(slot, guest.share));
     return own.map((holder) => ({ ...holder, tenant: guest.tenant.id }));
   }
 }

@@ -518,6 +518,70 @@ export default [
     }),
   },
   {
+    name: "who_is_removed_before_it_has_heard_of_its_lease_is_found",
+    run: each(async (t, mode) => {
+      const it = new SharedWorld({ mode, size: 1 });
+      let removed;
+      const remove = (id, force) => () => {
+        it.onLent = undefined;
+        removed = it.tenants.remove(id, { deadline: 0, force });
+      };
+      await it.visit("a");
+      it.onLent = remove("a", false);
+      const lease = await it.tenants.acquire("b");
+      t.equal(await removed, [], "what b is lent is not a's");
+      lease.release();
+      await settle();
+      it.onLent = remove("b", true);
+      await t.rejects(it.tenants.acquire("b"), { code: "tenant_removed" });
+      t.equal((await removed).map(({ tenant }) => tenant), ["b"]);
+      await settle();
+      t.equal([it.tenants.totals().inUse, it.closed], [0, [0]], "by force it has nothing");
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "a_tenant_that_cannot_be_removed_is_there_yet",
+    run: each(async (t, mode) => {
+      globalThis.gc?.();
+      const it = new SharedWorld({ mode });
+      await it.visit("a");
+      t.equal(it.tenants.totals().usage.acquired, 1);
+      breakTenants();
+      await whileFull(() => t.rejects(it.tenants.remove("a"), { code: "core_reset" }));
+      const { pools, usage } = it.tenants.totals();
+      t.equal([pools, usage.acquired, usage.released], [1, 1, 1]);
+      t.equal(await it.tenants.remove("a"), []);
+      t.equal([it.tenants.totals().pools, it.tenants.totals().usage.acquired], [0, 1]);
+      await it.visit("a");
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "no_more_than_so_many_unused_tenants_are_kept",
+    run: each(async (t, mode) => {
+      const it = new SharedWorld({ mode, size: 1 });
+      const lease = await it.tenants.acquire("held");
+      await it.pass(10);
+      for (let tenant = 0; tenant < 10_100; tenant += 1) it.tenants.tryAcquire(`t${tenant}`);
+      const { pools, opened, evicted } = it.tenants.totals();
+      t.equal([pools <= 10_000, opened, pools + evicted], [true, 10_101, 10_101]);
+      t.equal([it.tenants.state("held"), it.tenants.state("t0")], ["ready", "closed"]);
+      t.ok(lease.release());
+      await it.assertCloses();
+    }),
+  },
+  {
+    name: "who_asks_for_an_entry_and_is_gone_hears_that",
+    run: each(async (t, mode) => {
+      const it = new SharedWorld({ mode });
+      const signal = AbortSignal.abort(new Error("gone"));
+      await t.rejects(it.tenants.getOrCreate("a", { signal }), { message: "gone" });
+      await t.rejects(it.tenants.acquire("a", { signal }), { message: "gone" });
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "a_tenant_that_nobody_asks_for_is_forgotten",
     run: each(async (t, mode) => {
       const it = new SharedWorld({ mode, size: 2, idleTimeout: 1_000 });
