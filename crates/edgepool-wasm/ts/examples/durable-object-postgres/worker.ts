@@ -50,15 +50,16 @@ export class Connections extends DurableObject<Env> {
   /** GET reads the notes of the tenant that the path names, POST adds one. */
   override async fetch(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
-    const tenant = decodeURIComponent(pathname.slice(1));
     const note = request.method === "POST" ? await request.text() : undefined;
     try {
+      const tenant = decodeURIComponent(pathname.slice(1));
       // With `request` a client that goes away while it waits leaves the queue.
       const notes = await this.#tenants.use(tenant, (client) => ask(client, note), { request });
       return Response.json(notes);
     } catch (error) {
       const code = error instanceof PoolError ? error.code : undefined;
-      const status = code === "invalid_tenant" ? 400 : code === undefined ? 502 : 503;
+      const isBad = code === "invalid_tenant" || error instanceof URIError;
+      const status = isBad ? 400 : code === undefined ? 502 : 503;
       return new Response(`${error instanceof Error ? error.message : error}\n`, { status });
     }
   }
