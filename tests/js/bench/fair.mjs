@@ -3,6 +3,8 @@
 // Who shares has a class `Sharing`, made of a number of connections and the tenants' weights; its
 // `hold(tenant, work)` waits for a connection, does the work, and gives the connection back.
 
+import { randomBelow } from "./cases.mjs";
+
 /** How long a connection is held each time, in ms. */
 const HOLD = 1;
 /** How long the light tenant's callers rest between, in ms. */
@@ -19,6 +21,9 @@ const SERVED = "7 connections, each held for a millisecond at a time. Three tena
   + "1, 2 and 4 have 70 callers each, who ask without a rest. The upright line is what the weight "
   + "says.";
 
+const HELD = "By one caller, as many connections as tenants, all weights the same: nobody waits.";
+const MANY = 10_000;
+
 /** The figures; `due` is what the weights say, where they say something. */
 export const FAIR = [
   { id: "fair-p50", title: "a light tenant's wait beside a loud one, median", unit: "ms",
@@ -32,6 +37,8 @@ export const FAIR = [
   { id: "fair-jain", title: "Jain's index of what is served by weight", unit: "index", due: 1,
     about: "Of the same three: 1 if each is served as its weight says, a third if only one is served "
       + "at all." },
+  { id: "fair-one", title: "a connection for a moment, for one tenant", unit: "ns", about: HELD },
+  { id: "fair-10k", title: "the same for one of 10,000 tenants at random", unit: "ns", about: HELD },
   { id: "fair-alone", title: "connections that the tenant of weight 1 gets while the others rest",
     unit: "connections", about: "Of the same 7: what nobody else wants should not lie idle." },
 ].map((head) => ({ ...head, runtimes: ["node", "deno", "bun"] }));
@@ -50,6 +57,8 @@ export async function fairness(Sharing, lasts) {
     "fair-p99": percentile(light, 0.99),
     ...Object.fromEntries(shares),
     "fair-jain": jain(served.map((count, at) => count / WEIGHTED[at].weight)),
+    "fair-one": await held(Sharing, 1, lasts),
+    "fair-10k": await held(Sharing, MANY, lasts),
     "fair-alone": await alone(Sharing),
   };
 }
@@ -79,6 +88,32 @@ async function call(sharing, tenant, rest, end, waits) {
     });
     if (rest > 0) await later(rest);
   }
+}
+
+/** Gives the ns for which a connection is had where nothing is done with it. */
+async function held(Sharing, tenants, lasts) {
+  const sharing = new Sharing(tenants, Array.from({ length: tenants }, () => 1));
+  const chosen = Uint16Array.from({ length: 65_536 }, randomBelow(tenants));
+  const nothing = () => undefined;
+  let at = 0;
+  const time = async (ms) => {
+    const began = performance.now();
+    let now = began;
+    let done = 0;
+    for (; now < began + ms; now = performance.now()) {
+      for (let left = 256; left > 0; left -= 1) {
+        await sharing.hold(chosen[at], nothing);
+        at = (at + 1) & 65_535;
+      }
+      done += 256;
+    }
+    return (1e6 * (now - began)) / done;
+  };
+  // What is made or compiled at first counts for nobody.
+  await time(lasts / 2);
+  const ns = await time(lasts / 2);
+  await sharing.close?.();
+  return ns;
 }
 
 /** Counts the connections that the first tenant gets at once. */

@@ -87,7 +87,13 @@ fn scale(run: &Run, runtime: &str) -> Vec<Mark> {
 }
 
 fn fairness(run: &Run, runtime: &str) -> impl Iterator<Item = Mark> {
-    let marks = marks::fairness(|case, contender| run.median_in(runtime, case, contender));
+    let of = |case: &str, contender: &str| run.median_in(runtime, case, contender);
+    let mut marks = marks::fairness(of);
+    let many = ratio(of("fair-10k", OURS), of("fair-one", OURS));
+    marks.push(
+        Mark::at_most("a connection for one of 10,000 tenants at random, beside 1 tenant", "×")
+            .judge(many, Some(2.0)),
+    );
     marks.into_iter().map(move |mut mark| {
         mark.text = format!("{runtime}: {}", mark.text);
         mark
@@ -139,6 +145,17 @@ mod tests {
         assert_eq!(verdict(&run, "node: faster than generic-pool").0, Some(false));
         assert_eq!(verdict(&run, "node: faster than tarn").0, Some(true));
         assert!(!of(&run).iter().any(|mark| mark.text.starts_with("deno")));
+    }
+
+    #[test]
+    fn many_tenants_are_judged_by_what_one_costs() {
+        let run = |many: f64| {
+            let cases =
+                [("fair-one", &[(OURS, &[100.0][..])][..]), ("fair-10k", &[(OURS, &[many])])];
+            all_in("deno", run_of(&cases))
+        };
+        assert_eq!(verdict(&run(190.0), "deno: a connection for one of 10,000").0, Some(true));
+        assert_eq!(verdict(&run(210.0), "deno: a connection for one of 10,000").0, Some(false));
     }
 
     #[test]
