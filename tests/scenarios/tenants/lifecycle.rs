@@ -451,6 +451,25 @@ fn a_caller_does_not_wait_for_an_operator_to_be_polled() {
     world.assert_closes();
 }
 
+/// Whoever is woken for the pool that one has opened may be kept and not be polled.
+#[test]
+fn who_opens_a_pool_does_not_wait_for_a_caller_to_be_polled() {
+    let mut world = World::new(per_tenant(1, 1), |it| it.warm_up(1));
+    world.bank.of("a").plan([Creation::Connect(secs(1))]);
+    let pools = world.pools.clone();
+    let mut first = ByHand::new(pools.acquire("a"));
+    // It opens the pool, sees to what there is to do at once, and sleeps.
+    (0..3).for_each(|_| assert!(first.poll().is_none(), "its connection is being made"));
+    let pools = world.pools.clone();
+    let opens = world.executor.spawn(async move { pools.get_or_create("a").await.map(drop) });
+    world.pass(ms(999));
+    assert!(!opens.is_done());
+    world.pass(ms(1));
+    assert!(opens.take().unwrap().is_ok());
+    drop(first);
+    world.assert_closes();
+}
+
 /// However many pools are opened at once, as after a start.
 #[test]
 fn one_is_woken_for_each_pool_that_can_go_on() {

@@ -24,6 +24,9 @@ struct Rung {
     /// Those who wait for a connection, or for a pool. The one is woken that has waited for the
     /// longest, beside all operators: these may be kept and not be polled.
     callers: Seats,
+    /// Those who wait for the end of one chore, by its index. Whenever it can go on all of them are
+    /// woken, as the one who is woken for it may be kept and not be polled.
+    of_chores: BTreeMap<usize, Seats>,
     next: u64,
 }
 
@@ -31,13 +34,31 @@ struct Rung {
 enum Rank {
     Operator,
     Caller,
+    OfChore(usize),
 }
 
 impl Rung {
-    const fn seats(&mut self, rank: Rank) -> &mut Seats {
-        match rank {
+    fn seat(&mut self, rank: Rank, number: u64, waker: Waker) -> Option<Waker> {
+        let seats = match rank {
             Rank::Operator => &mut self.operators,
             Rank::Caller => &mut self.callers,
+            Rank::OfChore(chore) => self.of_chores.entry(chore).or_default(),
+        };
+        seats.insert(number, waker)
+    }
+
+    fn unseat(&mut self, rank: Rank, number: u64) -> Option<Waker> {
+        match rank {
+            Rank::Operator => self.operators.remove(&number),
+            Rank::Caller => self.callers.remove(&number),
+            Rank::OfChore(chore) => {
+                let seats = self.of_chores.get_mut(&chore)?;
+                let waker = seats.remove(&number);
+                if seats.is_empty() {
+                    self.of_chores.remove(&chore);
+                }
+                waker
+            }
         }
     }
 
@@ -47,7 +68,12 @@ impl Rung {
             return Vec::new();
         }
         let caller = self.callers.pop_first().map(|(_, waker)| waker);
-        std::mem::take(&mut self.operators).into_values().chain(caller).collect()
+        let operators = std::mem::take(&mut self.operators).into_values();
+        let mut roused: Vec<_> = operators.chain(caller).collect();
+        for chore in &self.ready {
+            roused.extend(self.of_chores.remove(chore).into_iter().flat_map(Seats::into_values));
+        }
+        roused
     }
 }
 
@@ -85,7 +111,7 @@ impl Bell {
             rung.next += 1;
             rung.next
         });
-        let replaced = rung.seats(rank).insert(number, waker);
+        let replaced = rung.seat(rank, number, waker);
         // What rang before there was anybody to wake.
         let roused = rung.rouse();
         drop(rung);
@@ -95,7 +121,7 @@ impl Bell {
 
     fn rise(&self, rank: Rank, seat: u64) {
         let mut rung = self.lock();
-        let waker = rung.seats(rank).remove(&seat);
+        let waker = rung.unseat(rank, seat);
         // It may have been woken for a chore, and has not seen to it.
         let roused = rung.rouse();
         drop(rung);
@@ -149,6 +175,11 @@ impl Seat {
     /// The seat of one who waits for a connection, or for a pool.
     pub(super) const fn of_caller(bell: Arc<Bell>) -> Self {
         Self { bell, rank: Rank::Caller, number: None }
+    }
+
+    /// The seat of one who waits for the end of a chore.
+    pub(super) const fn of_chore(bell: Arc<Bell>, chore: usize) -> Self {
+        Self { bell, rank: Rank::OfChore(chore), number: None }
     }
 
     /// The seat of one who waits for the end of something.

@@ -179,15 +179,17 @@ impl<T: TenantFactory, C: Clock + Clone> Desk<T, C> {
         self.warm_ups.running += 1;
     }
 
-    /// Begins the warm-up of a tenant's pool out of turn, as somebody waits for it; tells whether one
-    /// is under way. Those in turn may stand behind a server that does not answer.
-    pub(super) fn hasten_warm_up(&mut self, key: Key) -> bool {
-        let warming = self.get(key).and_then(|place| place.warming);
-        if let Some(Warming::InTurn(number)) = warming {
+    /// Begins the warm-up of a tenant's pool out of turn, as somebody waits for it; returns its chore
+    /// if one is under way. Those in turn may stand behind a server that does not answer.
+    pub(super) fn hasten_warm_up(&mut self, key: Key) -> Option<usize> {
+        if let Warming::InTurn(number) = self.get(key)?.warming? {
             self.warm_ups.line.remove(&number);
             self.start_warm_up(key);
         }
-        warming.is_some()
+        match self.place(key).warming? {
+            Warming::Chore(index) => Some(index),
+            Warming::InTurn(_) => unreachable!("it has just begun"),
+        }
     }
 
     /// Takes note that a tenant's pool has what it begins with, or does not need it; tells whether

@@ -45,12 +45,16 @@ struct Warming<T: TenantFactory, C: Clock + Clone> {
     rest: Option<WarmUp<Ticketed<T, C>, C>>,
     waiting: Waiting,
     seat: Seat,
+    /// Its seat as one who waits for that, with the chore that makes it.
+    of_chore: Option<(usize, Seat)>,
 }
 
 impl<T: TenantFactory, C: Clock + Clone> Warming<T, C> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<T, ()>> {
-        if self.rest.is_none() && self.is_warming(cx) {
-            self.seat.sleep(cx.waker());
+        if self.rest.is_none()
+            && let Some(chore) = self.chore(cx)
+        {
+            self.sleep(chore, cx);
             return Poll::Pending;
         }
         let Self { guest, pool, rest, .. } = self;
@@ -64,17 +68,29 @@ impl<T: TenantFactory, C: Clock + Clone> Warming<T, C> {
         Poll::Ready(outcome.map(drop).map_err(|error| TenantError::WarmUp(Arc::new(error))))
     }
 
-    /// Tells whether the pool still makes what it begins with, and sees to it that it does so now, and
-    /// that the caller is woken then.
-    fn is_warming(&mut self, cx: &Context<'_>) -> bool {
+    /// Sleeps until somebody is to see to a chore, be it this one.
+    fn sleep(&mut self, chore: usize, cx: &Context<'_>) {
+        if self.of_chore.as_ref().is_none_or(|&(of, _)| of != chore) {
+            let bell = Arc::clone(&self.guest.core.bell);
+            self.of_chore = Some((chore, Seat::of_chore(bell, chore)));
+        }
+        if let Some((_, seat)) = &mut self.of_chore {
+            seat.sleep(cx.waker());
+        }
+        self.seat.sleep(cx.waker());
+    }
+
+    /// Returns the chore that makes what the pool begins with, if it still does, and sees to it that
+    /// it does so now, and that the caller is woken then.
+    fn chore(&mut self, cx: &Context<'_>) -> Option<usize> {
         let waker = cx.waker().clone();
         let Self { guest, waiting, .. } = self;
-        let (is_warming, unneeded) = guest.core.step(|desk| match desk.hasten_warm_up(guest.key) {
-            true => (true, waiting.sleep(desk.place_mut(guest.key), waker)),
-            false => (false, Some(waker)),
+        let (chore, unneeded) = guest.core.step(|desk| match desk.hasten_warm_up(guest.key) {
+            Some(chore) => (Some(chore), waiting.sleep(desk.place_mut(guest.key), waker)),
+            None => (None, Some(waker)),
         });
         guarded(|| drop(unneeded));
-        is_warming
+        chore
     }
 }
 
@@ -109,7 +125,7 @@ impl<'a, T: TenantFactory, C: Clock + Clone> Opening<'a, T, C> {
         let Home::Own(pool) = home else { return Poll::Ready(Ok(Some(Arc::clone(&guest.entry)))) };
         let seat = Seat::of_caller(Arc::clone(&self.core.bell));
         let waiting = Waiting::new();
-        self.warming = Some(Warming { guest, pool, rest: None, waiting, seat });
+        self.warming = Some(Warming { guest, pool, rest: None, waiting, seat, of_chore: None });
         Poll::Ready(Ok(None))
     }
 }
