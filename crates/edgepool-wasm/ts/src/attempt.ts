@@ -27,6 +27,8 @@ export class Attempt {
   /** Breaks a body off that somebody else reads. */
   breakBody: ((how: BodyEnd, reason: unknown) => void) | undefined = undefined;
   isOver = false;
+  /** Whether its answer was an error, after which another attempt takes its place. */
+  isRefused = false;
   private readonly finish: (how: BodyEnd) => void;
   private stopHold: (() => void) | undefined = undefined;
 

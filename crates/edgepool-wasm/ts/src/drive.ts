@@ -3,6 +3,7 @@ import { Attempt } from "./attempt.js";
 import type { BodyEnd } from "./body.js";
 import { type CallOrigin, originOf } from "./client-events.js";
 import { type Clock, holdProcess, setBackgroundTimer } from "./clock.js";
+import { unlessReset } from "./core.js";
 import { AbortError, PoolClosedError, PoolError, messageOf } from "./errors.js";
 import { headerWaitsOf } from "./header-waits.js";
 import { holdOpen } from "./hold.js";
@@ -307,7 +308,7 @@ export class Drive {
     for (;;) {
       const tenant = id === undefined ? undefined : tenants.use(id);
       // A second attempt waits for nobody's place, though others be free.
-      const isHedge = this.running.size > 0;
+      const isHedge = [...this.running.values()].some(({ isRefused }) => !isRefused);
       if (isHedge && id !== undefined && tenants.allOf(id) !== undefined) throw hedgeAtMax();
       const lease = await pool.acquire({ ctx, request, signal, priority, tenant });
       const isLate = signal.aborted;
@@ -329,7 +330,10 @@ export class Drive {
     if (this.acquiring !== undefined) {
       this.hasLeft = true;
       const { tenant } = this.start;
-      this.allOfTenant = tenant === undefined ? undefined : this.hub.tenants.allOf(tenant);
+      // Without a module nobody knows, and the wait ends all the same.
+      unlessReset(() => {
+        this.allOfTenant = tenant === undefined ? undefined : this.hub.tenants.allOf(tenant);
+      });
     }
     this.acquiring?.abort();
     this.acquiring = undefined;
@@ -478,6 +482,7 @@ export class Drive {
   private refused(attempt: Attempt, isRead: boolean): void {
     if (this.kind === PASSED) this.refusal = attempt;
     if (isRead) attempt.reader = undefined;
+    attempt.isRefused = true;
     this.pump();
     if (this.taken === attempt) return;
     this.running.delete(attempt.number);

@@ -23,7 +23,11 @@ import { type TenantUsage, Visits, lossOf, usageOf } from "./tenant-usage.js";
 
 /** Whose connections those are that are made for all. */
 const NOBODY: Tenant = { id: "", schema: undefined, database: undefined };
-/** An `enter` that had so many ms and was late has failed, however long its caller had waited. */
+/**
+ * An `enter` that was late has failed if it had half of its caller's time; that is so many ms at
+ * least and at most.
+ */
+const SHORT_ENTER = 100;
 const LONG_ENTER = 1_000;
 /** The most tenants that are kept, unless more are in use. */
 const MOST_KEPT = 10_000;
@@ -62,7 +66,8 @@ class Guest<T> {
  * 1. A connection is given to its caller only after `enter` has put the tenant's context on it, and
  *    lent again only after `reset` has taken it off. If either fails or is given up it is lent to
  *    nobody any more.
- * 2. The guests are in the order in which they were asked for last, the longest ago first.
+ * 2. The guests are in the order in which they were asked for last, the longest ago first, or were
+ *    found to be in use when room was looked for.
  */
 export class SharedPlaces<T> implements TenantHome<T> {
   private readonly pool: SharedPool<T>;
@@ -186,7 +191,7 @@ export class SharedPlaces<T> implements TenantHome<T> {
       await this.enter(call, lease);
     } catch (error) {
       lease.discard(error);
-      const isCut = findAborted(signals) !== undefined || (call.isLate && this.isShort(since));
+      const isCut = findAborted(signals) !== undefined || (call.isLate && this.isShort(call, since));
       if (!isCut) guest.entrance.fail(error);
       throw error;
     }
@@ -204,9 +209,9 @@ export class SharedPlaces<T> implements TenantHome<T> {
   }
 
   /** Whether `enter` had so little time of its own that it says nothing that it was late. */
-  private isShort(since: number): boolean {
-    const { acquireTimeout, clock } = this.settings;
-    return clock.now() - since < Math.min(LONG_ENTER, acquireTimeout / 2);
+  private isShort({ wait: { timeout } }: Call<T>, since: number): boolean {
+    const fair = Math.min(LONG_ENTER, Math.max(SHORT_ENTER, timeout / 2));
+    return this.settings.clock.now() - since < fair;
   }
 
   private enter(call: Call<T>, { value }: Lease<T>): Promise<void> {
@@ -362,7 +367,13 @@ export class SharedPlaces<T> implements TenantHome<T> {
       if (left === 0) return;
       left -= 1;
       const { inUse, waiting } = guest.share.stats();
-      if (inUse + waiting === 0) this.evict(guest);
+      if (inUse + waiting === 0) {
+        this.evict(guest);
+        continue;
+      }
+      // The next one that is opened looks at others.
+      this.guests.delete(guest.tenant.id);
+      this.guests.set(guest.tenant.id, guest);
     }
   }
 

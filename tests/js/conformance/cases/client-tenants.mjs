@@ -2,7 +2,7 @@
 import { PoolError } from "edgepool";
 import { ClientPool, ClientRegistry } from "edgepool/clients";
 import { each, settle } from "../lib/harness.mjs";
-import { answer, json, setup } from "../lib/provider-world.mjs";
+import { answer, failure, json, setup } from "../lib/provider-world.mjs";
 import { breakTenants, whileFull } from "./recovery.mjs";
 
 /** A client pool whose requests are answered by hand, one after the other. */
@@ -138,6 +138,23 @@ export default [
       t.equal(it.order(), ["acme", "other", "other"], "one that has none does");
       await it.serve(3);
       await Promise.all([capped, free]);
+    }),
+  },
+  {
+    name: "a_tenant_that_has_its_max_goes_on_to_the_next_endpoint",
+    run: each(async (t, mode) => {
+      const provider = {
+        baseURL: undefined, endpoints: ["http://a/v1", "http://b/v1"], max: 3, retry: { base: 1 },
+      };
+      const it = world({ named: { acme: { max: 1 } } }, provider, { mode });
+      const call = it.chat("acme");
+      await it.clock.advance(10);
+      it.held.shift()(failure(503, "busy"));
+      await it.clock.advance(100);
+      t.equal(new Set(it.sent.map(({ url }) => new URL(url).host)).size, 2, "the other one is free");
+      await it.serve(1);
+      t.equal((await call).text, "Hi");
+      t.equal(it.of("acme").inUse, 0);
     }),
   },
   {
