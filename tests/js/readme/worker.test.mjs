@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,15 +43,20 @@ async function bundle(folder, code) {
   });
 }
 
-/** What the Worker with an object has beside the other: it uses the clients. */
+/** What the Worker with an object has beside the other. */
 const OBJECT = {
-  modules: '(name = "clients.wasm", wasm = embed "clients.wasm"),',
   binding: '(name = "CALLS", durableObjectNamespace = "Calls"),',
   more: `durableObjectNamespaces = [(className = "Calls", uniqueKey = "calls")],
   durableObjectStorage = (inMemory = void),`,
 };
 
-function configuration(port, backend, { modules = "", binding = "", more = "" }) {
+/** Names each module of wasm that the Worker imports, which is beside it. */
+function wasmIn(folder) {
+  const names = readdirSync(folder).filter((name) => name.endsWith(".wasm"));
+  return names.map((name) => `(name = "${name}", wasm = embed "${name}"),`).join("\n    ");
+}
+
+function configuration(folder, port, backend, { binding = "", more = "" }) {
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -63,8 +68,7 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = (
   modules = [
     (name = "worker.js", esModule = embed "worker.js"),
-    (name = "edgepool.wasm", wasm = embed "edgepool.wasm"),
-    ${modules}
+    ${wasmIn(folder)}
   ],
   bindings = [${binding} (name = "BACKEND", text = "${backend}")],
   ${more}
@@ -78,7 +82,8 @@ async function checkFourAtATime(heading, more) {
   const { seen, server } = await slowBackend();
   const port = await freePort();
   await bundle(folder, example(heading, "js"));
-  writeFileSync(join(folder, "config.capnp"), configuration(port, server.url, more));
+  const config = configuration(folder, port, server.url, more);
+  writeFileSync(join(folder, "config.capnp"), config);
   const child = new Child(workerd, ["serve", join(folder, "config.capnp")]);
   const url = `http://127.0.0.1:${port}/`;
   try {
