@@ -32,7 +32,7 @@ import { type Watch, Workshop } from "./workshop.js";
 export class Engine<T> implements core.Occupant {
   readonly settings: Settings<T>;
   readonly ledger: Ledger<T>;
-  readonly places = new Places<T>();
+  readonly places: Places<T>;
   readonly turn = new Turn();
   readonly reports: Reports<T>;
   private readonly workshop: Workshop<T>;
@@ -64,6 +64,7 @@ export class Engine<T> implements core.Occupant {
   constructor(settings: Settings<T>, ledger = new Ledger(settings, core.usualHome())) {
     this.settings = settings;
     this.ledger = ledger;
+    this.places = new Places(ledger.spares);
     this.reports = new Reports(settings, this.ledger);
     this.workshop = new Workshop(this, () => this.drain());
     this.limit = Math.min(settings.leaseTtl, settings.longHold);
@@ -78,25 +79,25 @@ export class Engine<T> implements core.Occupant {
 
   // --- Callers ---
 
-  /** Gives an idle resource if nobody waits for one; the fast path of every acquire. */
+  /** Gives an idle resource if nobody waits for one. */
   tryAcquire(want?: Want): Lease<T> | undefined {
     const { ledger } = this;
-    const { spare } = ledger;
-    const scope = want?.scope;
-    if (spare !== undefined && ledger.isCurrent()) {
-      ledger.takeSpare(spare);
-      spare.isLent = true;
-      const lease = new OwnLease(this, spare, 0);
-      if (scope !== undefined) lease._scope = scope;
-      return lease;
-    }
+    const lease = ledger.spares.lend(this);
+    if (lease === undefined) return this.tryLedger(want);
+    lease._scope = want?.scope;
+    return lease;
+  }
+
+  /** Gives what the ledger has idle, if nobody waits for it; there is no spare then. */
+  tryLedger(want?: Want): Lease<T> | undefined {
+    const { ledger } = this;
     const answer = ledger.tryAcquire(want);
     if (answer < 0) return answer < core.NONE ? this.tryAfterEffects(want) : undefined;
     const effects = answer & 1;
     const stack = this.reports.isWatching ? this.capture() : undefined;
     const lease = this.lend((answer - effects) / 2, 0, want, stack);
-    if (effects !== 0) this.drainFor(scope);
-    else if (this.limit < Infinity) this.hasten(ledger.told + this.limit);
+    if (effects !== 0) this.drainFor(want?.scope);
+    else if (this.limit < Infinity) this.hasten(ledger.spares.told + this.limit);
     return lease;
   }
 
@@ -210,10 +211,7 @@ export class Engine<T> implements core.Occupant {
     key: number, waited: number, want: Want | undefined, stack = want?.stack,
   ): Lease<T> {
     const place = this.places.at(key);
-    place.key = key;
-    place.isLent = true;
-    place.isReused = false;
-    place.moment = this.ledger.moment;
+    place.lend(key);
     const lease = new OwnLease(this, place, waited);
     lease._scope = want?.scope;
     if (this.reports.isWatching) this.reports.lent(lease, stack);
@@ -240,21 +238,10 @@ export class Engine<T> implements core.Occupant {
 
   // --- Holders ---
 
-  /** Takes a lease back in good order. */
+  /** Takes a lease back in good order, which is to be no spare. */
   release(lease: Lease<T>): boolean {
     const { ledger } = this;
-    const place = lease._place;
-    // One that was renewed, or is not to be lent again, is the ledger's to take back.
-    if (
-      ledger.sparing && place.tenure === lease._tenure && place.moment === ledger.moment &&
-      !place.isOutdated && place.ttl === undefined && ledger.isCurrent()
-    ) {
-      place.isLent = false;
-      place.tenure += 1;
-      lease._tenure = -1;
-      ledger.putSpare(place);
-      return true;
-    }
+    const { spares } = ledger;
     if (this.reports.isWatching || this.settings.reset !== undefined) {
       return this.giveBack(lease) !== false;
     }
@@ -266,7 +253,7 @@ export class Engine<T> implements core.Occupant {
     }
     if ((status & core.DONE) !== 0) endLoan(lease);
     if ((status & core.EFFECTS) !== 0) this.drainFor(lease._scope);
-    else if (ledger.isLooked) this.hasten(Math.min(ledger.told + ledger.shortest, ledger.until));
+    else if (ledger.isLooked) this.hasten(Math.min(spares.told + ledger.shortest, spares.until));
     else core.unlessReset(() => this.look());
     return (status & core.DONE) !== 0;
   }
@@ -304,7 +291,7 @@ export class Engine<T> implements core.Occupant {
     return this.end(lease, (key) => {
       const status = this.ledger.tell("discard", key);
       if ((status & core.DONE) !== 0) {
-        place.isOutdated = true;
+        place.outdate();
         place.damage = error;
       }
       return status;
@@ -326,7 +313,7 @@ export class Engine<T> implements core.Occupant {
   renew(lease: Lease<T>, ttl: number): boolean {
     const status = core.again(() => this.ledger.tell("renew", this.keyOf(lease), ttl));
     const done = (status & core.DONE) !== 0;
-    if (done) lease._place.ttl = ttl;
+    if (done) lease._place.renew(ttl);
     this.drain();
     return done;
   }
@@ -582,7 +569,7 @@ export class Engine<T> implements core.Occupant {
     });
     // Should the module fail at this, the next one is told of those that are not to be kept.
     keys.forEach((key, at) => {
-      this.places.at(key).isOutdated ||= !verdicts[at];
+      if (!verdicts[at]) this.places.at(key).outdate();
     });
     core.unlessReset(() =>
       keys.forEach((key, at) => this.ledger.tell("looked_at", key, Number(verdicts[at]))));

@@ -110,7 +110,7 @@ export class Lease<T> {
    * false if the lease had ended.
    */
   release(): boolean {
-    return this._engine.release(this);
+    return this._place.spares.takeBack(this) || this._engine.release(this);
   }
 
   /**

@@ -1,7 +1,7 @@
-import type { Clock } from "./clock.js";
 import * as core from "./core.js";
 import type { Place } from "./places.js";
 import type { Settings } from "./settings.js";
+import { Spares } from "./spares.js";
 import type { Want } from "./waiters.js";
 
 /** The number of a pool that the module does not know, and answers for that it is closed. */
@@ -12,38 +12,17 @@ export const UNREAD = -1;
 /** How late, in ms, what an option says of a time may be, and how long those times are at least. */
 const LEEWAY = 1_000;
 const LONG = 10 * LEEWAY;
-/** At one in so many loans and returns without a word the time is read: timers may be late. */
-const LOOKS = 16;
 
 /**
  * The ledger of one pool, as its shell talks to it. What is thrown out of the module ends that
  * instance, and is thrown on as a CoreResetError.
- *
- * In front of it are the spares: leases that came back while nothing was going on, and go to the
- * next caller without a word. For the module they are still out, so that they are given back before
- * anything else is told. In between its time stands still: either none passes, or it does not
- * matter, or for a second at most.
  */
 export class Ledger<T> {
   // What has no value here gets one from `move`, as in each instance.
-  /** The spare that came back last. */
-  spare!: Place<T> | undefined;
-  /** Whether a lease that comes back may be a spare. */
-  sparing!: boolean;
-  /** How often a spare was lent. */
-  reused!: number;
-  private sinceRead = 0;
-  /** The time that the ledger was told last. */
-  told = 0;
-  /**
-   * Counts the times in which there are spares. Those come from loans of such a time alone: it is
-   * not known whether a resource that was lent before is too old by now.
-   */
-  moment = 0;
+  /** What is in front of it. */
+  readonly spares: Spares<T>;
   /** Whether nothing but loans and hand-ons has happened since the last look. */
   isLooked!: boolean;
-  /** When the pool's timer gives the spares back; none come before that is known. */
-  until!: number;
   /** The shortest time after which something is due about an idle or a lent resource. */
   readonly shortest: number;
   /** Whether nothing is going on that a lease which comes back is needed for. */
@@ -59,7 +38,6 @@ export class Ledger<T> {
   readonly seat: core.Seat;
   core!: core.Core;
   pool!: number;
-  private readonly clock: Clock;
   /** Whether every operation depends on the time, and whether the next one does. */
   private readonly clocked: boolean;
   timed!: boolean;
@@ -68,7 +46,6 @@ export class Ledger<T> {
   constructor(settings: Settings<T>, home: core.Home) {
     this.settings = settings;
     this.home = home;
-    this.clock = settings.clock;
     const { fifo, reset, holdTimes, maxUses, checkAfter, edge } = settings;
     const isTold = fifo || reset !== undefined || holdTimes || maxUses < Infinity;
     const { clocked, isExact, shortest } = readTimes(settings);
@@ -79,6 +56,7 @@ export class Ledger<T> {
     this.isExact = clocked && isExact;
     this.shortest = shortest;
     this.span = clocked && !edge ? isExact ? shortest : LEEWAY : Infinity;
+    this.spares = new Spares(settings.clock, clocked, this.isExact);
     this.seat = { core: home.instance(), pool: GONE };
     core.again(() => this.open(home.instance(), settings.max));
     this.timed = this.clocked;
@@ -103,8 +81,8 @@ export class Ledger<T> {
   /** Leaves a pool that has closed, which the module may forget. */
   leave(): void {
     this.pool = GONE;
-    this.until = Infinity;
-    this.isQuiet = this.sparing = false;
+    this.spares.until = Infinity;
+    this.isQuiet = this.spares.isOpen = false;
   }
 
   /** Goes on in an instance, where it is this pool, or none. */
@@ -112,63 +90,42 @@ export class Ledger<T> {
     this.core = this.seat.core = instance;
     this.pool = this.seat.pool = pool;
     this.timed = true;
-    this.isQuiet = this.sparing = this.isLooked = false;
-    this.spare = undefined;
-    this.until = Infinity;
-    this.reused = 0;
+    const { spares } = this;
+    this.isQuiet = spares.isOpen = this.isLooked = false;
+    spares.top = undefined;
+    spares.until = Infinity;
+    spares.reused = 0;
   }
 
   /** Reads the clock: not below zero, which says that it was not read. */
   now(): number {
-    const now = this.clock.now();
+    const now = this.settings.clock.now();
     return now > 0 ? now : 0;
   }
 
   // --- Spares ---
 
-  /** Tells whether the time is what the ledger was told, as far as that counts. */
-  isCurrent(): boolean {
-    if (this.isExact) return this.clock.now() === this.told;
-    if (this.until === Infinity) return true;
-    this.sinceRead = (this.sinceRead + 1) % LOOKS;
-    return this.sinceRead > 0 || this.clock.now() < this.until;
-  }
-
-  /** Puts a lease that came back in front. */
-  putSpare(place: Place<T>): void {
-    place.next = this.spare;
-    this.spare = place;
-  }
-
-  /** Takes the spare that came back last. */
-  takeSpare(place: Place<T>): void {
-    this.spare = place.next;
-    this.reused += 1;
-    place.reuses += 1;
-    place.isReused = true;
-    place.since = this.told;
-  }
-
   /** Has leases that are lent from now on be spares when they come back, for a while. */
   private begin(now: number): void {
-    this.until = now + this.span;
-    if (!this.isExact) this.moment += 1;
+    this.spares.until = now + this.span;
+    if (!this.isExact) this.spares.moment += 1;
   }
 
   /** Has every lease that comes back told, until nothing is going on. */
   stopSparing(): void {
-    this.isQuiet = this.sparing = this.isLooked = false;
+    this.isQuiet = this.spares.isOpen = this.isLooked = false;
     this.settle();
   }
 
   /** Gives the spares back. */
   settle(): void {
-    if (this.spare === undefined) return;
+    const { spares } = this;
+    if (spares.top === undefined) return;
     const keys: number[] = [];
-    for (let each: Place<T> | undefined = this.spare; each !== undefined; each = each.next) {
+    for (let each: Place<T> | undefined = spares.top; each !== undefined; each = each.next) {
       keys.push(each.key);
     }
-    this.spare = undefined;
+    spares.top = undefined;
     // The one that came back first is told first. Those that are not told if the module fails are
     // nobody's, which the next one is told.
     for (const key of keys.reverse()) this.call("release", UNREAD, key);
@@ -178,17 +135,19 @@ export class Ledger<T> {
   look(isQuiet: boolean): void {
     this.isLooked = true;
     this.isQuiet = isQuiet && this.maySpare;
-    this.sparing = this.isQuiet && (this.span === Infinity || this.until < Infinity);
+    const { spares } = this;
+    spares.isOpen = this.isQuiet && (this.span === Infinity || spares.until < Infinity);
   }
 
   /** Notes what time the ledger is told, which is not what it was told before. */
   pass(now: number): void {
-    if (now >= this.until) {
-      this.until = Infinity;
-      this.sparing = false;
+    const { spares } = this;
+    if (now >= spares.until) {
+      spares.until = Infinity;
+      spares.isOpen = false;
     }
-    if (this.isExact && now !== this.told) this.moment += 1;
-    if (now !== UNREAD) this.told = now;
+    if (this.isExact && now !== spares.told) spares.moment += 1;
+    if (now !== UNREAD) spares.told = now;
   }
 
   // --- What is called most, each with as many arguments as it takes ---
@@ -197,11 +156,11 @@ export class Ledger<T> {
   tryAcquire(_want?: Want): number {
     this.settle();
     const now = this.timed ? this.now() : UNREAD;
-    if (now !== this.told) this.pass(now);
+    if (now !== this.spares.told) this.pass(now);
     try {
       const answer = this.core.try_acquire(this.pool, now);
       const hasEffects = answer < core.NONE || (answer >= 0 && (answer & 1) === 1);
-      if (hasEffects) this.isQuiet = this.sparing = false;
+      if (hasEffects) this.isQuiet = this.spares.isOpen = false;
       return answer;
     } catch (cause) {
       throw this.home.replace(this.core, cause);
@@ -212,13 +171,13 @@ export class Ledger<T> {
   release(key: number): number {
     this.settle();
     const now = this.timed ? this.now() : UNREAD;
-    if (now !== this.told) this.pass(now);
+    if (now !== this.spares.told) this.pass(now);
     try {
       const status = this.core.release(this.pool, now, key);
       if (!this.clocked) this.timed = (status & core.NEEDS_CLOCK) !== 0;
       if ((status & core.EFFECTS) !== 0) this.isQuiet = false;
-      else if (this.isQuiet && this.until > now + this.span) this.begin(now);
-      this.sparing = this.isQuiet;
+      else if (this.isQuiet && this.spares.until > now + this.span) this.begin(now);
+      this.spares.isOpen = this.isQuiet;
       return status;
     } catch (cause) {
       throw this.home.replace(this.core, cause);
@@ -254,7 +213,7 @@ export class Ledger<T> {
 
   /** When something is due, spares among it. */
   nextDeadline(): number {
-    return Math.min(this.call("next_deadline"), this.until);
+    return Math.min(this.call("next_deadline"), this.spares.until);
   }
 
   /** Does an operation, now. */
@@ -292,7 +251,7 @@ function readTimes<T>(settings: Settings<T>): {
   const ofIdle = Math.min(idleTimeout, maxLifetime, checkInterval, checkAfter);
   const ofLeases = Math.min(leaseTtl, longHold);
   const inProcess = mode === "process";
-  const counts = mode === "edge" || holdTimes || trackLeases || maxUses < Infinity;
+  const counts = holdTimes || trackLeases || maxUses < Infinity;
   return {
     clocked: counts || Math.min(ofIdle, ofLeases) < Infinity,
     isExact: !(inProcess && ofIdle >= LONG && ofLeases === Infinity),

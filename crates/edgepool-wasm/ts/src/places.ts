@@ -1,29 +1,35 @@
 import { INDEX_MASK, NONE } from "./core.js";
 import type { RunningJob } from "./jobs.js";
+import type { Spares } from "./spares.js";
+
+/** The moment of a loan whose resource is not to be a spare. */
+const NEVER = -1;
 
 /**
  * A place of a pool, and what stands there. The module decides which place is what; this is what
  * the shell must know to tell a new module, should that one fail.
  */
 export class Place<T> {
+  // What a loan without a word to the ledger touches comes first, and so stands together.
+  readonly spares: Spares<T>;
   /** The resource, unless a job has it. */
   resource: T | undefined = undefined;
   /** Which loan it is, or will be: one more with the end of each. */
   tenure = 0;
+  /** The moment in which it was lent, if it may be a spare when it comes back. */
+  moment = NEVER;
   isLent = false;
+  /** The next of the spares. */
+  next: Place<T> | undefined = undefined;
+  /** Whether the present or last loan was one without a word to the ledger, and since when. */
+  isReused = false;
+  since!: number;
+  /** How often the resource was lent so. */
+  reuses = 0;
   /** Whether it is not to be lent again: it was invalidated, or its holder has discarded it. */
   isOutdated = false;
   /** For how long its lease lives by the holder's last word, if there was one. */
   ttl: number | undefined = undefined;
-  /** The ledger's `moment` in which it was lent. */
-  moment = 0;
-  /** How often the resource was lent without a word to the ledger. */
-  reuses = 0;
-  /** Whether the present or last loan was such a one, and since when. */
-  isReused = false;
-  since = 0;
-  /** The next of the leases that came back without a word to the ledger. */
-  next: Place<T> | undefined = undefined;
   /** The key of the lease that is out, for the ledger. */
   key = NONE;
   index: number;
@@ -32,8 +38,37 @@ export class Place<T> {
   /** What its holder said of the resource when it was discarded. */
   damage: unknown = undefined;
 
-  constructor(index: number) {
+  constructor(index: number, spares: Spares<T>) {
     this.index = index;
+    this.spares = spares;
+  }
+
+  /** Notes that it was lent under a key of the ledger. */
+  lend(key: number): void {
+    this.key = key;
+    this.moment = this.spares.moment;
+    this.isLent = true;
+    this.isReused = false;
+  }
+
+  /** Notes that it was lent again without a word to the ledger. */
+  lendAgain(since: number): void {
+    this.isLent = true;
+    this.isReused = true;
+    this.since = since;
+    this.reuses += 1;
+  }
+
+  /** Notes for how long its lease lives, of which the ledger is to hear the end. */
+  renew(ttl: number): void {
+    this.ttl = ttl;
+    this.moment = NEVER;
+  }
+
+  /** Notes that it is not to be lent again. */
+  outdate(): void {
+    this.isOutdated = true;
+    this.moment = NEVER;
   }
 
   /** Puts a resource in that was not here before. */
@@ -70,18 +105,23 @@ export class Place<T> {
 /** The places of a pool by their indexes. */
 export class Places<T> {
   private all: Place<T>[] = [];
+  private readonly spares: Spares<T>;
   /** The jobs under way, by their keys. */
   jobs = new Map<number, RunningJob<T>>();
+
+  constructor(spares: Spares<T>) {
+    this.spares = spares;
+  }
 
   /** Gives the place that a key or an index is about. */
   at(key: number): Place<T> {
     const index = key & INDEX_MASK;
-    return (this.all[index] ??= new Place(index));
+    return (this.all[index] ??= new Place(index, this.spares));
   }
 
   /** Notes that nothing that there is now is to be lent again. */
   outdateAll(): void {
-    for (const place of this.known()) place.isOutdated ||= place.resource !== undefined;
+    for (const place of this.known()) if (place.resource !== undefined) place.outdate();
     for (const job of this.jobs.values()) job.outdated = true;
   }
 

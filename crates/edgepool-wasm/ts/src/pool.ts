@@ -11,6 +11,7 @@ import {
 } from "./options.js";
 import { MOST_RESOURCES, type PoolOptions, type Settings, readSettings } from "./settings.js";
 import { abortReason, findAborted, isSignal } from "./signals.js";
+import type { Spares } from "./spares.js";
 import type { PoolStats } from "./stats.js";
 import type { Served, Want } from "./waiters.js";
 import { WarmUp, type WarmUpOptions } from "./warm-up.js";
@@ -64,8 +65,9 @@ const PRIORITIES = ["low", "normal", "high", "urgent"] as const;
  */
 export class Pool<T> {
   private readonly engine: Engine<T>;
-  /** What a caller without options wants. */
-  private readonly plain: Want;
+  private readonly spares: Spares<T>;
+  /** What a caller without options wants, once one has waited. */
+  private plain: Want | undefined = undefined;
 
   /**
    * Makes a pool, which is empty. Throws a TypeError that names the option if one is unknown, of a
@@ -73,7 +75,7 @@ export class Pool<T> {
    */
   constructor(options: PoolOptions<T>) {
     this.engine = this._open(readSettings(options));
-    this.plain = this._want({}, 1, false);
+    this.spares = this.engine.ledger.spares;
   }
 
   /** @internal */
@@ -102,10 +104,11 @@ export class Pool<T> {
    */
   acquire(options?: AcquireOptions): Promise<Lease<T>> {
     if (options !== undefined) return this.acquireWith(options, 1, false) as Promise<Lease<T>>;
-    const { engine, plain } = this;
     try {
-      const lease = engine.tryAcquire();
+      const lease = this.tryPlain();
       if (lease !== undefined) return Promise.resolve(lease);
+      const { engine } = this;
+      const plain = this.plain ??= this._want({}, 1, false);
       const { edge, trackLeases } = engine.settings;
       // Waiters share what they want, unless each is to have its own stack.
       const want = trackLeases ? { ...plain } : plain;
@@ -163,7 +166,12 @@ export class Pool<T> {
    * that is to be checked first, which is begun. Throws a CoreResetError.
    */
   tryAcquire(): Lease<T> | undefined {
-    return this.engine.tryAcquire();
+    return this.tryPlain();
+  }
+
+  /** As the engine would, which is not touched for a spare. */
+  private tryPlain(): Lease<T> | undefined {
+    return this.spares.lend(this.engine) ?? this.engine.tryLedger();
   }
 
   /**

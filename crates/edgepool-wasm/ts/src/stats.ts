@@ -140,7 +140,7 @@ export function readStats<T>(ledger: Ledger<T>, leaked: number, restarts: number
   GAUGES.forEach((name, which) => (stats[name] = ledger.call("gauge", which)));
   COUNTERS.forEach((name, which) => (stats[name] = ledger.call("counter", which)));
   // Leases that went from one caller to the next without a word to the ledger.
-  for (const name of ["started", "direct", "released"] as const) stats[name] += ledger.reused;
+  for (const name of ["started", "direct", "released"] as const) stats[name] += ledger.spares.reused;
   stats.utilisation = stats.inUse / Math.max(stats.max, 1);
   const served = stats.direct + stats.waited;
   stats.hitRate = served > 0 ? stats.direct / served : undefined;
