@@ -97,7 +97,7 @@ export class Engine<T> implements core.Occupant {
     const stack = this.reports.isWatching ? this.capture() : undefined;
     const lease = this.lend((answer - effects) / 2, 0, want, stack);
     if (effects !== 0) this.drainFor(want?.scope);
-    else if (this.limit < Infinity) this.hasten(ledger.spares.told + this.limit);
+    else if (this.limit < Infinity) this.hasten(ledger.dueAfter(this.limit));
     return lease;
   }
 
@@ -241,7 +241,6 @@ export class Engine<T> implements core.Occupant {
   /** Takes a lease back in good order, which is to be no spare. */
   release(lease: Lease<T>): boolean {
     const { ledger } = this;
-    const { spares } = ledger;
     if (this.reports.isWatching || this.settings.reset !== undefined) {
       return this.giveBack(lease) !== false;
     }
@@ -253,7 +252,7 @@ export class Engine<T> implements core.Occupant {
     }
     if ((status & core.DONE) !== 0) endLoan(lease);
     if ((status & core.EFFECTS) !== 0) this.drainFor(lease._scope);
-    else if (ledger.isLooked) this.hasten(Math.min(spares.told + ledger.shortest, spares.until));
+    else if (ledger.isLooked) this.hasten(ledger.dueAfter(ledger.shortest));
     else core.unlessReset(() => this.look());
     return (status & core.DONE) !== 0;
   }

@@ -211,6 +211,12 @@ export class Ledger<T> {
     return this.call("claim", waiter);
   }
 
+  /** When something may be due that is so for so long from now, or the spares. */
+  dueAfter(time: number): number {
+    const { told = 0, until } = this.spares;
+    return Math.min(told + time, until);
+  }
+
   /** When something is due, spares among it. */
   nextDeadline(): number {
     return Math.min(this.call("next_deadline"), this.spares.until);

@@ -11,7 +11,6 @@ const NEVER = -1;
  */
 export class Place<T> {
   // What a loan without a word to the ledger touches comes first, and so stands together.
-  readonly spares: Spares<T>;
   /** The resource, unless a job has it. */
   resource: T | undefined = undefined;
   /** Which loan it is, or will be: one more with the end of each. */
@@ -21,11 +20,11 @@ export class Place<T> {
   isLent = false;
   /** The next of the spares. */
   next: Place<T> | undefined = undefined;
-  /** Whether the present or last loan was one without a word to the ledger, and since when. */
-  isReused = false;
-  since!: number;
+  /** When the present or last loan began, if that was one without a word to the ledger. */
+  since: number | undefined = undefined;
   /** How often the resource was lent so. */
   reuses = 0;
+  readonly spares: Spares<T>;
   /** Whether it is not to be lent again: it was invalidated, or its holder has discarded it. */
   isOutdated = false;
   /** For how long its lease lives by the holder's last word, if there was one. */
@@ -39,8 +38,8 @@ export class Place<T> {
   damage: unknown = undefined;
 
   constructor(index: number, spares: Spares<T>) {
-    this.index = index;
     this.spares = spares;
+    this.index = index;
   }
 
   /** Notes that it was lent under a key of the ledger. */
@@ -48,13 +47,12 @@ export class Place<T> {
     this.key = key;
     this.moment = this.spares.moment;
     this.isLent = true;
-    this.isReused = false;
+    this.since = undefined;
   }
 
   /** Notes that it was lent again without a word to the ledger. */
-  lendAgain(since: number): void {
+  lendAgain(since: number | undefined): void {
     this.isLent = true;
-    this.isReused = true;
     this.since = since;
     this.reuses += 1;
   }
@@ -75,13 +73,13 @@ export class Place<T> {
   put(resource: T | undefined): void {
     this.resource = resource;
     this.reuses = 0;
-    this.isReused = false;
+    this.since = undefined;
   }
 
   /** Puts a resource back that a job had. */
   putBack(resource: T | undefined): void {
     this.resource = resource;
-    this.isReused = false;
+    this.since = undefined;
   }
 
   /** Notes that the loan is over. */
@@ -147,8 +145,7 @@ export class Places<T> {
     for (const [place, key] of places) {
       place.key = key;
       place.index = key & INDEX_MASK;
-      place.reuses = 0;
-      place.isReused = false;
+      place.put(place.resource);
       this.all[place.index] = place;
     }
     this.jobs = new Map();

@@ -103,9 +103,10 @@ export class Reports<T> {
     if (Number.isNaN(value) && which !== INFO_LAST_USED) return undefined;
     if (which === INFO_USES) return value + place.reuses;
     // What the ledger was not told of the present or last loan.
-    if (place.isReused && which === INFO_WAITED) return 0;
-    const isTold = !place.isReused || !place.isLent;
-    if (!isTold && (which === INFO_SINCE || which === INFO_LAST_USED)) return place.since;
+    const { since } = place;
+    if (since !== undefined && which === INFO_WAITED) return 0;
+    const isTold = since === undefined || !place.isLent;
+    if (!isTold && (which === INFO_SINCE || which === INFO_LAST_USED)) return since;
     return Number.isNaN(value) ? undefined : value;
   }
 }

@@ -27,16 +27,16 @@ export class Spares<T> {
   moment = 0;
   /** How often one was lent. */
   reused = 0;
+  /**
+   * The time that the ledger was told last, if it was. V8 keeps a number in a box, and where there
+   * was no number at first, as here, a copy of it is one of the box, into which nobody looks.
+   */
+  told: number | undefined = undefined;
   /** Whether the time counts. */
   private readonly isTimed: boolean;
   /** Whether there are spares only as long as no time passes at all. */
   private readonly isExact: boolean;
   private loans = 0;
-  /**
-   * The time that the ledger was told last. V8 keeps a number in a box: of a field that had another
-   * value at first, as this one, a copy of it is one of the box, which nobody looks into.
-   */
-  told!: number;
   /** When the pool's timer gives them back; none come before that is known. */
   until = Infinity;
   private readonly clock: Clock;
@@ -45,7 +45,6 @@ export class Spares<T> {
     this.clock = clock;
     this.isTimed = isTimed;
     this.isExact = isExact;
-    this.told = 0;
   }
 
   /** Lends the one that came back last, if there is any that may be lent by now. */
