@@ -57,7 +57,7 @@ let tellings = 0;
  */
 function standingTime(): number {
   if (turns <= 0 || tellings >= MOST_TELLINGS) {
-    if (turns <= 0) void ready.then(turn);
+    if (turns <= 0) void countTurns();
     known = Date.now();
     tellings = 0;
   }
@@ -66,9 +66,9 @@ function standingTime(): number {
   return known;
 }
 
-function turn(): void {
-  turns -= 1;
-  if (turns > 0) void ready.then(turn);
+async function countTurns(): Promise<void> {
+  do await ready;
+  while ((turns -= 1) > 0);
 }
 
 /** The runtime's own clock. `performance` does not step back when the wall clock is set. */
