@@ -51,7 +51,7 @@ export class Engine<T> implements core.Occupant {
   /** How many wait for the end of something that nobody else waits for. */
   private ends = 0;
   /** Who waits for the end of the pool. */
-  private readonly closers = new Set<() => void>();
+  private closers: (() => void)[] = [];
   /** How many waiters of edge mode are on the stack. */
   private attending = 0;
   /** How often the module was replaced. */
@@ -79,17 +79,8 @@ export class Engine<T> implements core.Occupant {
 
   // --- Callers ---
 
-  /** Gives an idle resource if nobody waits for one. */
+  /** Gives what the ledger has idle, if nobody waits for it. */
   tryAcquire(want?: Want): Lease<T> | undefined {
-    const { ledger } = this;
-    const lease = ledger.spares.lend(this);
-    if (lease === undefined) return this.tryLedger(want);
-    lease._scope = want?.scope;
-    return lease;
-  }
-
-  /** Gives what the ledger has idle, if nobody waits for it; there is no spare then. */
-  tryLedger(want?: Want): Lease<T> | undefined {
     const { ledger } = this;
     const answer = ledger.tryAcquire(want);
     if (answer < 0) return answer < core.NONE ? this.tryAfterEffects(want) : undefined;
@@ -212,8 +203,7 @@ export class Engine<T> implements core.Occupant {
   ): Lease<T> {
     const place = this.places.at(key);
     place.lend(key);
-    const lease = new OwnLease(this, place, waited);
-    lease._scope = want?.scope;
+    const lease = new OwnLease(this, place, waited, want?.scope);
     if (this.reports.isWatching) this.reports.lent(lease, stack);
     return lease;
   }
@@ -625,11 +615,11 @@ export class Engine<T> implements core.Occupant {
       const { clock } = this.settings;
       let timer: unknown;
       const end = (): void => {
-        this.closers.delete(end);
+        this.closers = this.closers.filter((each) => each !== end);
         if (timer !== undefined) clock.clearTimer(timer);
         resolve();
       };
-      this.closers.add(end);
+      this.closers.push(end);
       if (deadline < Infinity) timer = clock.setTimer(end, deadline);
     });
   }
@@ -691,7 +681,7 @@ export class Engine<T> implements core.Occupant {
     this.drop();
     this.ledger.leave();
     this.timer?.stop();
-    for (const tell of [...this.closers]) tell();
+    for (const tell of this.closers) tell();
     this.reports.teller.end();
   }
 

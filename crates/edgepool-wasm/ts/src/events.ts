@@ -70,15 +70,15 @@ export class Teller {
    * The readers, and whom to tell of their end. One that nobody has any more ends by itself: else
    * a loop in a request that has died would be told of all that happens, for ever.
    */
-  private readonly readers = new Map<Weak<EventReader>, () => void>();
+  private readers: Map<Weak<EventReader>, () => void> | undefined = undefined;
   /** Those whose next event is waited for, by a loop that may be all that has them. */
-  private readonly awaited = new Set<EventReader>();
+  private awaited: Set<EventReader> | undefined = undefined;
 
   constructor(private readonly observer: ((event: PoolEvent) => void) | undefined) {}
 
   /** Whether anybody listens: an event that nobody hears is not even made. */
   get isHeard(): boolean {
-    return this.observer !== undefined || this.readers.size > 0;
+    return this.observer !== undefined || (this.readers?.size ?? 0) > 0;
   }
 
   tell(event: PoolEvent): void {
@@ -93,9 +93,10 @@ export class Teller {
 
   /** Opens a reader of what happens from now on. */
   read(onEnd: () => void): EventReader {
+    this.awaited ??= new Set();
     const reader: EventReader = new EventReader(this.awaited, () => this.forget(weak));
     const weak = weakly(reader);
-    this.readers.set(weak, onEnd);
+    (this.readers ??= new Map()).set(weak, onEnd);
     return reader;
   }
 
@@ -105,7 +106,7 @@ export class Teller {
   }
 
   private each(act: (reader: EventReader) => void): void {
-    for (const weak of this.readers.keys()) {
+    for (const weak of this.readers?.keys() ?? []) {
       const reader = weak.deref();
       if (reader === undefined) this.forget(weak);
       else act(reader);
@@ -113,8 +114,8 @@ export class Teller {
   }
 
   private forget(weak: Weak<EventReader>): void {
-    const onEnd = this.readers.get(weak);
-    this.readers.delete(weak);
+    const onEnd = this.readers?.get(weak);
+    this.readers?.delete(weak);
     onEnd?.();
   }
 }

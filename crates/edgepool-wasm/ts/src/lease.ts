@@ -75,14 +75,17 @@ export class Lease<T> {
   /** @internal Which of its place's loans it is; none once its holder has ended it. */
   _tenure: number;
   /** @internal */
-  _scope: RequestScope | undefined = undefined;
+  readonly _scope: RequestScope | undefined;
 
-  private constructor(engine: Engine<T>, place: Place<T>, waited: number) {
+  private constructor(
+    engine: Engine<T>, place: Place<T>, waited: number, scope: RequestScope | undefined,
+  ) {
     this.value = place.resource as T;
     this.waited = waited;
     this._engine = engine;
     this._place = place;
     this._tenure = place.tenure;
+    this._scope = scope;
   }
 
   /** @internal Whether its holder has ended it. */
@@ -238,7 +241,9 @@ function readBind(options: BindOptions | undefined): void {
   checkSignal("bind", options.signal);
 }
 
-type MakeLease = new <T>(engine: Engine<T>, place: Place<T>, waited: number) => Lease<T>;
+type MakeLease = new <T>(
+  engine: Engine<T>, place: Place<T>, waited: number, scope: RequestScope | undefined,
+) => Lease<T>;
 
 /** @internal Only a pool makes leases. */
 export const OwnLease = Lease as unknown as MakeLease;

@@ -28,8 +28,6 @@ export class Ledger<T> {
   /** Whether nothing is going on that a lease which comes back is needed for. */
   private isQuiet!: boolean;
   private readonly maySpare: boolean;
-  /** Whether there are spares only as long as no time passes at all. */
-  private readonly isExact: boolean;
   /** For how long there are spares without a look at the time; unlimited where no timer looks. */
   private readonly span: number;
   /** The module that it is in. */
@@ -38,8 +36,7 @@ export class Ledger<T> {
   readonly seat: core.Seat;
   core!: core.Core;
   pool!: number;
-  /** Whether every operation depends on the time, and whether the next one does. */
-  private readonly clocked: boolean;
+  /** Whether the next operation depends on the time. */
   timed!: boolean;
   private readonly settings: Settings<T>;
 
@@ -52,14 +49,12 @@ export class Ledger<T> {
     // The time of a process never stands still, so that to ask for it twice brings nothing.
     const isVain = clocked && isExact && settings.mode === "process";
     this.maySpare = !isTold && !isVain && checkAfter > 0;
-    this.clocked = clocked;
-    this.isExact = clocked && isExact;
     this.shortest = shortest;
     this.span = clocked && !edge ? isExact ? shortest : LEEWAY : Infinity;
-    this.spares = new Spares(settings.clock, clocked, this.isExact);
+    this.spares = new Spares(settings.clock, clocked, clocked && isExact);
     this.seat = { core: home.instance(), pool: GONE };
     core.again(() => this.open(home.instance(), settings.max));
-    this.timed = this.clocked;
+    this.timed = clocked;
   }
 
   /** Opens the pool in an instance, with room for so many. */
@@ -105,12 +100,6 @@ export class Ledger<T> {
 
   // --- Spares ---
 
-  /** Has leases that are lent from now on be spares when they come back, for a while. */
-  private begin(now: number): void {
-    this.spares.until = now + this.span;
-    if (!this.isExact) this.spares.moment += 1;
-  }
-
   /** Has every lease that comes back told, until nothing is going on. */
   stopSparing(): void {
     this.isQuiet = this.spares.isOpen = this.isLooked = false;
@@ -146,7 +135,7 @@ export class Ledger<T> {
       spares.until = Infinity;
       spares.isOpen = false;
     }
-    if (this.isExact && now !== spares.told) spares.moment += 1;
+    if (spares.isExact && now !== spares.told) spares.moment += 1;
     if (now !== UNREAD) spares.told = now;
   }
 
@@ -170,14 +159,19 @@ export class Ledger<T> {
   /** Takes a lease back. If nothing is going on, the next to come back are spares for a while. */
   release(key: number): number {
     this.settle();
+    const { spares } = this;
     const now = this.timed ? this.now() : UNREAD;
-    if (now !== this.spares.told) this.pass(now);
+    if (now !== spares.told) this.pass(now);
     try {
       const status = this.core.release(this.pool, now, key);
-      if (!this.clocked) this.timed = (status & core.NEEDS_CLOCK) !== 0;
+      if (!spares.isTimed) this.timed = (status & core.NEEDS_CLOCK) !== 0;
       if ((status & core.EFFECTS) !== 0) this.isQuiet = false;
-      else if (this.isQuiet && this.spares.until > now + this.span) this.begin(now);
-      this.spares.isOpen = this.isQuiet;
+      else if (this.isQuiet && spares.until > now + this.span) {
+        // What is lent from now on may be one when it comes back, for a while.
+        spares.until = now + this.span;
+        if (!spares.isExact) spares.moment += 1;
+      }
+      spares.isOpen = this.isQuiet;
       return status;
     } catch (cause) {
       throw this.home.replace(this.core, cause);
@@ -188,7 +182,7 @@ export class Ledger<T> {
   nextEffect(): number {
     try {
       const effect = this.core.next_effect(this.pool);
-      if (effect < 0) this.timed = this.clocked || effect < core.NO_EFFECT;
+      if (effect < 0) this.timed = this.spares.isTimed || effect < core.NO_EFFECT;
       return effect;
     } catch (cause) {
       throw this.home.replace(this.core, cause);

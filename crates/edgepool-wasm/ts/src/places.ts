@@ -50,13 +50,6 @@ export class Place<T> {
     this.since = undefined;
   }
 
-  /** Notes that it was lent again without a word to the ledger. */
-  lendAgain(since: number | undefined): void {
-    this.isLent = true;
-    this.since = since;
-    this.reuses += 1;
-  }
-
   /** Notes for how long its lease lives, of which the ledger is to hear the end. */
   renew(ttl: number): void {
     this.ttl = ttl;

@@ -105,7 +105,7 @@ export class Pool<T> {
   acquire(options?: AcquireOptions): Promise<Lease<T>> {
     if (options !== undefined) return this.acquireWith(options, 1, false) as Promise<Lease<T>>;
     try {
-      const lease = this.tryPlain();
+      const lease = this._try();
       if (lease !== undefined) return Promise.resolve(lease);
       const { engine } = this;
       const plain = this.plain ??= this._want({}, 1, false);
@@ -136,7 +136,7 @@ export class Pool<T> {
       const want = this._want(options, need, isMany);
       const aborted = findAborted(want.signals);
       if (aborted !== undefined) return Promise.reject(abortReason(aborted));
-      const lease = isMany ? undefined : engine.tryAcquire(want);
+      const lease = isMany ? undefined : this._try(want);
       if (lease !== undefined) return Promise.resolve(lease);
       return engine.settings.edge ? engine.waitOnEdge(want) : engine.wait(want, false);
     } catch (error) {
@@ -166,12 +166,13 @@ export class Pool<T> {
    * that is to be checked first, which is begun. Throws a CoreResetError.
    */
   tryAcquire(): Lease<T> | undefined {
-    return this.tryPlain();
+    return this._try();
   }
 
-  /** As the engine would, which is not touched for a spare. */
-  private tryPlain(): Lease<T> | undefined {
-    return this.spares.lend(this.engine) ?? this.engine.tryLedger();
+  /** @internal Gives an idle resource if nobody waits for one; the fast path of every acquire. */
+  _try(want?: Want): Lease<T> | undefined {
+    const { engine } = this;
+    return this.spares.lend(engine, want?.scope) ?? engine.tryAcquire(want);
   }
 
   /**

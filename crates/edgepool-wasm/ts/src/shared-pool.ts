@@ -58,9 +58,9 @@ export class SharedPool<T> extends Pool<T> {
    * tenant wait, or that has all that it may have. Throws a PoolError with code `unknown_tenant`.
    */
   override tryAcquire(tenant?: PoolTenant): Lease<T> | undefined {
-    if (tenant === undefined) return this.shared.tryAcquire();
+    if (tenant === undefined) return this._try();
     const account = this.accountOf(tenant);
-    return this.shared.tryAcquire(account.want ??= this._want({ tenant }, 1, false));
+    return this._try(account.want ??= this._want({ tenant }, 1, false));
   }
 
   /** @internal */

@@ -1,6 +1,6 @@
 import type { Clock } from "./clock.js";
 import type { Engine } from "./engine.js";
-import { type Lease, OwnLease } from "./lease.js";
+import { type Lease, OwnLease, type RequestScope } from "./lease.js";
 import type { Place } from "./places.js";
 
 /** At one in so many loans without a word the time is read: timers may be late. */
@@ -32,10 +32,10 @@ export class Spares<T> {
    * was no number at first, as here, a copy of it is one of the box, into which nobody looks.
    */
   told: number | undefined = undefined;
-  /** Whether the time counts. */
-  private readonly isTimed: boolean;
+  /** Whether every operation depends on the time. */
+  readonly isTimed: boolean;
   /** Whether there are spares only as long as no time passes at all. */
-  private readonly isExact: boolean;
+  readonly isExact: boolean;
   private loans = 0;
   /** When the pool's timer gives them back; none come before that is known. */
   until = Infinity;
@@ -48,13 +48,15 @@ export class Spares<T> {
   }
 
   /** Lends the one that came back last, if there is any that may be lent by now. */
-  lend(engine: Engine<T>): Lease<T> | undefined {
+  lend(engine: Engine<T>, scope?: RequestScope): Lease<T> | undefined {
     const place = this.top;
     if (place === undefined || (this.isTimed && !this.isCurrent())) return undefined;
     this.top = place.next;
     this.reused += 1;
-    place.lendAgain(this.told);
-    return new OwnLease(engine, place, 0);
+    place.isLent = true;
+    place.since = this.told;
+    place.reuses += 1;
+    return new OwnLease(engine, place, 0, scope);
   }
 
   /** Takes a lease back as a spare, unless it is the ledger's to take back. */
