@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { rmSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
@@ -39,17 +39,24 @@ const ENTRIES = {
 };
 // The modules by the names of their files.
 const MODULES = ["edgepool", "tenants", "clients"];
-const WORKERD_ONLY = [
-  "workerd", "clients-workerd", "tenants-workerd", "module", "module-clients", "module-tenants",
-];
 const EFFECTFUL = [
   "index", "workerd", "clients-index", "clients-workerd", "tenants-index", "tenants-workerd",
-  "inline", "inline-clients", "inline-tenants", "module", "module-clients", "module-tenants",
+  "inline-tenants", "module-tenants",
 ];
+const NODE_ENTRIES = Object.values(ENTRIES).map(({ node }) => node);
+const WORKERD_ENTRIES = Object.values(ENTRIES).flatMap(({ workerd }) => workerd ?? []);
+// What entries share comes in files of many sources each, as to find and read a file takes longer
+// than to run it: those that these import and that no file before has.
+const SHARED = {
+  errors: ["errors"], pool: ["pool", "compile", "decode"], "shared-pool": ["shared-pool", "tenant-id"],
+  tenants: ["tenants"], clients: ["clients"], "inline-tenants": ["inline-tenants"],
+  "module-tenants": ["module-tenants"],
+};
 
 const sources = readdirSync(join(here, "src"))
   .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
   .map((name) => name.slice(0, -3));
+const isWorkerdOnly = (name) => WORKERD_ENTRIES.includes(name) || name.startsWith("module");
 const dist = join(out, "dist");
 
 rmSync(out, { recursive: true, force: true });
@@ -59,9 +66,11 @@ const tenantsWasm = emitModule(tenantsGlue, join(dist, "tenants.wasm"));
 const clientsWasm = readFileSync(join(clientsGlue, `${CLIENTS_GLUE}_bg.wasm`));
 writeFileSync(join(dist, "clients.wasm"), clientsWasm);
 emitTypes();
+const imports = await importsOfAll();
 const mangleCache = namesToShorten();
-await emit("esm", dist, sources);
-await emit("cjs", join(dist, "cjs"), sources.filter((name) => !WORKERD_ONLY.includes(name)));
+const files = filesOfAll();
+await emit("esm", dist, files);
+await emit("cjs", join(dist, "cjs"), files.filter((file) => !isWorkerdOnly(file.name)));
 writeFileSync(join(dist, "cjs", "package.json"), '{ "type": "commonjs" }\n');
 writeFileSync(join(out, "package.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
 cpSync(join(here, "README.md"), join(out, "README.md"));
@@ -107,38 +116,85 @@ function namesToShorten() {
   const names = [...exported.map(({ name }) => name), glueTypes].join(" ");
   const outside = [...published, ...libs.map((file) => readFileSync(file, "utf8")), names];
   // What a pool alone has comes first: that is what is to be small.
-  const first = importedBy("index", source);
+  const first = importedBy("index");
   const others = sources.filter((name) => !first.has(name));
   return shortNames([[...first], others].map((names) => names.map(source)), outside);
 }
 
+/** Finds what each source imports of the others, but for types. */
+async function importsOfAll() {
+  const entryPoints = sources.map((name) => join(here, "src", `${name}.ts`));
+  const external = ["*.wasm", "*-base64.js", "*-glue.js"];
+  const { metafile } = await build({
+    absWorkingDir: join(here, "src"), entryPoints, bundle: true, external, format: "esm",
+    outdir: dist, write: false, metafile: true, logLevel: "warning",
+  });
+  const inner = ({ imports }) => imports.filter(({ external }) => !external);
+  const nameOf = (path) => basename(path, ".ts");
+  const all = Object.entries(metafile.inputs);
+  return new Map(all.map(([path, input]) =>
+    [nameOf(path), inner(input).map((one) => nameOf(one.path))]));
+}
+
 /** Finds the sources that one imports, by way of others too, and itself. */
-function importedBy(name, source, found = new Set()) {
-  if (!sources.includes(name) || found.has(name)) return found;
+function importedBy(name, found = new Set()) {
+  if (found.has(name)) return found;
   found.add(name);
-  for (const [, next] of source(name).matchAll(/^(?:import|export|\}).*"\.\/(.+)\.js";$/gm)) {
-    importedBy(next, source, found);
-  }
+  for (const next of imports.get(name)) importedBy(next, found);
   return found;
 }
 
-/** Writes the modules one by one, and beside them the bytes of the wasm. */
-async function emit(format, outdir, names) {
-  const entryPoints = names.map((name) => join(here, "src", `${name}.ts`));
+/** Finds which sources each file has: `{ name, sources }`. */
+function filesOfAll() {
+  const entries = [...NODE_ENTRIES, ...WORKERD_ENTRIES];
+  const taken = new Set(entries);
+  const ofOne = ([name, roots]) => {
+    const all = roots.flatMap((root) => [...importedBy(root)]);
+    const own = [...new Set(all)].filter((one) => one === name || !taken.has(one));
+    // These only pass on what others export.
+    const sources = own.filter((one) => !one.endsWith("public"));
+    for (const one of sources) taken.add(one);
+    return { name, sources };
+  };
+  return [...Object.entries(SHARED), ...entries.map((name) => [name, [name]])].map(ofOne);
+}
+
+/** Writes the files, and beside them the bytes of the wasm. */
+async function emit(format, outdir, files) {
   const mangleProps = new RegExp(`^(?:${Object.keys(mangleCache).join("|")})$`);
+  const common = { format, target: "es2022", legalComments: "none", logLevel: "warning" };
   // White space is left for people: whoever counts bytes has a bundler that takes it away.
-  await build({
-    format, entryPoints, outdir, outbase: join(here, "src"), target: "es2022", mangleProps,
-    mangleCache, legalComments: "none", logLevel: "warning",
-  });
+  await Promise.all(files.map(({ name, sources }) => build({
+    ...common, stdin: { contents: contentsOf(name, sources), resolveDir: join(here, "src") },
+    outfile: join(outdir, `${name}.js`), bundle: true, platform: "neutral",
+    tsconfig: join(here, "tsconfig.json"), plugins: [apartFrom(sources)], mangleProps, mangleCache,
+  })));
   // Nothing of it is ours to give another name.
-  await build({
-    format, entryPoints: { "clients-glue": join(clientsGlue, `${CLIENTS_GLUE}.js`) }, outdir,
-    target: "es2022", legalComments: "none", logLevel: "warning",
-  });
+  const glue = join(clientsGlue, `${CLIENTS_GLUE}.js`);
+  await build({ ...common, entryPoints: { "clients-glue": glue }, outdir });
   emitBytes(format, join(outdir, "wasm-base64.js"), "wasmBase64", wasm);
   emitBytes(format, join(outdir, "tenants-base64.js"), "tenantsBase64", tenantsWasm);
   emitBytes(format, join(outdir, "clients-base64.js"), "clientsBase64", clientsWasm);
+}
+
+/** An entry exports what its source does, and what entries share all that its sources do. */
+function contentsOf(name, sources) {
+  const exporting = name in SHARED ? sources : [name];
+  return exporting.map((one) => `export * from "./${one}.js";\n`).join("");
+}
+
+/** Leaves out of a file what is in another, and what is not made of a source. */
+function apartFrom(own) {
+  const resolved = ({ path }) => {
+    const name = basename(path, ".js");
+    if (own.includes(name) || name.endsWith("public")) {
+      return { path: join(here, "src", `${name}.ts`) };
+    }
+    const other = files.find(({ sources }) => sources.includes(name))?.name;
+    if (other === undefined) return { external: true };
+    return { path: `./${other}.js`, external: true, sideEffects: EFFECTFUL.includes(other) };
+  };
+  return { name: "apart", setup: ({ onResolve }) => onResolve({ filter: /^\.\// }, resolved) };
 }
 
 function emitBytes(format, file, name, bytes) {
@@ -150,7 +206,7 @@ function emitTypes() {
   execFileSync(TSC, [...TSC_ARGS, "--outDir", dist], { stdio: "inherit" });
   const types = readdirSync(dist).filter((name) => name.endsWith(".d.ts"));
   for (const name of types) {
-    if (WORKERD_ONLY.includes(name.slice(0, -5))) continue;
+    if (isWorkerdOnly(name.slice(0, -5))) continue;
     cpSync(join(dist, name), join(dist, "cjs", name));
   }
   // What Workers see of a module that they import.
@@ -193,7 +249,7 @@ function manifest() {
     module: "./dist/index.js",
     sideEffects: EFFECTFUL.flatMap((name) => {
       const both = [`./dist/${name}.js`, `./dist/cjs/${name}.js`];
-      return WORKERD_ONLY.includes(name) ? both.slice(0, 1) : both;
+      return isWorkerdOnly(name) ? both.slice(0, 1) : both;
     }),
     files: ["dist", "LICENSE-*"],
   };

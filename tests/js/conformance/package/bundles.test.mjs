@@ -61,7 +61,7 @@ for (const bundler of Object.keys(BUNDLERS)) {
     const pool = await modulesOf(bundler, POOL_ALONE);
     assert.ok(pool.includes("pool") && pool.includes("wasm-base64"), `it has ${pool}`);
     const clients = await modulesOf(bundler, CLIENTS);
-    for (const name of ["clients", "clients-glue", "clients-base64", "drive", "refusal"]) {
+    for (const name of ["clients", "clients-glue", "clients-base64"]) {
       assert.ok(clients.includes(name), `a bundle of the clients has ${clients}`);
       assert.ok(!pool.includes(name), `a bundle of the pool alone has ${name}`);
     }
@@ -70,16 +70,16 @@ for (const bundler of Object.keys(BUNDLERS)) {
   test(`${bundler}: a pool alone brings no tenant along, and tenants no client`, async () => {
     const pool = await modulesOf(bundler, POOL_ALONE);
     const tenants = await modulesOf(bundler, TENANTS);
-    for (const name of ["pool", "tenants", "tenant-roster", "tenants-base64"]) {
+    for (const name of ["pool", "tenants", "tenants-base64"]) {
       assert.ok(tenants.includes(name), `a bundle of tenants has ${tenants}`);
     }
     assert.deepEqual(pool.filter((name) => /tenant|share/.test(name)), []);
     assert.deepEqual(tenants.filter((name) => /client|wasm-base64/.test(name)), []);
     const shared = await modulesOf(bundler, SHARED);
-    for (const name of ["pool", "shared-pool", "shared-ledger", "tenants-base64"]) {
+    for (const name of ["pool", "shared-pool", "tenants-base64"]) {
       assert.ok(shared.includes(name), `a bundle of a pool that tenants share has ${shared}`);
     }
-    assert.deepEqual(shared.filter((name) => /client|^tenants$|roster|wasm-base64/.test(name)), []);
+    assert.deepEqual(shared.filter((name) => /client|^tenants$|wasm-base64/.test(name)), []);
   });
 
   test(`${bundler}: slim brings no module along, and errors alone no pool`, async () => {
