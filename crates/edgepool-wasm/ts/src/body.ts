@@ -51,16 +51,17 @@ export function bindBody<T, H extends BodyHooks>(
   let body: BoundBody<T> | undefined;
   try {
     const init = readInit(response, headers);
-    if (hasNoBody(response)) {
-      // What was upgraded is not a body, and cannot be put into another Response.
-      const bound = response.status === 101 ? response : new Response(null, init);
+    const isOver = hasNoBody(response);
+    if (isOver && response.status < 200) {
+      // Nobody can make one like an upgrade, or like what a browser shows nothing of.
       hooks.finish("eof");
-      return bound;
+      return response;
     }
-    body = new Body(lease, response, hooks, options);
-    const bound = new Response(body.stream, init);
+    if (!isOver) body = new Body(lease, response, hooks, options);
+    const bound = new Response(body?.stream, init);
     Object.defineProperty(bound, "url", { value: response.url });
-    body.watch();
+    if (body === undefined) hooks.finish("eof");
+    else body.watch();
     return bound;
   } catch (cause) {
     const message = `the answer cannot be passed on: ${messageOf(cause)}`;

@@ -147,6 +147,9 @@ export class Lease<T> {
    * its end, discarded if it is cancelled, aborted, broken or stalled. Given the promise of a
    * Response it holds the lease from now on, and discards it if the promise rejects.
    *
+   * A Response without a body ends the lease at once. So does an upgrade (101), as nothing is heard
+   * of its socket: who limits sockets releases by hand, when one has closed.
+   *
    * Discards the lease and throws (or rejects with) a PoolError with code `upstream_unreachable`
    * if the Response cannot be passed on, as its body is locked or was read; and with code
    * `lease_ended`, the body cancelled, if the lease has ended.

@@ -12,6 +12,11 @@ function odd(more) {
   return response;
 }
 
+/** Binds the promise of a response. */
+function bindLater(lease, response) {
+  return lease.bind(Promise.resolve(response));
+}
+
 export default [
   {
     name: "a_lease_that_was_released_binds_nothing",
@@ -166,6 +171,68 @@ export default [
       await settle();
       t.equal(it.closed, [1]);
     }),
+  },
+  {
+    name: "a_response_without_a_body_ends_its_lease_at_once",
+    run: each(async (t, mode) => {
+      const { pool } = new World({ mode });
+      const url = "http://backend/there";
+      const headers = { "content-length": "5", location: url };
+      const answers = [
+        () => new Response(null, { headers }),
+        ...[204, 205, 301, 303, 304, 307, 503].map((status) =>
+          () => new Response(null, { status, headers })),
+        () => Response.redirect(url, 308),
+      ];
+      for (const answer of answers) {
+        for (const bind of [(lease, one) => lease.bind(one), bindLater]) {
+          const original = Object.defineProperty(answer(), "url", { value: url });
+          const bound = await bind(await pool.acquire(), original);
+          t.equal([bound.status, bound.body, bound.url], [original.status, null, url]);
+          t.equal(bound.headers.get("location"), url, `the headers of ${bound.status}`);
+          bound.headers.set("x-more", "1");
+          t.equal(pool.stats().inUse, 0, `the lease of ${bound.status}`);
+        }
+      }
+      const { released, discarded } = pool.stats();
+      t.equal([released, discarded], [18, 0]);
+    }),
+  },
+  {
+    name: "a_response_that_nobody_can_make_is_passed_on_as_it_is",
+    run: each(async (t, mode) => {
+      const { pool } = new World({ mode });
+      const upgrade = odd({ status: 101, body: null });
+      const hidden = odd({ status: 0, type: "opaqueredirect", body: null });
+      for (const response of [upgrade, hidden, Response.error()]) {
+        for (const bind of [(lease, one) => lease.bind(one), bindLater]) {
+          const bound = await bind(await pool.acquire(), response);
+          t.ok(bound === response, `another one of status ${response.status}`);
+          t.equal(pool.stats().inUse, 0);
+        }
+      }
+      const { released, discarded } = pool.stats();
+      t.equal([released, discarded], [6, 0]);
+    }),
+  },
+  {
+    name: "a_chunk_is_handed_over_and_not_copied",
+    async run(t) {
+      const { pool } = new World();
+      const chunk = new Uint8Array(100_000).fill(7);
+      const { buffer } = chunk;
+      const source = new ReadableStream({
+        pull(controller) {
+          controller.enqueue(chunk);
+          controller.close();
+        },
+      });
+      const bound = (await pool.acquire()).bind(new Response(source));
+      const { value } = await bound.body.getReader().read();
+      t.equal([value[0], value.at(-1)], [7, 7]);
+      // A byte stream takes the buffer itself, so that who enqueued it has none any more.
+      t.equal(buffer.byteLength, 0, "bytes left with who made the chunk");
+    },
   },
   {
     name: "a_response_that_cannot_be_bound_costs_no_place",
