@@ -1,4 +1,5 @@
 // The backend of workerd's cases, which counts for itself what reaches it.
+import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { turns } from "../../lib/time.mjs";
@@ -7,6 +8,7 @@ import { turns } from "../../lib/time.mjs";
  * Serves, below a first segment that names who asks, `/plain`, `/stream?chunks=&ms=` and
  * `/silent` (headers, and then nothing); `?headersMs=` keeps headers back. `seen(name)` has what
  * one asker has open now, had at most, and was served; its `heard` is called with each `?id=`.
+ * Who asks for a WebSocket gets one, on which the word `hello` comes and nothing else.
  */
 export async function startOrigin() {
   const counts = new Map();
@@ -18,12 +20,26 @@ export async function startOrigin() {
     const [, name, path] = request.url.split("/");
     await serve(new URL(`http://origin/${path}`), seen(name), response);
   });
+  server.on("upgrade", greet);
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const stop = () => {
     server.close();
     server.closeAllConnections();
   };
   return { seen, address: `http://127.0.0.1:${server.address().port}`, stop };
+}
+
+/** What RFC 6455 has a server add to the key of a client. */
+const SALT = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+function greet({ headers }, socket) {
+  const key = headers["sec-websocket-key"] + SALT;
+  const accept = createHash("sha1").update(key).digest("base64");
+  const lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"];
+  socket.on("error", () => undefined);
+  socket.write(`${[...lines, `Sec-WebSocket-Accept: ${accept}`].join("\r\n")}\r\n\r\n`);
+  // One frame of text, of five bytes.
+  socket.write("\x81\x05hello", "latin1");
 }
 
 async function serve(url, count, response) {

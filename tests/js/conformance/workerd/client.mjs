@@ -37,7 +37,7 @@ export function poolAt(at, name, options = {}) {
     stats,
     text: (route, query, init) => text(address(route, query), init),
     json: (route, query, init) => json(address(route, query), init),
-    open: (route, query) => open(address(route, query)),
+    open: (route, query, headers) => open(address(route, query), headers),
     /** Has another request hold `n` places, and gives what ends that. */
     async occupy(n = 1, query = {}) {
       const held = text(address("/hold", { n, ...query }));
@@ -66,8 +66,8 @@ async function untilStats(stats, wanted, ms) {
 }
 
 /** Opens a request over a socket of its own, which can be cut. */
-export function open(url) {
-  return new RawRequest(url, { method: "GET", body: null });
+export function open(url, headers = {}) {
+  return new RawRequest(url, { method: "GET", body: null, headers });
 }
 
 /** The two ways in which a connection goes. */

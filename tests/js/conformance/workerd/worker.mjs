@@ -182,7 +182,11 @@ async function stream({ url, env, pool, scope, request }) {
   } catch (error) {
     return new Response(error.code, { status: 503 });
   }
-  const init = scope === undefined ? {} : { signal: request.signal };
+  const upgrade = request.headers.get("upgrade");
+  const init = {
+    ...(scope !== undefined && { signal: request.signal }),
+    ...(upgrade !== null && { headers: { upgrade } }),
+  };
   const answer = fetch(`${env.ORIGIN}${url.searchParams.get("path")}`, init);
   return lease.bind(answer, { firstContentTimeout: clock, stallTimeout: clock });
 }

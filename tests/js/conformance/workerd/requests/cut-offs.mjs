@@ -63,6 +63,22 @@ export default [
     },
   },
   {
+    name: "a_socket_is_passed_on_and_holds_no_place",
+    async run({ at }) {
+      const pool = poolAt(at, "socket", { max: 1, ttl: TTL });
+      const raw = pool.open("/stream", { path: "/socket" }, {
+        connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+      });
+      await raw.until(() => raw.received.includes("hello"));
+      assert.equal(raw.status, 101);
+      const { inUse, released, discarded } = await pool.stats();
+      assert.deepEqual({ inUse, released, discarded }, { inUse: 0, released: 1, discarded: 0 });
+      assert.ok(!raw.over, "the socket stays open");
+      await cut(raw, "RST");
+    },
+  },
+  {
     name: "a_silent_stream_of_a_client_gone_is_bounded_by_its_clocks",
     async run({ at, origin }) {
       for (const how of HOWS) {
