@@ -1,6 +1,6 @@
 // The pages leave nothing out: each option, error, event and statistic of the package is in them.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -36,6 +36,17 @@ function optionNames(Class = Pool) {
   }
   throw new Error("the pool takes an option that it does not have");
 }
+
+test("every guide is linked from the front pages, and stands beside the reference", () => {
+  const folder = "crates/edgepool-wasm/ts/docs";
+  const guides = readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".md"));
+  const { projectDocuments } = JSON.parse(page("typedoc.json"));
+  const beside = guides.map((name) => `docs/${name}`);
+  assert.deepEqual([...projectDocuments].sort(), beside.sort());
+  const fronts = [page("README.md"), readFileSync(join(ROOT, "README.md"), "utf8")];
+  const unlinked = (text) => guides.filter((name) => !text.includes(`docs/${name}`));
+  assert.deepEqual(fronts.map(unlinked), [[], []]);
+});
 
 test("the front page has every option", () => {
   assert.deepEqual(missing(optionNames(), tableRows(page("README.md"))), []);
