@@ -19,14 +19,18 @@ import queue from "./queue.mjs";
 import reuse from "./reuse.mjs";
 import services from "./services.mjs";
 import sharedPools from "./shared-pools.mjs";
+import tenantCounts from "./tenant-counts.mjs";
 import tenantLife from "./tenant-life.mjs";
+import tenantOptions from "./tenant-options.mjs";
+import tenantRemoval from "./tenant-removal.mjs";
 import tenantShared from "./tenant-shared.mjs";
+import tenantWaits from "./tenant-waits.mjs";
 import tenants from "./tenants.mjs";
 import time from "./time.mjs";
 
 export default [
   ...queue, ...creation, ...failures, ...health, ...accounting, ...leases, ...reuse, ...operators,
   ...time, ...close, ...events, ...options, ...edge, ...clients, ...providers,
-  ...clientTenants, ...passing, ...services, ...sharedPools, ...tenants, ...tenantLife,
-  ...tenantShared, ...recovery,
+  ...clientTenants, ...passing, ...services, ...sharedPools, ...tenants, ...tenantOptions,
+  ...tenantLife, ...tenantRemoval, ...tenantWaits, ...tenantCounts, ...tenantShared, ...recovery,
 ];
