@@ -11,9 +11,8 @@ export { ClientPool, PooledEmbeddingClient } from "./clients.js";
 export type {
   ClientPoolOptions, ClientPoolStats, Environment, ProviderStats,
 } from "./clients.js";
-export type {
-  ClientTenantStats, ProviderTenants, TenantCounts, TenantSums,
-} from "./hub-tenants.js";
+export type { ClientTenantStats, ProviderTenants, TenantSums } from "./hub-tenants.js";
+export type { PoolTenantStats, TenantCounts } from "./pool-tenant.js";
 export { ProviderError, TruncatedStreamError } from "./provider-errors.js";
 export type { FailureClass, ProviderFailure } from "./provider-errors.js";
 export type {

@@ -1,48 +1,18 @@
 import type { TenantTerms } from "./client-tenants.js";
 import { PoolError } from "./errors.js";
-import type { PoolTenant, PoolTenantStats } from "./pool-tenant.js";
+import type { PoolTenant, PoolTenantStats, TenantCounts } from "./pool-tenant.js";
 import type { FullShare } from "./share.js";
 import type { SharedPool } from "./shared-pool.js";
 import { checkId } from "./tenant-id.js";
 
-/** How many of everything tenants have now, and what they had so far; times in ms. */
-export interface TenantCounts {
-  /** Places that are held. */
-  inUse: number;
-  /** Calls in the queue. */
-  waiting: number;
-  /** Places given. */
-  acquired: number;
-  /** Places given back. */
-  released: number;
-  /** Calls that had no place in time. */
-  timedOut: number;
-  /** Calls that left the queue for another reason. */
-  cancelled: number;
-  /** Calls that ended as no place could be made. */
-  failed: number;
-  /** Calls refused because a queue was full. */
-  refused: number;
-  /** Calls that ended otherwise, as when the pool closed. */
-  ended: number;
-  /** The waits of the calls that were served after one, together. */
-  totalWait: number;
-  /** The longest of them. */
-  longestWait: number;
-}
-
-/** How a tenant stands at a provider, and what it had there. */
-export interface ClientTenantStats extends TenantCounts {
+/** How a tenant stands at a provider, and what it had there: its callers are its calls. */
+export interface ClientTenantStats extends PoolTenantStats {
   /** What callers name it by. */
   id: string;
   /** Whether it has a share of its own in the options. */
   isNamed: boolean;
   /** What it may have; `Infinity` where it has no limit of its own. */
   share: FullShare;
-  /** When it was opened, by the pool's clock. */
-  openedAt: number;
-  /** When a call of its came or left the pool last. */
-  lastActive: number;
 }
 
 /** The counts of several tenants together. */

@@ -3,30 +3,34 @@ import type { SharedEngine } from "./shared-engine.js";
 import type { Account } from "./shared-ledger.js";
 import { FIGURES } from "./tenant-core.js";
 
-/** How a tenant of a pool stands, and what it had since it was opened; times in ms. */
-export interface PoolTenantStats {
-  /** Resources that are lent to it or set aside for it, until they are back or closed. */
+/** How the callers of a tenant fare, or those of several; times in ms. */
+export interface TenantCounts {
+  /** Leases that are out, those set aside for a caller among them. */
   inUse: number;
-  /** Its callers in the queue. */
+  /** Callers that wait. */
   waiting: number;
-  /** Leases given. */
+  /** Leases that were given. */
   acquired: number;
-  /** Leases that ended: returned, discarded, taken or expired. */
+  /** Leases that have ended, in whichever way. */
   released: number;
-  /** Acquires whose time passed. */
+  /** Callers whose time passed. */
   timedOut: number;
-  /** Acquires that their caller gave up. */
+  /** Callers that gave up their wait, by a signal or by ending. */
   cancelled: number;
-  /** Acquires that ended with a failed creation, or were refused because of one. */
+  /** Callers for whom nothing could be made, or nothing that is theirs. */
   failed: number;
-  /** Acquires refused because a queue was full, or for needing more than there may be. */
+  /** Callers refused, as there were too many, or as they needed more than there may be. */
   refused: number;
-  /** Acquires that ended otherwise: the pool closed, or the tenant's waits were ended. */
+  /** Callers whose wait ended otherwise: the pool closed, or their tenant was closed or removed. */
   ended: number;
-  /** The waits of the callers that were served after one, together. */
+  /** How long those that were served have waited, added up. */
   totalWait: number;
-  /** The longest of them. */
+  /** How long one of them has waited at most. */
   longestWait: number;
+}
+
+/** How a tenant of a pool stands, and what it had since it was opened. */
+export interface PoolTenantStats extends TenantCounts {
   /** When a caller of its came or left last, by the pool's clock. */
   lastActive: number;
   /** When it was opened, by the pool's clock. */

@@ -1,41 +1,21 @@
 import { PoolError } from "./errors.js";
+import type { TenantCounts } from "./pool-tenant.js";
 import { abortReason } from "./signals.js";
 
 /**
- * How a tenant's callers fared, or those of all; times in ms. A wait begins with the call, so that
- * for a pool to be opened is a part of it.
+ * How a tenant's callers fared, or those of all. A wait begins with the call, so that for a pool to
+ * be opened is a part of it; where tenants share a pool, a lease counts as given though `enter`
+ * failed on it.
  */
-export interface TenantUsage {
-  /** Leases that are out. */
-  inUse: number;
+export interface TenantUsage extends TenantCounts {
   /** Connections that are idle in its own pool; 0 where tenants share one. */
   idle: number;
-  /** Callers that wait, for its pool or in it. */
-  waiting: number;
-  /** Leases that were given; where tenants share a pool, those that `enter` failed on too. */
-  acquired: number;
-  /** Leases that have ended, in whichever way. */
-  released: number;
-  /** Callers whose time passed. */
-  timedOut: number;
-  /** Callers that a signal ended. */
-  cancelled: number;
-  /** Callers that ended with a connection which could not be made, or not be theirs. */
-  failed: number;
-  /** Callers refused, as there were too many. */
-  refused: number;
-  /** Callers whose wait ended as their tenant was removed, or all were closed. */
-  ended: number;
-  /** How long those that were served have waited, added up. */
-  totalWait: number;
-  /** How long one of them has waited at most. */
-  longestWait: number;
   /** Checks and resets that failed in its own pool; 0 where tenants share one. */
   healthFailures: number;
 }
 
 /** What is counted of callers, as it happens. */
-type Counted = Exclude<keyof TenantUsage, "inUse" | "idle" | "waiting" | "healthFailures">;
+type Counted = Exclude<keyof TenantCounts, "inUse" | "waiting">;
 /** How a wait may end in vain. */
 export type Loss = Exclude<Counted, "acquired" | "released" | "totalWait" | "longestWait">;
 

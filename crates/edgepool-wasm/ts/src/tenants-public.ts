@@ -4,7 +4,7 @@ export type { Holder, PoolErrorCode } from "./errors.js";
 export { Lease } from "./lease.js";
 export type { AcquireOptions, CloseOptions, Priority } from "./pool.js";
 export { PoolTenant } from "./pool-tenant.js";
-export type { PoolTenantStats } from "./pool-tenant.js";
+export type { PoolTenantStats, TenantCounts } from "./pool-tenant.js";
 export type { FullShare, TenantShare } from "./share.js";
 export { SharedPool } from "./shared-pool.js";
 export type { TenantAcquireOptions } from "./shared-pool.js";
