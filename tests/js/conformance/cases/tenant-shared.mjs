@@ -4,7 +4,7 @@ import { TenantPools } from "edgepool/tenants";
 import {
   UNATTENDED, countListeners, deferred, each, random, settle, state,
 } from "../lib/harness.mjs";
-import { SharedWorld } from "../lib/tenant-world.mjs";
+import { Crowd, SharedWorld } from "../lib/tenant-world.mjs";
 import { breakTenants, whileFull } from "./recovery.mjs";
 
 const create = () => ({});
@@ -364,27 +364,13 @@ export default [
       const it = new SharedWorld({
         mode, size: 2, tenants, maxWaiting: 1_000, acquireTimeout: Infinity,
       });
-      const counts = { gold: 0, silver: 0, bronze: 0 };
-      let over = false;
-      const client = async (id) => {
-        while (!over) {
-          const lease = await it.tenants.acquire(id);
-          await it.sleep(10);
-          counts[id] += 1;
-          lease.release();
-        }
-      };
       // The one of the least weight has the most callers.
-      const all = [["bronze", 60], ["silver", 20], ["gold", 20]].flatMap(([id, count]) =>
-        Array.from({ length: count }, () => client(id)));
+      const crowd = new Crowd(it, { bronze: 60, silver: 20, gold: 20 });
       await it.pass(500);
-      Object.assign(counts, { gold: 0, silver: 0, bronze: 0 });
-      await it.pass(3_500);
-      const [gold, silver] = [counts.gold / counts.bronze, counts.silver / counts.bronze];
-      t.ok(Math.abs(gold - 4) < 0.3 && Math.abs(silver - 2) < 0.3, JSON.stringify(counts));
-      over = true;
-      await it.pass(2_000);
-      await Promise.all(all);
+      const served = await crowd.servedIn(3_500);
+      const [gold, silver] = [served.gold / served.bronze, served.silver / served.bronze];
+      t.ok(Math.abs(gold - 4) < 0.3 && Math.abs(silver - 2) < 0.3, JSON.stringify(served));
+      await crowd.end();
       await it.assertCloses();
     }),
   },

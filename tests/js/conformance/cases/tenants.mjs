@@ -1,7 +1,7 @@
 // A pool for each tenant: opened when it is asked for, closed for another's sake, never crossed.
 import { Pool } from "edgepool";
 import { each, random, settle, state } from "../lib/harness.mjs";
-import { TenantWorld } from "../lib/tenant-world.mjs";
+import { Crowd, TenantWorld } from "../lib/tenant-world.mjs";
 
 /** The tenants that a bounded list has at most `size` of, the one used last at its end. */
 class Model {
@@ -261,26 +261,12 @@ export default [
         mode, maxPools: 2, poolSize: 6, budget: 6, tenants: { heavy: { weight: 2 }, light: {} },
         acquireTimeout: Infinity,
       });
-      let over = false;
-      const counts = { heavy: 0, light: 0 };
-      const client = async (id) => {
-        while (!over) {
-          const lease = await it.tenants.acquire(id);
-          await it.sleep(10);
-          counts[id] += 1;
-          lease.release();
-        }
-      };
-      const all = ["light", "heavy"].flatMap((id) => Array.from({ length: 20 }, () => client(id)));
+      const crowd = new Crowd(it, { light: 20, heavy: 20 });
       await it.pass(500);
       t.equal([it.live.get("heavy"), it.live.get("light")], [4, 2], "connections of each");
-      counts.heavy = counts.light = 0;
-      await it.pass(3_000);
-      const ratio = counts.heavy / counts.light;
-      t.ok(ratio > 1.9 && ratio < 2.1, `served: ${JSON.stringify(counts)}`);
-      over = true;
-      await it.pass(1_000);
-      await Promise.all(all);
+      const { heavy, light } = await crowd.servedIn(3_000);
+      t.ok(Math.abs(heavy / light - 2) < 0.1, `served: ${heavy} and ${light}`);
+      await crowd.end();
       await it.assertCloses();
     }),
   },

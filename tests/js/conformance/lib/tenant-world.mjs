@@ -223,3 +223,40 @@ export class SharedWorld {
     connection.context = undefined;
   }
 }
+
+/** Callers of tenants, so many of each, who all hold a connection for 10 ms again and again. */
+export class Crowd {
+  #it;
+  #served = {};
+  #isOver = false;
+  #callers;
+
+  constructor(it, counts) {
+    this.#it = it;
+    this.#callers = Object.entries(counts).flatMap(([id, count]) =>
+      Array.from({ length: count }, () => this.#call(id)));
+  }
+
+  /** Lets so many ms pass, and tells how often callers of each tenant were served meanwhile. */
+  async servedIn(ms) {
+    this.#served = {};
+    await this.#it.pass(ms);
+    return { ...this.#served };
+  }
+
+  /** Serves who waits yet, and nobody after that. */
+  async end() {
+    this.#isOver = true;
+    await this.#it.pass(2_000);
+    await Promise.all(this.#callers);
+  }
+
+  async #call(id) {
+    while (!this.#isOver) {
+      const lease = await this.#it.tenants.acquire(id);
+      await this.#it.sleep(10);
+      this.#served[id] = (this.#served[id] ?? 0) + 1;
+      lease.release();
+    }
+  }
+}
