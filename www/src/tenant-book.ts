@@ -55,7 +55,7 @@ export class TenantBook {
     this.latest = Math.max(this.latest, now);
     return {
       tenants: tenants.map((tenant) => this.numbers(tenant)),
-      other: { tenants: rest.tenants, ...this.counts(OTHERS, rest, this.others) },
+      others: { tenants: rest.tenants, ...this.counts(OTHERS, rest, this.others) },
     };
   }
 

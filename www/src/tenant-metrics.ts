@@ -29,13 +29,13 @@ export function tenantMetrics({ providers, rejections }: TenantsStats): string[]
       "Requests that were refused as nobody knows whose they are",
       Object.entries(rejections).map(([code, count]): Sample => [{ code }, count])),
     ...family("edgepool_tenants", "gauge", "Tenants that are known now",
-      all.map(([provider, { tenants, other }]) =>
-        [{ provider }, tenants.length + other.tenants])),
+      all.map(([provider, { tenants, others }]) =>
+        [{ provider }, tenants.length + others.tenants])),
     ...family("edgepool_tenant_weight", "gauge", "How much a tenant is served beside others",
       all.flatMap(([provider, { tenants }]) => tenants.map(({ id: tenant, weight }): Sample =>
         [{ provider, tenant }, weight]))),
     ...FAMILIES.flatMap(([name, type, help, read]) => family(name, type, help,
-      all.flatMap(([provider, { tenants, other }]) => [...tenants, { ...other, id: OTHERS }]
+      all.flatMap(([provider, { tenants, others }]) => [...tenants, { ...others, id: OTHERS }]
         .map((counts): Sample => [{ provider, tenant: counts.id }, read(counts)])))),
   ];
 }

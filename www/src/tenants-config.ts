@@ -1,5 +1,5 @@
 import { ConfigError, type Fields, fields, number, wrong } from "./checks.js";
-import { NOBODY, OTHERS, TENANT_PATH, faultOfId } from "./tenant-id.js";
+import { NOBODY, TENANT_PATH, faultOfId } from "./tenant-id.js";
 import { HOP_BY_HOP, KEYS } from "./upstream.js";
 
 /** What tells whose a request is: a header, the key that the client sends, or the path. */
@@ -106,7 +106,7 @@ function readBy(value: unknown, providers: Fields, routes: Fields): TenantBy {
 function checkNamed(id: string, value: unknown, by: TenantBy, limits: Limits): void {
   if (faultOfId(id) !== undefined) {
     throw new ConfigError("tenants.named: an id has 1 to 63 ASCII letters, digits, _, - and ., "
-      + `begins with a letter or a digit, and is not ${OTHERS} or ${NOBODY}`);
+      + `begins with a letter or a digit, and is not ${NOBODY}`);
   }
   const where = `tenants.named.${id}`;
   const tenant = fields(where, value, [...OF_SHARE, "keySha256"]);

@@ -158,7 +158,7 @@ export interface TenantNumbers extends TenantCounts {
 export interface ProviderTenants {
   tenants: TenantNumbers[];
   /** How many more are known now, and all that is not told by a name. */
-  other: TenantCounts & { tenants: number };
+  others: TenantCounts & { tenants: number };
 }
 
 /** How tenants are told, and how they stand at each provider. */

@@ -74,23 +74,23 @@ test("what was counted among the others stays there when a tenant comes to be na
   told.count("quiet", 2, { acquired: 3 });
   let read = book.read(told.tell(), 10);
   assert.deepEqual(acquiredOf(read), { acme: 0, loud: 50 }, "all of it is since nobody has read");
-  assert.deepEqual([read.other.acquired, read.other.tenants], [3, 1]);
+  assert.deepEqual([read.others.acquired, read.others.tenants], [3, 1]);
 
   told.count("quiet", 11, { acquired: 60 });
   told.count("acme", 11, { acquired: 2 });
   read = book.read(told.tell(), 20);
   assert.deepEqual(acquiredOf(read), { acme: 2, quiet: 0 });
-  assert.equal(read.other.acquired, 63, "it was among the others when it was served");
+  assert.equal(read.others.acquired, 63, "it was among the others when it was served");
 
   told.count("quiet", 21, { acquired: 5 });
   told.count("loud", 21, { acquired: 1 });
   read = book.read(told.tell(), 30);
-  assert.deepEqual([acquiredOf(read), read.other.acquired], [{ acme: 2, quiet: 5 }, 64]);
+  assert.deepEqual([acquiredOf(read), read.others.acquired], [{ acme: 2, quiet: 5 }, 64]);
 
   told.count("loud", 31, { acquired: 100 });
   read = book.read(told.tell(), 40);
   assert.deepEqual(acquiredOf(read), { acme: 2, loud: 50 }, "it goes on where it was");
-  assert.equal(read.other.acquired, 164);
+  assert.equal(read.others.acquired, 164);
 });
 
 test("a tenant that was forgotten and is opened again goes on where it was", () => {
@@ -99,8 +99,8 @@ test("a tenant that was forgotten and is opened again goes on where it was", () 
   told.count("a", 1, { acquired: 7 });
   assert.deepEqual(acquiredOf(book.read(told.tell(), 10)), { a: 7 });
   told.forget("a");
-  const { tenants, other } = book.read(told.tell(), 20);
-  assert.deepEqual([tenants, other.acquired], [[], 0]);
+  const { tenants, others } = book.read(told.tell(), 20);
+  assert.deepEqual([tenants, others.acquired], [[], 0]);
   told.count("a", 21, { acquired: 2 });
   assert.deepEqual(acquiredOf(book.read(told.tell(), 30)), { a: 9 });
   told.forget("a");
@@ -119,12 +119,12 @@ test("what was told is not told again while a clock that was set back catches up
   for (const now of [60, 61, 99]) {
     const read = book.read(told.tell(), now);
     // Nobody can tell that "b" was opened since: what it had then is among the others.
-    assert.deepEqual([acquiredOf(read), read.other.acquired], [{ acme: 1, a: 7, b: 0 }, 5]);
+    assert.deepEqual([acquiredOf(read), read.others.acquired], [{ acme: 1, a: 7, b: 0 }, 5]);
   }
   told.count("b", 99, { acquired: 2 });
   told.count("c", 99, { acquired: 1 });
   const read = book.read(told.tell(), 110);
-  assert.deepEqual([acquiredOf(read), read.other.acquired], [{ acme: 1, a: 7, b: 2 }, 6]);
+  assert.deepEqual([acquiredOf(read), read.others.acquired], [{ acme: 1, a: 7, b: 2 }, 6]);
 });
 
 for (const seed of [1, 2, 3, 4, 5]) {
@@ -138,8 +138,8 @@ for (const seed of [1, 2, 3, 4, 5]) {
       if (rng.below(20) === 0) told.forget(id);
       else told.count(id, now, { [COUNTERS[rng.below(8)]]: rng.below(40), acquired: 1 });
       if (rng.below(10) > 0) continue;
-      const { tenants, other } = book.read(told.tell(), now);
-      for (const one of [...tenants, { id: "the others", ...other }]) {
+      const { tenants, others } = book.read(told.tell(), now);
+      for (const one of [...tenants, { id: "the others", ...others }]) {
         const then = last.get(one.id) ?? one;
         for (const name of ["acquired", "released", "timed_out", "refused", "total_wait_ms"]) {
           assert.ok(one[name] >= then[name], `${one.id}: ${name} ${then[name]} -> ${one[name]}`);
@@ -169,8 +169,8 @@ test("a share is that of the last ten seconds, and of nothing before the first r
   const book = new TenantBook();
   told.count("acme", 0, { acquired: 1_000 });
   const recent = (now) => {
-    const { tenants, other } = book.read(told.tell(), now);
-    return [...tenants, other].map(({ recent: { share } }) => share);
+    const { tenants, others } = book.read(told.tell(), now);
+    return [...tenants, others].map(({ recent: { share } }) => share);
   };
   assert.deepEqual(recent(1_000), [null, null]);
   told.count("acme", 1_500, { acquired: 3, totalWait: 12 });
@@ -194,11 +194,11 @@ test("the metrics have a label for each tenant that has a name there, and one fo
   const families = parsePrometheus(`${text.join("\n")}\n`);
   const values = (name) => Object.fromEntries(families.find((f) => f.name === name).metrics
     .map(({ labels, value }) => [labels.tenant ?? labels.provider, Number(value)]));
-  assert.deepEqual(values("edgepool_tenant_acquired_total"), { acme: 2, big: 9, other: 3 });
-  assert.deepEqual(values("edgepool_tenant_refused_total"), { acme: 0, big: 0, other: 6 });
-  assert.deepEqual(values("edgepool_tenant_timeouts_total"), { acme: 1, big: 0, other: 0 });
-  assert.deepEqual(values("edgepool_tenant_in_use"), { acme: 1, big: 0, other: 0 });
-  assert.deepEqual(values("edgepool_tenant_waiting"), { acme: 0, big: 4, other: 0 });
+  assert.deepEqual(values("edgepool_tenant_acquired_total"), { acme: 2, big: 9, _others: 3 });
+  assert.deepEqual(values("edgepool_tenant_refused_total"), { acme: 0, big: 0, _others: 6 });
+  assert.deepEqual(values("edgepool_tenant_timeouts_total"), { acme: 1, big: 0, _others: 0 });
+  assert.deepEqual(values("edgepool_tenant_in_use"), { acme: 1, big: 0, _others: 0 });
+  assert.deepEqual(values("edgepool_tenant_waiting"), { acme: 0, big: 4, _others: 0 });
   assert.equal(values("edgepool_tenant_wait_seconds_total").acme, 1.5);
   assert.deepEqual(values("edgepool_tenants"), { one: 5 });
 });

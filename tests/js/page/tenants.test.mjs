@@ -49,14 +49,14 @@ const TENANTS = [
   },
   { ...limits("idle"), ...counts(0, 0, { longest_wait_ms: 0 }) },
 ];
-const OTHER = { tenants: 4_321, ...counts(200, 0.1) };
+const OTHERS = { tenants: 4_321, ...counts(200, 0.1) };
 
 /** Opens the page with these tenants in place of what the gateway tells. */
-async function show(tenants, other, options) {
+async function show(tenants, others, options) {
   shown = await open(browser, gateway.url, options);
   await shown.page.route("**/stats", async (route) => {
     const stats = await (await route.fetch()).json();
-    stats.tenants.providers.sim = { tenants, other };
+    stats.tenants.providers.sim = { tenants, others };
     await route.fulfill({ json: stats });
   });
   await shown.page.locator(".tenants tbody").filter({ hasText: "noisy" }).waitFor();
@@ -64,7 +64,7 @@ async function show(tenants, other, options) {
 }
 
 test("each tenant has a row with its share and its waits, and the others have one", async () => {
-  const page = await show(TENANTS, OTHER);
+  const page = await show(TENANTS, OTHERS);
   const table = page.getByRole("table", { name: "4,324 tenants" });
   const rows = await table.locator("tbody tr").evaluateAll((all) =>
     all.map((row) => [...row.children].map((cell) => cell.textContent.trim())));
@@ -80,7 +80,7 @@ test("each tenant has a row with its share and its waits, and the others have on
 });
 
 test("where all have a row there is none for others", async () => {
-  const page = await show(TENANTS, { ...OTHER, tenants: 0 });
+  const page = await show(TENANTS, { ...OTHERS, tenants: 0 });
   const table = page.getByRole("table", { name: "3 tenants" });
   assert.equal(await table.locator("tbody").count(), 3);
 });
@@ -150,7 +150,7 @@ for (const [name, width] of [["desktop", 1_360], ["phone", 390], ["narrow", 320]
   for (const colorScheme of ["light", "dark"]) {
     test(`at ${width} px in ${colorScheme} it fits, and a picture is made`, async () => {
       const viewport = { width, height: 900 };
-      const page = await show(TENANTS, OTHER, { viewport, colorScheme });
+      const page = await show(TENANTS, OTHERS, { viewport, colorScheme });
       const wide = () => document.documentElement.scrollWidth > innerWidth;
       assert.equal(await page.evaluate(wide), false);
       const path = join(SHOTS, `tenants-${name}-${colorScheme}.png`);

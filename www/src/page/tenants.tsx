@@ -4,10 +4,10 @@ import { count, duration, plural } from "./format.js";
 const COLUMNS = ["In use", "Waiting", "Mean wait", "Longest", "Served", "Refused"];
 
 /** Who had how much of a provider, a row each: the others are one. */
-export function TenantTable({ told: { tenants, other } }: { told: ProviderTenants }) {
+export function TenantTable({ told: { tenants, others } }: { told: ProviderTenants }) {
   return (
     <table class="endpoints tenants">
-      <caption>{plural(tenants.length + other.tenants, "tenant")}</caption>
+      <caption>{plural(tenants.length + others.tenants, "tenant")}</caption>
       <thead>
         <tr>
           <th scope="col">Tenant</th>
@@ -16,7 +16,7 @@ export function TenantTable({ told: { tenants, other } }: { told: ProviderTenant
         </tr>
       </thead>
       {tenants.map((one) => <Tenant key={one.id} name={one.id} counts={one} limits={one} />)}
-      {other.tenants > 0 && <Tenant name={plural(other.tenants, "other")} counts={other} />}
+      {others.tenants > 0 && <Tenant name={plural(others.tenants, "other")} counts={others} />}
     </table>
   );
 }

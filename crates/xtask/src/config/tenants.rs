@@ -27,8 +27,6 @@ const USUALLY_REPORTED: u32 = 10;
 const LEAST_KEY: usize = 16;
 /// Whoever has less than its share of a full queue may wait all the same, in as long a one.
 const MOST_WAITING: u32 = options::MOST_WAITING / 2;
-/// What the tenants that are not shown one by one are summed under.
-const OTHERS: &str = "other";
 /// Whose the requests are that tell no tenant, where they are passed on.
 const NOBODY: &str = "nobody";
 /// What a path begins with that names a tenant.
@@ -293,10 +291,6 @@ fn check_id(place: &Place, id: &str) -> Result<(), Wrong> {
     if !begins || id.len() > 63 || !id.chars().all(of_id) {
         let message = "no tenant can have this id: it has 1 to 63 ASCII letters, digits, `_`, `-` \
                        and `.`, and begins with a letter or a digit";
-        return Err(place.clone().wrong(message));
-    }
-    if id == OTHERS {
-        let message = format!("no tenant can be named {OTHERS}: the others are summed under it");
         return Err(place.clone().wrong(message));
     }
     if id == NOBODY {

@@ -44,13 +44,15 @@ fn a_named_tenant_has_what_it_does_not_say_from_the_default() {
         [tenants.named.'b.Corp_1']
         max = 'none'
         max_waiting = 0
+        [tenants.named.other]
     ";
     let wanted = json!({
         "by": "path", "unknown": "refuse", "without": "nobody", "report": 0,
         "default": { "weight": 2, "max": 4, "maxWaiting": 50 },
         "named": {
             "acme": { "weight": 3, "max": 20, "maxWaiting": 50 },
-            "b.Corp_1": { "weight": 2, "max": null, "maxWaiting": 0 }
+            "b.Corp_1": { "weight": 2, "max": null, "maxWaiting": 0 },
+            "other": { "weight": 2, "max": 4, "maxWaiting": 50 }
         }
     });
     assert_eq!(tenants(table).unwrap(), wanted);
@@ -149,7 +151,7 @@ const WRONG: &[(&str, usize, &str)] = &[
     ("[tenants]\nby = 'path'\nnamed.acme = 1", 3, "tenants.named.acme: a tenant is a table"),
     ("[tenants]\nby = 'path'\n[tenants.named.'a b']", 3, "tenants.named.(a name that is not show"),
     ("[tenants]\nby = 'path'\n[tenants.named._a]", 3, "tenants.named._a: no tenant can have this"),
-    ("[tenants]\nby = 'path'\n[tenants.named.other]", 3, "tenants.named.other: no tenant can be n"),
+    ("[tenants]\nby = 'path'\n[tenants.named._others]", 3, "tenants.named._others: no tenant can"),
     (
         "[tenants]\nby = 'path'\n[tenants.named.nobody]",
         3,
