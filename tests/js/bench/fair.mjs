@@ -4,6 +4,7 @@
 // `hold(tenant, work)` waits for a connection, does the work, and gives the connection back.
 
 import { randomBelow } from "./cases.mjs";
+import { fastestSlice } from "./measure.mjs";
 
 /** How long a connection is held each time, in ms. */
 const HOLD = 1;
@@ -22,9 +23,12 @@ const SERVED = "7 connections, each held for a millisecond at a time. Three tena
   + "says.";
 
 const HELD = "By one caller, as many connections as tenants, all weights the same: nobody waits.";
-const MANY = 10_000;
+const IN_A_PROCESS = ["node", "deno", "bun"];
 
-/** The figures; `due` is what the weights say, where they say something. */
+/**
+ * The figures; `due` is what the weights say, where they say something. Those with a number of
+ * `tenants` are measured as an operation done in a loop, and in workerd too.
+ */
 export const FAIR = [
   { id: "fair-p50", title: "a light tenant's wait beside a loud one, median", unit: "ms",
     about: BESIDE },
@@ -37,15 +41,17 @@ export const FAIR = [
   { id: "fair-jain", title: "Jain's index of what is served by weight", unit: "index", due: 1,
     about: "Of the same three: 1 if each is served as its weight says, a third if only one is served "
       + "at all." },
-  { id: "fair-one", title: "a connection for a moment, for one tenant", unit: "ns", about: HELD },
-  { id: "fair-10k", title: "the same for one of 10,000 tenants at random", unit: "ns", about: HELD },
+  { id: "fair-one", title: "a connection for a moment, for one tenant", unit: "ns", about: HELD,
+    tenants: 1 },
+  { id: "fair-10k", title: "the same for one of 10,000 tenants at random", unit: "ns", about: HELD,
+    tenants: 10_000 },
   { id: "fair-alone", title: "connections that the tenant of weight 1 gets while the others rest",
     unit: "connections", about: "Of the same 7: what nobody else wants should not lie idle." },
-].map((head) => ({ ...head, runtimes: ["node", "deno", "bun"] }));
+].map((head) => (head.tenants === undefined ? { ...head, runtimes: IN_A_PROCESS } : head));
 
 const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Gives every figure by its id; the tenants ask for so many ms. */
+/** Gives what `measureHeld` does not, by the ids; the tenants ask for so many ms. */
 export async function fairness(Sharing, lasts) {
   const [light] = await overload(Sharing, 8, [LIGHT, LOUD], lasts);
   const waits = await overload(Sharing, total, WEIGHTED, lasts);
@@ -57,8 +63,6 @@ export async function fairness(Sharing, lasts) {
     "fair-p99": percentile(light, 0.99),
     ...Object.fromEntries(shares),
     "fair-jain": jain(served.map((count, at) => count / WEIGHTED[at].weight)),
-    "fair-one": await held(Sharing, 1, lasts),
-    "fair-10k": await held(Sharing, MANY, lasts),
     "fair-alone": await alone(Sharing),
   };
 }
@@ -90,28 +94,26 @@ async function call(sharing, tenant, rest, end, waits) {
   }
 }
 
+/** Tells whether a figure is one of those that `measureHeld` gives. */
+export function isHeld(id) {
+  return FAIR.find((each) => each.id === id)?.tenants !== undefined;
+}
+
 /** Gives the ns for which a connection is had where nothing is done with it. */
-async function held(Sharing, tenants, lasts) {
+export async function measureHeld(id, Sharing, plan) {
+  const { tenants } = FAIR.find((each) => each.id === id);
   const sharing = new Sharing(tenants, Array.from({ length: tenants }, () => 1));
   const chosen = Uint16Array.from({ length: 65_536 }, randomBelow(tenants));
   const nothing = () => undefined;
   let at = 0;
-  const time = async (ms) => {
-    const began = performance.now();
-    let now = began;
-    let done = 0;
-    for (; now < began + ms; now = performance.now()) {
-      for (let left = 256; left > 0; left -= 1) {
-        await sharing.hold(chosen[at], nothing);
-        at = (at + 1) & 65_535;
-      }
-      done += 256;
+  const act = async (n) => {
+    for (let left = n; left > 0; left -= 1) {
+      await sharing.hold(chosen[at], nothing);
+      at = (at + 1) & 65_535;
     }
-    return (1e6 * (now - began)) / done;
+    return n;
   };
-  // What is made or compiled at first counts for nobody.
-  await time(lasts / 2);
-  const ns = await time(lasts / 2);
+  const ns = await fastestSlice(act, plan);
   await sharing.close?.();
   return ns;
 }

@@ -24,7 +24,7 @@ export async function measureCase(id, Contender, plan) {
 }
 
 /** How long an operation takes in the fastest slice. */
-async function fastestSlice(act, { slice, warm, budget, now = processorTime }) {
+export async function fastestSlice(act, { slice, warm, budget, now = processorTime }) {
   const reading = await costOf(now);
   const timed = async (n) => {
     const start = await now();

@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 
 import { startClock } from "./clock.mjs";
+import { isHeld } from "./fair.mjs";
 import { ROOT, bundleWorker } from "./project.mjs";
 
 export const RUNTIMES = ["node", "deno", "bun", "workerd"];
@@ -134,6 +135,10 @@ async function listening(child) {
 
 async function* steps(ask, given) {
   const plan = { ...given, runtime: "workerd" };
+  const held = plan.cases.filter(isHeld);
+  for (const id of held) yield { id, ...(await ask("held", { id, plan })) };
+  // Who shares lends to tenants alone.
+  if (held.length > 0) return;
   for (let i = 0; i < 5; i += 1) await ask("nothing");
   const empty = await ask("nothing");
   const loaded = await ask("import");

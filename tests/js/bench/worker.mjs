@@ -1,6 +1,7 @@
 // Measures one contender in workerd: what the URL names, in the request that asks for it, so that
 // its timers end with it.
 
+import { measureHeld } from "./fair.mjs";
 import { firstPool, measureCase, measureClock } from "./measure.mjs";
 
 const steps = {
@@ -16,6 +17,10 @@ const steps = {
   measure: async ({ id, plan }) => {
     const { Contender } = await import("contender.js");
     return measureCase(id, Contender, plan);
+  },
+  held: async ({ id, plan }) => {
+    const { Sharing } = await import("contender.js");
+    return measureHeld(id, Sharing, plan);
   },
 };
 

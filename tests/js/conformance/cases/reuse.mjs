@@ -5,6 +5,9 @@ import { World } from "../lib/world.mjs";
 /** Options with which nothing is in a hurry, so that a timer looks after times once a second. */
 const LONG = { idleTimeout: 60_000, maxLifetime: 600_000, lifetimeJitter: 0 };
 
+/** Options with which nothing is ever due. */
+const TIMELESS = { idleTimeout: Infinity, maxLifetime: Infinity, leaseTtl: Infinity };
+
 /** Lends and takes back so often, in one step. */
 function goRound(pool, times) {
   let last;
@@ -37,6 +40,32 @@ export default [
         await it.assertUsable();
         await it.assertCloses();
       }
+    }),
+  },
+  {
+    name: "where_no_time_counts_the_clock_is_not_read",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 1, minIdle: 0, ...TIMELESS });
+      await it.warm(1);
+      goRound(it.pool, 2);
+      const { now } = it.clock;
+      let readings = 0;
+      it.clock.now = () => {
+        readings += 1;
+        return now.call(it.clock);
+      };
+      t.equal([goRound(it.pool, 100), readings], [1, 0]);
+      // Who waits has a time to wait for, after which none counts again.
+      const held = it.pool.tryAcquire();
+      const waiting = it.pool.acquire();
+      held.release();
+      (await waiting).release();
+      goRound(it.pool, 2);
+      readings = 0;
+      t.equal([goRound(it.pool, 100), readings], [1, 0]);
+      t.adds(it.pool.stats());
+      await it.assertUsable();
+      await it.assertCloses();
     }),
   },
   {
