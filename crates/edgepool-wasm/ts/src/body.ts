@@ -80,6 +80,14 @@ type MakeBody<T, H> = new (
   lease: Lease<T>, response: Response, hooks: H, options: BindOptions,
 ) => BoundBody<T>;
 
+/** Gives the headers that an answer is passed on with. */
+let headersOf = ({ headers }: Response): Headers => headers;
+
+/** @internal Says so where a runtime passes an answer on with what it says of its bytes as it is. */
+export function passHeadersBy(read: typeof headersOf): void {
+  headersOf = read;
+}
+
 /** The bytes of a reason phrase; an HTTP/1 parser may give others, which a Response refuses. */
 const PHRASE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -87,7 +95,7 @@ function readInit(response: Response, headers: HeadersInit | undefined): Respons
   const { status, statusText, bodyUsed } = response;
   if (bodyUsed) throw new TypeError("its body has been read");
   const phrase = PHRASE.test(statusText) ? statusText : "";
-  return { status, statusText: phrase, headers: headers ?? response.headers };
+  return { status, statusText: phrase, headers: headers ?? headersOf(response) };
 }
 
 /**

@@ -1,8 +1,14 @@
+import { passHeadersBy } from "./body.js";
 import type { Instantiate } from "./core.js";
+import { boundHeaders } from "./decoded.js";
 import { instantiate } from "./instantiate.js";
 
-/** Makes instances of a module that is compiled when the first of them is made. */
+/**
+ * Makes instances of a module that is compiled when the first of them is made: everywhere but in
+ * Workers, which have theirs compiled, and whose runtime looks after the encoding of answers.
+ */
 export function compiling(source: () => WebAssembly.Module | BufferSource): Instantiate {
+  passHeadersBy(boundHeaders);
   let compiled: WebAssembly.Module | undefined;
   return () => instantiate(compiled ??= compile(source()));
 }

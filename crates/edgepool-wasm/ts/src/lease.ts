@@ -148,7 +148,8 @@ export class Lease<T> {
    * Response it holds the lease from now on, and discards it if the promise rejects.
    *
    * A Response without a body ends the lease at once. So does an upgrade (101), as nothing is heard
-   * of its socket: who limits sockets releases by hand, when one has closed.
+   * of its socket: who limits sockets releases by hand, when one has closed. What `fetch` has decoded
+   * claims no encoding any more, but in Workers, where it is encoded again as it is sent.
    *
    * Discards the lease and throws (or rejects with) a PoolError with code `upstream_unreachable`
    * if the Response cannot be passed on, as its body is locked or was read; and with code

@@ -2,6 +2,7 @@ import type { Attempt } from "./attempt.js";
 import {
   type BindOptions, type BodyEnd, type BodyHooks, BoundBody, bindBody, hasNoBody,
 } from "./body.js";
+import { decodedHeaders } from "./decoded.js";
 import {
   BETWEEN_CONTENT, CONTENT, type Drive, FAILED, FIRST_CONTENT, OVER, type ToldRequest,
   type Transmit, drain,
@@ -9,7 +10,6 @@ import {
 import { PoolError, leaseEnded, messageOf } from "./errors.js";
 import type { Described } from "./hub.js";
 import type { Lease } from "./lease.js";
-import { takesOff } from "./runtime.js";
 
 /** A request as its caller has made it, for whichever endpoint it is sent to. */
 export interface Passed {
@@ -241,14 +241,7 @@ function cannotPass(cause: unknown): PoolError {
 }
 
 function headersFor({ waited }: Drive, { response, lease }: Attempt): Headers {
-  const headers = new Headers(response?.headers);
-  const coding = headers.get("content-encoding");
-  const isDecoded = coding !== null && takesOff(coding);
-  if (response !== undefined && !hasNoBody(response) && isDecoded) {
-    // `fetch` has decoded the body.
-    headers.delete("content-encoding");
-    headers.delete("content-length");
-  }
+  const headers = new Headers(response === undefined ? undefined : decodedHeaders(response));
   headers.set("x-edgepool-wait-ms", String(Math.round(waited)));
   headers.set("x-edgepool-slot", String(lease.slot));
   return headers;

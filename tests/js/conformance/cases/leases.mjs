@@ -216,6 +216,33 @@ export default [
     }),
   },
   {
+    name: "a_bound_answer_does_not_claim_an_encoding_that_fetch_took_off",
+    async run(t) {
+      const { pool } = new World();
+      const named = ["content-encoding", "content-length", "x-other"];
+      const headersOf = async (response, url) => {
+        const given = url === undefined ? response
+          : Object.defineProperty(response, "url", { value: url });
+        const bound = (await pool.acquire()).bind(given);
+        await bound.text();
+        return named.map((name) => bound.headers.get(name));
+      };
+      const init = (coding) =>
+        ({ headers: { "content-encoding": coding, "content-length": "7", "x-other": "1" } });
+      const url = "http://backend/";
+      const kept = ["gzip", "7", "1"];
+      // workerd encodes again what says so; elsewhere the bytes are sent as they are.
+      const isKept = globalThis.navigator?.userAgent === "Cloudflare-Workers";
+      const fetched = await headersOf(new Response("decoded", init("gzip")), url);
+      t.equal(fetched, isKept ? kept : [null, null, "1"]);
+      const unknown = await headersOf(new Response("encoded", init("compress")), url);
+      t.equal(unknown, ["compress", "7", "1"], "nothing took that off");
+      t.equal(await headersOf(new Response("encoded", init("gzip"))), kept, "made by hand");
+      const empty = await headersOf(new Response(null, init("gzip")), url);
+      t.equal(empty, kept, "of the body that is not there");
+    },
+  },
+  {
     name: "a_chunk_is_handed_over_and_not_copied",
     async run(t) {
       const { pool } = new World();
