@@ -178,7 +178,8 @@ export class Pool<T> {
   /**
    * Runs `work` with a resource and gives it back when `work` has settled, in whichever way: what
    * damaged the resource, `work` says with `lease.discard(error)`. Settles as `work` does, or
-   * rejects as `acquire` does.
+   * rejects as `acquire` does. A `fetch` has settled with its headers: {@link Lease.bind} holds a
+   * resource to the end of the body.
    *
    * A lease that has a time to live is renewed meanwhile. With `ctx` the request is kept going
    * until `work` has settled.
