@@ -38,7 +38,7 @@ const UNAVAILABLE: f64 = -6.0;
 // Without tenants nobody is refused so, and what it would be told as takes no code.
 const TENANT_QUEUE_FULL: f64 = if cfg!(feature = "tenants") { -7.0 } else { QUEUE_FULL };
 const UNKNOWN_TENANT: f64 = if cfg!(feature = "tenants") { -8.0 } else { CLOSED };
-/// A waiter's key `k` is answered as `WAITER_BASE - k`.
+/// A waiter's key `k` is answered as `WAITER_BASE - 2 * k`, or 1 less if effects wait.
 const WAITER_BASE: f64 = -16.0;
 
 static STAGED: Global<Options> = Global::new(Options::new(1));
@@ -146,8 +146,8 @@ pub(crate) fn try_with(
     })
 }
 
-/// Leases an idle resource, or queues the caller until `deadline`: the lease's key, or `-16 - key`
-/// of the waiter, or -1 (the queue is full), -2 (closed), -5 (it needs more than there may be), or
+/// Leases an idle resource, or queues the caller until `deadline`: the lease's key; or of the waiter
+/// `-16 - 2 * key`, and 1 less if effects wait; or -1 (the queue is full), -2 (closed), -5 (it needs more than there may be), or
 /// -6 (creations keep failing; see [`retry_at`]). `priority` is 0 for low up to 3 for urgent.
 #[wasm_bindgen]
 pub fn acquire(pool: u32, now: f64, deadline: f64, priority: u32, need: u32) -> f64 {
@@ -171,7 +171,9 @@ pub(crate) fn ask(deadline: f64, priority: u32, need: u32) -> Ask {
 pub(crate) fn acquire_as(pool: u32, now: f64, ask: Ask) -> f64 {
     pools::at(pool, now, CLOSED, |entry| match entry.ledger.acquire(ask) {
         Ok(Acquired::Leased(slot)) => pools::pack_slot(slot),
-        Ok(Acquired::Waiting(waiter)) => WAITER_BASE - pools::pack_waiter(waiter),
+        Ok(Acquired::Waiting(waiter)) => {
+            WAITER_BASE - pools::pack_waiter(waiter, entry.ledger.has_effects())
+        }
         Err(Refused::Closed) => CLOSED,
         Err(Refused::UnknownTenant) => UNKNOWN_TENANT,
         Err(Refused::QueueFull) => QUEUE_FULL,
@@ -206,6 +208,19 @@ pub fn release(pool: u32, now: f64, lease: f64) -> u32 {
         let done = entry.ledger.release(pools::unpack_slot(lease));
         entry.status_inlined(done)
     })
+}
+
+/// As [`release`], while somebody waits. If nothing follows but that one waiter of process mode is
+/// served with that same resource, that is done too: the answer is the new lease's key, with the
+/// waiter's index in place of its own. Else it is `-1 - status`.
+#[wasm_bindgen]
+pub fn hand_on(pool: u32, now: f64, lease: f64) -> f64 {
+    let status = release(pool, now, lease);
+    pools::with(pool, None, |entry| {
+        let index = (status & DONE != 0).then(|| pools::unpack_slot(lease).index)?;
+        entry.serve_only(index)
+    })
+    .unwrap_or(-1.0 - f64::from(status))
 }
 
 /// Takes a damaged resource back, to be closed.

@@ -86,6 +86,18 @@ impl Entry {
         }
     }
 
+    /// Serves a waiter with the resource that came back to this place, if that is all there is to do
+    /// and it claims none itself: the lease's key, with the waiter's index in place of its own.
+    pub(crate) fn serve_only(&mut self, index: u32) -> Option<f64> {
+        let Some(&Effect::Offer { waiter, slot }) = self.ledger.only_effect() else { return None };
+        if self.edge || slot.index != index {
+            return None;
+        }
+        let lease = self.ledger.claim_single(waiter)?;
+        self.ledger.poll_effect();
+        Some(pack(lease.generation, waiter.index))
+    }
+
     fn tell(&mut self, effect: Effect) -> Option<Told> {
         Some(match effect {
             Effect::Offer { waiter, .. } if self.edge => {
@@ -142,12 +154,18 @@ pub(crate) fn pack_slot(key: SlotKey) -> f64 {
 
 /// Twice the key, and 1 more if effects wait.
 pub(crate) fn pack_lease(key: SlotKey, effects: bool) -> f64 {
-    let key = (i64::from(key.generation) << INDEX_BITS) + i64::from(key.index);
-    (2 * key + i64::from(effects)) as f64
+    pack_twice(key.generation, key.index, effects)
 }
 
-pub(crate) fn pack_waiter(key: WaiterKey) -> f64 {
-    pack(key.generation, key.index)
+/// As [`pack_lease`].
+pub(crate) fn pack_waiter(key: WaiterKey, effects: bool) -> f64 {
+    pack_twice(key.generation, key.index, effects)
+}
+
+#[inline(always)]
+fn pack_twice(generation: u32, index: u32, effects: bool) -> f64 {
+    let key = (i64::from(generation) << INDEX_BITS) + i64::from(index);
+    (2 * key + i64::from(effects)) as f64
 }
 
 pub(crate) fn pack(generation: u32, index: u32) -> f64 {

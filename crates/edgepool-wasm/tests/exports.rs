@@ -44,6 +44,12 @@ fn ask(pool: u32, deadline: f64) -> f64 {
     acquire(pool, 0.0, deadline, NORMAL, 1)
 }
 
+/// The key of a waiter, by the answer to its acquire.
+fn waiter(answer: f64) -> f64 {
+    assert!(answer <= -16.0);
+    ((-16.0 - answer) / 2.0).floor()
+}
+
 /// Takes an effect that must be of this kind, and returns its key.
 fn effect(pool: u32, kind: i32) -> f64 {
     let told = next_effect(pool);
@@ -85,10 +91,69 @@ fn process_mode_claims_in_the_same_step() {
 }
 
 #[wasm_bindgen_test]
+fn an_acquire_tells_whether_effects_wait() {
+    let pool = open(1);
+    let first = ask(pool, NEVER);
+    assert_eq!(first % 2.0, -1.0, "a creation is to begin");
+    let slot = effect(pool, CREATE);
+    let second = ask(pool, NEVER);
+    assert_eq!(second % 2.0, 0.0, "there is no room for another");
+    created(pool, UNREAD, slot);
+    assert_eq!(next_effect(pool), waiter(first) as i32 & 0xf_ffff, "the first is served");
+    assert!(cancel(pool, UNREAD, waiter(second)) & DONE != 0);
+}
+
+#[wasm_bindgen_test]
+fn a_resource_is_handed_on_in_one_call() {
+    let pool = open(1);
+    let lease = first_lease(pool);
+    let waiter = waiter(ask(pool, NEVER)) as u64 & 0xf_ffff;
+    assert_eq!(hand_on(pool, UNREAD, lease + 1_048_576.0), -1.0, "it is another lease's key");
+    let answer = hand_on(pool, UNREAD, lease);
+    assert_eq!(answer as u64 & 0xf_ffff, waiter);
+    assert!(next_effect(pool) < 0, "the waiter is served");
+    assert_eq!(hand_on(pool, UNREAD, lease), -1.0, "it is over");
+    let index = lease as u64 & 0xf_ffff;
+    let lease = ((answer as u64 & !0xf_ffff) | index) as f64;
+    assert_eq!(hand_on(pool, UNREAD, lease), -2.0, "nobody waits, and it is done");
+    assert!(try_acquire(pool, UNREAD) >= 0.0);
+}
+
+#[wasm_bindgen_test]
+fn no_more_is_handed_on_in_one_call_than_one_resource() {
+    let pool = open_with(0, &[(MAX, 2.0)]);
+    let leases = [first_lease(pool), first_lease(pool)];
+    let both = waiter(acquire(pool, 0.0, NEVER, NORMAL, 2)) as i32 & 0xf_ffff;
+    assert_eq!(hand_on(pool, UNREAD, leases[0]), -2.0, "it is kept for who needs two");
+    let status = -1.0 - hand_on(pool, UNREAD, leases[1]);
+    assert_eq!(status as u32, DONE | EFFECTS);
+    assert_eq!(next_effect(pool), LEASED << 20 | both, "and is claimed one by one");
+
+    let pool = open(1);
+    let lease = first_lease(pool);
+    ask(pool, 10.0);
+    let next = waiter(ask(pool, NEVER)) as i32 & 0xf_ffff;
+    let status = -1.0 - hand_on(pool, 10.0, lease);
+    assert_eq!(status as u32, DONE | EFFECTS, "the first has ended at the same time");
+    effect(pool, TIMED_OUT);
+    assert_eq!(next_effect(pool), LEASED << 20 | next);
+
+    let pool = open_with(1, &[(MAX, 1.0)]);
+    let waiter = waiter(ask(pool, NEVER));
+    let slot = effect(pool, CREATE);
+    created(pool, 0.0, slot);
+    effect(pool, OFFERED);
+    let lease = claim(pool, waiter);
+    ask(pool, NEVER);
+    let status = -1.0 - hand_on(pool, 0.0, lease);
+    assert_eq!(status as u32 & EFFECTS, EFFECTS, "on the edge a waiter claims for itself");
+}
+
+#[wasm_bindgen_test]
 fn edge_mode_offers() {
     let limits = [(MAX, 1.0), (OFFER_TIMEOUT, 100.0), (LEASE_TTL, 300.0)];
     let pool = open_with(1, &limits);
-    let waiter = -16.0 - ask(pool, NEVER);
+    let waiter = waiter(ask(pool, NEVER));
     let slot = effect(pool, CREATE);
     created(pool, 0.0, slot);
     assert_eq!(claim(pool, waiter + 1_048_576.0), -4.0, "another waiter's key");
@@ -137,7 +202,7 @@ fn a_failed_creation_tells_how_many_waiters_hear_of_it() {
 #[wasm_bindgen_test]
 fn several_are_claimed_one_by_one() {
     let pool = open(2);
-    let waiter = -16.0 - acquire(pool, 0.0, NEVER, NORMAL, 2);
+    let waiter = waiter(acquire(pool, 0.0, NEVER, NORMAL, 2));
     for slot in [effect(pool, CREATE), effect(pool, CREATE)] {
         created(pool, UNREAD, slot);
     }

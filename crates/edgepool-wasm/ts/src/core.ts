@@ -19,6 +19,7 @@ export interface Core {
   claim(pool: number, waiter: number): number;
   cancel(pool: number, now: number, waiter: number): number;
   release(pool: number, now: number, lease: number): number;
+  hand_on(pool: number, now: number, lease: number): number;
   discard(pool: number, now: number, lease: number): number;
   take(pool: number, now: number, lease: number): number;
   renew(pool: number, now: number, lease: number, ttl: number): number;
@@ -68,7 +69,7 @@ export const CLOSED = -2;
 export const STILL_WAITING = -3;
 export const TOO_MANY = -5;
 export const UNAVAILABLE = -6;
-/** A waiter's key `k` is answered as `WAITER_BASE - k`. */
+/** A waiter's key `k` is answered as `WAITER_BASE - 2 * k`, or 1 less if effects wait. */
 export const WAITER_BASE = -16;
 
 /** What `next_effect` answers if there is none; less if the next operation depends on the time. */
@@ -95,6 +96,11 @@ export const CLOSE = 11;
 export const ABANDON = 12;
 export const LONG_HOLD = 13;
 export const DRAINED = 14;
+
+/** Reads a waiter's key out of the answer to its acquire. */
+export function waiterOf(answer: number): number {
+  return Math.floor((WAITER_BASE - answer) / 2);
+}
 
 /** What `manage` does. */
 export const FILL = 0;

@@ -114,29 +114,38 @@ export class Engine<T> implements core.Occupant {
     }
   }
 
+  /**
+   * As `tryAcquire`, for one that waits if there is none: where others wait in process mode it asks
+   * for a lease or a place in the queue at once, as an idle one is not likely.
+   */
+  tryFirst(want?: Want): Lease<T> | undefined {
+    return this.waiters.count > 0 ? undefined : this.tryAcquire(want);
+  }
+
   /** Queues a caller, in process mode. Throws if it is refused. */
   wait(want: Want, isPlain: boolean): Promise<Served<T>> {
-    const now = this.ledger.now();
-    const answer = this.ask(want, now, now + want.timeout);
+    const { ledger, waiters } = this;
+    const now = ledger.now();
+    const deadline = now + want.timeout;
+    const answer = this.ask(want, now, deadline, waiters.count > 0 && ledger.isLooked);
     if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want));
-    const key = core.WAITER_BASE - answer;
+    const key = core.waiterOf(answer);
     const index = key & core.INDEX_MASK;
-    const promise = new Promise<Served<T>>((resolve) => {
-      const extra = isPlain ? undefined : { want, key, unlisten: () => undefined as void };
-      this.waiters.add(index, now, resolve, extra);
-      if (extra !== undefined && want.signals.length > 0) {
-        const abort = (reason: unknown): void => this.turn.whenTold(() => {
-          // It may have been served or ended by now, and its index be another's.
-          if (this.waiters.has(index, extra)) this.cancelWaiter(index, key, reason);
-        });
-        extra.unlisten = listen(want.signals, abort);
-        // A callback may have aborted it since the caller's were looked at.
-        const aborted = findAborted(want.signals);
-        if (aborted !== undefined) abort(abortReason(aborted));
-      }
-    });
+    const extra = isPlain ? undefined : { want, key, unlisten: () => undefined as void };
+    const promise = waiters.add(index, now, extra);
+    if (extra !== undefined && want.signals.length > 0) {
+      const abort = (reason: unknown): void => this.turn.whenTold(() => {
+        // It may have been served or ended by now, and its index be another's.
+        if (waiters.has(index, extra)) this.cancelWaiter(index, key, reason);
+      });
+      extra.unlisten = listen(want.signals, abort);
+      // A callback may have aborted it since the caller's were looked at.
+      const aborted = findAborted(want.signals);
+      if (aborted !== undefined) abort(abortReason(aborted));
+    }
     this.reports.queued();
-    this.drainFor(want.scope);
+    if ((answer & 1) !== 0 || !ledger.isLooked) this.drainFor(want.scope);
+    else this.hasten(deadline);
     return promise;
   }
 
@@ -151,7 +160,7 @@ export class Engine<T> implements core.Occupant {
     }
     const waited = waitedFor(now, since);
     if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want, waited));
-    const waiter = new EdgeWaiter(this, core.WAITER_BASE - answer, since, want);
+    const waiter = new EdgeWaiter(this, core.waiterOf(answer), since, want);
     this.edgeWaiters[waiter.index] = waiter;
     this.reports.queued();
     this.attend(want.scope);
@@ -159,8 +168,8 @@ export class Engine<T> implements core.Occupant {
   }
 
   /** Asks for a lease: its key, or what says that the caller is queued. Throws if it is refused. */
-  private ask(want: Want, now: number, deadline: number): number {
-    const answer = this.ledger.acquire(now, deadline, want);
+  private ask(want: Want, now: number, deadline: number, isBehind = false): number {
+    const answer = this.ledger.acquire(now, deadline, want, isBehind);
     want.stack ??= this.capture();
     // Nothing is told or done until a waiter is in the tables.
     if (answer <= core.WAITER_BASE) return answer;
@@ -234,12 +243,37 @@ export class Engine<T> implements core.Occupant {
     if (this.reports.isWatching || this.settings.reset !== undefined) {
       return this.giveBack(lease) !== false;
     }
+    if (this.waiters.count > 0 && this.turn.busy === 0) return this.handOn(lease);
     let status: number;
     try {
       status = ledger.release(this.keyOf(lease));
     } catch {
       status = core.again(() => ledger.release(this.keyOf(lease)));
     }
+    return this.released(lease, status);
+  }
+
+  /** Takes a lease back, which the first waiter has next, as a rule. */
+  private handOn(lease: Lease<T>): boolean {
+    const { ledger } = this;
+    let answer: number;
+    try {
+      answer = ledger.handOn(this.keyOf(lease));
+    } catch {
+      answer = core.again(() => ledger.handOn(this.keyOf(lease)));
+    }
+    if (answer < 0) return this.released(lease, -1 - answer);
+    endLoan(lease);
+    const index = answer & core.INDEX_MASK;
+    this.serve(index, answer - index + lease.slot);
+    if (this.waiters.count === 0 || !ledger.isLooked) core.unlessReset(() => this.look());
+    else if (this.limit < Infinity) this.hasten(ledger.dueAfter(this.limit));
+    return true;
+  }
+
+  /** Does what follows from a release, by its status; returns whether the lease was out. */
+  private released(lease: Lease<T>, status: number): boolean {
+    const { ledger } = this;
     if ((status & core.DONE) !== 0) endLoan(lease);
     if ((status & core.EFFECTS) !== 0) this.drainFor(lease._scope);
     else if (ledger.isLooked) this.hasten(ledger.dueAfter(ledger.shortest));
@@ -440,7 +474,8 @@ export class Engine<T> implements core.Occupant {
   private serve(index: number, key: number): void {
     const waiter = this.waiters.remove(index);
     if (waiter === undefined) return void this.ledger.tell("release", key);
-    const waited = waitedFor(this.ledger.now(), waiter.since);
+    // Whatever ends a wait is told the time.
+    const waited = waitedFor(this.ledger.spares.told ?? waiter.since, waiter.since);
     const { extra } = waiter;
     const first = this.lend(key, waited, extra?.want);
     if (!extra?.want.isMany) return waiter.settle(first);

@@ -21,7 +21,7 @@ export class Ledger<T> {
   // What has no value here gets one from `move`, as in each instance.
   /** What is in front of it. */
   readonly spares: Spares<T>;
-  /** Whether nothing but loans and hand-ons has happened since the last look. */
+  /** Whether nothing but loans, hand-ons and longer queues has come since the last look. */
   isLooked!: boolean;
   /** The shortest time after which something is due about an idle or a lent resource. */
   readonly shortest: number;
@@ -178,6 +178,32 @@ export class Ledger<T> {
     }
   }
 
+  /**
+   * Takes a lease back while somebody waits: the key of the lease that a waiter has instead, with
+   * the waiter's index in place of its own, or `-1 - status`. How long it waited depends on the time.
+   */
+  handOn(key: number): number {
+    const now = this.now();
+    if (now !== this.spares.told) this.pass(now);
+    try {
+      return this.core.hand_on(this.pool, now, key);
+    } catch (cause) {
+      throw this.home.replace(this.core, cause);
+    }
+  }
+
+  /** Asks for a lease. To queue behind others changes nothing about what was looked at. */
+  acquire(now: number, deadline: number, { priority, need }: Want, isBehind: boolean): number {
+    if (!isBehind) this.stopSparing();
+    if (now !== this.spares.told) this.pass(now);
+    this.timed = true;
+    try {
+      return this.core.acquire(this.pool, now, deadline, priority, need);
+    } catch (cause) {
+      throw this.home.replace(this.core, cause);
+    }
+  }
+
   /** Takes the next effect; with the last of them it is known whether the time counts next. */
   nextEffect(): number {
     try {
@@ -190,10 +216,6 @@ export class Ledger<T> {
   }
 
   // --- The others ---
-
-  acquire(now: number, deadline: number, { priority, need }: Want): number {
-    return this.tellAt(now, "acquire", deadline, priority, need);
-  }
 
   /** Takes in what is lent at a place: the key of its lease. */
   adopt(_place: Place<T>): number {

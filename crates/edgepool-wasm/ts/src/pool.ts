@@ -105,7 +105,7 @@ export class Pool<T> {
   acquire(options?: AcquireOptions): Promise<Lease<T>> {
     if (options !== undefined) return this.acquireWith(options, 1, false) as Promise<Lease<T>>;
     try {
-      const lease = this._try();
+      const lease = this.tryFirst();
       if (lease !== undefined) return Promise.resolve(lease);
       const { engine } = this;
       const plain = this.plain ??= this._want({}, 1, false);
@@ -136,7 +136,7 @@ export class Pool<T> {
       const want = this._want(options, need, isMany);
       const aborted = findAborted(want.signals);
       if (aborted !== undefined) return Promise.reject(abortReason(aborted));
-      const lease = isMany ? undefined : this._try(want);
+      const lease = isMany ? undefined : this.tryFirst(want);
       if (lease !== undefined) return Promise.resolve(lease);
       return engine.settings.edge ? engine.waitOnEdge(want) : engine.wait(want, false);
     } catch (error) {
@@ -173,6 +173,12 @@ export class Pool<T> {
   _try(want?: Want): Lease<T> | undefined {
     const { engine } = this;
     return this.spares.lend(engine, want?.scope) ?? engine.tryAcquire(want);
+  }
+
+  /** As `_try`, for one that waits if there is none. */
+  private tryFirst(want?: Want): Lease<T> | undefined {
+    const { engine } = this;
+    return this.spares.lend(engine, want?.scope) ?? engine.tryFirst(want);
   }
 
   /**

@@ -162,9 +162,9 @@ export class SharedLedger<T> extends Ledger<T> {
     return super.release(key);
   }
 
-  override acquire(now: number, deadline: number, want: Want): number {
+  override acquire(now: number, deadline: number, want: Want, isBehind: boolean): number {
     const account = want.account as Account | undefined;
-    if (account === undefined) return super.acquire(now, deadline, want);
+    if (account === undefined) return super.acquire(now, deadline, want, isBehind);
     return this.tellOfAt(now, "acquire_for", deadline, want.priority, want.need, account.key);
   }
 

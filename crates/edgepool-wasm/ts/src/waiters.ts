@@ -24,6 +24,13 @@ export type Served<T> = Lease<T> | Lease<T>[];
 /** Settles the promise of a waiter. */
 export type Settle<T> = (served: Served<T> | PromiseLike<Served<T>>) => void;
 
+/** What settles the promise that was made last. */
+let settleLast: unknown;
+// Not made anew for each promise.
+function keep(settle: unknown): void {
+  settleLast = settle;
+}
+
 /** What a waiter of process mode has beyond its place in the queue. */
 interface Extra {
   want: Want;
@@ -50,12 +57,15 @@ export class Waiters<T> {
   /** How many there are. */
   count = 0;
 
-  add(index: number, since: number, settle: Settle<T>, extra: Extra | undefined): void {
+  /** Puts a waiter in: what it waits with. */
+  add(index: number, since: number, extra: Extra | undefined): Promise<Served<T>> {
+    const promise = new Promise<Served<T>>(keep);
     this.count += 1;
-    this.settlers[index] = settle;
+    this.settlers[index] = settleLast as Settle<T>;
     // A whole number needs no box of its own.
     this.since[index] = Math.round(since);
     if (extra !== undefined) this.extras[index] = extra;
+    return promise;
   }
 
   /** Tells whether the index is still that waiter's. */
