@@ -200,27 +200,23 @@ pub fn cancel(pool: u32, now: f64, waiter: f64) -> u32 {
     operate(pool, now, |entry| entry.ledger.cancel(pools::unpack_waiter(waiter)))
 }
 
-/// Takes a resource back in good order.
+/// Takes a resource back in good order. If it `serves` and nothing follows but that one waiter of
+/// process mode has that same resource next, that is done with it: the answer is then `-1 - key` of
+/// the new lease, with the waiter's index in place of its own, and not a status.
 #[wasm_bindgen]
-pub fn release(pool: u32, now: f64, lease: f64) -> u32 {
-    pools::with(pool, 0, |entry| {
+pub fn release(pool: u32, now: f64, lease: f64, serves: bool) -> f64 {
+    pools::with(pool, 0.0, |entry| {
         entry.tell_time(now);
-        let done = entry.ledger.release(pools::unpack_slot(lease));
-        entry.status_inlined(done)
+        let key = pools::unpack_slot(lease);
+        let done = entry.ledger.release(key);
+        if serves
+            && done
+            && let Some(served) = entry.serve_only(key.index)
+        {
+            return -1.0 - served;
+        }
+        entry.status_inlined(done).into()
     })
-}
-
-/// As [`release`], while somebody waits. If nothing follows but that one waiter of process mode is
-/// served with that same resource, that is done too: the answer is the new lease's key, with the
-/// waiter's index in place of its own. Else it is `-1 - status`.
-#[wasm_bindgen]
-pub fn hand_on(pool: u32, now: f64, lease: f64) -> f64 {
-    let status = release(pool, now, lease);
-    pools::with(pool, None, |entry| {
-        let index = (status & DONE != 0).then(|| pools::unpack_slot(lease).index)?;
-        entry.serve_only(index)
-    })
-    .unwrap_or(-1.0 - f64::from(status))
 }
 
 /// Takes a damaged resource back, to be closed.

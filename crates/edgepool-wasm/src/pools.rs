@@ -89,13 +89,12 @@ impl Entry {
     /// Serves a waiter with the resource that came back to this place, if that is all there is to do
     /// and it claims none itself: the lease's key, with the waiter's index in place of its own.
     pub(crate) fn serve_only(&mut self, index: u32) -> Option<f64> {
-        let Some(&Effect::Offer { waiter, slot }) = self.ledger.only_effect() else { return None };
-        if self.edge || slot.index != index {
-            return None;
+        match self.ledger.only_effect() {
+            Some(Effect::Offer { slot, .. }) if slot.index == index && !self.edge => {}
+            _ => return None,
         }
-        let lease = self.ledger.claim_single(waiter)?;
-        self.ledger.poll_effect();
-        Some(pack(lease.generation, waiter.index))
+        let told = self.next_effect()?;
+        Some(told.key - f64::from(index) + f64::from(told.index))
     }
 
     fn tell(&mut self, effect: Effect) -> Option<Told> {

@@ -8,6 +8,8 @@ const NEVER: f64 = f64::INFINITY;
 /// The clock was not read.
 const UNREAD: f64 = -1.0;
 const NORMAL: u32 = 1;
+/// The low bits of a key.
+const INDEX_MASK: u64 = 0xf_ffff;
 
 const MAX: u32 = 0;
 const MAX_WAITING: u32 = 2;
@@ -57,6 +59,11 @@ fn effect(pool: u32, kind: i32) -> f64 {
     effect_key()
 }
 
+/// Releases, and serves nobody with it.
+fn give_back(pool: u32, now: f64, lease: f64) -> u32 {
+    release(pool, now, lease, false) as u32
+}
+
 /// Acquires on an empty pool of process mode, and makes the resource.
 fn first_lease(pool: u32) -> f64 {
     assert!(ask(pool, NEVER) <= -16.0);
@@ -69,8 +76,8 @@ fn first_lease(pool: u32) -> f64 {
 fn a_lease_goes_round() {
     let pool = open(2);
     let lease = first_lease(pool);
-    assert_eq!(release(pool, UNREAD, lease), DONE);
-    assert_eq!(release(pool, UNREAD, lease), 0, "the second release is stale");
+    assert_eq!(give_back(pool, UNREAD, lease), DONE);
+    assert_eq!(give_back(pool, UNREAD, lease), 0, "the second release is stale");
     let again = try_acquire(pool, UNREAD);
     assert!(again >= 0.0 && again % 2.0 == 0.0, "no effects wait");
     let again = again / 2.0;
@@ -85,7 +92,7 @@ fn process_mode_claims_in_the_same_step() {
     let lease = first_lease(pool);
     assert!(ask(pool, NEVER) <= -16.0);
     assert!(next_effect(pool) < 0);
-    assert_eq!(release(pool, UNREAD, lease), DONE | EFFECTS);
+    assert_eq!(give_back(pool, UNREAD, lease), DONE | EFFECTS);
     assert!(effect(pool, LEASED) >= 0.0);
     assert!(next_effect(pool) < 0);
 }
@@ -107,36 +114,27 @@ fn an_acquire_tells_whether_effects_wait() {
 fn a_resource_is_handed_on_in_one_call() {
     let pool = open(1);
     let lease = first_lease(pool);
-    let waiter = waiter(ask(pool, NEVER)) as u64 & 0xf_ffff;
-    assert_eq!(hand_on(pool, UNREAD, lease + 1_048_576.0), -1.0, "it is another lease's key");
-    let answer = hand_on(pool, UNREAD, lease);
-    assert_eq!(answer as u64 & 0xf_ffff, waiter);
+    let waiter = waiter(ask(pool, NEVER)) as u64 & INDEX_MASK;
+    assert_eq!(release(pool, UNREAD, lease + 1_048_576.0, true), 0.0, "it is another lease's key");
+    let answer = -1.0 - release(pool, UNREAD, lease, true);
+    assert_eq!(answer as u64 & INDEX_MASK, waiter);
     assert!(next_effect(pool) < 0, "the waiter is served");
-    assert_eq!(hand_on(pool, UNREAD, lease), -1.0, "it is over");
-    let index = lease as u64 & 0xf_ffff;
-    let lease = ((answer as u64 & !0xf_ffff) | index) as f64;
-    assert_eq!(hand_on(pool, UNREAD, lease), -2.0, "nobody waits, and it is done");
+    assert_eq!(release(pool, UNREAD, lease, true), 0.0, "it is over");
+    let lease = ((answer as u64 & !INDEX_MASK) | (lease as u64 & INDEX_MASK)) as f64;
+    assert_eq!(release(pool, UNREAD, lease, true), DONE.into(), "nobody waits");
     assert!(try_acquire(pool, UNREAD) >= 0.0);
 }
 
 #[wasm_bindgen_test]
-fn no_more_is_handed_on_in_one_call_than_one_resource() {
-    let pool = open_with(0, &[(MAX, 2.0)]);
-    let leases = [first_lease(pool), first_lease(pool)];
-    let both = waiter(acquire(pool, 0.0, NEVER, NORMAL, 2)) as i32 & 0xf_ffff;
-    assert_eq!(hand_on(pool, UNREAD, leases[0]), -2.0, "it is kept for who needs two");
-    let status = -1.0 - hand_on(pool, UNREAD, leases[1]);
-    assert_eq!(status as u32, DONE | EFFECTS);
-    assert_eq!(next_effect(pool), LEASED << 20 | both, "and is claimed one by one");
-
+fn whatever_else_follows_a_release_waits_as_an_effect() {
+    let effects = f64::from(DONE | EFFECTS);
     let pool = open(1);
     let lease = first_lease(pool);
     ask(pool, 10.0);
-    let next = waiter(ask(pool, NEVER)) as i32 & 0xf_ffff;
-    let status = -1.0 - hand_on(pool, 10.0, lease);
-    assert_eq!(status as u32, DONE | EFFECTS, "the first has ended at the same time");
+    let next = waiter(ask(pool, NEVER)) as u64 & INDEX_MASK;
+    assert_eq!(release(pool, 10.0, lease, true), effects, "the first ends at the same time");
     effect(pool, TIMED_OUT);
-    assert_eq!(next_effect(pool), LEASED << 20 | next);
+    assert_eq!(next_effect(pool) as u64, next);
 
     let pool = open_with(1, &[(MAX, 1.0)]);
     let waiter = waiter(ask(pool, NEVER));
@@ -145,8 +143,8 @@ fn no_more_is_handed_on_in_one_call_than_one_resource() {
     effect(pool, OFFERED);
     let lease = claim(pool, waiter);
     ask(pool, NEVER);
-    let status = -1.0 - hand_on(pool, 0.0, lease);
-    assert_eq!(status as u32 & EFFECTS, EFFECTS, "on the edge a waiter claims for itself");
+    assert_eq!(release(pool, 0.0, lease, true), effects, "on the edge a waiter claims for itself");
+    effect(pool, OFFERED);
 }
 
 #[wasm_bindgen_test]
@@ -168,7 +166,7 @@ fn edge_mode_offers() {
     advance(pool, 349.0);
     let slot = effect(pool, CLOSE);
     assert_eq!(effect_detail(), 9, "it leaves as expired");
-    assert_eq!(release(pool, UNREAD, lease), 0, "it is retired");
+    assert_eq!(give_back(pool, UNREAD, lease), 0, "it is retired");
     assert_eq!(closed(pool, UNREAD, slot), DONE);
 }
 
@@ -220,7 +218,7 @@ fn checks_and_resets_are_told() {
     assert_eq!(begin_reset(pool, 0.0, lease), -1.0, "it has begun");
     assert_eq!(reset(pool, 0.0, slot, true), DONE);
     let lease = try_acquire(pool, 1.0) / 2.0;
-    release(pool, 1.0, lease);
+    give_back(pool, 1.0, lease);
     assert_eq!(try_acquire(pool, 2.0), -2.0, "it is to be checked first");
     let slot = effect(pool, CHECK);
     assert_eq!(checked(pool, 2.0, slot, false), DONE | EFFECTS);
@@ -236,7 +234,7 @@ fn what_is_known_is_told() {
     let told = [0, 1, 2, 4].map(|which| info(pool, lease, which));
     assert_eq!(told, [1.0, 0.0, 1.0, 0.0], "number, birth, uses, since when");
     assert!(info(pool, lease, 3).is_nan(), "it never came back");
-    release(pool, 40.0, lease);
+    give_back(pool, 40.0, lease);
     assert!(info(pool, lease, 0).is_nan(), "the key is stale");
     assert_eq!([0, 5].map(|which| times(pool, true, which)), [1.0, 40.0]);
 }
@@ -265,7 +263,7 @@ fn a_closed_pool_tells_when_it_is_empty() {
     let lease = first_lease(pool);
     manage(pool, 0.0, 4);
     assert!(next_effect(pool) < 0);
-    release(pool, 0.0, lease);
+    give_back(pool, 0.0, lease);
     let slot = effect(pool, CLOSE);
     closed(pool, 0.0, slot);
     effect(pool, DRAINED);
@@ -277,7 +275,7 @@ fn an_unknown_pool_does_nothing() {
     let lease = first_lease(pool);
     pool_drop(pool);
     for unknown in [pool, 1_000_000] {
-        assert_eq!(release(unknown, UNREAD, lease), 0);
+        assert_eq!(give_back(unknown, UNREAD, lease), 0);
         assert_eq!(try_acquire(unknown, UNREAD), -1.0);
         assert_eq!(ask(unknown, NEVER), -2.0);
         assert_eq!(next_effect(unknown), -1);

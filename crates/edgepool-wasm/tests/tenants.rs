@@ -28,7 +28,7 @@ fn open(max: u32) -> u32 {
     for key in keys {
         created(pool, 0.0, key);
         let lease = effect(pool, 0);
-        release(pool, 0.0, lease);
+        give_back(pool, 0.0, lease);
     }
     pool
 }
@@ -46,6 +46,10 @@ fn open_one(pool: u32, max: f64, max_waiting: f64) -> f64 {
     tenant
 }
 
+fn give_back(pool: u32, now: f64, lease: f64) -> u32 {
+    release(pool, now, lease, false) as u32
+}
+
 #[wasm_bindgen_test]
 fn a_tenant_has_its_max_and_its_line() {
     let pool = open(2);
@@ -58,7 +62,7 @@ fn a_tenant_has_its_max_and_its_line() {
     assert_eq!(acquire_for(pool, 0.0, NEVER, NORMAL, 1, one), -7.0, "its line is full");
     assert!(try_acquire(pool, 0.0) >= 0.0, "nobody's caller has the other one");
     assert_eq!([IN_USE, WAITING, ACQUIRED].map(|which| tenant(pool, one, which)), [1.0, 1.0, 1.0]);
-    assert_eq!(release(pool, 5.0, lease / 2.0) & EFFECTS, EFFECTS);
+    assert_eq!(give_back(pool, 5.0, lease / 2.0) & EFFECTS, EFFECTS);
     effect(pool, 0);
     assert_eq!([IN_USE, WAITING, ACQUIRED].map(|which| tenant(pool, one, which)), [1.0, 0.0, 2.0]);
     assert_eq!(tenant(pool, one, LONGEST_WAIT), 5.0);
@@ -84,7 +88,7 @@ fn waits_end_with_their_tenant() {
     assert!(tenant(pool, one, IN_USE).is_nan());
     assert_eq!(acquire_for(pool, 0.0, NEVER, NORMAL, 1, one), -8.0);
     assert_eq!(adopt_for(pool, one), -1.0);
-    assert_eq!(release(pool, 0.0, lease) & DONE, DONE);
+    assert_eq!(give_back(pool, 0.0, lease) & DONE, DONE);
 }
 
 #[wasm_bindgen_test]
@@ -117,9 +121,9 @@ fn leases_are_adopted_for_their_tenant() {
     let leases = [adopt_for(pool, one), adopt_for(pool, one)];
     assert!(leases.iter().all(|&lease| lease >= 0.0), "though it may have one");
     assert_eq!(tenant(pool, one, IN_USE), 2.0);
-    assert_eq!(release(pool, 0.0, leases[0]) & DONE, DONE);
+    assert_eq!(give_back(pool, 0.0, leases[0]) & DONE, DONE);
     assert_eq!(try_acquire_for(pool, 0.0, one), -1.0, "it has its max");
-    assert_eq!(release(pool, 0.0, leases[1]) & DONE, DONE);
+    assert_eq!(give_back(pool, 0.0, leases[1]) & DONE, DONE);
     assert!(try_acquire_for(pool, 0.0, one) >= 0.0);
 }
 

@@ -18,8 +18,7 @@ export interface Core {
   ): number;
   claim(pool: number, waiter: number): number;
   cancel(pool: number, now: number, waiter: number): number;
-  release(pool: number, now: number, lease: number): number;
-  hand_on(pool: number, now: number, lease: number): number;
+  release(pool: number, now: number, lease: number, serves: number): number;
   discard(pool: number, now: number, lease: number): number;
   take(pool: number, now: number, lease: number): number;
   renew(pool: number, now: number, lease: number, ttl: number): number;

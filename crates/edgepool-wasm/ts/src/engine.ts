@@ -19,7 +19,7 @@ import { type PoolStats, readStats } from "./stats.js";
 import { PoolTimer } from "./timer.js";
 import { Turn } from "./turn.js";
 import { type Wait, endOfWait, refusal } from "./wait-errors.js";
-import { type Served, type Want, Waiters } from "./waiters.js";
+import { type Extra, type Served, type Want, Waiters } from "./waiters.js";
 import { type Watch, Workshop } from "./workshop.js";
 
 /**
@@ -133,20 +133,24 @@ export class Engine<T> implements core.Occupant {
     const index = key & core.INDEX_MASK;
     const extra = isPlain ? undefined : { want, key, unlisten: () => undefined as void };
     const promise = waiters.add(index, now, extra);
-    if (extra !== undefined && want.signals.length > 0) {
-      const abort = (reason: unknown): void => this.turn.whenTold(() => {
-        // It may have been served or ended by now, and its index be another's.
-        if (waiters.has(index, extra)) this.cancelWaiter(index, key, reason);
-      });
-      extra.unlisten = listen(want.signals, abort);
-      // A callback may have aborted it since the caller's were looked at.
-      const aborted = findAborted(want.signals);
-      if (aborted !== undefined) abort(abortReason(aborted));
-    }
+    if (extra !== undefined && want.signals.length > 0) this.listen(index, extra);
     this.reports.queued();
     if ((answer & 1) !== 0 || !ledger.isLooked) this.drainFor(want.scope);
     else this.hasten(deadline);
     return promise;
+  }
+
+  /** Has a waiter's signals end its wait. */
+  private listen(index: number, extra: Extra): void {
+    const { want: { signals }, key } = extra;
+    const abort = (reason: unknown): void => this.turn.whenTold(() => {
+      // It may have been served or ended by now, and its index be another's.
+      if (this.waiters.has(index, extra)) this.cancelWaiter(index, key, reason);
+    });
+    extra.unlisten = listen(signals, abort);
+    // A callback may have aborted it since the caller's were looked at.
+    const aborted = findAborted(signals);
+    if (aborted !== undefined) abort(abortReason(aborted));
   }
 
   /** Queues a caller, in edge mode: its own timer runs from before its first await. */
@@ -197,7 +201,7 @@ export class Engine<T> implements core.Occupant {
 
   private cancelWaiter(index: number, key: number, reason: unknown): void {
     core.again(() => this.ledger.tell("cancel", key));
-    this.waiters.remove(index)?.settle(Promise.reject(reason));
+    this.waiters.remove(index)?.(Promise.reject(reason));
     this.tellCancelled();
   }
 
@@ -243,42 +247,31 @@ export class Engine<T> implements core.Occupant {
     if (this.reports.isWatching || this.settings.reset !== undefined) {
       return this.giveBack(lease) !== false;
     }
-    if (this.waiters.count > 0 && this.turn.busy === 0) return this.handOn(lease);
+    // What waits for those at the effects comes first.
+    const serves = this.waiters.count > 0 && this.turn.busy === 0 ? 1 : 0;
     let status: number;
     try {
-      status = ledger.release(this.keyOf(lease));
+      status = ledger.release(this.keyOf(lease), serves);
     } catch {
-      status = core.again(() => ledger.release(this.keyOf(lease)));
+      status = core.again(() => ledger.release(this.keyOf(lease), serves));
     }
-    return this.released(lease, status);
-  }
-
-  /** Takes a lease back, which the first waiter has next, as a rule. */
-  private handOn(lease: Lease<T>): boolean {
-    const { ledger } = this;
-    let answer: number;
-    try {
-      answer = ledger.handOn(this.keyOf(lease));
-    } catch {
-      answer = core.again(() => ledger.handOn(this.keyOf(lease)));
-    }
-    if (answer < 0) return this.released(lease, -1 - answer);
-    endLoan(lease);
-    const index = answer & core.INDEX_MASK;
-    this.serve(index, answer - index + lease.slot);
-    if (this.waiters.count === 0 || !ledger.isLooked) core.unlessReset(() => this.look());
-    else if (this.limit < Infinity) this.hasten(ledger.dueAfter(this.limit));
-    return true;
-  }
-
-  /** Does what follows from a release, by its status; returns whether the lease was out. */
-  private released(lease: Lease<T>, status: number): boolean {
-    const { ledger } = this;
+    if (status < 0) return this.handOn(lease, -1 - status);
     if ((status & core.DONE) !== 0) endLoan(lease);
     if ((status & core.EFFECTS) !== 0) this.drainFor(lease._scope);
     else if (ledger.isLooked) this.hasten(ledger.dueAfter(ledger.shortest));
-    else core.unlessReset(() => this.look());
+    else this.lookAgain();
     return (status & core.DONE) !== 0;
+  }
+
+  /** Gives the first waiter what came back, whose new key has the waiter's index. */
+  private handOn(lease: Lease<T>, key: number): boolean {
+    const { ledger } = this;
+    endLoan(lease);
+    const index = key & core.INDEX_MASK;
+    this.serve(index, key - index + lease.slot);
+    if (this.waiters.count === 0 || !ledger.isLooked) this.lookAgain();
+    else this.hasten(ledger.told + this.limit);
+    return true;
   }
 
   /** Takes a lease back in good order: the job of its reset, or else whether it was out. */
@@ -393,7 +386,10 @@ export class Engine<T> implements core.Occupant {
   /** Sees to it that the timer fires in time for what a release or a loan has made due. */
   private hasten(at: number): void {
     const { timer } = this;
-    if (timer === undefined || timer.at <= at) return;
+    if (timer !== undefined && timer.at > at) this.arm(timer);
+  }
+
+  private arm(timer: PoolTimer): void {
     // What was lent or came back is so though the module fails, and the next one arms the timer.
     core.unlessReset(() => timer.arm(this.ledger.nextDeadline(), this.isWaitedFor()));
   }
@@ -401,6 +397,11 @@ export class Engine<T> implements core.Occupant {
   /** Tells whether somebody waits, so that a process must not end. */
   private isWaitedFor(): boolean {
     return this.waiters.count > 0 || this.ends > 0;
+  }
+
+  /** Looks what is next, after something was done without effects. */
+  private lookAgain(): void {
+    core.unlessReset(() => this.look());
   }
 
   /** Looks what is next, after effects were done. */
@@ -438,21 +439,14 @@ export class Engine<T> implements core.Occupant {
     this.turn.within(scope, drain, this);
   }
 
-  /** Does all of them, and looks what is next, unless they change nothing about that. */
+  /** Does all of them, and looks what is next. */
   private performAll(): void {
-    let isHandedOn = this.limit === Infinity;
     for (;;) {
       const effect = this.ledger.nextEffect();
-      if (effect >= 0) {
-        const kind = effect >> core.KIND_SHIFT;
-        isHandedOn &&= kind === core.LEASED;
-        this.perform(kind, effect & core.INDEX_MASK);
-      } else if (this.attending === 0 || !this.workshop.createNow()) {
-        break;
-      }
+      if (effect >= 0) this.perform(effect >> core.KIND_SHIFT, effect & core.INDEX_MASK);
+      else if (this.attending === 0 || !this.workshop.createNow()) break;
     }
-    // To go from one who holds to one who waits makes nothing due; the timer is early at most.
-    if (!isHandedOn || this.waiters.count === 0 || !this.ledger.isLooked) this.look();
+    this.look();
   }
 
   private perform(kind: number, index: number): void {
@@ -472,13 +466,15 @@ export class Engine<T> implements core.Occupant {
   }
 
   private serve(index: number, key: number): void {
-    const waiter = this.waiters.remove(index);
-    if (waiter === undefined) return void this.ledger.tell("release", key);
+    const { waiters } = this;
+    const since = waiters.sinceOf(index);
+    const extra = waiters.extraOf(index);
+    const settle = waiters.remove(index);
+    if (settle === undefined) return void this.ledger.tell("release", key);
     // Whatever ends a wait is told the time.
-    const waited = waitedFor(this.ledger.spares.told ?? waiter.since, waiter.since);
-    const { extra } = waiter;
+    const waited = waitedFor(this.ledger.spares.told as number, since as number);
     const first = this.lend(key, waited, extra?.want);
-    if (!extra?.want.isMany) return waiter.settle(first);
+    if (!extra?.want.isMany) return settle(first);
     const { want } = extra;
     const leases = [first];
     try {
@@ -490,18 +486,19 @@ export class Engine<T> implements core.Occupant {
       }
     } catch (error) {
       // The module may have failed, and the next one knows of these leases: nobody will have them.
-      waiter.settle(Promise.reject(error));
+      settle(Promise.reject(error));
       for (const lease of leases) this.release(lease);
       return;
     }
-    waiter.settle(leases);
+    settle(leases);
   }
 
   private endWait(kind: number, index: number, place: number): void {
     const onEdge = this.edgeWaiters[index];
-    const waiter = this.settings.edge ? undefined : this.waiters.remove(index);
-    const since = onEdge?.since ?? waiter?.since ?? this.ledger.now();
-    const want = onEdge?.want ?? waiter?.extra?.want;
+    const { waiters } = this;
+    const since = onEdge?.since ?? waiters.sinceOf(index) ?? this.ledger.now();
+    const want = onEdge?.want ?? waiters.extraOf(index)?.want;
+    const settle = waiters.remove(index);
     let error: PoolError;
     try {
       error = this.endOfWait(kind, { since, place, need: want?.need ?? 1 }, want);
@@ -510,7 +507,7 @@ export class Engine<T> implements core.Occupant {
       error = failed as PoolError;
     }
     this.reports.teller.tell({ type: "ended", code: error.code });
-    waiter?.settle(Promise.reject(error));
+    settle?.(Promise.reject(error));
     if (onEdge === undefined) return;
     this.forgetOnEdge(onEdge);
     onEdge.end(error);
@@ -768,7 +765,7 @@ export class Engine<T> implements core.Occupant {
     this.ledger.move(next);
     if (this.final !== undefined) return;
     const watches = isMissing ? [] : this.adopt(next);
-    for (const waiter of this.waiters.removeAll()) waiter.settle(Promise.reject(error));
+    for (const settle of this.waiters.removeAll()) settle(Promise.reject(error));
     for (const waiter of this.edgeWaiters.splice(0)) waiter?.end(error);
     if (isMissing) return;
     this.restarts += 1;

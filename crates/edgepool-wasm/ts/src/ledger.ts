@@ -156,14 +156,20 @@ export class Ledger<T> {
     }
   }
 
-  /** Takes a lease back. If nothing is going on, the next to come back are spares for a while. */
-  release(key: number): number {
+  /**
+   * Takes a lease back. If nothing is going on, the next to come back are spares for a while. If it
+   * `serves`, which is 1 or 0, whoever waits may be served at once: then it is `-1 - key` of the new
+   * lease, with the waiter's index in place of its own, and not a status.
+   */
+  release(key: number, serves: number): number {
     this.settle();
     const { spares } = this;
-    const now = this.timed ? this.now() : UNREAD;
+    // How long somebody waited depends on the time.
+    const now = this.timed || serves === 1 ? this.now() : UNREAD;
     if (now !== spares.told) this.pass(now);
     try {
-      const status = this.core.release(this.pool, now, key);
+      const status = this.core.release(this.pool, now, key, serves);
+      if (status < 0) return status;
       if (!spares.isTimed) this.timed = (status & core.NEEDS_CLOCK) !== 0;
       if ((status & core.EFFECTS) !== 0) this.isQuiet = false;
       else if (this.isQuiet && spares.until > now + this.span) {
@@ -173,20 +179,6 @@ export class Ledger<T> {
       }
       spares.isOpen = this.isQuiet;
       return status;
-    } catch (cause) {
-      throw this.home.replace(this.core, cause);
-    }
-  }
-
-  /**
-   * Takes a lease back while somebody waits: the key of the lease that a waiter has instead, with
-   * the waiter's index in place of its own, or `-1 - status`. How long it waited depends on the time.
-   */
-  handOn(key: number): number {
-    const now = this.now();
-    if (now !== this.spares.told) this.pass(now);
-    try {
-      return this.core.hand_on(this.pool, now, key);
     } catch (cause) {
       throw this.home.replace(this.core, cause);
     }

@@ -157,9 +157,9 @@ export class SharedLedger<T> extends Ledger<T> {
   }
 
   /** When tenants come and go is told, so that the time counts for them. */
-  override release(key: number): number {
+  override release(key: number, serves: number): number {
     if (this.accounts !== undefined) this.timed = true;
-    return super.release(key);
+    return super.release(key, serves);
   }
 
   override acquire(now: number, deadline: number, want: Want, isBehind: boolean): number {

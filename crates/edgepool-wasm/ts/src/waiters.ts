@@ -32,18 +32,11 @@ function keep(settle: unknown): void {
 }
 
 /** What a waiter of process mode has beyond its place in the queue. */
-interface Extra {
+export interface Extra {
   want: Want;
   /** Its key in the module. */
   key: number;
   unlisten: () => void;
-}
-
-/** A waiter as the table has it. */
-export interface Waiter<T> {
-  settle: Settle<T>;
-  since: number;
-  extra: Extra | undefined;
 }
 
 /**
@@ -73,8 +66,18 @@ export class Waiters<T> {
     return this.extras[index] === extra;
   }
 
-  /** Takes a waiter out, and its listeners off its signals. */
-  remove(index: number): Waiter<T> | undefined {
+  /** When a waiter came. */
+  sinceOf(index: number): number | undefined {
+    return this.since[index];
+  }
+
+  /** What a waiter has beyond its place in the queue. */
+  extraOf(index: number): Extra | undefined {
+    return this.extras[index];
+  }
+
+  /** Takes a waiter out, and its listeners off its signals; gives what settles its promise. */
+  remove(index: number): Settle<T> | undefined {
     const settle = this.settlers[index];
     if (settle === undefined) return undefined;
     this.count -= 1;
@@ -84,12 +87,12 @@ export class Waiters<T> {
       this.extras[index] = undefined;
       extra.unlisten();
     }
-    return { settle, since: this.since[index] as number, extra };
+    return settle;
   }
 
   /** Takes out every one. */
-  removeAll(): Waiter<T>[] {
+  removeAll(): Settle<T>[] {
     const all = this.settlers.map((_, index) => this.remove(index));
-    return all.filter((waiter) => waiter !== undefined);
+    return all.filter((settle) => settle !== undefined);
   }
 }
