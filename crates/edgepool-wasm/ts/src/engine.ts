@@ -145,7 +145,7 @@ export class Engine<T> implements core.Occupant {
     const { want: { signals }, key } = extra;
     const abort = (reason: unknown): void => this.turn.whenTold(() => {
       // It may have been served or ended by now, and its index be another's.
-      if (this.waiters.has(index, extra)) this.cancelWaiter(index, key, reason);
+      if (this.waiters.extraOf(index) === extra) this.cancelWaiter(index, key, reason);
     });
     extra.unlisten = listen(signals, abort);
     // A callback may have aborted it since the caller's were looked at.
@@ -270,7 +270,7 @@ export class Engine<T> implements core.Occupant {
     const index = key & core.INDEX_MASK;
     this.serve(index, key - index + lease.slot);
     if (this.waiters.count === 0 || !ledger.isLooked) this.lookAgain();
-    else this.hasten(ledger.told + this.limit);
+    else this.hasten(ledger.dueAfter(this.limit));
     return true;
   }
 
@@ -417,14 +417,19 @@ export class Engine<T> implements core.Occupant {
 
   // --- Effects ---
 
-  /** Does the effects that the ledger has asked for, in their order. */
+  /** Does the effects that the ledger has asked for, in their order, and looks what is next. */
   drain(): void {
     const { turn } = this;
     // Whoever is at them does those too that a callback has brought, so that none nests.
     if (turn.busy > 0) return;
     turn.busy += 1;
     try {
-      this.performAll();
+      for (;;) {
+        const effect = this.ledger.nextEffect();
+        if (effect >= 0) this.perform(effect >> core.KIND_SHIFT, effect & core.INDEX_MASK);
+        else if (this.attending === 0 || !this.workshop.createNow()) break;
+      }
+      this.look();
     } catch (error) {
       // The effects went with the module, and what they were about was told to the next.
       if (!(error instanceof CoreResetError)) throw error;
@@ -437,16 +442,6 @@ export class Engine<T> implements core.Occupant {
   /** Does the effects in the name of a request. */
   private drainFor(scope: RequestScope | undefined): void {
     this.turn.within(scope, drain, this);
-  }
-
-  /** Does all of them, and looks what is next. */
-  private performAll(): void {
-    for (;;) {
-      const effect = this.ledger.nextEffect();
-      if (effect >= 0) this.perform(effect >> core.KIND_SHIFT, effect & core.INDEX_MASK);
-      else if (this.attending === 0 || !this.workshop.createNow()) break;
-    }
-    this.look();
   }
 
   private perform(kind: number, index: number): void {

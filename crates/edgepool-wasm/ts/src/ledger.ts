@@ -187,7 +187,7 @@ export class Ledger<T> {
   /** Asks for a lease. To queue behind others changes nothing about what was looked at. */
   acquire(now: number, deadline: number, { priority, need }: Want, isBehind: boolean): number {
     if (!isBehind) this.stopSparing();
-    if (now !== this.spares.told) this.pass(now);
+    this.pass(now);
     this.timed = true;
     try {
       return this.core.acquire(this.pool, now, deadline, priority, need);

@@ -61,11 +61,6 @@ export class Waiters<T> {
     return promise;
   }
 
-  /** Tells whether the index is still that waiter's. */
-  has(index: number, extra: Extra): boolean {
-    return this.extras[index] === extra;
-  }
-
   /** When a waiter came. */
   sinceOf(index: number): number | undefined {
     return this.since[index];
