@@ -24,6 +24,8 @@ class Held {
     const { forced, wrongClock } = this.run;
     // One that stood still may hear of its lease when that is over.
     if (forced || this.request?.alive === false || this.request?.stalledUntil > 0) return true;
+    // A new module begins at what the clock tells by then, which may have been set back.
+    if (wrongClock && this.run.traps > 0) return true;
     // A `use` beats for as long as its work takes.
     if (this.beats) return wrongClock;
     return this.run.latest() >= this.until - 0.001;
@@ -40,6 +42,7 @@ class Wait {
     this.round = round;
     this.request = request;
     this.name = request?.name ?? `caller ${caller.number}`;
+    request?.waits.push(this);
   }
 }
 
@@ -71,14 +74,31 @@ export class Callers {
   #begin(caller, number, round) {
     const { run, world } = this;
     const request = run.edge ? new Request(world, `${caller.number}.${number}`) : undefined;
-    const wait = new Wait(caller, round, request);
-    wait.done = () => {
-      if (wait.isDone) return;
-      wait.isDone = true;
-      this.busy -= 1;
-      this.#next(caller, number + 1);
-    };
-    world.as(request, () => this.#ask(wait));
+    const waits = [new Wait(caller, round, request)];
+    // A request may wait for several at once, each for itself.
+    for (let more = request && caller.number % 3; more > 0; more -= 1) {
+      waits.push(new Wait(caller, { ...round, wait: "patient", droppedAt: undefined }, request));
+    }
+    this.busy += waits.length - 1;
+    let left = waits.length;
+    for (const wait of waits) {
+      wait.done = () => {
+        if (wait.isDone) return;
+        wait.isDone = true;
+        left -= 1;
+        if (left > 0) this.busy -= 1;
+        else this.#end(caller, number);
+      };
+    }
+    world.as(request, () => {
+      // The request may die in the midst of it.
+      for (const wait of waits) if (!wait.killed) this.#ask(wait);
+    });
+  }
+
+  #end(caller, number) {
+    this.busy -= 1;
+    this.#next(caller, number + 1);
   }
 
   #ask(wait) {
@@ -159,10 +179,12 @@ export class Callers {
   /** Cuts a request off, wherever it is. */
   #kill(wait) {
     if (wait.killed || wait.isDone) return;
-    wait.killed = true;
-    this.waits.delete(wait);
     wait.request.die();
-    wait.done();
+    for (const each of wait.request.waits) {
+      each.killed = true;
+      this.waits.delete(each);
+      each.done();
+    }
   }
 
   #watch(wait, promise) {

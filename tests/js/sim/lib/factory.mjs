@@ -172,10 +172,15 @@ export class Factory {
     return error;
   }
 
-  /** What is not closed, but what the pool cannot have heard of: its request died, or stands still. */
+  /**
+   * What is not closed, but what the pool cannot have heard of: its request died, stands still, or
+   * has not had its turn.
+   */
   open() {
-    const { time } = this.world;
-    const goesOn = (request) => request.alive && request.stalledUntil < time;
+    const { time, events } = this.world;
+    const late = new Set(events.filter(({ continues }) => continues).map(({ owner }) => owner));
+    const goesOn = (request) =>
+      request.alive && request.stalledUntil < time && !late.has(request);
     const heardOf = ({ request, known }) => known || request === undefined || goesOn(request);
     return this.made.filter((one) => one.state === "open" && heardOf(one));
   }

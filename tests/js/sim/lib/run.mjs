@@ -257,6 +257,7 @@ class Run {
 
   async #settled() {
     await settle();
+    this.world.turn = undefined;
     this.latest();
     this.checks.step();
     this.checks.order();

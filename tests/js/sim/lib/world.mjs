@@ -21,6 +21,8 @@ export class Request {
   alive = true;
   stalledUntil = 0;
   controller = new AbortController();
+  /** What it has asked for. */
+  waits = [];
 
   constructor(world, name) {
     this.world = world;
@@ -51,6 +53,8 @@ export class World {
   log = undefined;
   /** The request whose code runs. */
   current = undefined;
+  /** The request whose code has run since the world settled last. */
+  turn = undefined;
   faults = undefined;
   problems = [];
   #order = 0;
@@ -103,6 +107,7 @@ export class World {
   as(owner, run) {
     const before = this.current;
     this.current = owner;
+    this.turn ??= owner;
     try {
       run();
     } catch (error) {
@@ -221,7 +226,7 @@ const { then } = Promise.prototype;
 
 /**
  * Has promises go on in the request that looks at them, as workerd has it: not at all once that is
- * dead, and later if it stands still. Returns what undoes that.
+ * dead, and later if it stands still or another's code runs. Returns what undoes that.
  */
 export function bindPromises(world) {
   Promise.prototype.then = function (...handlers) {
@@ -238,7 +243,9 @@ function bound(world, owner, handler) {
   if (typeof handler !== "function") return handler;
   return (value) => {
     if (!owner.alive) return new Promise(() => undefined);
-    if (owner.stalledUntil > world.time) return later(world, owner, () => handler(value));
+    world.turn ??= owner;
+    const isItsTurn = owner.stalledUntil <= world.time && world.turn === owner;
+    if (!isItsTurn) return later(world, owner, () => handler(value));
     return inside(world, owner, () => handler(value));
   };
 }
@@ -262,7 +269,8 @@ function later(world, owner, run) {
         reject(error);
       }
     };
-    world.after(owner.stalledUntil - world.time, go, owner);
+    const event = world.after(Math.max(owner.stalledUntil - world.time, 0), go, owner);
+    event.continues = true;
   });
 }
 
