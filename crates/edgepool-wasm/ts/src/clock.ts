@@ -1,4 +1,5 @@
 import { inWorkerd } from "./runtime.js";
+import { thisStretch } from "./stretch.js";
 
 /** The time and the timers of a pool: give your own to test without waiting. All in ms. */
 export interface Clock {
@@ -42,33 +43,18 @@ class DenoTimer implements RefTimer {
   }
 }
 
-/** For how many turns of the microtasks a time is known that nobody asks for any more. */
-const TURNS = 4;
-/** How often it is told before it is read again, should those never come. */
-const MOST_TELLINGS = 1_000;
-const ready = Promise.resolve();
 let known = 0;
-let turns = 0;
-let tellings = 0;
+let knownIn = 0;
 
 /**
  * Tells the time that workerd has: it stands still while code runs, and to read it takes longer
  * than an acquire and a release. So it is read once for all that runs in one go.
  */
 function standingTime(): number {
-  if (turns <= 0 || tellings >= MOST_TELLINGS) {
-    if (turns <= 0) void countTurns();
-    known = Date.now();
-    tellings = 0;
-  }
-  tellings += 1;
-  turns = TURNS;
+  const stretch = thisStretch();
+  if (stretch !== knownIn) known = Date.now();
+  knownIn = stretch;
   return known;
-}
-
-async function countTurns(): Promise<void> {
-  do await ready;
-  while ((turns -= 1) > 0);
 }
 
 /** The runtime's own clock. `performance` does not step back when the wall clock is set. */

@@ -2,32 +2,26 @@ import { waitedFor } from "./clock.js";
 import * as core from "./core.js";
 import type { Engine } from "./engine.js";
 import { PoolError } from "./errors.js";
+import type { Keeper } from "./keeper.js";
 import type { Lease } from "./lease.js";
-import { deferred } from "./runtime.js";
 import { abortReason, findAborted, listen } from "./signals.js";
 import type { Served, Settle, Want } from "./waiters.js";
 
-/** How often a waiter looks for itself: for offers where it has no doorbell, and what is due. */
-export const TICK = 50;
-const TICK_WITH_DOORBELL = 100;
-
-/**
- * A waiter of edge mode. All that it does runs in its own request: its timer keeps that request
- * alive and looks after deadlines, and its doorbell is a promise made there, which another
- * request may settle without lending it its context.
- */
+/** A waiter of edge mode. All that it does runs in its own request, as its keeper sees to. */
 export class EdgeWaiter<T> {
   readonly index: number;
   readonly since: number;
+  readonly deadline: number;
   readonly want: Want;
+  readonly keeper: Keeper<T>;
+  readonly promise: Promise<Served<T>>;
+  /** Where its keeper has it, if that has it. */
+  at = -1;
   private readonly engine: Engine<T>;
   private readonly key: number;
-  private readonly deadline: number;
   private readonly leases: Lease<T>[] = [];
   private resolve: Settle<T> | undefined = undefined;
   private outcome: Error | undefined = undefined;
-  private bell: (() => void) | undefined = undefined;
-  private timer: unknown = undefined;
   private unlisten: (() => void) | undefined = undefined;
 
   constructor(engine: Engine<T>, key: number, since: number, want: Want) {
@@ -37,61 +31,45 @@ export class EdgeWaiter<T> {
     this.since = since;
     this.deadline = since + want.timeout;
     this.want = want;
-  }
-
-  /** Looks once, then keeps looking until it is served or ended. */
-  start(): Promise<Served<T>> {
-    const promise = new Promise<Served<T>>((resolve) => {
+    this.keeper = engine.keeperHere();
+    this.promise = new Promise((resolve) => {
       this.resolve = resolve;
     });
-    // An offer may be there already, and is taken even by one that would not wait at all.
-    this.look();
-    if (this.resolve === undefined) return promise;
+  }
+
+  /** Has its keeper look after it, unless it is served or ended by now. */
+  start(): void {
+    // What an operation on the stack has brought about is told when that is over: too late for one
+    // that would not wait at all.
+    if (this.outcome !== undefined || this.engine.turn.busy > 0) this.look();
+    if (this.resolve === undefined) return;
     try {
-      this.schedule();
-      if (this.engine.settings.doorbell) this.hangBell();
-      this.unlisten = listen(this.want.signals, (reason) => this.abort(reason));
-      // A callback may have aborted it meanwhile.
-      const aborted = findAborted(this.want.signals);
-      if (aborted !== undefined) this.abort(abortReason(aborted));
-      this.want.scope?.ctx?.waitUntil(promise.catch(() => undefined));
+      this.keeper.add(this);
+      if (this.want.signals.length > 0) this.heed(this.want.signals);
+      this.want.scope?.ctx?.waitUntil(this.promise.catch(() => undefined));
     } catch (error) {
       // Outside of a request there are no timers, and a context may refuse: nobody would look.
       this.abort(error);
     }
-    return promise;
   }
 
-  /** Wakes the waiter's own request; without a doorbell its timer finds the offer. */
-  ring(): void {
-    this.bell?.();
+  private heed(signals: readonly AbortSignal[]): void {
+    this.unlisten = listen(signals, (reason) => this.abort(reason));
+    // A callback may have aborted it meanwhile.
+    const aborted = findAborted(signals);
+    if (aborted !== undefined) this.abort(abortReason(aborted));
+  }
+
+  /** Says that there is an offer for it, which it takes at once if it is its request's turn. */
+  offer(): void {
+    if (this.keeper.isHere()) this.look();
+    else this.keeper.call(this);
   }
 
   /** Says how the wait has ended; the waiter hears of it in its own request. */
   end(error: Error): void {
     this.outcome = error;
-    this.bell?.();
-  }
-
-  private hangBell(): void {
-    const { promise, resolve } = deferred<void>();
-    this.bell = resolve;
-    void promise.then(() => {
-      this.bell = undefined;
-      this.poll();
-      if (this.resolve !== undefined) this.hangBell();
-    });
-  }
-
-  private schedule(): void {
-    const { clock, doorbell } = this.engine.settings;
-    const tick = doorbell ? TICK_WITH_DOORBELL : TICK;
-    const delay = Math.max(Math.min(tick, this.deadline - clock.now()), 1);
-    this.timer = clock.setTimer(() => {
-      this.timer = undefined;
-      this.poll();
-      if (this.resolve !== undefined) this.schedule();
-    }, delay);
+    this.keeper.call(this);
   }
 
   private abort(reason: unknown): void {
@@ -101,19 +79,8 @@ export class EdgeWaiter<T> {
     this.engine.cancel(this.key);
   }
 
-  /**
-   * Looks for an offer, and runs what is due, which may be this waiter's own end. An offer is taken
-   * however late it is, if only nobody has passed it on: in a busy isolate every timer is late.
-   */
-  private poll(): void {
-    this.look();
-    if (this.resolve === undefined) return;
-    this.engine.advance();
-    this.engine.attend(this.want.scope);
-    this.look();
-  }
-
-  private look(): void {
+  /** Takes what it is offered, or ends. */
+  look(): void {
     if (this.resolve === undefined) return;
     try {
       if (this.outcome === undefined) this.claim();
@@ -157,10 +124,10 @@ export class EdgeWaiter<T> {
   }
 
   private settle(result: Served<T> | Promise<Served<T>>): void {
-    const resolve = this.resolve;
+    const { resolve } = this;
     this.resolve = undefined;
-    if (this.timer !== undefined) this.engine.settings.clock.clearTimer(this.timer);
-    this.timer = undefined;
+    if (this.at >= 0) this.keeper.remove(this);
+    this.at = -1;
     this.unlisten?.();
     resolve?.(result);
   }

@@ -1,12 +1,13 @@
 import { adoptAll } from "./adoption.js";
 import { waitedFor } from "./clock.js";
 import * as core from "./core.js";
-import { EdgeWaiter, TICK } from "./edge-waiter.js";
+import { EdgeWaiter } from "./edge-waiter.js";
 import {
   CoreResetError, type Holder, PoolClosedError, type PoolError, leaseEnded,
 } from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import type { RunningJob } from "./jobs.js";
+import { Keeper, TICK } from "./keeper.js";
 import { captureStack } from "./leaks.js";
 import { type Lease, OwnLease, type RequestScope } from "./lease.js";
 import { Ledger } from "./ledger.js";
@@ -16,6 +17,7 @@ import { deferred } from "./runtime.js";
 import { type Settings, defaultMinIdle } from "./settings.js";
 import { abortReason, findAborted, listen } from "./signals.js";
 import { type PoolStats, readStats } from "./stats.js";
+import { thisStretch } from "./stretch.js";
 import { PoolTimer } from "./timer.js";
 import { Turn } from "./turn.js";
 import { type Wait, endOfWait, refusal } from "./wait-errors.js";
@@ -38,9 +40,13 @@ export class Engine<T> implements core.Occupant {
   private readonly workshop: Workshop<T>;
   private readonly waiters = new Waiters<T>();
   private readonly edgeWaiters: (EdgeWaiter<T> | undefined)[] = [];
+  /** How many of them there are. */
+  private onEdge = 0;
+  /** On the edge: who looks after the waiters of the last stretch of code that had any. */
+  keeper: Keeper<T> | undefined = undefined;
   /** Whether a try for an idle resource goes on, past those that checks show to be bad. */
   private trying = false;
-  /** The pool's timer; on the edge each waiter has its own instead. */
+  /** The pool's timer; on the edge each keeper of waiters has its own instead. */
   private readonly timer: PoolTimer | undefined;
   /** The shortest time after which something is due about a lent resource. */
   private readonly limit: number;
@@ -153,7 +159,7 @@ export class Engine<T> implements core.Occupant {
     if (aborted !== undefined) abort(abortReason(aborted));
   }
 
-  /** Queues a caller, in edge mode: its own timer runs from before its first await. */
+  /** Queues a caller, in edge mode: its keeper's timer runs from before its first await. */
   waitOnEdge(want: Want, since = this.ledger.now()): Promise<Served<T>> {
     const now = this.ledger.now();
     let answer: number;
@@ -165,10 +171,19 @@ export class Engine<T> implements core.Occupant {
     const waited = waitedFor(now, since);
     if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want, waited));
     const waiter = new EdgeWaiter(this, core.waiterOf(answer), since, want);
+    if (this.edgeWaiters[waiter.index] === undefined) this.onEdge += 1;
     this.edgeWaiters[waiter.index] = waiter;
     this.reports.queued();
     this.attend(want.scope);
-    return waiter.start();
+    waiter.start();
+    return waiter.promise;
+  }
+
+  /** Gives who looks after the waiters that come in this stretch of code. */
+  keeperHere(): Keeper<T> {
+    thisStretch();
+    if (this.keeper?.isHere() !== true) this.keeper = new Keeper(this);
+    return this.keeper;
   }
 
   /** Asks for a lease: its key, or what says that the caller is queued. Throws if it is refused. */
@@ -236,7 +251,9 @@ export class Engine<T> implements core.Occupant {
 
   /** Takes a waiter of edge mode out of the table, unless its index is another's by now. */
   forgetOnEdge(waiter: EdgeWaiter<T>): void {
-    if (this.edgeWaiters[waiter.index] === waiter) this.edgeWaiters[waiter.index] = undefined;
+    if (this.edgeWaiters[waiter.index] !== waiter) return;
+    this.edgeWaiters[waiter.index] = undefined;
+    this.onEdge -= 1;
   }
 
   // --- Holders ---
@@ -394,6 +411,11 @@ export class Engine<T> implements core.Occupant {
     core.unlessReset(() => timer.arm(this.ledger.nextDeadline(), this.isWaitedFor()));
   }
 
+  /** How many wait for a lease. */
+  private get waiting(): number {
+    return this.waiters.count + this.onEdge;
+  }
+
   /** Tells whether somebody waits, so that a process must not end. */
   private isWaitedFor(): boolean {
     return this.waiters.count > 0 || this.ends > 0;
@@ -407,8 +429,7 @@ export class Engine<T> implements core.Occupant {
   /** Looks what is next, after effects were done. */
   private look(): void {
     const { ledger } = this;
-    const waiting = this.settings.edge ? ledger.gauge("pending") : this.waiters.count;
-    const isAtRest = waiting === 0 && !this.isPaused && !this.isClosed;
+    const isAtRest = this.waiting === 0 && !this.isPaused && !this.isClosed;
     // What is lent beyond `max` is not to be lent again.
     this.isShrunk &&= ledger.gauge("size") > this.settings.max;
     ledger.look(isAtRest && !this.isShrunk && !this.reports.isWatching);
@@ -446,10 +467,10 @@ export class Engine<T> implements core.Occupant {
 
   private perform(kind: number, index: number): void {
     const { ledger, workshop } = this;
+    if (kind === core.OFFERED) return this.edgeWaiters[index]?.offer();
     const key = ledger.call("effect_key");
     switch (kind) {
       case core.LEASED: return this.serve(index, key);
-      case core.OFFERED: return this.edgeWaiters[index]?.ring();
       case core.CREATE: return this.create(key);
       case core.CHECK: return workshop.check(key);
       case core.CLOSE: return this.close(key, ledger.call("effect_detail"));
@@ -520,7 +541,7 @@ export class Engine<T> implements core.Occupant {
       : undefined;
     if (waiter === undefined) return this.workshop.create(key);
     this.workshop.createLater(key);
-    waiter.ring();
+    waiter.keeper.ring();
   }
 
   private close(key: number, leaving: number): void {
@@ -761,6 +782,7 @@ export class Engine<T> implements core.Occupant {
     if (this.final !== undefined) return;
     const watches = isMissing ? [] : this.adopt(next);
     for (const settle of this.waiters.removeAll()) settle(Promise.reject(error));
+    this.onEdge = 0;
     for (const waiter of this.edgeWaiters.splice(0)) waiter?.end(error);
     if (isMissing) return;
     this.restarts += 1;

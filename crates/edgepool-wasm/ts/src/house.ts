@@ -3,7 +3,7 @@ import type { Attempt } from "./attempt.js";
 import type { BodyEnd } from "./body.js";
 import type { ClientEvent, CallOrigin } from "./client-events.js";
 import type { Drive, DriveEvents } from "./drive.js";
-import { TICK } from "./edge-waiter.js";
+import { TICK } from "./keeper.js";
 import type { Hub } from "./hub.js";
 
 interface AlertJson {

@@ -216,7 +216,11 @@ export class Ledger<T> {
 
   claim(waiter: number): number {
     this.isLooked = false;
-    return this.call("claim", waiter);
+    try {
+      return this.core.claim(this.pool, waiter);
+    } catch (cause) {
+      throw this.home.replace(this.core, cause);
+    }
   }
 
   /** When something may be due that is so for so long from now, or the spares. */

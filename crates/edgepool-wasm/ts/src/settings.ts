@@ -170,8 +170,6 @@ export type Settings<T> = {
   doorbell: boolean;
 };
 
-/** The most waiters on the edge: each has a timer, and workerd allows 10,000 of those. */
-const MOST_EDGE_WAITERS = 9_000;
 const MOST_WAITERS = 500_000;
 export const MOST_RESOURCES = 65_535;
 const WHERE = "Pool";
@@ -188,7 +186,7 @@ const READERS: Record<keyof PoolOptions<unknown>, Reader> = {
   mode: readMode,
   max: count(20, 1, MOST_RESOURCES),
   minIdle: readMinIdle,
-  maxWaiting: readMaxWaiting,
+  maxWaiting: count(1_000, 0, MOST_WAITERS),
   maxUses: limit(Infinity),
   acquireTimeout: duration(30_000),
   createTimeout: duration(10_000, 1),
@@ -295,11 +293,6 @@ function readMinIdle(value: unknown, name: string, { mode, max }: Settings<unkno
 export function defaultMinIdle(mode: Mode, max: number): number {
   // Elsewhere what is ready belongs to a request, or keeps its object in memory.
   return mode === "process" ? Math.min(2, max) : 0;
-}
-
-function readMaxWaiting(value: unknown, name: string, { mode }: Settings<unknown>): number {
-  const most = mode === "edge" ? MOST_EDGE_WAITERS : MOST_WAITERS;
-  return readCount(WHERE, name, value, 1_000, 0, most);
 }
 
 function readBackoff(value: unknown, name: string): Required<Backoff> {

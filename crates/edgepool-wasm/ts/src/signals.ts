@@ -18,7 +18,13 @@ export function listen(
     const listener = (): void => onAbort(abortReason(signal));
     try {
       signal.addEventListener("abort", listener, { once: true });
-      undo.push(() => signal.removeEventListener("abort", listener));
+      undo.push(() => {
+        try {
+          signal.removeEventListener("abort", listener);
+        } catch {
+          // It is not listened to any more, whatever it says.
+        }
+      });
     } catch (error) {
       // Told later: the caller has not yet what would stop it.
       queueMicrotask(() => onAbort(error));

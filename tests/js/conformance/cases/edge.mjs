@@ -82,15 +82,69 @@ export default [
     },
   },
   {
-    name: "each_waiter_has_its_own_timer",
+    name: "waiters_that_come_together_share_a_timer",
     async run(t) {
       const { pool, clock } = edge();
       const held = await pool.acquire();
-      const waiting = [pool.acquire(), pool.acquire(), pool.acquire()];
-      t.equal(clock.timers.size, 3, "armed before the first await");
+      const waiting = Array.from({ length: 50 }, () => pool.acquire());
+      t.equal(clock.timers.size, 1, "armed before the first await");
+      await null;
+      waiting.push(pool.acquire());
+      t.equal(clock.timers.size, 1, "what follows in the same stretch of code is the same request's");
+      await settle();
+      waiting.push(pool.acquire());
+      t.equal(clock.timers.size, 2, "what comes later may be another's");
       held.release();
       for (const promise of waiting) (await promise).release();
       t.equal(clock.timers.size, 0);
+      t.adds(pool.stats());
+    },
+  },
+  {
+    name: "waiters_of_one_timer_end_each_in_its_time",
+    async run(t) {
+      const { pool, clock } = edge();
+      await pool.acquire();
+      const signals = [new AbortController(), new AbortController()];
+      const ends = [];
+      const wait = (name, options) => pool.acquire(options).catch(({ code, message }) =>
+        void ends.push([name, clock.time, code ?? message]));
+      void wait("long", { timeout: 500 });
+      void wait("short", { timeout: 7 });
+      void wait("middle", { timeout: 130 });
+      void wait("aborted", { signal: signals[0].signal });
+      void wait("late", { signal: signals[1].signal });
+      t.equal(clock.timers.size, 1);
+      await clock.advance(3);
+      signals[0].abort(new Error("no more"));
+      await clock.advance(497);
+      t.equal(ends, [
+        ["aborted", 13, "no more"], ["short", 17, "acquire_timeout"],
+        ["middle", 140, "acquire_timeout"], ["long", 510, "acquire_timeout"],
+      ]);
+      t.equal(clock.timers.size, 1, "for the one that waits on");
+      signals[1].abort(new Error("gone"));
+      await settle();
+      t.equal([clock.timers.size, ends.at(-1)[2]], [0, "gone"]);
+      t.adds(pool.stats());
+    },
+  },
+  {
+    name: "a_signal_that_throws_holds_up_no_waiter_of_its_timer",
+    async run(t) {
+      const { pool } = edge({ max: 2 });
+      const held = [await pool.acquire(), await pool.acquire()];
+      const { signal } = new AbortController();
+      signal.removeEventListener = () => {
+        throw new Error("of the signal");
+      };
+      const waiting = [pool.acquire({ signal }), pool.acquire(), pool.acquire({ signal })];
+      await settle();
+      for (const lease of held) lease.release();
+      for (const promise of waiting) (await promise).release();
+      const ended = pool.stats();
+      t.equal(ended.inUse, 0);
+      t.adds(ended);
     },
   },
   {

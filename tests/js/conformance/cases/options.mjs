@@ -68,7 +68,7 @@ const CONTRADICTIONS = [
   ["heartbeat", { leaseTtl: 100, heartbeat: 90 }],
   ["offerTimeout", { mode: "process", offerTimeout: 100 }],
   ["setAlarm", { mode: "process", setAlarm: () => undefined }],
-  ["maxWaiting", { mode: "edge", maxWaiting: 9_001 }],
+  ["maxWaiting", { mode: "edge", maxWaiting: 500_001 }],
 ];
 
 /** Fails unless making a pool throws a TypeError that names the option and what it takes. */

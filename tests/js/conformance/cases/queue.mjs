@@ -70,6 +70,8 @@ export default [
       const stop = new AbortController();
       const a = pool.acquire({ signal: stop.signal });
       const b = pool.acquire();
+      // On the edge it may be another request that releases, now that their code is through.
+      await settle();
       held.release();
       stop.abort(new Error("gone"));
       const { offered, inUse } = pool.stats();
@@ -293,7 +295,7 @@ export default [
   {
     name: "ten_thousand_waiters",
     run: each(async (t, mode) => {
-      const count = mode === "edge" ? 9_000 : 10_000;
+      const count = 10_000;
       const it = new World({ mode, maxWaiting: count, max: 4 });
       const held = await it.leases(4);
       let served = 0;

@@ -1,26 +1,23 @@
-// More waiters than workerd would have timers for.
+// More waiters than workerd has timers for.
 import assert from "node:assert/strict";
-import { poolAt, text } from "../client.mjs";
+import { poolAt } from "../client.mjs";
 
-/** workerd allows 10,000 timers, and each waiter has one. */
-const MOST = 9_000;
-/** Many, as each is handed on at its waiter's next look where there is no doorbell. */
-const PLACES = 1_000;
+const PLACES = 100;
 
 /** Fills the queue in so many requests, has it refuse, serves it, and says what became of it. */
-async function fill(pool, requests) {
+async function fill(at, name, most, requests) {
+  const pool = poolAt(at, name, { max: PLACES, maxWaiting: most, ttl: 60_000 });
   await pool.text("/keep", { n: PLACES });
-  const n = MOST / requests;
+  const n = most / requests;
   const crowd = Array.from({ length: requests }, () => pool.json("/flood", { n }));
-  await pool.until({ waiting: MOST }, 30_000);
+  await pool.until({ waiting: most }, 30_000);
   const refused = await pool.json("/flood", { n: 1_000 });
   assert.deepEqual(refused, { queue_full: 1_000 }, "the queue is bounded and says so");
-  assert.equal((await pool.stats()).waiting, MOST, "and stands as it did");
+  assert.equal((await pool.stats()).waiting, most, "and stands as it did");
   await pool.text("/end-kept");
   const ends = await Promise.all(crowd);
   const sum = (name) => ends.reduce((total, counts) => total + (counts[name] ?? 0), 0);
-  // workerd 2026-11-17 fires some 33,000 timers a second; 9,000 of 50 ms want five times as many.
-  assert.equal(sum("served"), MOST, `however late its timers are: ${JSON.stringify(ends)}`);
+  assert.equal(sum("served"), most, JSON.stringify(ends));
   const { missed } = await pool.until({ inUse: 0, pending: 0 });
   return `${missed} times one was late for three offers, and asked again`;
 }
@@ -28,18 +25,14 @@ async function fill(pool, requests) {
 export default [
   {
     name: "ten_thousand_waiters",
-    async run({ at }) {
-      const over = await text(`${at}/options?maxWaiting=${MOST + 1}`);
-      assert.match(over, /^TypeError: .*maxWaiting.* 9000/, "more is refused at once");
-      const pool = poolAt(at, "flood", { max: PLACES, maxWaiting: MOST, ttl: 60_000 });
-      return fill(pool, 1);
-    },
+    run: ({ at }) => fill(at, "flood", 10_000, 1),
+  },
+  {
+    name: "twenty_thousand_waiters_of_a_request_that_may_have_ten_thousand_timers",
+    run: ({ at }) => fill(at, "deluge", 20_000, 1),
   },
   {
     name: "ten_thousand_waiters_of_many_requests",
-    async run({ at }) {
-      const pool = poolAt(at, "crowd", { max: PLACES, maxWaiting: MOST, ttl: 60_000 });
-      return fill(pool, 90);
-    },
+    run: ({ at }) => fill(at, "crowd", 10_000, 100),
   },
 ];

@@ -111,6 +111,27 @@ export default [
     },
   },
   {
+    name: "a_dead_request_takes_its_own_waiters_along",
+    async run({ at }) {
+      const pool = poolAt(at, "crowds", { max: 5 });
+      const letGo = await pool.occupy(5);
+      const crowds = [];
+      // Every other one dies amidst its waiters, while those of the others wait between them.
+      for (const route of ["open", "json", "open", "json"]) {
+        crowds.push(pool[route]("/flood", { n: 25, bare: 1 }));
+        await pool.until({ waiting: 25 * crowds.length });
+      }
+      const [dead, live, deadToo, liveToo] = crowds;
+      await cut(dead, "RST");
+      await letGo();
+      await cut(deadToo, "RST");
+      assert.deepEqual(await live, { served: 25 });
+      assert.deepEqual(await liveToo, { served: 25 });
+      await pool.until({ inUse: 0, offered: 0, waiting: 0, pending: 0 });
+      assert.equal(await pool.text("/end"), "served");
+    },
+  },
+  {
     name: "a_timeout_ends_the_waiter_in_its_own_request",
     async run({ at }) {
       const pool = poolAt(at, "late", { max: 1, acquireTimeout: 150 });
