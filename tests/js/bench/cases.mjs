@@ -4,9 +4,6 @@
 
 const nothing = () => undefined;
 
-/** What is different in workerd, where a request may have 10,000 timers, and a waiter has one. */
-const MOST_WAITERS_IN_WORKERD = 9_000;
-
 /** Every case; `prepare` gives what does it `n` times, and tells how often it was done. */
 export const CASES = [
   {
@@ -28,14 +25,12 @@ export const CASES = [
   {
     id: "queue-10k", title: "10,000 waiters on 1", unit: "ns",
     about: "All come at once and are served one after the other, each by the one before. A time is "
-      + "that of one of them, from its call to its release. In workerd there are 9,000: each has a "
-      + "timer, and a request may have 10,000.",
+      + "that of one of them, from its call to its release.",
     prepare: (make, size) => queue(make, size(10_000)),
   },
   {
     id: "queue-100k", title: "100,000 waiters on 1", unit: "ns",
-    about: "The same with ten times as many, except in workerd.",
-    runtimes: ["node", "deno", "bun"],
+    about: "The same with ten times as many.",
     prepare: (make, size) => queue(make, size(100_000)),
   },
   {
@@ -50,18 +45,11 @@ export const CASES = [
   },
 ];
 
-/** Finds a case, with its sizes as they are in a runtime; `small` shows that it works at all. */
-export function prepareCase(id, make, { runtime, small }) {
+/** Finds a case; a `small` one shows that it works at all. */
+export function prepareCase(id, make, { small }) {
   const found = CASES.find((each) => each.id === id);
-  const size = (most) => {
-    if (small) return Math.min(most, 100);
-    return runtime === "workerd" ? Math.min(most, sizeInWorkerd(id, most)) : most;
-  };
+  const size = (most) => (small ? Math.min(most, 100) : most);
   return found.prepare(make, size);
-}
-
-function sizeInWorkerd(id, most) {
-  return id.startsWith("queue") ? MOST_WAITERS_IN_WORKERD : most;
 }
 
 async function warm(pool) {
