@@ -264,8 +264,7 @@ export class Engine<T> implements core.Occupant {
     if (this.reports.isWatching || this.settings.reset !== undefined) {
       return this.giveBack(lease) !== false;
     }
-    // What waits for those at the effects comes first.
-    const serves = this.waiters.count > 0 && this.turn.busy === 0 ? 1 : 0;
+    const serves = this.waiters.count > 0 ? 1 : 0;
     let status: number;
     try {
       status = ledger.release(this.keyOf(lease), serves);

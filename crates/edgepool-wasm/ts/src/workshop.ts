@@ -266,8 +266,9 @@ export class Workshop<T> {
     const { kind, key, isLease } = job;
     const good = outcome.ok && (kind === "reset" || outcome.value !== false);
     job.outdated ||= !good;
-    const told = isLease ? giveBack(job) : kind === "check" ? "checked" : "reset";
-    const status = this.ledger.tellAt(now, told, key, Number(good));
+    const status = isLease
+      ? this.ledger.tellAt(now, giveBack(job), key)
+      : this.ledger.tellAt(now, kind === "check" ? "checked" : "reset", key, Number(good));
     this.places.jobs.delete(key);
     if ((status & core.DONE) === 0) return this.closeLate(job.resource as T);
     const place = this.places.at(key);

@@ -128,6 +128,22 @@ export default [
     },
   },
   {
+    name: "a_lease_that_goes_to_the_next_has_a_time_to_live_of_its_own",
+    async run(t) {
+      const it = new World({ leaseTtl: 300, acquireTimeout: Infinity });
+      const first = await it.pool.acquire();
+      first.renew(Infinity);
+      const [second, third] = [it.pool.acquire(), it.pool.acquire()];
+      await it.clock.advance(1_000);
+      first.release();
+      t.equal((await second).waited, 1_000);
+      await it.clock.advance(299);
+      t.equal([it.closed, await state(third)], [[], "pending"]);
+      await it.clock.advance(1);
+      t.equal([it.closed, (await third).value.id], [[1], 2], "nobody has called meanwhile");
+    },
+  },
+  {
     name: "use_renews_a_lease_with_a_time_to_live",
     run: each(async (t, mode) => {
       const it = new World({ mode, leaseTtl: 300, heartbeat: 100 });

@@ -363,6 +363,21 @@ export default [
     }),
   },
   {
+    name: "trap_as_a_lease_goes_to_the_next_loses_no_place",
+    run: each(async (t, mode) => {
+      const it = new World({ mode });
+      const held = await it.pool.acquire();
+      const waiting = t.rejects(it.pool.acquire(), { code: "core_reset" });
+      await trap(t, it.pool, () => t.equal(held.release(), true));
+      await waiting;
+      t.equal(held.release(), false, "it has come back");
+      t.equal(it.pool.stats().inUse, 0, "leases that are out");
+      t.equal(it.made.length, 1, "resources that were made");
+      await it.assertUsable();
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "trap_counts_what_was_under_way",
     run: each(async (t, mode) => {
       const it = new World({ mode, max: 4, resets: true, checks: true, checkAfter: 0 });
