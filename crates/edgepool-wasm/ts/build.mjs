@@ -48,8 +48,12 @@ const WORKERD_ENTRIES = Object.values(ENTRIES).flatMap(({ workerd }) => workerd 
 // What entries share comes in files of many sources each, as to find and read a file takes longer
 // than to run it: those that these import and that no file before has.
 const SHARED = {
-  errors: ["errors"], pool: ["pool", "compile", "decode"], "shared-pool": ["shared-pool", "tenant-id"],
-  tenants: ["tenants"], clients: ["clients"], "inline-tenants": ["inline-tenants"],
+  errors: ["errors"],
+  pool: ["pool", "compile", "decode"],
+  "shared-pool": ["shared-pool", "tenant-id"],
+  tenants: ["tenants"],
+  clients: ["clients"],
+  "inline-tenants": ["inline-tenants"],
   "module-tenants": ["module-tenants"],
 };
 
@@ -192,6 +196,8 @@ function apartFrom(own) {
     }
     const other = files.find(({ sources }) => sources.includes(name))?.name;
     if (other === undefined) return { external: true };
+    // What an entry does not export it cannot share.
+    if (!(other in SHARED) && other !== name) throw new Error(`${other} has ${name} for itself`);
     return { path: `./${other}.js`, external: true, sideEffects: EFFECTFUL.includes(other) };
   };
   return { name: "apart", setup: ({ onResolve }) => onResolve({ filter: /^\.\// }, resolved) };
