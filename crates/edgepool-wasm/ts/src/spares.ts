@@ -36,15 +36,18 @@ export class Spares<T> {
   readonly isTimed: boolean;
   /** Whether there are spares only as long as no time passes at all. */
   readonly isExact: boolean;
-  private loans = 0;
-  /** When the pool's timer gives them back; none come before that is known. */
-  until = Infinity;
+  // From here on what only some loans look at.
   private readonly clock: Clock;
+  /** When the pool's timer gives them back; none come before that is known. */
+  until: number;
+  private loans: number;
 
   constructor(clock: Clock, isTimed: boolean, isExact: boolean) {
-    this.clock = clock;
     this.isTimed = isTimed;
     this.isExact = isExact;
+    this.clock = clock;
+    this.until = Infinity;
+    this.loans = 0;
   }
 
   /** Lends the one that came back last, if there is any that may be lent by now. */
