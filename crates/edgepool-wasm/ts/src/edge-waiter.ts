@@ -45,19 +45,16 @@ export class EdgeWaiter<T> {
     if (this.resolve === undefined) return;
     try {
       this.keeper.add(this);
-      if (this.want.signals.length > 0) this.heed(this.want.signals);
-      this.want.scope?.ctx?.waitUntil(this.promise.catch(() => undefined));
+      const { signals, scope } = this.want;
+      if (signals.length > 0) this.unlisten = listen(signals, (reason) => this.abort(reason));
+      // A callback may have aborted it meanwhile.
+      const aborted = findAborted(signals);
+      if (aborted !== undefined) this.abort(abortReason(aborted));
+      scope?.ctx?.waitUntil(this.promise.catch(() => undefined));
     } catch (error) {
       // Outside of a request there are no timers, and a context may refuse: nobody would look.
       this.abort(error);
     }
-  }
-
-  private heed(signals: readonly AbortSignal[]): void {
-    this.unlisten = listen(signals, (reason) => this.abort(reason));
-    // A callback may have aborted it meanwhile.
-    const aborted = findAborted(signals);
-    if (aborted !== undefined) this.abort(abortReason(aborted));
   }
 
   /** Says that there is an offer for it, which it takes at once if it is its request's turn. */

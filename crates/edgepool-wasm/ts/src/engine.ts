@@ -410,11 +410,6 @@ export class Engine<T> implements core.Occupant {
     core.unlessReset(() => timer.arm(this.ledger.nextDeadline(), this.isWaitedFor()));
   }
 
-  /** How many wait for a lease. */
-  private get waiting(): number {
-    return this.waiters.count + this.onEdge;
-  }
-
   /** Tells whether somebody waits, so that a process must not end. */
   private isWaitedFor(): boolean {
     return this.waiters.count > 0 || this.ends > 0;
@@ -428,7 +423,7 @@ export class Engine<T> implements core.Occupant {
   /** Looks what is next, after effects were done. */
   private look(): void {
     const { ledger } = this;
-    const isAtRest = this.waiting === 0 && !this.isPaused && !this.isClosed;
+    const isAtRest = this.waiters.count + this.onEdge === 0 && !this.isPaused && !this.isClosed;
     // What is lent beyond `max` is not to be lent again.
     this.isShrunk &&= ledger.gauge("size") > this.settings.max;
     ledger.look(isAtRest && !this.isShrunk && !this.reports.isWatching);

@@ -20,7 +20,7 @@ export class Keeper<T> {
   /** In any order. */
   private readonly waiters: EdgeWaiter<T>[] = [];
   /** Those that there is something for. */
-  private called: EdgeWaiter<T>[] = [];
+  private readonly called: EdgeWaiter<T>[] = [];
   private bell: (() => void) | undefined = undefined;
   private timer: unknown = undefined;
   /** When that fires. */
@@ -65,14 +65,12 @@ export class Keeper<T> {
   }
 
   private hangBell(): void {
-    const { doorbell } = this.engine.settings;
-    if (!doorbell || this.bell !== undefined || this.waiters.length === 0) return;
+    if (!this.engine.settings.doorbell || this.bell !== undefined) return;
     const { promise, resolve } = deferred<void>();
     this.bell = resolve;
     void promise.then(() => {
       this.bell = undefined;
       this.poll();
-      this.hangBell();
     });
   }
 
@@ -86,7 +84,6 @@ export class Keeper<T> {
       if (this.timer !== timer) return;
       this.timer = undefined;
       this.poll();
-      if (this.waiters.length > 0) this.wind(this.soonest());
     }, delay);
     this.stop();
     this.timer = timer;
@@ -102,24 +99,35 @@ export class Keeper<T> {
     this.timer = undefined;
   }
 
+  /** Looks, and goes on to look as long as somebody waits, whatever is thrown at that. */
+  private poll(): void {
+    this.stretch = thisStretch();
+    this.engine.keeper = this;
+    try {
+      this.look();
+    } finally {
+      if (this.waiters.length > 0) {
+        this.hangBell();
+        if (this.timer === undefined) this.wind(this.soonest());
+      }
+    }
+  }
+
   /**
    * Has those look that there is something for, and runs what is due, which may be a waiter's end.
    * An offer is taken however late it is, if only nobody has passed it on: in a busy isolate every
    * timer is late.
    */
-  private poll(): void {
-    const { engine } = this;
-    this.stretch = thisStretch();
-    engine.keeper = this;
-    this.look();
+  private look(): void {
+    this.serve();
     const [first] = this.waiters;
     if (first === undefined) return;
-    engine.advance();
-    engine.attend(first.want.scope);
-    this.look();
+    this.engine.advance();
+    this.engine.attend(first.want.scope);
+    this.serve();
   }
 
-  private look(): void {
-    for (const waiter of this.called.splice(0)) waiter.look();
+  private serve(): void {
+    while (this.called.length > 0) this.called.shift()?.look();
   }
 }

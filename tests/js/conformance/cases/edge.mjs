@@ -194,6 +194,28 @@ export default [
     },
   },
   {
+    name: "a_clock_that_throws_once_leaves_no_waiter_alone",
+    async run(t) {
+      const { pool, clock } = edge();
+      const held = await pool.acquire();
+      const waiting = [pool.acquire(), pool.acquire({ timeout: 500 }), pool.acquire()];
+      await settle();
+      const { now } = clock;
+      clock.now = () => {
+        clock.now = now;
+        throw new Error("no time");
+      };
+      t.equal((await t.rejects(clock.advance(100))).message, "no time");
+      t.equal(clock.timers.size, 1, "their timer is set again");
+      await clock.advance(400);
+      await t.rejects(waiting[1], { code: "acquire_timeout" });
+      held.release();
+      for (const at of [0, 2]) (await waiting[at]).release();
+      t.equal(clock.timers.size, 0);
+      t.adds(pool.stats());
+    },
+  },
+  {
     name: "a_clock_that_refuses_leaves_no_waiter",
     async run(t) {
       const { pool, clock } = edge();
