@@ -18,7 +18,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../../..");
 const results = join(root, "target/memory");
 const kind = process.argv.includes("--full") ? "long" : "short";
-/** Each waiter has a timer, of which workerd allows 10,000. */
+/** So many wait at once. */
 const MOST = 9_000;
 
 /** How often each is done in all, and between two measurements; what needs most comes last. */

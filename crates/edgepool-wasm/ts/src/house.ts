@@ -3,8 +3,8 @@ import type { Attempt } from "./attempt.js";
 import type { BodyEnd } from "./body.js";
 import type { ClientEvent, CallOrigin } from "./client-events.js";
 import type { Drive, DriveEvents } from "./drive.js";
-import { TICK } from "./keeper.js";
 import type { Hub } from "./hub.js";
+import { TICK } from "./keeper.js";
 
 interface AlertJson {
   waiting: number;

@@ -90,7 +90,7 @@ export default [
       t.equal(clock.timers.size, 1, "armed before the first await");
       await null;
       waiting.push(pool.acquire());
-      t.equal(clock.timers.size, 1, "what follows in the same stretch of code is the same request's");
+      t.equal(clock.timers.size, 1, "what follows from the same code is of the same request");
       await settle();
       waiting.push(pool.acquire());
       t.equal(clock.timers.size, 2, "what comes later may be another's");

@@ -116,7 +116,7 @@ export class Checks {
   /** In a process one timer a pool, which keeps nothing alive unless somebody waits. */
   #timers() {
     const { run } = this;
-    // On the edge each waiter has one, and where leases expire each `use`.
+    // On the edge each stretch of code with waiters has one, and where leases expire each `use`.
     if (run.edge || run.limits.leaseTtl < Infinity) return;
     const timers = run.world.timers();
     const others = run.pendingCloses;
