@@ -7,6 +7,7 @@ import { ClientPool } from "edgepool/clients";
 import { TenantPools } from "edgepool/tenants";
 import cases from "../cases/index.mjs";
 import { runAll } from "../lib/harness.mjs";
+import { borrowBody, lendBody, mingle, mingled } from "./mingle.mjs";
 
 const instancesAtImport = memories.length;
 const calledAtImport = called.splice(0);
@@ -304,6 +305,10 @@ const ROUTES = {
   "/close": close,
   "/end": end,
   "/options": options,
+  "/mingle": mingle,
+  "/mingled": mingled,
+  "/lend-body": lendBody,
+  "/borrow-body": borrowBody,
   "/memory": memory,
   "/trap": trap,
   "/facts": facts,
