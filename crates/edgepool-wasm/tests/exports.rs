@@ -121,7 +121,7 @@ fn a_resource_is_handed_on_in_one_call() {
     assert!(next_effect(pool) < 0, "the waiter is served");
     assert_eq!(release(pool, UNREAD, lease, true), 0.0, "it is over");
     let lease = ((answer as u64 & !INDEX_MASK) | (lease as u64 & INDEX_MASK)) as f64;
-    assert_eq!(release(pool, UNREAD, lease, true), DONE.into(), "nobody waits");
+    assert_eq!(release(pool, UNREAD, lease, true), f64::from(DONE), "nobody waits");
     assert!(try_acquire(pool, UNREAD) >= 0.0);
 }
 
