@@ -66,10 +66,10 @@ const STEPS = [
   },
 ];
 
-/** Mingles with the other requests that do so, for as long as it lives. */
+/** Mingles with the other requests that do so, until it is cut off. */
 export async function mingle(call) {
   const one = async () => {
-    for (;;) {
+    for (let left = 1_000; left > 0; left -= 1) {
       note();
       await STEPS[Math.floor(Math.random() * STEPS.length)](call);
       note();

@@ -1,4 +1,5 @@
 // Every case of several real requests to one Worker, in the order in which they run.
+import contexts from "./requests/contexts.mjs";
 import cutOffs from "./requests/cut-offs.mjs";
 import flood from "./requests/flood.mjs";
 import leases from "./requests/leases.mjs";
@@ -12,4 +13,4 @@ export const patient = [...scope, ...waiting, ...leases, ...cutOffs, ...tenants]
 /** Cases that want the processor for themselves. */
 export const heavy = flood;
 /** Cases that want the isolate for themselves. */
-export const last = trap;
+export const last = [...trap, ...contexts];
