@@ -55,7 +55,8 @@ function countsOf(names, used) {
  * that a user's subclass has.
  */
 function* shortWords(used) {
-  const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+  // What code is made of most comes first: a letter that is often there takes few bits.
+  const letters = [..."etisrnaolhcdpumfgbkywvxqjz"];
   for (let words = letters; ; words = words.flatMap((word) => letters.map((one) => word + one))) {
     for (const word of words) if (!used.has(`$${word}`)) yield `$${word}`;
   }
