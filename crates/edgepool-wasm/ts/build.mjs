@@ -148,6 +148,11 @@ function importedBy(name, found = new Set()) {
   return found;
 }
 
+/** Tells of sources that leave nothing behind: some pass on what others export, one names numbers. */
+function isNobodys(name) {
+  return name.endsWith("public") || name === "codes";
+}
+
 /** Finds which sources each file has: `{ name, sources }`. */
 function filesOfAll() {
   const entries = [...NODE_ENTRIES, ...WORKERD_ENTRIES];
@@ -155,8 +160,7 @@ function filesOfAll() {
   const ofOne = ([name, roots]) => {
     const all = roots.flatMap((root) => [...importedBy(root)]);
     const own = [...new Set(all)].filter((one) => one === name || !taken.has(one));
-    // These only pass on what others export.
-    const sources = own.filter((one) => !one.endsWith("public"));
+    const sources = own.filter((one) => !isNobodys(one));
     for (const one of sources) taken.add(one);
     return { name, sources };
   };
@@ -191,7 +195,7 @@ function contentsOf(name, sources) {
 function apartFrom(own) {
   const resolved = ({ path }) => {
     const name = basename(path, ".js");
-    if (own.includes(name) || name.endsWith("public")) {
+    if (own.includes(name) || isNobodys(name)) {
       return { path: join(here, "src", `${name}.ts`) };
     }
     const other = files.find(({ sources }) => sources.includes(name))?.name;

@@ -1,4 +1,4 @@
-import * as core from "./core.js";
+import { Manage } from "./codes.js";
 import type { RunningJob } from "./jobs.js";
 import type { Ledger } from "./ledger.js";
 import type { Place, Places } from "./places.js";
@@ -33,7 +33,7 @@ export function adoptAll<T>(
       ledger.tell(isOutdated ? "discard" : "release", key);
       adopted.places.push([place, key]);
     }
-    if (isOutdated) ledger.tell("manage", core.INVALIDATE);
+    if (isOutdated) ledger.tell("manage", Manage.INVALIDATE);
   }
   for (const job of places.jobs.values()) {
     const key = ledger.call("adopt");

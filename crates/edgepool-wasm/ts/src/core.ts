@@ -1,3 +1,4 @@
+import { Answer, Status } from "./codes.js";
 import { CoreResetError } from "./errors.js";
 import { type Weak, weakly } from "./runtime.js";
 
@@ -59,54 +60,11 @@ export const OPTIONS = [
 export const INDEX_MASK = 0xfffff;
 /** A key that no lease has: its place is beyond every pool's. */
 export const NO_LEASE = INDEX_MASK;
-/** How far the kind of an effect is shifted above its index. */
-export const KIND_SHIFT = 20;
-
-/** What `acquire` and `claim` answer beside a lease's key, which is never negative. */
-export const NONE = -1;
-export const CLOSED = -2;
-export const STILL_WAITING = -3;
-export const TOO_MANY = -5;
-export const UNAVAILABLE = -6;
-/** A waiter's key `k` is answered as `WAITER_BASE - 2 * k`, or 1 less if effects wait. */
-export const WAITER_BASE = -16;
-
-/** What `next_effect` answers if there is none; less if the next operation depends on the time. */
-export const NO_EFFECT = -1;
-
-/** The bits of a status; above them stands how many waiters a failed creation has ended. */
-export const DONE = 1;
-export const EFFECTS = 2;
-export const NEEDS_CLOCK = 4;
-export const FAILED_SHIFT = 3;
-
-/** The kinds of effects. `LEASED` and the seven ends, of which the last, 8, is that of a tenant's
- * waits, have freed the waiter's entry. */
-export const LEASED = 0;
-export const OFFERED = 1;
-export const ENDED_CLOSED = 3;
-export const CREATE_FAILED = 4;
-export const CREATE_TIMED_OUT = 5;
-export const MISSED = 6;
-export const NEEDS_TOO_MANY = 7;
-export const CREATE = 9;
-export const CHECK = 10;
-export const CLOSE = 11;
-export const ABANDON = 12;
-export const LONG_HOLD = 13;
-export const DRAINED = 14;
 
 /** Reads a waiter's key out of the answer to its acquire. */
 export function waiterOf(answer: number): number {
-  return Math.floor((WAITER_BASE - answer) / 2);
+  return Math.floor((Answer.WAITER_BASE - answer) / 2);
 }
-
-/** What `manage` does. */
-export const FILL = 0;
-export const PAUSE = 1;
-export const RESUME = 2;
-export const INVALIDATE = 3;
-export const CLOSE_POOL = 4;
 
 /** Why a resource leaves, by the number that comes with `CLOSE`. */
 export const LEAVING = [
@@ -127,14 +85,6 @@ export const COUNTERS = [
   "retiredSurplus", "retiredClosed", "rejected", "late", "removed",
 ] as const;
 export const TIMES = ["count", "mean", "p50", "p90", "p99", "max"] as const;
-
-/** What `info` tells of a resource. */
-export const INFO_ID = 0;
-export const INFO_BORN = 1;
-export const INFO_USES = 2;
-export const INFO_LAST_USED = 3;
-export const INFO_SINCE = 4;
-export const INFO_WAITED = 5;
 
 /** Makes the exports of a fresh instance; after the first time, in place of the one before. */
 export type Instantiate = () => Core;
@@ -243,7 +193,7 @@ export function usualHome(): Home {
  */
 function missing(cause: unknown): Core {
   const take = (_pool: number, _now: number, lease: number): number =>
-    lease === NO_LEASE ? 0 : DONE;
+    lease === NO_LEASE ? 0 : Status.DONE;
   const refuse = (): never => {
     throw cause;
   };

@@ -1,4 +1,5 @@
 import { waitedFor } from "./clock.js";
+import { Answer } from "./codes.js";
 import * as core from "./core.js";
 import type { Engine } from "./engine.js";
 import { PoolError } from "./errors.js";
@@ -102,7 +103,7 @@ export class EdgeWaiter<T> {
     const waited = waitedFor(this.engine.ledger.now(), this.since);
     while (this.leases.length < need) {
       const key = this.engine.ledger.claim(this.key);
-      if (key === core.STILL_WAITING) return;
+      if (key === Answer.STILL_WAITING) return;
       if (key < 0) {
         this.engine.forgetOnEdge(this);
         throw new PoolError("offer_missed", "the pool lost this waiter; acquire again");

@@ -1,5 +1,6 @@
 import { adoptAll } from "./adoption.js";
 import { waitedFor } from "./clock.js";
+import { Answer, Effect, Manage, Status } from "./codes.js";
 import * as core from "./core.js";
 import { EdgeWaiter } from "./edge-waiter.js";
 import {
@@ -89,7 +90,7 @@ export class Engine<T> implements core.Occupant {
   tryAcquire(want?: Want): Lease<T> | undefined {
     const { ledger } = this;
     const answer = ledger.tryAcquire(want);
-    if (answer < 0) return answer < core.NONE ? this.tryAfterEffects(want) : undefined;
+    if (answer < 0) return answer < Answer.NONE ? this.tryAfterEffects(want) : undefined;
     const effects = answer & 1;
     const stack = this.reports.isWatching ? this.capture() : undefined;
     const lease = this.lend((answer - effects) / 2, 0, want, stack);
@@ -191,7 +192,7 @@ export class Engine<T> implements core.Occupant {
     const answer = this.ledger.acquire(now, deadline, want, isBehind);
     want.stack ??= this.capture();
     // Nothing is told or done until a waiter is in the tables.
-    if (answer <= core.WAITER_BASE) return answer;
+    if (answer <= Answer.WAITER_BASE) return answer;
     const { restarts } = this;
     this.drainFor(want.scope);
     // The module may have failed at the effects, and the next one knows of no such lease.
@@ -272,11 +273,11 @@ export class Engine<T> implements core.Occupant {
       status = core.again(() => ledger.release(this.keyOf(lease), serves));
     }
     if (status < 0) return this.handOn(lease, -1 - status);
-    if ((status & core.DONE) !== 0) endLoan(lease);
-    if ((status & core.EFFECTS) !== 0) this.drainFor(lease._scope);
+    if ((status & Status.DONE) !== 0) endLoan(lease);
+    if ((status & Status.EFFECTS) !== 0) this.drainFor(lease._scope);
     else if (ledger.isLooked) this.hasten(ledger.dueAfter(ledger.shortest));
     else this.lookAgain();
-    return (status & core.DONE) !== 0;
+    return (status & Status.DONE) !== 0;
   }
 
   /** Gives the first waiter what came back, whose new key has the waiter's index. */
@@ -296,12 +297,12 @@ export class Engine<T> implements core.Occupant {
     if (reset === undefined) {
       return this.end(lease, (key) => ledger.tell("release", key), "released");
     }
-    let slot = core.NONE;
+    let slot: number = Answer.NONE;
     let begun: boolean;
     try {
       begun = this.end(lease, (key) => {
         slot = ledger.tell("begin_reset", key);
-        return slot < 0 ? 0 : core.DONE;
+        return slot < 0 ? 0 : Status.DONE;
       }, undefined, false);
     } catch (error) {
       // No module is there to hear of its reset, without which it is not to be lent again.
@@ -322,7 +323,7 @@ export class Engine<T> implements core.Occupant {
     const place = lease._place;
     return this.end(lease, (key) => {
       const status = this.ledger.tell("discard", key);
-      if ((status & core.DONE) !== 0) {
+      if ((status & Status.DONE) !== 0) {
         place.outdate();
         place.damage = error;
       }
@@ -335,7 +336,7 @@ export class Engine<T> implements core.Occupant {
     const done = this.end(lease, (key) => {
       const status = this.ledger.tell("take", key);
       // It is the caller's from here on, and may be what the next creation gives.
-      if ((status & core.DONE) !== 0) lease._place.clear();
+      if ((status & Status.DONE) !== 0) lease._place.clear();
       return status;
     }, "taken");
     if (!done) throw leaseEnded("take");
@@ -344,7 +345,7 @@ export class Engine<T> implements core.Occupant {
   /** Pushes the end of a lease to `ttl` ms from now. */
   renew(lease: Lease<T>, ttl: number): boolean {
     const status = core.again(() => this.ledger.tell("renew", this.keyOf(lease), ttl));
-    const done = (status & core.DONE) !== 0;
+    const done = (status & Status.DONE) !== 0;
     if (done) lease._place.renew(ttl);
     this.drain();
     return done;
@@ -356,7 +357,7 @@ export class Engine<T> implements core.Occupant {
     told?: "released" | "taken", drains = true,
   ): boolean {
     const status = core.again(() => operate(this.keyOf(lease)));
-    const done = (status & core.DONE) !== 0;
+    const done = (status & Status.DONE) !== 0;
     if (done) {
       endLoan(lease);
       this.reports.over(lease, lease.slot, told);
@@ -386,7 +387,7 @@ export class Engine<T> implements core.Occupant {
   /** Does what is due, and keeps the pool filled: for an alarm. */
   maintain(): void {
     this.timer?.alarmed();
-    this.manage(core.FILL);
+    this.manage(Manage.FILL);
   }
 
   /** When there is something to do next, if there is anything. */
@@ -441,7 +442,7 @@ export class Engine<T> implements core.Occupant {
     try {
       for (;;) {
         const effect = this.ledger.nextEffect();
-        if (effect >= 0) this.perform(effect >> core.KIND_SHIFT, effect & core.INDEX_MASK);
+        if (effect >= 0) this.perform(effect >> Effect.KIND_SHIFT, effect & core.INDEX_MASK);
         else if (this.attending === 0 || !this.workshop.createNow()) break;
       }
       this.look();
@@ -461,16 +462,16 @@ export class Engine<T> implements core.Occupant {
 
   private perform(kind: number, index: number): void {
     const { ledger, workshop } = this;
-    if (kind === core.OFFERED) return this.edgeWaiters[index]?.offer();
+    if (kind === Effect.OFFERED) return this.edgeWaiters[index]?.offer();
     const key = ledger.call("effect_key");
     switch (kind) {
-      case core.LEASED: return this.serve(index, key);
-      case core.CREATE: return this.create(key);
-      case core.CHECK: return workshop.check(key);
-      case core.CLOSE: return this.close(key, ledger.call("effect_detail"));
-      case core.ABANDON: return workshop.abandon(key, ledger.call("effect_detail") === 1);
-      case core.LONG_HOLD: return this.reports.longHold(this.places.at(key));
-      case core.DRAINED: return this.finish();
+      case Effect.LEASED: return this.serve(index, key);
+      case Effect.CREATE: return this.create(key);
+      case Effect.CHECK: return workshop.check(key);
+      case Effect.CLOSE: return this.close(key, ledger.call("effect_detail"));
+      case Effect.ABANDON: return workshop.abandon(key, ledger.call("effect_detail") === 1);
+      case Effect.LONG_HOLD: return this.reports.longHold(this.places.at(key));
+      case Effect.DRAINED: return this.finish();
       default: return this.endWait(kind, index, ledger.call("effect_detail"));
     }
   }
@@ -578,7 +579,7 @@ export class Engine<T> implements core.Occupant {
   setMinIdle(minIdle: number): void {
     this.settings.minIdleIsSet = true;
     this.changeMinIdle(minIdle);
-    this.manage(core.FILL);
+    this.manage(Manage.FILL);
   }
 
   private changeMinIdle(minIdle: number): void {
@@ -622,12 +623,12 @@ export class Engine<T> implements core.Occupant {
   /** Lends nothing that there is now to anybody else. */
   invalidate(): void {
     this.places.outdateAll();
-    this.manage(core.INVALIDATE);
+    this.manage(Manage.INVALIDATE);
   }
 
   setPaused(paused: boolean): void {
     this.isPaused = paused;
-    this.manage(paused ? core.PAUSE : core.RESUME);
+    this.manage(paused ? Manage.PAUSE : Manage.RESUME);
   }
 
   private manage(what: number): void {
@@ -638,7 +639,7 @@ export class Engine<T> implements core.Occupant {
   /** Refuses every acquire from now on, ends the waiters, closes what is idle. */
   shut(): void {
     this.isClosed = true;
-    this.manage(core.CLOSE_POOL);
+    this.manage(Manage.CLOSE_POOL);
   }
 
   /** Has everything closed that is still lent. */
@@ -798,8 +799,8 @@ export class Engine<T> implements core.Occupant {
     const adopted = adoptAll(ledger, places, (job) => workshop.limitOf(job.kind));
     this.isShrunk = size > max;
     if (size > max) ledger.tell("resize", max);
-    if (this.isPaused) ledger.tell("manage", core.PAUSE);
-    if (this.isClosed) ledger.tell("manage", core.CLOSE_POOL);
+    if (this.isPaused) ledger.tell("manage", Manage.PAUSE);
+    if (this.isClosed) ledger.tell("manage", Manage.CLOSE_POOL);
     const left = workshop.move(adopted.jobs);
     const indexes = adopted.places.map(([place, key]) =>
       [place.index, key & core.INDEX_MASK] as const);

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type BindOptions, type BodyEnd, bindBody } from "./body.js";
-import { INFO_BORN, INFO_ID, INFO_LAST_USED, INFO_USES, INFO_WAITED } from "./core.js";
+import { Info } from "./codes.js";
 import type { Engine } from "./engine.js";
 import { type PoolError, leaseEnded } from "./errors.js";
 import { hold } from "./hold.js";
@@ -47,10 +47,10 @@ export interface ResourceInfo {
 
 /** @internal */
 export function readInfo(read: (which: number) => number | undefined): ResourceInfo | undefined {
-  const id = read(INFO_ID);
+  const id = read(Info.ID);
   if (id === undefined) return undefined;
-  const [createdAt = 0, uses = 0] = [read(INFO_BORN), read(INFO_USES)];
-  return { id, createdAt, uses, lastUsed: read(INFO_LAST_USED), waited: read(INFO_WAITED) ?? 0 };
+  const [createdAt = 0, uses = 0] = [read(Info.BORN), read(Info.USES)];
+  return { id, createdAt, uses, lastUsed: read(Info.LAST_USED), waited: read(Info.WAITED) ?? 0 };
 }
 
 /**
@@ -176,7 +176,7 @@ export class Lease<T> {
 
   /** The error of a lease that has ended, with which a body would be bound to nothing. */
   private whetherEnded(): PoolError | undefined {
-    if (this._engine.infoOf(this, INFO_ID) !== undefined) return undefined;
+    if (this._engine.infoOf(this, Info.ID) !== undefined) return undefined;
     return leaseEnded("bind");
   }
 

@@ -1,3 +1,4 @@
+import { Answer, Effect, Status } from "./codes.js";
 import * as core from "./core.js";
 import type { Place } from "./places.js";
 import type { Settings } from "./settings.js";
@@ -148,7 +149,7 @@ export class Ledger<T> {
     if (now !== this.spares.told) this.pass(now);
     try {
       const answer = this.core.try_acquire(this.pool, now);
-      const hasEffects = answer < core.NONE || (answer >= 0 && (answer & 1) === 1);
+      const hasEffects = answer < Answer.NONE || (answer >= 0 && (answer & 1) === 1);
       if (hasEffects) this.isQuiet = this.spares.isOpen = false;
       return answer;
     } catch (cause) {
@@ -170,8 +171,8 @@ export class Ledger<T> {
     try {
       const status = this.core.release(this.pool, now, key, serves);
       if (status < 0) return status;
-      if (!spares.isTimed) this.timed = (status & core.NEEDS_CLOCK) !== 0;
-      if ((status & core.EFFECTS) !== 0) this.isQuiet = false;
+      if (!spares.isTimed) this.timed = (status & Status.NEEDS_CLOCK) !== 0;
+      if ((status & Status.EFFECTS) !== 0) this.isQuiet = false;
       else if (this.isQuiet && spares.until > now + this.span) {
         // What is lent from now on may be one when it comes back, for a while.
         spares.until = now + this.span;
@@ -200,7 +201,7 @@ export class Ledger<T> {
   nextEffect(): number {
     try {
       const effect = this.core.next_effect(this.pool);
-      if (effect < 0) this.timed = this.spares.isTimed || effect < core.NO_EFFECT;
+      if (effect < 0) this.timed = this.spares.isTimed || effect < Effect.NONE;
       return effect;
     } catch (cause) {
       throw this.home.replace(this.core, cause);

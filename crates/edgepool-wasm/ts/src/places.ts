@@ -1,4 +1,5 @@
-import { INDEX_MASK, NONE } from "./core.js";
+import { Answer } from "./codes.js";
+import { INDEX_MASK } from "./core.js";
 import type { RunningJob } from "./jobs.js";
 import type { Spares } from "./spares.js";
 
@@ -30,7 +31,7 @@ export class Place<T> {
   /** For how long its lease lives by the holder's last word, if there was one. */
   ttl: number | undefined = undefined;
   /** The key of the lease that is out, for the ledger. */
-  key = NONE;
+  key: number = Answer.NONE;
   index: number;
   /** In a pool with tenants: what its ledger knows of the one whom it is lent to, if to any. */
   account?: unknown;

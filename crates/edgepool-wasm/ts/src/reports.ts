@@ -1,6 +1,5 @@
-import {
-  INFO_ID, INFO_LAST_USED, INFO_SINCE, INFO_USES, INFO_WAITED, unlessReset,
-} from "./core.js";
+import { Info } from "./codes.js";
+import { unlessReset } from "./core.js";
 import type { Holder } from "./errors.js";
 import { type PoolEvent, Teller } from "./events.js";
 import { LeaseTracker } from "./leaks.js";
@@ -54,7 +53,7 @@ export class Reports<T> {
     // The lease is good though the module may fail at this.
     if (this.tracker !== undefined) {
       const holder = { slot, id: 0, since: this.ledger.now(), held: 0, ...where };
-      unlessReset(() => (holder.id = this.info(lease._place, INFO_ID) ?? 0));
+      unlessReset(() => (holder.id = this.info(lease._place, Info.ID) ?? 0));
       this.tracker.begin(lease, holder);
     }
     this.teller.tell({ type: "acquired", slot, waited });
@@ -92,21 +91,21 @@ export class Reports<T> {
   private holder(place: Place<T>, now: number): Holder {
     const tracked = this.tracker?.holder(place.index, now);
     if (tracked !== undefined) return tracked;
-    const since = this.info(place, INFO_SINCE) ?? now;
-    const id = this.info(place, INFO_ID) ?? 0;
+    const since = this.info(place, Info.SINCE) ?? now;
+    const id = this.info(place, Info.ID) ?? 0;
     return { slot: place.index, id, since, held: Math.max(now - since, 0) };
   }
 
   /** Tells something of the resource at a place, under the key that it has for the ledger. */
   info(place: Place<T>, which: number, key = place.key): number | undefined {
     const value = this.ledger.call("info", key, which);
-    if (Number.isNaN(value) && which !== INFO_LAST_USED) return undefined;
-    if (which === INFO_USES) return value + place.reuses;
+    if (Number.isNaN(value) && which !== Info.LAST_USED) return undefined;
+    if (which === Info.USES) return value + place.reuses;
     // What the ledger was not told of the present or last loan.
     const { since } = place;
-    if (since !== undefined && which === INFO_WAITED) return 0;
+    if (since !== undefined && which === Info.WAITED) return 0;
     const isTold = since === undefined || !place.isLent;
-    if (!isTold && (which === INFO_SINCE || which === INFO_LAST_USED)) return since;
+    if (!isTold && (which === Info.SINCE || which === Info.LAST_USED)) return since;
     return Number.isNaN(value) ? undefined : value;
   }
 }

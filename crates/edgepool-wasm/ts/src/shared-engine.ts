@@ -1,3 +1,4 @@
+import { Answer, Effect } from "./codes.js";
 import * as core from "./core.js";
 import { Engine } from "./engine.js";
 import { type PoolError, TooManyError } from "./errors.js";
@@ -74,7 +75,7 @@ export class SharedEngine<T> extends Engine<T> {
     const account = want.account as Account | undefined;
     if (account !== undefined) {
       if (answer === UNKNOWN_TENANT) return unknownTenant();
-      if (answer === core.TOO_MANY) return this.tooMany(want.need, account);
+      if (answer === Answer.TOO_MANY) return this.tooMany(want.need, account);
       if (answer === TENANT_QUEUE_FULL) return tenantQueueFull(account.share.maxWaiting);
     }
     return super.refusal(answer, want, now);
@@ -84,7 +85,7 @@ export class SharedEngine<T> extends Engine<T> {
     const account = want?.account as Account | undefined;
     if (account === undefined) return super.endOfWait(kind, wait, want);
     if (kind === REMOVED) return tenantRemoved();
-    if (kind === core.NEEDS_TOO_MANY) return this.tooMany(wait.need, account);
+    if (kind === Effect.NEEDS_TOO_MANY) return this.tooMany(wait.need, account);
     const has = kind === TIMED_OUT && !this.isPaused ? this.allOf(account) : undefined;
     if (has === undefined) return super.endOfWait(kind, wait, want);
     const advice = `its tenant has ${has} of its max of ${account.share.max}: hold leases for less, `

@@ -1,3 +1,4 @@
+import { Answer } from "./codes.js";
 import * as core from "./core.js";
 import { Ledger } from "./ledger.js";
 import type { Place } from "./places.js";
@@ -16,7 +17,7 @@ const LAST_ACTIVE = FIGURES.indexOf("lastActive");
 /** What a ledger knows of a tenant. */
 export class Account {
   /** In the present module. */
-  key = core.NONE;
+  key: number = Answer.NONE;
   /** What a caller of its without options wants, once one has asked. */
   want: Want | undefined = undefined;
   isClosed = false;

@@ -1,5 +1,5 @@
 import { waitedFor } from "./clock.js";
-import * as core from "./core.js";
+import { Answer, Effect } from "./codes.js";
 import {
   AcquireTimeoutError, CreateError, type Holder, type Phase, PoolClosedError, PoolError,
   QueueFullError, TooManyError, UnavailableError, messageOf,
@@ -43,9 +43,9 @@ export interface Wait {
 export function refusal<T>(
   { settings, ledger, lastFailure }: Standing<T>, answer: number, need: number, now: number,
 ): PoolError {
-  if (answer === core.CLOSED) return new PoolClosedError();
-  if (answer === core.TOO_MANY) return new TooManyError(need, settings.max);
-  if (answer === core.UNAVAILABLE) {
+  if (answer === Answer.CLOSED) return new PoolClosedError();
+  if (answer === Answer.TOO_MANY) return new TooManyError(need, settings.max);
+  if (answer === Answer.UNAVAILABLE) {
     return new UnavailableError(Math.max(ledger.call("retry_at") - now, 0), lastFailure);
   }
   return new QueueFullError(settings.maxWaiting);
@@ -56,13 +56,13 @@ export function endOfWait<T>(
   at: Standing<T>, kind: number, wait: Wait, cause: () => unknown,
 ): PoolError {
   switch (kind) {
-    case core.ENDED_CLOSED: return new PoolClosedError();
-    case core.NEEDS_TOO_MANY: return new TooManyError(wait.need, at.settings.max);
-    case core.CREATE_FAILED: {
+    case Effect.ENDED_CLOSED: return new PoolClosedError();
+    case Effect.NEEDS_TOO_MANY: return new TooManyError(wait.need, at.settings.max);
+    case Effect.CREATE_FAILED: {
       const error = cause();
       return new CreateError(`create failed: ${messageOf(error)}`, error);
     }
-    case core.CREATE_TIMED_OUT: {
+    case Effect.CREATE_TIMED_OUT: {
       const { message } = overdue("create", at.settings.createTimeout);
       const text = `${message}; raise createTimeout if it may take so long`;
       return new CreateError(text, undefined, "create_timeout");
@@ -78,7 +78,7 @@ function timeout<T>(
   const waited = waitedFor(ledger.now(), since);
   const holders = at.settings.trackLeases ? at.holders().slice(0, HOLDERS_TOLD) : [];
   const report = { phase, waited, place, holders, cause: lastFailure };
-  if (kind === core.MISSED) {
+  if (kind === Effect.MISSED) {
     const text = "the waiter let three offers pass: its request stood still; acquire again";
     return new AcquireTimeoutError(text, report, "offer_missed");
   }

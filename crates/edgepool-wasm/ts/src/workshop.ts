@@ -1,3 +1,4 @@
+import { Answer, Status } from "./codes.js";
 import * as core from "./core.js";
 import type { LeaveReason, Teller } from "./events.js";
 import {
@@ -238,7 +239,7 @@ export class Workshop<T> {
     const resource = outcome.value as T;
     const status = this.ledger.tellAt(now, job.isLease ? giveBack(job) : "created", key);
     this.places.jobs.delete(key);
-    if ((status & core.DONE) === 0) return this.closeLate(resource);
+    if ((status & Status.DONE) === 0) return this.closeLate(resource);
     const place = this.places.at(key);
     place.put(resource);
     // Its closing is told by an effect, which may be lost with the module.
@@ -253,7 +254,7 @@ export class Workshop<T> {
     if (job.isLease) {
       this.ledger.tellAt(now, "take", key);
     } else {
-      const ended = this.ledger.tellAt(now, "create_failed", key) >> core.FAILED_SHIFT;
+      const ended = this.ledger.tellAt(now, "create_failed", key) >> Status.FAILED_SHIFT;
       for (let told = 0; told < ended; told += 1) this.failures.push(error);
     }
     this.places.jobs.delete(key);
@@ -270,7 +271,7 @@ export class Workshop<T> {
       ? this.ledger.tellAt(now, giveBack(job), key)
       : this.ledger.tellAt(now, kind === "check" ? "checked" : "reset", key, Number(good));
     this.places.jobs.delete(key);
-    if ((status & core.DONE) === 0) return this.closeLate(job.resource as T);
+    if ((status & Status.DONE) === 0) return this.closeLate(job.resource as T);
     const place = this.places.at(key);
     place.putBack(job.resource);
     place.isOutdated = job.outdated;
@@ -291,7 +292,7 @@ export class Workshop<T> {
       this.places.at(index).put(resource);
     } else if (close !== undefined) {
       // The pool has gone.
-      const job = new RunningJob<T>("close", core.NONE, resource);
+      const job = new RunningJob<T>("close", Answer.NONE, resource);
       void run(() => close(resource, job), () => undefined);
     }
   }
