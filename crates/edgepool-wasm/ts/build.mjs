@@ -96,8 +96,10 @@ function emitModule(folder, file) {
   writeFileSync(graphFile, JSON.stringify(graph));
   binaryen("wasm-metadce", ["--graph-file", graphFile, file, "-o", file]);
   rmSync(graphFile);
-  // What is left is rid of what only that needed, and in the order that compresses best.
-  binaryen("wasm-opt", ["-O3", "--strip-target-features", file, "-o", file]);
+  // What is left is rid of what only that needed, and in the order that compresses best. The first
+  // kilobyte is the far end of the stack, at which nothing has an address.
+  const flags = ["-O3", "--low-memory-unused", "--strip-target-features"];
+  binaryen("wasm-opt", [...flags, file, "-o", file]);
   return readFileSync(file);
 }
 
