@@ -23,25 +23,13 @@ interface RefTimer {
   unref(): void;
 }
 
+/** Deno tells a timer by its number. */
 interface DenoTimers {
-  refTimer(id: number): void;
-  unrefTimer(id: number): void;
+  refTimer?(id: number): void;
+  unrefTimer?(id: number): void;
 }
 
 const { Deno: deno } = globalThis as { Deno?: DenoTimers };
-
-/** A timer of Deno, which tells by its number what others tell by an object. */
-class DenoTimer implements RefTimer {
-  constructor(readonly id: number, private readonly timers: DenoTimers) {}
-
-  ref(): void {
-    this.timers.refTimer(this.id);
-  }
-
-  unref(): void {
-    this.timers.unrefTimer(this.id);
-  }
-}
 
 let known = 0;
 let knownIn = 0;
@@ -60,31 +48,26 @@ function standingTime(): number {
 /** The runtime's own clock. `performance` does not step back when the wall clock is set. */
 export const systemClock: Clock = {
   now: inWorkerd() ? standingTime : () => performance.now(),
-  setTimer: (fire, delay) => {
-    const timer: unknown = setTimeout(fire, Math.min(Math.max(delay, 0), LONGEST_TIMER));
-    if (typeof timer !== "number" || deno?.unrefTimer === undefined) return timer;
-    return new DenoTimer(timer, deno);
-  },
-  clearTimer: (handle) => {
-    clearTimeout(handle instanceof DenoTimer ? handle.id : (handle as number));
-  },
+  setTimer: (fire, delay) => setTimeout(fire, Math.min(Math.max(delay, 0), LONGEST_TIMER)),
+  clearTimer: (handle) => clearTimeout(handle as number),
 };
+
+/** Lets a timer keep the process alive, or not, where the runtime can do that. */
+export function holdProcess(clock: Clock, handle: unknown, hold: boolean): void {
+  const how = hold ? "ref" : "unref";
+  if (isRefTimer(handle)) handle[how]();
+  // The numbers of somebody's own clock are not those of Deno.
+  else if (clock === systemClock && typeof handle === "number") deno?.[`${how}Timer`]?.(handle);
+}
 
 function isRefTimer(handle: unknown): handle is RefTimer {
   return typeof handle === "object" && handle !== null && "unref" in handle && "ref" in handle;
 }
 
-/** Lets a timer keep the process alive, or not, where the runtime can do that. */
-export function holdProcess(handle: unknown, hold: boolean): void {
-  if (!isRefTimer(handle)) return;
-  if (hold) handle.ref();
-  else handle.unref();
-}
-
 /** Starts a timer that does not keep the process alive by itself, where the runtime can do so. */
 export function setBackgroundTimer(clock: Clock, fire: () => void, delay: number): unknown {
   const handle = clock.setTimer(fire, delay);
-  holdProcess(handle, false);
+  holdProcess(clock, handle, false);
   return handle;
 }
 

@@ -652,7 +652,8 @@ export class Drive {
 
   /** Has the timer keep the process alive, unless what is under way or the queue does that. */
   private holdProcess(): void {
-    holdProcess(this.timer, this.running.size === 0 && this.acquiring === undefined);
+    const isAlone = this.running.size === 0 && this.acquiring === undefined;
+    holdProcess(this.hub.settings.clock, this.timer, isAlone);
   }
 }
 

@@ -51,7 +51,7 @@ export class PoolTimer {
     if (at < this.at) this.set(at);
     if (this.handle === undefined || somebodyWaits === this.holds) return;
     this.holds = somebodyWaits;
-    holdProcess(this.handle, somebodyWaits);
+    holdProcess(this.clock, this.handle, somebodyWaits);
   }
 
   stop(): void {
