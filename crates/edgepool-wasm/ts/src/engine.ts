@@ -152,7 +152,9 @@ export class Engine<T> implements core.Occupant {
     const { want: { signals }, key } = extra;
     const abort = (reason: unknown): void => this.turn.whenTold(() => {
       // It may have been served or ended by now, and its index be another's.
-      if (this.waiters.extraOf(index) === extra) this.cancelWaiter(index, key, reason);
+      if (this.waiters.extraOf(index) === extra) {
+        this.cancelNow(key, () => this.waiters.remove(index)?.(Promise.reject(reason)));
+      }
     });
     extra.unlisten = listen(signals, abort);
     // A callback may have aborted it since the caller's were looked at.
@@ -215,13 +217,10 @@ export class Engine<T> implements core.Occupant {
     return this.settings.trackLeases ? captureStack() : undefined;
   }
 
-  private cancelWaiter(index: number, key: number, reason: unknown): void {
+  /** Gives up a wait, and settles its promise if that is done here. */
+  private cancelNow(key: number, settle?: () => void): void {
     core.again(() => this.ledger.tell("cancel", key));
-    this.waiters.remove(index)?.(Promise.reject(reason));
-    this.tellCancelled();
-  }
-
-  private tellCancelled(): void {
+    settle?.();
     this.reports.teller.tell({ type: "cancelled" });
     this.drain();
   }
@@ -244,10 +243,7 @@ export class Engine<T> implements core.Occupant {
 
   /** Gives up a waiter of edge mode; an offer made to it passes on. */
   cancel(waiter: number): void {
-    this.turn.whenTold(() => {
-      core.again(() => this.ledger.tell("cancel", waiter));
-      this.tellCancelled();
-    });
+    this.turn.whenTold(() => this.cancelNow(waiter));
   }
 
   /** Takes a waiter of edge mode out of the table, unless its index is another's by now. */
