@@ -109,11 +109,11 @@ export class BoundBody<T> {
   private readonly lease: Lease<T>;
   private readonly hooks: BodyHooks;
   private readonly options: BindOptions;
-  private progress: Progress | undefined = undefined;
+  private progress: Progress | undefined;
   /** Missing where every byte is content. */
   private readonly finder: ContentFinder | undefined;
-  private stopHolding: (() => void) | undefined = undefined;
-  private controller: ReadableByteStreamController | undefined = undefined;
+  private stopHolding: (() => void) | undefined;
+  private controller: ReadableByteStreamController | undefined;
   protected started = false;
   protected ended = false;
 

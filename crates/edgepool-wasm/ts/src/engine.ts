@@ -44,7 +44,7 @@ export class Engine<T> implements core.Occupant {
   /** How many of them there are. */
   private onEdge = 0;
   /** On the edge: who looks after the waiters of the last stretch of code that had any. */
-  keeper: Keeper<T> | undefined = undefined;
+  keeper: Keeper<T> | undefined;
   /** Whether a try for an idle resource goes on, past those that checks show to be bad. */
   private trying = false;
   /** The pool's timer; on the edge each keeper of waiters has its own instead. */
@@ -64,7 +64,7 @@ export class Engine<T> implements core.Occupant {
   /** How often the module was replaced. */
   private restarts = 0;
   /** What there is to tell of a pool that has gone from the module. */
-  private final: PoolStats | undefined = undefined;
+  private final: PoolStats | undefined;
   /** Drops the pool from the module. */
   private readonly drop: () => void;
 

@@ -70,9 +70,9 @@ export class Teller {
    * The readers, and whom to tell of their end. One that nobody has any more ends by itself: else
    * a loop in a request that has died would be told of all that happens, for ever.
    */
-  private readers: Map<Weak<EventReader>, () => void> | undefined = undefined;
+  private readers: Map<Weak<EventReader>, () => void> | undefined;
   /** Those whose next event is waited for, by a loop that may be all that has them. */
-  private awaited: Set<EventReader> | undefined = undefined;
+  private awaited: Set<EventReader> | undefined;
 
   constructor(private readonly observer: ((event: PoolEvent) => void) | undefined) {}
 

@@ -21,8 +21,8 @@ export class Keeper<T> {
   private readonly waiters: EdgeWaiter<T>[] = [];
   /** Those that there is something for. */
   private readonly called: EdgeWaiter<T>[] = [];
-  private bell: (() => void) | undefined = undefined;
-  private timer: unknown = undefined;
+  private bell: (() => void) | undefined;
+  private timer: unknown;
   /** When that fires. */
   private due = 0;
 

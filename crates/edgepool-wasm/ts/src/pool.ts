@@ -67,7 +67,7 @@ export class Pool<T> {
   private readonly engine: Engine<T>;
   private readonly spares: Spares<T>;
   /** What a caller without options wants, once one has waited. */
-  private plain: Want | undefined = undefined;
+  private plain: Want | undefined;
 
   /**
    * Makes a pool, which is empty. Throws a TypeError that names the option if one is unknown, of a

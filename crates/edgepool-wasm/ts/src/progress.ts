@@ -24,7 +24,7 @@ export class Progress {
   private limit = Infinity;
   /** When the timer fires, which may be before the limit. */
   private due = Infinity;
-  private timer: unknown = undefined;
+  private timer: unknown;
 
   constructor(clock: Clock, { first, stall }: ProgressLimits, onStall: (reason: string) => void) {
     this.clock = clock;

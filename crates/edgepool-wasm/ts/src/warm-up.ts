@@ -29,7 +29,7 @@ export class WarmUp<T> {
   private readonly errors: unknown[] = [];
   private underWay = 0;
   private beginning = false;
-  private resolve: ((made: number | PromiseLike<never>) => void) | undefined = undefined;
+  private resolve: ((made: number | PromiseLike<never>) => void) | undefined;
   private unlisten: () => void = () => undefined;
   private readonly wanted: number;
 

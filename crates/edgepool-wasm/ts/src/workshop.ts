@@ -28,7 +28,7 @@ export interface Owner<T> {
  */
 export class Workshop<T> {
   /** What the last creation failed with, unless one succeeded since. */
-  lastFailure: unknown = undefined;
+  lastFailure: unknown;
   /** What creations failed with, in the order in which waiters are told. */
   private failures: unknown[] = [];
   /** Creations to be begun by a waiter, in its own request. */
