@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
-import { publishedTypes, shortNames } from "./short-names.mjs";
+import { publishedNames, publishedTypes, shortNames } from "./short-names.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../../..");
@@ -112,8 +112,8 @@ function binaryen(tool, args) {
 function namesToShorten() {
   const source = (name) => readFileSync(join(here, "src", `${name}.ts`), "utf8");
   const typesOf = (name) => readFileSync(join(dist, `${name}.d.ts`), "utf8");
-  const published = ["public", "clients-public", "tenants-public"].flatMap((entry) =>
-    publishedTypes(source(entry), typesOf));
+  const entries = ["public", "clients-public", "tenants-public"].map(source);
+  const published = entries.flatMap((entry) => publishedTypes(entry, typesOf));
   const listed = execFileSync(TSC, [...TSC_ARGS, "--listFilesOnly"], { encoding: "utf8" });
   const libs = listed.split("\n").filter((file) => /\/lib\.[^/]*\.d\.ts$/.test(file));
   // The module with tenants has all that the other one has.
@@ -124,7 +124,8 @@ function namesToShorten() {
   // What a pool alone has comes first: that is what is to be small.
   const first = importedBy("index");
   const others = sources.filter((name) => !first.has(name));
-  return shortNames([[...first], others].map((names) => names.map(source)), outside);
+  return shortNames([[...first], others].map((names) => names.map(source)), outside,
+    new Set([...entries, source("postgres")].flatMap(publishedNames)));
 }
 
 /** Finds what each source imports of the others, but for types. */
