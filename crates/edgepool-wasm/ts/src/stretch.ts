@@ -2,10 +2,13 @@
 const TURNS = 4;
 /** How often it is asked for between two turns before it is over, should those never come. */
 const MOST = 1_000;
+/** After so many ms it is over as well; where time goes on in it, a new one does no harm. */
+const LONGEST = 1_000;
 const ready = Promise.resolve();
 let stretch = 0;
 let turns = 0;
 let asked = 0;
+let began = 0;
 
 /**
  * Numbers the stretch of code that runs: what runs in one go, and the microtasks that follow from
@@ -15,20 +18,27 @@ let asked = 0;
  */
 export function thisStretch(): number {
   asked += 1;
-  if (turns === 0 || asked > MOST) begin();
+  if (turns === 0 || asked > MOST) return newStretch();
   turns = TURNS;
   return stretch;
 }
 
-/** Tells whether a stretch goes on. */
-export function goesOn(which: number): boolean {
-  return which === stretch && turns > 0;
-}
-
-function begin(): void {
+/** Begins to count anew: what runs from here on is a stretch of its own. */
+export function newStretch(): number {
   stretch += 1;
   asked = 0;
+  turns = TURNS;
+  began = Date.now();
   void countTurns(stretch);
+  return stretch;
+}
+
+/**
+ * Tells whether a stretch goes on. Should a request be ended for its processor time in the midst of
+ * its code, its turns never come: but then time has passed, which stands still in one stretch.
+ */
+export function goesOn(which: number): boolean {
+  return which === stretch && turns > 0 && Date.now() - began < LONGEST;
 }
 
 /** Counts the turns of a stretch, by waiting: to chain them would leave more to collect. */
