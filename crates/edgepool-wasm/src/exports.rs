@@ -146,9 +146,10 @@ pub(crate) fn try_with(
     })
 }
 
-/// Leases an idle resource, or queues the caller until `deadline`: the lease's key; or of the waiter
-/// `-16 - 2 * key`, and 1 less if effects wait; or -1 (the queue is full), -2 (closed), -5 (it needs more than there may be), or
-/// -6 (creations keep failing; see [`retry_at`]). `priority` is 0 for low up to 3 for urgent.
+/// Leases an idle resource, or queues the caller until `deadline`: the lease's key; or of the
+/// waiter `-16 - 2 * key`, and 1 less if effects wait; or -1 (the queue is full), -2 (closed), -5
+/// (it needs more than there may be), or -6 (creations keep failing; see [`retry_at`]). `priority`
+/// is 0 for low up to 3 for urgent.
 #[wasm_bindgen]
 pub fn acquire(pool: u32, now: f64, deadline: f64, priority: u32, need: u32) -> f64 {
     acquire_as(pool, now, ask(deadline, priority, need))

@@ -95,6 +95,8 @@ export class Engine<T> implements core.Occupant {
     const stack = this.reports.isWatching ? this.capture() : undefined;
     const lease = this.lend((answer - effects) / 2, 0, want, stack);
     if (effects !== 0) this.drainFor(want?.scope);
+    // What is lent may leave too few idle ones, of which a back-off holds up the creation.
+    else if (this.lastFailure !== undefined) this.arm();
     else if (this.limit < Infinity) this.hasten(ledger.dueAfter(this.limit));
     return lease;
   }
@@ -143,7 +145,8 @@ export class Engine<T> implements core.Occupant {
     if (extra !== undefined && want.signals.length > 0) this.listen(index, extra);
     this.reports.queued();
     if ((answer & 1) !== 0 || !ledger.isLooked) this.drainFor(want.scope);
-    else this.hasten(deadline);
+    // One more that waits may be what a creation is missing for that a back-off holds up.
+    else this.arm();
     return promise;
   }
 
@@ -271,8 +274,9 @@ export class Engine<T> implements core.Occupant {
     if (status < 0) return this.handOn(lease, -1 - status);
     if ((status & Status.DONE) !== 0) endLoan(lease);
     if ((status & Status.EFFECTS) !== 0) this.drainFor(lease._scope);
-    else if (ledger.isLooked) this.hasten(ledger.dueAfter(ledger.shortest));
-    else this.lookAgain();
+    else if (!ledger.isLooked) this.lookAgain();
+    // It may be due earlier than what was made after it.
+    else if (ledger.dueAfter(ledger.shortest) < Infinity) this.arm();
     return (status & Status.DONE) !== 0;
   }
 
@@ -282,7 +286,8 @@ export class Engine<T> implements core.Occupant {
     endLoan(lease);
     const index = key & core.INDEX_MASK;
     this.serve(index, key - index + lease.slot);
-    if (this.waiters.count === 0 || !ledger.isLooked) this.lookAgain();
+    if (!ledger.isLooked) this.drainFor(lease._scope);
+    else if (this.waiters.count === 0) this.lookAgain();
     else this.hasten(ledger.dueAfter(this.limit));
     return true;
   }
@@ -399,12 +404,12 @@ export class Engine<T> implements core.Occupant {
   /** Sees to it that the timer fires in time for what a release or a loan has made due. */
   private hasten(at: number): void {
     const { timer } = this;
-    if (timer !== undefined && timer.at > at) this.arm(timer);
+    if (timer !== undefined && timer.at > at) this.arm();
   }
 
-  private arm(timer: PoolTimer): void {
+  private arm(): void {
     // What was lent or came back is so though the module fails, and the next one arms the timer.
-    core.unlessReset(() => timer.arm(this.ledger.nextDeadline(), this.isWaitedFor()));
+    core.unlessReset(() => this.timer?.arm(this.ledger.nextDeadline(), this.isWaitedFor()));
   }
 
   /** Tells whether somebody waits, so that a process must not end. */

@@ -269,13 +269,13 @@ function readTimes<T>(settings: Settings<T>): {
   const { leaseTtl, longHold, mode, holdTimes, trackLeases, maxUses } = settings;
   const ofIdle = Math.min(idleTimeout, maxLifetime, checkInterval, checkAfter);
   const ofLeases = Math.min(leaseTtl, longHold);
+  // No part of what has no end is a number.
+  const ofLife = maxLifetime < Infinity ? maxLifetime * (1 - lifetimeJitter / 100) : Infinity;
   const inProcess = mode === "process";
   const counts = holdTimes || trackLeases || maxUses < Infinity;
   return {
     clocked: counts || Math.min(ofIdle, ofLeases) < Infinity,
     isExact: !(inProcess && ofIdle >= LONG && ofLeases === Infinity),
-    shortest: Math.min(
-      idleTimeout, maxLifetime * (1 - lifetimeJitter / 100), checkInterval, ofLeases,
-    ),
+    shortest: Math.min(idleTimeout, ofLife, checkInterval, ofLeases),
   };
 }

@@ -46,7 +46,8 @@ export class Place<T> {
   /** Notes that it was lent under a key of the ledger. */
   lend(key: number): void {
     this.key = key;
-    this.moment = this.spares.moment;
+    // A callback may have invalidated it since the module lent it.
+    this.moment = this.isOutdated ? NEVER : this.spares.moment;
     this.isLent = true;
     this.since = undefined;
   }

@@ -60,6 +60,32 @@ export default [
     },
   },
   {
+    name: "a_creation_is_tried_again_for_one_who_queues_behind_others",
+    async run(t) {
+      const backoff = { base: 100, cap: 100 };
+      const it = new World({ max: 4, backoff, breaker: Infinity, random: () => 0.5 });
+      const jobs = [];
+      it.always.create = (make) => new Promise((resolve, reject) => {
+        jobs.push({ at: it.clock.now(), resolve: () => resolve(make()), reject });
+      });
+      const served = [it.pool.acquire()];
+      jobs[0].resolve();
+      await settle();
+      served.push(it.pool.acquire(), it.pool.acquire());
+      await it.clock.advance(10);
+      // What is under way is as much as the first of the two that are left needs.
+      jobs[1].reject(new Error("down"));
+      await t.rejects(served[1], { code: "create_failed" });
+      served.push(it.pool.acquire());
+      await it.clock.advance(200);
+      t.equal(jobs.length, 4, "there is room for each of the two that wait");
+      t.ok(jobs[3].at - jobs[0].at <= 110, `it was begun ${jobs[3].at - jobs[0].at} ms after the first`);
+      for (const { resolve } of jobs.slice(2)) resolve();
+      for (const index of [0, 2, 3]) (await served[index]).release();
+      await it.assertCloses();
+    },
+  },
+  {
     name: "backoff_is_forgotten_after_a_success",
     run: each(async (t, mode) => {
       const it = new World({ mode, backoff: undefined });

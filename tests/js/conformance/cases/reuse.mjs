@@ -301,6 +301,31 @@ export default [
     },
   },
   {
+    name: "what_is_invalidated_as_it_is_lent_is_not_lent_again",
+    run: each(async (t, mode) => {
+      const it = new World({ mode, max: 4, minIdle: 2, ...LONG });
+      const { create } = it.always;
+      let invalidates = false;
+      it.always.create = (...args) => {
+        if (invalidates) it.pool.invalidate();
+        invalidates = false;
+        return create(...args);
+      };
+      await it.warm(1);
+      const [first] = await it.pool.acquireMany(1);
+      invalidates = true;
+      // What is idle is lent, for which another is made to be idle.
+      const [second] = await it.pool.acquireMany(1);
+      t.equal(invalidates, false, "a creation was begun");
+      const old = [first.value.id, second.value.id];
+      second.release();
+      const next = await it.pool.acquire();
+      t.ok(!old.includes(next.value.id), `of ${old} ${next.value.id} was lent again`);
+      for (const lease of [first, next]) lease.release();
+      await it.assertCloses();
+    }),
+  },
+  {
     name: "a_closed_pool_leaves_no_timer",
     run: each(async (t, mode) => {
       for (const options of [LONG, { ...LONG, checks: true }, { idleTimeout: 500 }]) {

@@ -11,6 +11,7 @@ class Held {
     this.lease = lease;
     this.resource = resource;
     this.request = request;
+    this.trapsBefore = run.traps;
     this.live(run.limits.leaseTtl);
   }
 
@@ -25,7 +26,7 @@ class Held {
     // One that stood still may hear of its lease when that is over.
     if (forced || this.request?.alive === false || this.request?.stalledUntil > 0) return true;
     // A new module begins at what the clock tells by then, which may have been set back.
-    if (wrongClock && this.run.traps > 0) return true;
+    if (wrongClock && this.run.traps > this.trapsBefore) return true;
     // A `use` beats for as long as its work takes.
     if (this.beats) return wrongClock;
     return this.run.latest() >= this.until - 0.001;

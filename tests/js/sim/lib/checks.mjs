@@ -126,6 +126,18 @@ export class Checks {
     const keeps = timers.filter(({ timer }) => timer.keeps);
     const told = () => "a timer keeps the process alive though nobody waits";
     if (run.world.unrefs) ensure(waits > 0 || keeps.length === 0, told);
+    if (run.mode === "process" && !run.wrongClock) this.#dueInTime(timers);
+  }
+
+  /** What the ledger has to do next is done by the timer, unless somebody comes before. */
+  #dueInTime(timers) {
+    const { core, number, world, slack, traps } = this.run;
+    // A new module knows it by another number.
+    if (traps > 0 || !core.open.has(number)) return;
+    const fires = Math.min(...timers.map(({ at }) => at));
+    const due = world.time + core.exports.next_deadline(number) - world.now();
+    const late = fires - Math.max(due, world.time);
+    ensure(!(late > slack), () => `what is due at ${due} is to be done at ${fires}`);
   }
 
   /** Nobody waits longer than the timeout says, as far as timers fire in time. */

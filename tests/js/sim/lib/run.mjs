@@ -80,6 +80,7 @@ class Run {
     this.trappedBefore = core.trapped;
     this.#prepare();
     this.pool = new api.Pool(this.options);
+    this.number = [...core.open].at(-1);
     this.checks = new Checks(this);
     this.callers = new Callers(this, drawn);
     if (workload.reentrantCalls) this.factory.onCall = () => this.reenter();
