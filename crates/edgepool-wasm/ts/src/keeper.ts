@@ -1,7 +1,7 @@
 import type { EdgeWaiter } from "./edge-waiter.js";
 import type { Engine } from "./engine.js";
 import { deferred } from "./runtime.js";
-import { goesOn, newStretch } from "./stretch.js";
+import { goesOn, thisStretch } from "./stretch.js";
 
 /** How often a keeper looks: for offers where it has no doorbell, and for what is due. */
 export const TICK = 50;
@@ -16,7 +16,7 @@ const TICK_WITH_DOORBELL = 100;
 export class Keeper<T> {
   private readonly engine: Engine<T>;
   /** A stretch of code of its request. */
-  private stretch = newStretch();
+  private stretch = thisStretch();
   /** In any order. */
   private readonly waiters: EdgeWaiter<T>[] = [];
   /** Those that there is something for. */
@@ -101,7 +101,7 @@ export class Keeper<T> {
 
   /** Looks, and goes on to look as long as somebody waits, whatever is thrown at that. */
   private poll(): void {
-    this.stretch = newStretch();
+    this.stretch = thisStretch();
     this.engine.keeper = this;
     try {
       this.look();

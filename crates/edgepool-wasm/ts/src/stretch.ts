@@ -3,7 +3,7 @@ const TURNS = 4;
 /** How often it is asked for between two turns before it is over, should those never come. */
 const MOST = 1_000;
 /** After so many ms it is over as well; where time goes on in it, a new one does no harm. */
-const LONGEST = 1_000;
+const LONGEST = 200;
 const ready = Promise.resolve();
 let stretch = 0;
 let turns = 0;
@@ -18,18 +18,8 @@ let began = 0;
  */
 export function thisStretch(): number {
   asked += 1;
-  if (turns === 0 || asked > MOST) return newStretch();
+  if (turns === 0 || asked > MOST) begin();
   turns = TURNS;
-  return stretch;
-}
-
-/** Begins to count anew: what runs from here on is a stretch of its own. */
-export function newStretch(): number {
-  stretch += 1;
-  asked = 0;
-  turns = TURNS;
-  began = Date.now();
-  void countTurns(stretch);
   return stretch;
 }
 
@@ -38,7 +28,15 @@ export function newStretch(): number {
  * its code, its turns never come: but then time has passed, which stands still in one stretch.
  */
 export function goesOn(which: number): boolean {
-  return which === stretch && turns > 0 && Date.now() - began < LONGEST;
+  if (turns > 0 && Date.now() - began >= LONGEST) begin();
+  return which === stretch && turns > 0;
+}
+
+function begin(): void {
+  stretch += 1;
+  asked = 0;
+  began = Date.now();
+  void countTurns(stretch);
 }
 
 /** Counts the turns of a stretch, by waiting: to chain them would leave more to collect. */

@@ -2,9 +2,8 @@
 import { Pool } from "edgepool";
 import { FakeClock, deferred, settle, state } from "../lib/harness.mjs";
 
-function edge(options = {}) {
+function edge({ clock = new FakeClock(10), ...options } = {}) {
   let made = 0;
-  const clock = new FakeClock(10);
   const closed = [];
   const settings = {
     create: () => ({ id: made++ }), close: (resource) => void closed.push(resource.id),
@@ -98,6 +97,19 @@ export default [
       for (const promise of waiting) (await promise).release();
       t.equal(clock.timers.size, 0);
       t.adds(pool.stats());
+    },
+  },
+  {
+    name: "waiters_of_two_pools_share_a_timer_in_each",
+    async run(t) {
+      const { pool, clock } = edge();
+      const both = [pool, edge({ clock }).pool];
+      const held = await Promise.all(both.map((each) => each.acquire()));
+      const waiting = Array.from({ length: 50 }, (_, n) => both[n % 2].acquire());
+      t.equal(clock.timers.size, 2, "one takes no waiters from the other's");
+      for (const lease of held) lease.release();
+      for (const promise of waiting) (await promise).release();
+      t.equal(clock.timers.size, 0);
     },
   },
   {
