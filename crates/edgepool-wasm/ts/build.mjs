@@ -151,7 +151,7 @@ function importedBy(name, found = new Set()) {
   return found;
 }
 
-/** Tells of sources that leave nothing behind: some pass on what others export, one names numbers. */
+/** Tells of sources that leave nothing behind: they pass on what others export, or name numbers. */
 function isNobodys(name) {
   return name.endsWith("public") || name === "codes";
 }

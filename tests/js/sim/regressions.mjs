@@ -14,7 +14,7 @@ export const REGRESSIONS = [
   { seed: 4_683, what: "retain threw, as the module trapped when it was told what to close" },
   { seed: 9_663, what: "a caller was given nothing, as the module trapped right after its lease" },
   { seed: 337, what: "an old resource that came back was closed long after its lifetime" },
-  { seed: 7_702, what: "nothing was closed in time, as no part of a lifetime without end is a number" },
+  { seed: 7_702, what: "nothing was closed in time: no part of a life without end is a number" },
   { seed: 8_038, what: "a creation for minIdle was not tried again, as a loan set no timer for it" },
   { seed: 10_264, what: "a lease was lost, as the module trapped when the timer was set" },
   { seed: 13_320, what: "those who had timed out were not told at a warm-up that began nothing" },

@@ -22,8 +22,8 @@ export const enum Status {
 }
 
 /**
- * The kinds of effects, as `next_effect` answers them above an index. `LEASED` and the seven ends, of which the last, 8, is that of a tenant's
- * waits, have freed the waiter's entry.
+ * The kinds of effects, as `next_effect` answers them above an index. `LEASED` and the seven ends, of
+ * which the last, 8, is that of a tenant's waits, have freed the waiter's entry.
  */
 export const enum Effect {
   /** There is none; less if the next operation depends on the time. */

@@ -4,8 +4,8 @@ import { boundHeaders } from "./decoded.js";
 import { instantiate } from "./instantiate.js";
 
 /**
- * Makes instances of a module that is compiled when the first of them is made: everywhere but in
- * Workers, which have theirs compiled, and whose runtime looks after the encoding of answers.
+ * Makes instances of a module that is compiled when the first of them is made, as everywhere but in
+ * Workers. Those have theirs compiled, and a runtime that looks after the encoding of answers.
  */
 export function compiling(source: () => WebAssembly.Module | BufferSource): Instantiate {
   passHeadersBy(boundHeaders);

@@ -96,7 +96,7 @@ export class Engine<T> implements core.Occupant {
     const lease = this.lend((answer - effects) / 2, 0, want, stack);
     if (effects !== 0) this.drainFor(want?.scope);
     // What is lent may leave too few idle ones, of which a back-off holds up the creation.
-    else if (this.lastFailure !== undefined) this.arm();
+    else if (this.workshop.isFailing) this.arm();
     else if (this.limit < Infinity) this.hasten(ledger.dueAfter(this.limit));
     return lease;
   }

@@ -29,6 +29,8 @@ export interface Owner<T> {
 export class Workshop<T> {
   /** What the last creation failed with, unless one succeeded since. */
   lastFailure: unknown;
+  /** Whether there was one since, whatever it was. */
+  isFailing = false;
   /** What creations failed with, in the order in which waiters are told. */
   private failures: unknown[] = [];
   /** Creations to be begun by a waiter, in its own request. */
@@ -140,7 +142,7 @@ export class Workshop<T> {
     this.places.jobs.delete(key);
     job.abort(error);
     if (kind === "create") {
-      if (isOverdue) this.lastFailure = error;
+      if (isOverdue) this.fail(error);
       this.endWatch(key, { error });
     } else if (kind !== "close") {
       this.closeLate(job.resource as T);
@@ -245,8 +247,14 @@ export class Workshop<T> {
     // Its closing is told by an effect, which may be lost with the module.
     place.isOutdated = job.outdated;
     this.lastFailure = undefined;
+    this.isFailing = false;
     this.endWatch(key);
     this.teller.tell({ type: "created", slot: place.index });
+  }
+
+  private fail(error: unknown): void {
+    this.lastFailure = error;
+    this.isFailing = true;
   }
 
   private failCreation(job: RunningJob<T>, error: unknown, now: number): void {
@@ -258,7 +266,7 @@ export class Workshop<T> {
       for (let told = 0; told < ended; told += 1) this.failures.push(error);
     }
     this.places.jobs.delete(key);
-    this.lastFailure = error;
+    this.fail(error);
     this.endWatch(key, { error });
     this.teller.tell({ type: "createFailed", error });
   }

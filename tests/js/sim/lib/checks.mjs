@@ -116,6 +116,7 @@ export class Checks {
   /** In a process one timer a pool, which keeps nothing alive unless somebody waits. */
   #timers() {
     const { run } = this;
+    if (run.mode === "process" && !run.wrongClock) this.#dueInTime(run.world.timers());
     // On the edge each stretch of code with waiters has one, and where leases expire each `use`.
     if (run.edge || run.limits.leaseTtl < Infinity) return;
     const timers = run.world.timers();
@@ -126,7 +127,6 @@ export class Checks {
     const keeps = timers.filter(({ timer }) => timer.keeps);
     const told = () => "a timer keeps the process alive though nobody waits";
     if (run.world.unrefs) ensure(waits > 0 || keeps.length === 0, told);
-    if (run.mode === "process" && !run.wrongClock) this.#dueInTime(timers);
   }
 
   /** What the ledger has to do next is done by the timer, unless somebody comes before. */
