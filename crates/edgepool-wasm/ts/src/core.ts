@@ -95,10 +95,12 @@ export interface Occupant {
   revive(next: Core, error: CoreResetError, isMissing: boolean): void;
 }
 
-/** Where a pool is in the module. */
+/** Where a pool is in the module, and what else there is of it once nobody has it any more. */
 export interface Seat {
   core: Core;
   pool: number;
+  /** The pool's timer, if it has one. */
+  timer: { stop(): void } | undefined;
 }
 
 let collected: FinalizationRegistry<() => void> | undefined;
@@ -133,6 +135,7 @@ export class Home {
     const drop = (): void => {
       try {
         seat.core.pool_drop(seat.pool);
+        seat.timer?.stop();
       } catch {
         // The instance failed and was replaced, and the next one has no such pool.
       }

@@ -75,7 +75,7 @@ export class Engine<T> implements core.Occupant {
     this.reports = new Reports(settings, this.ledger);
     this.workshop = new Workshop(this, () => this.drain());
     this.limit = Math.min(settings.leaseTtl, settings.longHold);
-    if (!settings.edge) this.timer = new PoolTimer(this, settings);
+    if (!settings.edge) ledger.seat.timer = this.timer = new PoolTimer(this, settings);
     this.drop = ledger.home.enrol(this, ledger.seat);
   }
 

@@ -53,7 +53,7 @@ export class Ledger<T> {
     this.shortest = shortest;
     this.span = clocked && !edge ? isExact ? shortest : LEEWAY : Infinity;
     this.spares = new Spares(settings.clock, clocked, clocked && isExact);
-    this.seat = { core: home.instance(), pool: GONE };
+    this.seat = { core: home.instance(), pool: GONE, timer: undefined };
     core.again(() => this.open(home.instance(), settings.max));
     this.timed = clocked;
   }

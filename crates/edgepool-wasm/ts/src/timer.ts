@@ -23,7 +23,7 @@ interface TimerSettings {
 export class PoolTimer {
   /** When it fires; never if it is not set. */
   at = Infinity;
-  private handle: unknown;
+  private handle: unknown = undefined;
   private holds = false;
   private alarmAt = Infinity;
 
@@ -31,7 +31,7 @@ export class PoolTimer {
   private readonly setAlarm: ((at: number) => unknown) | undefined;
   /** The pool, which is not kept alive for what nobody waits for. */
   private readonly pool: Weak<Ticking>;
-  private waitedFor: Ticking | undefined;
+  private waitedFor: Ticking | undefined = undefined;
 
   constructor(pool: Ticking, settings: TimerSettings) {
     this.clock = settings.clock;
