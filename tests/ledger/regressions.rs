@@ -365,6 +365,10 @@ const fn ask_for(need: u16) -> Op {
     Acquire { patience: None, priority: Normal, need, tenant: Some(0) }
 }
 
+const fn of_tenant(number: usize, need: u16) -> Op {
+    Acquire { patience: None, priority: Normal, need, tenant: Some(number) }
+}
+
 const fn share(weight: u32, max: Option<u32>) -> Share {
     Share { weight, max, max_waiting: None }
 }
@@ -413,4 +417,33 @@ fn nothing_is_offered_to_one_whose_wait_ends_with_those_of_its_tenant() {
 fn who_gathers_for_a_tenant_makes_way_when_the_tenant_brings_one_of_its_own() {
     let gathers = [OpenTenant(share(1, Some(2))), ask_for(2), ask(None), Answer(0, Good)];
     again(with_line(4), &[&gathers[..], &[AdoptFor(0)]].concat());
+}
+
+#[test]
+fn a_tenant_whose_first_needs_too_much_by_now_has_its_turn_behind_those_due_with_it() {
+    let queued = [OpenTenant(share(1, None)), ask(None), ask(None), ask_for(3), ask_for(1)];
+    let options = Options { max_waiting: 1, create_timeout: nanos(5_611_953), ..of(3) };
+    let lowered = [ask(None), SetShare(0, share(1, Some(1)))];
+    again(options, &[&queued[..3], &[Advance(6)], &queued[3..], &lowered].concat());
+}
+
+#[test]
+fn a_pool_that_shrinks_closes_what_is_idle_before_it_ends_waits() {
+    // The one that needs three is held up by what its tenant has, so one is idle.
+    let offered = [ask(None), Answer(0, Good), Claim(0), ask_for(1), Answer(0, Good)];
+    let held_up = [ask_for(3), ask_for(1), GiveBack(0, Back::Released), Resize(1)];
+    let options = Options { offer_timeout: None, ..with_line(3) };
+    again(options, &[&[OpenTenant(share(1, Some(3)))], &offered[..], &held_up].concat());
+}
+
+#[test]
+fn a_pool_that_shrinks_ends_the_latest_waits_first() {
+    let open = OpenTenant(share(3, None));
+    let one = |number| of_tenant(number, 1);
+    // Tenants are numbered from the one that was opened last.
+    let queued = [open, open, one(0), one(0), of_tenant(0, 2), open, Answer(0, Good), one(2)];
+    let again_queued = [Answer(0, Bad), Answer(0, Good), of_tenant(2, 2)];
+    let options = Options { max_waiting: 2, create_timeout: nanos(5_611_953), ..with_line(2) };
+    let after = [Resize(1), one(0), ask(None), Advance(10)];
+    again(options, &[&queued[..], &again_queued, &after].concat());
 }

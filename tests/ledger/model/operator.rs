@@ -3,7 +3,7 @@
 use edgepool::Time;
 use edgepool::ledger::{End, Leaving};
 
-use super::{Expected, Model, SlotState, WaiterState};
+use super::{Expected, Model, SlotState, Waiter, WaiterState};
 
 impl Model {
     pub(crate) fn fill(&mut self) {
@@ -47,12 +47,6 @@ impl Model {
             return false;
         }
         self.options.max = max;
-        for id in self.waiters.keys().copied().collect::<Vec<_>>() {
-            let waiter = &self.waiters[&id];
-            if waiter.state == WaiterState::Queued && waiter.need > max as usize {
-                self.end(id, End::TooMany);
-            }
-        }
         for id in self.slots.keys().rev().copied().collect::<Vec<_>>() {
             if self.slots[&id].state == SlotState::Creating && self.living() > max {
                 self.abandon_creation(id, false);
@@ -61,8 +55,19 @@ impl Model {
         while self.living() > max && !self.idle.is_empty() {
             self.ask_to_close(self.idle[0], SlotState::Closing, Leaving::Surplus);
         }
+        self.end_those_that_need_more();
         self.serve();
         true
+    }
+
+    /// The latest first.
+    pub(super) fn end_those_that_need_more(&mut self) {
+        for id in self.waiters.keys().rev().copied().collect::<Vec<_>>() {
+            let Waiter { state, need, tenant, .. } = self.waiters[&id];
+            if state == WaiterState::Queued && need > self.most(tenant) as usize {
+                self.end(id, End::TooMany);
+            }
+        }
     }
 
     pub(crate) fn set_min_idle(&mut self, min_idle: u32) -> bool {

@@ -69,12 +69,9 @@ impl Model {
     pub(crate) fn set_share(&mut self, id: u64, share: Share) {
         let was_first = self.first();
         self.tenant(id).share = share;
-        let max = share.max.unwrap_or(u32::MAX) as usize;
-        for waiter in self.line(id) {
-            if self.waiters[&waiter].need > max {
-                self.end(waiter, End::TooMany);
-            }
-        }
+        // One whose first needs too much from now on has no turn until that wait has ended.
+        self.settle();
+        self.end_those_that_need_more();
         self.settle();
         self.pass_on_gathered(was_first);
         self.serve();

@@ -3,6 +3,7 @@
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 
+use super::store::{Waiter, WaiterState};
 use super::{Effect, End, Leaving, Ledger, OptionsError, SlotKey, SlotState, Target};
 
 /// The operator. Read the clock and [`advance`](Ledger::advance) before each of these.
@@ -38,9 +39,9 @@ impl Ledger {
         self.may_create().then(|| self.insert_begun_creation())
     }
 
-    /// Changes `max`. What is idle beyond it is closed at once, creations beyond it are given up,
-    /// the latest first, and what is out beyond it leaves as it comes back; callers that need more than that end with
-    /// [`End::TooMany`].
+    /// Changes `max`. Creations beyond it are given up, the latest first, what is idle beyond it is
+    /// closed at once, and what is out beyond it leaves as it comes back; callers that need more than
+    /// that end with [`End::TooMany`].
     ///
     /// # Errors
     ///
@@ -51,7 +52,6 @@ impl Ledger {
         mutate!(ResizeForgetsTheSurplus, return Ok(()));
         self.shrunk = self.living() > max;
         self.look_out();
-        self.end_those_that_need_more();
         let mut creations = self.creations();
         while self.living() > max
             && let Some((_, index)) = creations.pop()
@@ -63,6 +63,8 @@ impl Ledger {
         {
             self.retire_idle(index, Leaving::Surplus);
         }
+        // After that, as what is left is for those behind them.
+        self.end_those_that_need_more();
         self.shrunk = self.living() > max;
         self.look_out();
         self.serve();
@@ -159,14 +161,16 @@ impl Ledger {
         }
     }
 
-    fn end_those_that_need_more(&mut self) {
-        let max = self.options.max;
-        let more = |&index: &u32| u32::from(self.store.waiter(index).need) > max;
-        let mut found = Vec::new();
-        for line in self.queue.lines() {
-            found.extend(line.iter(&self.store.waiters).filter(more));
-        }
-        for index in found {
+    /// Ends the waits that need more than there may be for them, the latest first.
+    pub(super) fn end_those_that_need_more(&mut self) {
+        let needs_more = |(_, waiter): &(usize, &Waiter)| {
+            waiter.state == WaiterState::Queued
+                && u32::from(waiter.need) > self.most_for(waiter.owner)
+        };
+        let order = |(index, waiter): (usize, &Waiter)| (waiter.arrival, index as u32);
+        let waiters = self.store.waiters.iter();
+        let mut found: BinaryHeap<_> = waiters.filter(needs_more).map(order).collect();
+        while let Some((_, index)) = found.pop() {
             self.end_pending(index, End::TooMany);
         }
     }

@@ -157,14 +157,7 @@ impl Ledger {
         let Some(owner) = self.find_tenant(key) else { return Ok(false) };
         let was_first = self.queue.front(&self.store.waiters);
         self.queue.set_share(&self.store.waiters, owner, share);
-        let more = |&index: &u32| {
-            share.max.is_some_and(|max| u32::from(self.store.waiter(index).need) > max)
-        };
-        let more: Vec<u32> =
-            self.queue.tenant(owner).line.iter(&self.store.waiters).filter(more).collect();
-        for index in more {
-            self.end_pending(index, End::TooMany);
-        }
+        self.end_those_that_need_more();
         self.pass_on_gathered(was_first);
         self.serve();
         Ok(true)
