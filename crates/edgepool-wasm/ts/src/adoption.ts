@@ -1,10 +1,58 @@
 import { Manage } from "./codes.js";
+import * as core from "./core.js";
+import type { Engine } from "./engine.js";
+import type { CoreResetError } from "./errors.js";
 import type { RunningJob } from "./jobs.js";
 import type { Ledger } from "./ledger.js";
 import type { Place, Places } from "./places.js";
+import type { Watch } from "./workshop.js";
+
+/**
+ * Opens the pool again in a new module, and tells it of all that is out. Who waited is told. Where
+ * there is none it stands without until a call can make one: no clock runs, and jobs that end are
+ * taken in later.
+ */
+export function revive<T>(
+  engine: Engine<T>, next: core.Core, error: CoreResetError, isMissing: boolean,
+): void {
+  engine.ledger.move(next);
+  if (engine.final !== undefined) return;
+  const watches = isMissing ? [] : adopt(engine, next);
+  for (const settle of engine.waiters.removeAll()) settle(Promise.reject(error));
+  engine.onEdge = 0;
+  for (const waiter of engine.edgeWaiters.splice(0)) waiter?.end(error);
+  if (isMissing) return;
+  engine.restarts += 1;
+  for (const watch of watches) watch({ error });
+  engine.reports.teller.tell({ type: "restarted", cause: error.cause });
+  // Not from within whatever met the end of the old one.
+  void Promise.resolve().then(() => {
+    engine.workshop.settleAgain();
+    engine.drain();
+  });
+}
+
+/** Brings the new ledger to where the old one was; returns who waited for what never began. */
+function adopt<T>(engine: Engine<T>, next: core.Core): Watch[] {
+  const { ledger, places, workshop, settings: { max } } = engine;
+  const size = places.lent().length + places.unused().length + places.jobs.size;
+  ledger.open(next, Math.max(max, size));
+  ledger.tell("advance");
+  const adopted = adoptAll(ledger, places, (job) => workshop.limitOf(job.kind));
+  engine.isShrunk = size > max;
+  if (size > max) ledger.tell("resize", max);
+  if (engine.isPaused) ledger.tell("manage", Manage.PAUSE);
+  if (engine.isClosed) ledger.tell("manage", Manage.CLOSE_POOL);
+  const left = workshop.move(adopted.jobs);
+  const indexes = adopted.places.map(([place, key]) =>
+    [place.index, key & core.INDEX_MASK] as const);
+  engine.reports.tracker?.move(new Map(indexes));
+  places.move(adopted.places, adopted.jobs);
+  return left;
+}
 
 /** The keys in a new module of all that an old one knew. */
-export interface Adopted<T> {
+interface Adopted<T> {
   places: [Place<T>, number][];
   jobs: [RunningJob<T>, number][];
 }
@@ -14,7 +62,7 @@ export interface Adopted<T> {
  * that is under way has its place as a lease of its own. Changes nothing here, as that module may
  * fail at this too.
  */
-export function adoptAll<T>(
+function adoptAll<T>(
   ledger: Ledger<T>, places: Places<T>, limitOf: (job: RunningJob<T>) => number,
 ): Adopted<T> {
   const adopted: Adopted<T> = { places: [], jobs: [] };

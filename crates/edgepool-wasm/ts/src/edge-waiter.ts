@@ -3,10 +3,40 @@ import { Answer } from "./codes.js";
 import * as core from "./core.js";
 import type { Engine } from "./engine.js";
 import { PoolError } from "./errors.js";
-import type { Keeper } from "./keeper.js";
+import { Keeper } from "./keeper.js";
 import type { Lease } from "./lease.js";
 import { abortReason, findAborted, listen } from "./signals.js";
+import { thisStretch } from "./stretch.js";
 import type { Served, Settle, Want } from "./waiters.js";
+
+/** Queues a caller, in edge mode: its keeper's timer runs from before its first await. */
+export function waitOnEdge<T>(
+  engine: Engine<T>, want: Want, since = engine.ledger.now(),
+): Promise<Served<T>> {
+  const now = engine.ledger.now();
+  let answer: number;
+  try {
+    answer = engine.ask(want, now, since + want.timeout);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  const waited = waitedFor(now, since);
+  if (answer >= 0) return Promise.resolve(engine.lendDirectly(answer, want, waited));
+  const waiter = new EdgeWaiter(engine, core.waiterOf(answer), since, want);
+  if (engine.edgeWaiters[waiter.index] === undefined) engine.onEdge += 1;
+  engine.edgeWaiters[waiter.index] = waiter;
+  engine.reports.queued();
+  engine.attend(want.scope);
+  waiter.start();
+  return waiter.promise;
+}
+
+/** Gives who looks after the waiters that come in this stretch of code. */
+function keeperHere<T>(engine: Engine<T>): Keeper<T> {
+  thisStretch();
+  if (engine.keeper?.isHere() !== true) engine.keeper = new Keeper(engine);
+  return engine.keeper;
+}
 
 /** A waiter of edge mode. All that it does runs in its own request, as its keeper sees to. */
 export class EdgeWaiter<T> {
@@ -32,7 +62,7 @@ export class EdgeWaiter<T> {
     this.since = since;
     this.deadline = since + want.timeout;
     this.want = want;
-    this.keeper = engine.keeperHere();
+    this.keeper = keeperHere(engine);
     this.promise = new Promise((resolve) => {
       this.resolve = resolve;
     });
@@ -72,9 +102,10 @@ export class EdgeWaiter<T> {
 
   private abort(reason: unknown): void {
     if (this.resolve === undefined) return;
-    this.engine.forgetOnEdge(this);
+    this.forget();
     this.settle(Promise.reject(reason));
-    this.engine.cancel(this.key);
+    const { engine, key } = this;
+    engine.turn.whenTold(() => engine.cancel(key));
   }
 
   /** Takes what it is offered, or ends. */
@@ -95,7 +126,7 @@ export class EdgeWaiter<T> {
   private askAgain(): Promise<Served<T>> | undefined {
     const { code } = this.outcome as Partial<PoolError>;
     if (code !== "offer_missed" || this.deadline <= this.engine.ledger.now()) return undefined;
-    return this.engine.waitOnEdge(this.want, this.since);
+    return waitOnEdge(this.engine, this.want, this.since);
   }
 
   private claim(): void {
@@ -105,15 +136,23 @@ export class EdgeWaiter<T> {
       const key = this.engine.ledger.claim(this.key);
       if (key === Answer.STILL_WAITING) return;
       if (key < 0) {
-        this.engine.forgetOnEdge(this);
+        this.forget();
         throw new PoolError("offer_missed", "the pool lost this waiter; acquire again");
       }
       this.leases.push(this.engine.lend(key, waited, this.want));
     }
-    this.engine.forgetOnEdge(this);
+    this.forget();
     // Whoever was told of a lease may have aborted the wait.
     if (this.resolve === undefined) this.giveBack();
     else this.settle(isMany ? this.leases : (this.leases[0] as Lease<T>));
+  }
+
+  /** Leaves the table of waiters, unless its index is another's by now. */
+  forget(): void {
+    const { engine, index } = this;
+    if (engine.edgeWaiters[index] !== this) return;
+    engine.edgeWaiters[index] = undefined;
+    engine.onEdge -= 1;
   }
 
   /** Gives back the leases of which it does not get all. */

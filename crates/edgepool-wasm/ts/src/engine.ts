@@ -1,33 +1,30 @@
-import { adoptAll } from "./adoption.js";
+import { revive } from "./adoption.js";
 import { waitedFor } from "./clock.js";
-import { Answer, Effect, Manage, Status } from "./codes.js";
+import { Answer, Effect, Status } from "./codes.js";
 import * as core from "./core.js";
-import { EdgeWaiter } from "./edge-waiter.js";
-import {
-  CoreResetError, type Holder, PoolClosedError, type PoolError, leaseEnded,
-} from "./errors.js";
+import type { EdgeWaiter } from "./edge-waiter.js";
+import { CoreResetError, type Holder, PoolClosedError, type PoolError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
-import type { RunningJob } from "./jobs.js";
-import { Keeper, TICK } from "./keeper.js";
+import { endLoan, giveBack, keyOf } from "./holders.js";
+import type { Keeper } from "./keeper.js";
 import { captureStack } from "./leaks.js";
 import { type Lease, OwnLease, type RequestScope } from "./lease.js";
 import { Ledger } from "./ledger.js";
 import { Places } from "./places.js";
 import { Reports } from "./reports.js";
-import { deferred } from "./runtime.js";
-import { type Settings, defaultMinIdle } from "./settings.js";
+import type { Settings } from "./settings.js";
 import { abortReason, findAborted, listen } from "./signals.js";
 import { type PoolStats, readStats } from "./stats.js";
-import { thisStretch } from "./stretch.js";
 import { PoolTimer } from "./timer.js";
 import { Turn } from "./turn.js";
 import { type Wait, endOfWait, refusal } from "./wait-errors.js";
 import { type Extra, type Served, type Want, Waiters } from "./waiters.js";
-import { type Watch, Workshop } from "./workshop.js";
+import { Workshop } from "./workshop.js";
 
 /**
  * The shell around one ledger: callers, holders and time. The ledger decides, and its effects are
- * done here after each operation.
+ * done here after each operation. All state is here; what is called less often stands beside it:
+ * `holders.ts`, `operators.ts`, and for edge mode `edge-waiter.ts`.
  *
  * When the module fails, each pool opens itself again in the next instance (`revive`), and tells it
  * of what is out.
@@ -38,33 +35,33 @@ export class Engine<T> implements core.Occupant {
   readonly places: Places<T>;
   readonly turn = new Turn();
   readonly reports: Reports<T>;
-  private readonly workshop: Workshop<T>;
-  private readonly waiters = new Waiters<T>();
-  private readonly edgeWaiters: (EdgeWaiter<T> | undefined)[] = [];
+  readonly workshop: Workshop<T>;
+  readonly waiters = new Waiters<T>();
+  readonly edgeWaiters: (EdgeWaiter<T> | undefined)[] = [];
   /** How many of them there are. */
-  private onEdge = 0;
+  onEdge = 0;
   /** On the edge: who looks after the waiters of the last stretch of code that had any. */
   keeper: Keeper<T> | undefined;
   /** Whether a try for an idle resource goes on, past those that checks show to be bad. */
   private trying = false;
   /** The pool's timer; on the edge each keeper of waiters has its own instead. */
-  private readonly timer: PoolTimer | undefined;
+  readonly timer: PoolTimer | undefined;
   /** The shortest time after which something is due about a lent resource. */
   private readonly limit: number;
   isPaused = false;
   isClosed = false;
   /** Whether there may be more than `max`, as that was lowered. */
-  private isShrunk = false;
+  isShrunk = false;
   /** How many wait for the end of something that nobody else waits for. */
-  private ends = 0;
+  ends = 0;
   /** Who waits for the end of the pool. */
-  private closers: (() => void)[] = [];
+  closers: (() => void)[] = [];
   /** How many waiters of edge mode are on the stack. */
   private attending = 0;
   /** How often the module was replaced. */
-  private restarts = 0;
+  restarts = 0;
   /** What there is to tell of a pool that has gone from the module. */
-  private final: PoolStats | undefined;
+  final: PoolStats | undefined;
   /** Drops the pool from the module. */
   private readonly drop: () => void;
 
@@ -156,7 +153,7 @@ export class Engine<T> implements core.Occupant {
     const abort = (reason: unknown): void => this.turn.whenTold(() => {
       // It may have been served or ended by now, and its index be another's.
       if (this.waiters.extraOf(index) === extra) {
-        this.cancelNow(key, () => this.waiters.remove(index)?.(Promise.reject(reason)));
+        this.cancel(key, () => this.waiters.remove(index)?.(Promise.reject(reason)));
       }
     });
     extra.unlisten = listen(signals, abort);
@@ -165,35 +162,8 @@ export class Engine<T> implements core.Occupant {
     if (aborted !== undefined) abort(abortReason(aborted));
   }
 
-  /** Queues a caller, in edge mode: its keeper's timer runs from before its first await. */
-  waitOnEdge(want: Want, since = this.ledger.now()): Promise<Served<T>> {
-    const now = this.ledger.now();
-    let answer: number;
-    try {
-      answer = this.ask(want, now, since + want.timeout);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const waited = waitedFor(now, since);
-    if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want, waited));
-    const waiter = new EdgeWaiter(this, core.waiterOf(answer), since, want);
-    if (this.edgeWaiters[waiter.index] === undefined) this.onEdge += 1;
-    this.edgeWaiters[waiter.index] = waiter;
-    this.reports.queued();
-    this.attend(want.scope);
-    waiter.start();
-    return waiter.promise;
-  }
-
-  /** Gives who looks after the waiters that come in this stretch of code. */
-  keeperHere(): Keeper<T> {
-    thisStretch();
-    if (this.keeper?.isHere() !== true) this.keeper = new Keeper(this);
-    return this.keeper;
-  }
-
   /** Asks for a lease: its key, or what says that the caller is queued. Throws if it is refused. */
-  private ask(want: Want, now: number, deadline: number, isBehind = false): number {
+  ask(want: Want, now: number, deadline: number, isBehind = false): number {
     const answer = this.ledger.acquire(now, deadline, want, isBehind);
     want.stack ??= this.capture();
     // Nothing is told or done until a waiter is in the tables.
@@ -216,12 +186,12 @@ export class Engine<T> implements core.Occupant {
   }
 
   /** Tells where the caller stands, if that is kept. */
-  private capture(): string | undefined {
+  capture(): string | undefined {
     return this.settings.trackLeases ? captureStack() : undefined;
   }
 
   /** Gives up a wait, and settles its promise if that is done here. */
-  private cancelNow(key: number, settle?: () => void): void {
+  cancel(key: number, settle?: () => void): void {
     core.again(() => this.ledger.tell("cancel", key));
     settle?.();
     this.reports.teller.tell({ type: "cancelled" });
@@ -239,21 +209,9 @@ export class Engine<T> implements core.Occupant {
     return lease;
   }
 
-  private lendDirectly(key: number, want: Want, waited = 0): Served<T> {
+  lendDirectly(key: number, want: Want, waited = 0): Served<T> {
     const lease = this.lend(key, waited, want);
     return want.isMany ? [lease] : lease;
-  }
-
-  /** Gives up a waiter of edge mode; an offer made to it passes on. */
-  cancel(waiter: number): void {
-    this.turn.whenTold(() => this.cancelNow(waiter));
-  }
-
-  /** Takes a waiter of edge mode out of the table, unless its index is another's by now. */
-  forgetOnEdge(waiter: EdgeWaiter<T>): void {
-    if (this.edgeWaiters[waiter.index] !== waiter) return;
-    this.edgeWaiters[waiter.index] = undefined;
-    this.onEdge -= 1;
   }
 
   // --- Holders ---
@@ -262,14 +220,14 @@ export class Engine<T> implements core.Occupant {
   release(lease: Lease<T>): boolean {
     const { ledger } = this;
     if (this.reports.isWatching || this.settings.reset !== undefined) {
-      return this.giveBack(lease) !== false;
+      return giveBack(lease) !== false;
     }
     const serves = this.waiters.count > 0 ? 1 : 0;
     let status: number;
     try {
-      status = ledger.release(this.keyOf(lease), serves);
+      status = ledger.release(keyOf(lease), serves);
     } catch {
-      status = core.again(() => ledger.release(this.keyOf(lease), serves));
+      status = core.again(() => ledger.release(keyOf(lease), serves));
     }
     if (status < 0) return this.handOn(lease, -1 - status);
     if ((status & Status.DONE) !== 0) endLoan(lease);
@@ -292,84 +250,33 @@ export class Engine<T> implements core.Occupant {
     return true;
   }
 
-  /** Takes a lease back in good order: the job of its reset, or else whether it was out. */
-  giveBack(lease: Lease<T>): RunningJob<T> | boolean {
-    const { ledger, settings: { reset } } = this;
-    if (reset === undefined) {
-      return this.end(lease, (key) => ledger.tell("release", key), "released");
-    }
-    let slot: number = Answer.NONE;
-    let begun: boolean;
+  /** Settles the promise of a waiter with what it was leased. */
+  private serve(index: number, key: number): void {
+    const { waiters } = this;
+    const since = waiters.sinceOf(index);
+    const extra = waiters.extraOf(index);
+    const settle = waiters.remove(index);
+    if (settle === undefined) return void this.ledger.tell("release", key);
+    // Whatever ends a wait is told the time.
+    const waited = waitedFor(this.ledger.spares.told as number, since as number);
+    const first = this.lend(key, waited, extra?.want);
+    if (!extra?.want.isMany) return settle(first);
+    const { want } = extra;
+    const leases = [first];
     try {
-      begun = this.end(lease, (key) => {
-        slot = ledger.tell("begin_reset", key);
-        return slot < 0 ? 0 : Status.DONE;
-      }, undefined, false);
-    } catch (error) {
-      // No module is there to hear of its reset, without which it is not to be lent again.
-      return this.discard(lease, error);
-    }
-    return this.turn.within(lease._scope, (reset) => {
-      // It may have expired at this.
-      const job = begun && this.workshop.reset(slot, reset, () => {
-        this.reports.teller.tell({ type: "released", slot: lease.slot });
-      });
-      this.drain();
-      return job;
-    }, reset);
-  }
-
-  /** Has the resource closed, as it is damaged. */
-  discard(lease: Lease<T>, error: unknown): boolean {
-    const place = lease._place;
-    return this.end(lease, (key) => {
-      const status = this.ledger.tell("discard", key);
-      if ((status & Status.DONE) !== 0) {
-        place.outdate();
-        place.damage = error;
+      while (leases.length < want.need) {
+        const next = this.ledger.claim(extra.key);
+        // Whoever was told of the first lease may have closed the pool.
+        if (next < 0) throw new PoolClosedError();
+        leases.push(this.lend(next, waited, want));
       }
-      return status;
-    });
-  }
-
-  /** Lets the resource leave the pool with its holder. */
-  take(lease: Lease<T>): void {
-    const done = this.end(lease, (key) => {
-      const status = this.ledger.tell("take", key);
-      // It is the caller's from here on, and may be what the next creation gives.
-      if ((status & Status.DONE) !== 0) lease._place.clear();
-      return status;
-    }, "taken");
-    if (!done) throw leaseEnded("take");
-  }
-
-  /** Pushes the end of a lease to `ttl` ms from now. */
-  renew(lease: Lease<T>, ttl: number): boolean {
-    const status = core.again(() => this.ledger.tell("renew", this.keyOf(lease), ttl));
-    const done = (status & Status.DONE) !== 0;
-    if (done) lease._place.renew(ttl);
-    this.drain();
-    return done;
-  }
-
-  /** Ends a lease in the way that `operate` says, and does what follows from it. */
-  private end(
-    lease: Lease<T>, operate: (key: number) => number,
-    told?: "released" | "taken", drains = true,
-  ): boolean {
-    const status = core.again(() => operate(this.keyOf(lease)));
-    const done = (status & Status.DONE) !== 0;
-    if (done) {
-      endLoan(lease);
-      this.reports.over(lease, lease.slot, told);
+    } catch (error) {
+      // The module may have failed, and the next one knows of these leases: nobody will have them.
+      settle(Promise.reject(error));
+      for (const lease of leases) this.release(lease);
+      return;
     }
-    if (drains) this.drainFor(lease._scope);
-    return done;
-  }
-
-  /** The lease's key in the present module; none if the lease is over. */
-  private keyOf(lease: Lease<T>): number {
-    return lease._tenure === lease._place.tenure ? lease._place.key : core.NO_LEASE;
+    settle(leases);
   }
 
   // --- Time ---
@@ -383,12 +290,6 @@ export class Engine<T> implements core.Occupant {
   tick(): void {
     this.advance();
     this.drain();
-  }
-
-  /** Does what is due, and keeps the pool filled: for an alarm. */
-  maintain(): void {
-    this.timer?.alarmed();
-    this.manage(Manage.FILL);
   }
 
   /** When there is something to do next, if there is anything. */
@@ -423,7 +324,7 @@ export class Engine<T> implements core.Occupant {
   }
 
   /** Looks what is next, after effects were done. */
-  private look(): void {
+  look(): void {
     const { ledger } = this;
     const isAtRest = this.waiters.count + this.onEdge === 0 && !this.isPaused && !this.isClosed;
     // What is lent beyond `max` is not to be lent again.
@@ -457,7 +358,7 @@ export class Engine<T> implements core.Occupant {
   }
 
   /** Does the effects in the name of a request. */
-  private drainFor(scope: RequestScope | undefined): void {
+  drainFor(scope: RequestScope | undefined): void {
     this.turn.within(scope, drain, this);
   }
 
@@ -477,34 +378,6 @@ export class Engine<T> implements core.Occupant {
     }
   }
 
-  private serve(index: number, key: number): void {
-    const { waiters } = this;
-    const since = waiters.sinceOf(index);
-    const extra = waiters.extraOf(index);
-    const settle = waiters.remove(index);
-    if (settle === undefined) return void this.ledger.tell("release", key);
-    // Whatever ends a wait is told the time.
-    const waited = waitedFor(this.ledger.spares.told as number, since as number);
-    const first = this.lend(key, waited, extra?.want);
-    if (!extra?.want.isMany) return settle(first);
-    const { want } = extra;
-    const leases = [first];
-    try {
-      while (leases.length < want.need) {
-        const next = this.ledger.claim(extra.key);
-        // Whoever was told of the first lease may have closed the pool.
-        if (next < 0) throw new PoolClosedError();
-        leases.push(this.lend(next, waited, want));
-      }
-    } catch (error) {
-      // The module may have failed, and the next one knows of these leases: nobody will have them.
-      settle(Promise.reject(error));
-      for (const lease of leases) this.release(lease);
-      return;
-    }
-    settle(leases);
-  }
-
   private endWait(kind: number, index: number, place: number): void {
     const onEdge = this.edgeWaiters[index];
     const { waiters } = this;
@@ -521,7 +394,7 @@ export class Engine<T> implements core.Occupant {
     this.reports.teller.tell({ type: "ended", code: error.code });
     settle?.(Promise.reject(error));
     if (onEdge === undefined) return;
-    this.forgetOnEdge(onEdge);
+    onEdge.forget();
     onEdge.end(error);
   }
 
@@ -552,169 +425,6 @@ export class Engine<T> implements core.Occupant {
       this.drainFor(scope);
     } finally {
       this.attending -= 1;
-    }
-  }
-
-  // --- Operators ---
-
-  /** Starts a creation that nobody waits for, and tells how it ended; returns whether it did. */
-  prepare(onEnd: Watch): boolean {
-    const begun = this.workshop.prepare(onEnd);
-    // What is overdue by now is told though nothing begins.
-    if (!begun) this.drain();
-    return begun;
-  }
-
-  /** Changes `max`, which is at least `minIdle`; one that nobody has set follows. */
-  resize(max: number): void {
-    const { settings } = this;
-    if (settings.minIdle > max) this.changeMinIdle(max);
-    core.again(() => this.ledger.tell("resize", max));
-    settings.max = max;
-    this.isShrunk = true;
-    if (!settings.minIdleIsSet) this.changeMinIdle(defaultMinIdle(settings.mode, max));
-    this.drain();
-  }
-
-  /** Changes `minIdle`, which is at most `max`. */
-  setMinIdle(minIdle: number): void {
-    this.settings.minIdleIsSet = true;
-    this.changeMinIdle(minIdle);
-    this.manage(Manage.FILL);
-  }
-
-  private changeMinIdle(minIdle: number): void {
-    core.again(() => this.ledger.tell("set_min_idle", minIdle));
-    this.settings.minIdle = minIdle;
-  }
-
-  /** Keeps those of the idle resources that `keep` says yes to; returns how many it closed. */
-  retain(keep: (key: number, resource: T) => boolean): number {
-    const keys = core.again(() => this.takeIdle());
-    let thrown: { error: unknown } | undefined;
-    const verdicts = keys.map((key) => {
-      try {
-        return thrown !== undefined || keep(key, this.places.at(key).resource as T);
-      } catch (error) {
-        thrown = { error };
-        return false;
-      }
-    });
-    // Should the module fail at this, the next one is told of those that are not to be kept.
-    keys.forEach((key, at) => {
-      if (!verdicts[at]) this.places.at(key).outdate();
-    });
-    core.unlessReset(() =>
-      keys.forEach((key, at) => this.ledger.tell("looked_at", key, Number(verdicts[at]))));
-    this.drain();
-    if (thrown !== undefined) throw (thrown as { error: unknown }).error;
-    return verdicts.filter((kept) => !kept).length;
-  }
-
-  private takeIdle(): number[] {
-    this.ledger.stopSparing();
-    const keys: number[] = [];
-    for (let key = this.ledger.call("look_at_idle"); key >= 0;) {
-      keys.push(key);
-      key = this.ledger.call("look_at_idle");
-    }
-    return keys;
-  }
-
-  /** Lends nothing that there is now to anybody else. */
-  invalidate(): void {
-    this.places.outdateAll();
-    this.manage(Manage.INVALIDATE);
-  }
-
-  setPaused(paused: boolean): void {
-    this.isPaused = paused;
-    this.manage(paused ? Manage.PAUSE : Manage.RESUME);
-  }
-
-  private manage(what: number): void {
-    core.again(() => this.ledger.tell("manage", what));
-    this.drain();
-  }
-
-  /** Refuses every acquire from now on, ends the waiters, closes what is idle. */
-  shut(): void {
-    this.isClosed = true;
-    this.manage(Manage.CLOSE_POOL);
-  }
-
-  /** Has everything closed that is still lent. */
-  revokeAll(): void {
-    // A new module has them under other keys, so that all are looked at again.
-    core.again(() => {
-      for (const { key } of this.places.lent()) this.ledger.tell("discard", key);
-    });
-    this.drain();
-  }
-
-  /** Resolves when the closed pool holds nothing any more, or after `deadline` ms. */
-  whenEmpty(deadline: number): Promise<void> {
-    if (this.final !== undefined) return Promise.resolve();
-    return this.ownPromise((resolve) => {
-      const { clock } = this.settings;
-      let timer: unknown;
-      const end = (): void => {
-        this.closers = this.closers.filter((each) => each !== end);
-        if (timer !== undefined) clock.clearTimer(timer);
-        resolve();
-      };
-      this.closers.push(end);
-      if (deadline < Infinity) timer = clock.setTimer(end, deadline);
-    });
-  }
-
-  /**
-   * Makes a promise that another request may settle. On the edge it looks for what is due from its
-   * own request meanwhile, as nobody else may; and without a doorbell, for its end: what waits for
-   * it would go on in the other request.
-   */
-  ownPromise<R>(begin: (resolve: (value: R | PromiseLike<never>) => void) => void): Promise<R> {
-    const { clock, edge, doorbell } = this.settings;
-    if (!edge) return new Promise((resolve) => this.awaited(begin, resolve));
-    const { promise, resolve } = deferred<R>();
-    let end: (() => void) | undefined;
-    let timer: unknown;
-    const look = (): void => {
-      this.tick();
-      if (end === undefined) timer = clock.setTimer(look, TICK);
-      else end();
-    };
-    begin((value) => {
-      if (end !== undefined) return;
-      end = () => resolve(value);
-      if (timer !== undefined && !doorbell) return;
-      if (timer !== undefined) clock.clearTimer(timer);
-      end();
-    });
-    if (end === undefined) timer = clock.setTimer(look, TICK);
-    return promise;
-  }
-
-  /** Has the process not end before what is begun has told its result. */
-  private awaited<V>(
-    begin: (resolve: (value: V | PromiseLike<never>) => void) => void,
-    resolve: (value: V | PromiseLike<never>) => void,
-  ): void {
-    const wait = (change: number): void => {
-      this.ends += change;
-      if (this.turn.busy === 0) core.unlessReset(() => this.look());
-    };
-    let waits = true;
-    const end = (value: V | PromiseLike<never>): void => {
-      if (waits) wait(-1);
-      waits = false;
-      resolve(value);
-    };
-    wait(1);
-    try {
-      begin(end);
-    } catch (error) {
-      end(Promise.reject(error));
     }
   }
 
@@ -754,7 +464,7 @@ export class Engine<T> implements core.Occupant {
 
   /** As `info`, for the resource of a lease. */
   infoOf(lease: Lease<T>, which: number): number | undefined {
-    return core.again(() => this.reports.info(lease._place, which, this.keyOf(lease)));
+    return core.again(() => this.reports.info(lease._place, which, keyOf(lease)));
   }
 
   /** Gives the events from now on. */
@@ -766,59 +476,13 @@ export class Engine<T> implements core.Occupant {
     return reader;
   }
 
-  // --- A new module ---
-
-  /**
-   * Opens the pool again in a new module, and tells it of all that is out. Who waited is told. Where
-   * there is none it stands without until a call can make one: no clock runs, and jobs that end are
-   * taken in later.
-   */
+  /** Goes on in a new module. */
   revive(next: core.Core, error: CoreResetError, isMissing: boolean): void {
-    this.ledger.move(next);
-    if (this.final !== undefined) return;
-    const watches = isMissing ? [] : this.adopt(next);
-    for (const settle of this.waiters.removeAll()) settle(Promise.reject(error));
-    this.onEdge = 0;
-    for (const waiter of this.edgeWaiters.splice(0)) waiter?.end(error);
-    if (isMissing) return;
-    this.restarts += 1;
-    for (const watch of watches) watch({ error });
-    this.reports.teller.tell({ type: "restarted", cause: error.cause });
-    // Not from within whatever met the end of the old one.
-    void Promise.resolve().then(() => {
-      this.workshop.settleAgain();
-      this.drain();
-    });
-  }
-
-  /** Brings the new ledger to where the old one was; returns who waited for what never began. */
-  private adopt(next: core.Core): Watch[] {
-    const { ledger, places, workshop, settings: { max } } = this;
-    const size = places.lent().length + places.unused().length + places.jobs.size;
-    ledger.open(next, Math.max(max, size));
-    ledger.tell("advance");
-    const adopted = adoptAll(ledger, places, (job) => workshop.limitOf(job.kind));
-    this.isShrunk = size > max;
-    if (size > max) ledger.tell("resize", max);
-    if (this.isPaused) ledger.tell("manage", Manage.PAUSE);
-    if (this.isClosed) ledger.tell("manage", Manage.CLOSE_POOL);
-    const left = workshop.move(adopted.jobs);
-    const indexes = adopted.places.map(([place, key]) =>
-      [place.index, key & core.INDEX_MASK] as const);
-    this.reports.tracker?.move(new Map(indexes));
-    places.move(adopted.places, adopted.jobs);
-    return left;
+    revive(this, next, error, isMissing);
   }
 }
 
 // Not made anew for each hand-on.
 function drain<T>(engine: Engine<T>): void {
   engine.drain();
-}
-
-/** Notes that the holder of a lease has ended it. */
-function endLoan<T>(lease: Lease<T>): void {
-  const place = lease._place;
-  if (place.isLent) place.endLoan();
-  lease._tenure = -1;
 }

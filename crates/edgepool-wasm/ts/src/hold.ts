@@ -1,5 +1,6 @@
 import { setBackgroundTimer } from "./clock.js";
 import { leaseEnded } from "./errors.js";
+import { renew } from "./holders.js";
 import type { Lease, RequestScope } from "./lease.js";
 import { findAborted, abortReason, listen } from "./signals.js";
 
@@ -48,7 +49,7 @@ function beat<T>(lease: Lease<T>, onExpired: (reason: unknown) => void): () => v
   if (leaseTtl === Infinity) return () => undefined;
   let timer: unknown = undefined;
   const next = (): void => {
-    const isOut = lease._engine.renew(lease, 3 * heartbeat);
+    const isOut = renew(lease, 3 * heartbeat);
     if (isOut) timer = setBackgroundTimer(clock, next, heartbeat);
     // Told later, as the first beat comes before its caller has what would stop it.
     else queueMicrotask(() => onExpired(leaseEnded("renew")));

@@ -4,7 +4,9 @@ import { Info } from "./codes.js";
 import type { Engine } from "./engine.js";
 import { type PoolError, leaseEnded } from "./errors.js";
 import { hold } from "./hold.js";
+import { discard, giveBack, renew, take } from "./holders.js";
 import { checkNames, checkSignal, readDuration } from "./options.js";
+import { ownPromise } from "./own-promise.js";
 import type { Place } from "./places.js";
 import type { RequestContext } from "./runtime.js";
 
@@ -121,7 +123,7 @@ export class Lease<T> {
    * false if the lease had ended.
    */
   discard(error?: unknown): boolean {
-    return this._engine.discard(this, error);
+    return discard(this, error);
   }
 
   /**
@@ -129,7 +131,7 @@ export class Lease<T> {
    * caller. Throws a PoolError with code `lease_ended` if the lease had ended.
    */
   take(): T {
-    this._engine.take(this);
+    take(this);
     return this.value;
   }
 
@@ -139,7 +141,7 @@ export class Lease<T> {
    */
   renew(ttl?: number): boolean {
     const { leaseTtl } = this._engine.settings;
-    return this._engine.renew(this, readDuration("renew", "ttl", ttl, leaseTtl, 1));
+    return renew(this, readDuration("renew", "ttl", ttl, leaseTtl, 1));
   }
 
   /**
@@ -221,9 +223,9 @@ export class Lease<T> {
 
   /** @internal */
   [asyncDispose](): Promise<void> {
-    const given = this._engine.giveBack(this);
+    const given = giveBack(this);
     if (typeof given === "boolean") return Promise.resolve();
-    return this._engine.ownPromise((resolve) => given.whenOver(resolve));
+    return ownPromise(this._engine, (resolve) => given.whenOver(resolve));
   }
 }
 

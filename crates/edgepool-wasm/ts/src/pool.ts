@@ -1,4 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import { waitOnEdge } from "./edge-waiter.js";
 import { Engine } from "./engine.js";
 import { type Holder, PoolClosedError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
@@ -6,6 +7,9 @@ import { hold, holdOpen } from "./hold.js";
 import {
   type Lease, type RequestScope, type ResourceInfo, asyncDispose, readInfo,
 } from "./lease.js";
+import {
+  invalidate, maintain, resize, retain, revokeAll, setMinIdle, setPaused, shut, whenEmpty,
+} from "./operators.js";
 import {
   checkNames, checkSignal, readCount, readDuration, readFlag, readFunction, readWord, wrong,
 } from "./options.js";
@@ -112,7 +116,7 @@ export class Pool<T> {
       const { edge, trackLeases } = engine.settings;
       // Waiters share what they want, unless each is to have its own stack.
       const want = trackLeases ? { ...plain } : plain;
-      return (edge ? engine.waitOnEdge(want) : engine.wait(want, !trackLeases)) as
+      return (edge ? waitOnEdge(engine, want) : engine.wait(want, !trackLeases)) as
         Promise<Lease<T>>;
     } catch (error) {
       return Promise.reject(error);
@@ -138,7 +142,7 @@ export class Pool<T> {
       if (aborted !== undefined) return Promise.reject(abortReason(aborted));
       const lease = isMany ? undefined : this.tryFirst(want);
       if (lease !== undefined) return Promise.resolve(lease);
-      return engine.settings.edge ? engine.waitOnEdge(want) : engine.wait(want, false);
+      return engine.settings.edge ? waitOnEdge(engine, want) : engine.wait(want, false);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -275,7 +279,7 @@ export class Pool<T> {
     if (minIdleIsSet && Number.isInteger(max) && max < minIdle) {
       throw wrong("resize", "max", `at least minIdle (${minIdle})`, max);
     }
-    this.engine.resize(readCount("resize", "max", max, undefined, 1, MOST_RESOURCES));
+    resize(this.engine, readCount("resize", "max", max, undefined, 1, MOST_RESOURCES));
   }
 
   /** Changes `minIdle`, and keeps that many ready from now on. */
@@ -284,7 +288,7 @@ export class Pool<T> {
     if (Number.isInteger(minIdle) && minIdle > max) {
       throw wrong("setMinIdle", "minIdle", `at most max (${max})`, minIdle);
     }
-    this.engine.setMinIdle(readCount("setMinIdle", "minIdle", minIdle, undefined, 0, max));
+    setMinIdle(this.engine, readCount("setMinIdle", "minIdle", minIdle, undefined, 0, max));
   }
 
   /**
@@ -294,7 +298,7 @@ export class Pool<T> {
    */
   retain(keep: (resource: T, info: ResourceInfo) => boolean): number {
     readFunction("retain", "keep", keep, true);
-    return this.engine.retain((key, resource) => {
+    return retain(this.engine, (key, resource) => {
       const info = readInfo((which) => this.engine.info(key, which));
       return Boolean(keep(resource, info as ResourceInfo));
     });
@@ -305,17 +309,17 @@ export class Pool<T> {
    * credentials: what is idle is closed, and what is lent as it comes back.
    */
   invalidate(): void {
-    this.engine.invalidate();
+    invalidate(this.engine);
   }
 
   /** Lends nothing and makes nothing until `resume`; callers queue. Leases stay good. */
   pause(): void {
-    this.engine.setPaused(true);
+    setPaused(this.engine, true);
   }
 
   /** Lends and makes again. */
   resume(): void {
-    this.engine.setPaused(false);
+    setPaused(this.engine, false);
   }
 
   /** Whether `pause` was called, and not `resume` after it. */
@@ -333,7 +337,7 @@ export class Pool<T> {
    * nothing else calls the pool. A pool in a process does it by its timer.
    */
   tick(): void {
-    this.engine.maintain();
+    maintain(this.engine);
   }
 
   /** When `tick` has something to do next, if it has, in ms on the pool's clock; or earlier. */
@@ -371,12 +375,12 @@ export class Pool<T> {
     checkNames("close", options, ["deadline", "force"]);
     const deadline = readDuration("close", "deadline", options.deadline, 30_000);
     const force = readFlag("close", "force", options.force, false);
-    this.engine.shut();
-    await this.engine.whenEmpty(deadline);
+    shut(this.engine);
+    await whenEmpty(this.engine, deadline);
     const holders = this.engine.holders();
     if (force && holders.length > 0) {
-      this.engine.revokeAll();
-      await this.engine.whenEmpty(this.engine.settings.closeTimeout);
+      revokeAll(this.engine);
+      await whenEmpty(this.engine, this.engine.settings.closeTimeout);
     }
     return holders;
   }

@@ -1,6 +1,8 @@
 import type { Engine } from "./engine.js";
 import { WarmUpError } from "./errors.js";
 import type { Failure } from "./jobs.js";
+import { prepare } from "./operators.js";
+import { ownPromise } from "./own-promise.js";
 import { abortReason, listen } from "./signals.js";
 
 /** How far a `warmUp` is. */
@@ -42,7 +44,7 @@ export class WarmUp<T> {
   run(): Promise<number> {
     const { signal } = this.options;
     if (signal?.aborted) return Promise.reject(abortReason(signal));
-    return this.engine.ownPromise((resolve) => {
+    return ownPromise(this.engine, (resolve) => {
       this.resolve = resolve;
       this.unlisten = listen([signal], (reason) => this.end(() => Promise.reject(reason)));
       this.step();
@@ -67,7 +69,7 @@ export class WarmUp<T> {
   private beginAll(): void {
     const { parallel = Infinity } = this.options;
     while (this.resolve !== undefined && this.missing() > 0 && this.underWay < parallel) {
-      if (!this.engine.prepare((failure) => this.ended(failure))) return;
+      if (!prepare(this.engine, (failure) => this.ended(failure))) return;
       this.underWay += 1;
       // A synchronous creation ends in here.
       this.engine.drain();
