@@ -1,11 +1,17 @@
 //! The pools that are searched, and what is done to each.
 
+use std::time::Duration;
+
 use super::*;
 
 const NORMAL: Priority = Priority::Normal;
 const URGENT: Priority = Priority::Urgent;
 pub(super) const FOR_EVER: Caller = caller(None, NORMAL, 1);
 const TWO: Caller = caller(None, NORMAL, 2);
+
+const fn nanos(nanos: u64) -> Option<Duration> {
+    Some(Duration::from_nanos(nanos))
+}
 
 /// One that belongs to no tenant.
 const fn caller(patience: Option<u64>, class: Priority, need: u16) -> Caller {
