@@ -2,9 +2,12 @@
 
 mod budget;
 mod context;
+mod endings;
 mod input;
 mod lifecycle;
 mod soak;
+mod statistics;
+mod waits;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, pending};
