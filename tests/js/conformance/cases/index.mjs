@@ -2,9 +2,11 @@
 // the module from the first on.
 import recovery from "./recovery.mjs";
 import accounting from "./accounting.mjs";
+import callbacks from "./callbacks.mjs";
 import clientTenants from "./client-tenants.mjs";
 import clients from "./clients.mjs";
 import close from "./close.mjs";
+import createErrors from "./create-errors.mjs";
 import creation from "./creation.mjs";
 import edge from "./edge.mjs";
 import events from "./events.mjs";
@@ -29,8 +31,8 @@ import tenants from "./tenants.mjs";
 import time from "./time.mjs";
 
 export default [
-  ...queue, ...creation, ...failures, ...health, ...accounting, ...leases, ...reuse, ...operators,
-  ...time, ...close, ...events, ...options, ...edge, ...clients, ...providers,
-  ...clientTenants, ...passing, ...services, ...sharedPools, ...tenants, ...tenantOptions,
+  ...queue, ...creation, ...createErrors, ...callbacks, ...failures, ...health, ...accounting,
+  ...leases, ...reuse, ...operators, ...time, ...close, ...events, ...options, ...edge, ...clients,
+  ...providers, ...clientTenants, ...passing, ...services, ...sharedPools, ...tenants, ...tenantOptions,
   ...tenantLife, ...tenantRemoval, ...tenantWaits, ...tenantCounts, ...tenantShared, ...recovery,
 ];

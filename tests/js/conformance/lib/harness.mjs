@@ -106,6 +106,15 @@ export class FakeClock {
   }
 }
 
+/** Lets time pass until a promise settles, or so much has passed. */
+export async function settled(clock, promise, step = 1, limit = 100_000) {
+  let done = false;
+  promise.then(() => (done = true), () => (done = true));
+  await settle();
+  for (let passed = 0; !done && passed < limit; passed += step) await clock.advance(step);
+  return promise;
+}
+
 /** Such a clock with timers as in Node, which keep the process going or not. */
 export class RefClock extends FakeClock {
   #handles = new Map();
