@@ -87,6 +87,26 @@ export default [
     },
   },
   {
+    name: "a_creation_is_tried_again_though_nothing_says_why_it_failed",
+    async run(t) {
+      const backoff = { base: 100, cap: 100 };
+      const it = new World({ max: 4, minIdle: 1, backoff, breaker: Infinity });
+      const first = await it.pool.acquire();
+      await settle();
+      const failsWithout = () => Promise.reject();
+      it.plans.create.push(failsWithout, failsWithout);
+      // One is idle, so nothing is to be done when the back-off ends.
+      const error = await t.rejects(it.pool.warmUp(3), { code: "warm_up_failed" });
+      t.equal([error.errors, it.pool.stats().idle, it.calls.create], [[null], 1, 3]);
+      const second = it.pool.tryAcquire();
+      await it.clock.advance(300);
+      // Nobody asks before the creations are looked at.
+      t.equal([it.calls.create, it.pool.stats().idle], [5, 1], "creations, and idle ones");
+      for (const lease of [first, second]) lease.release();
+      await it.assertCloses();
+    },
+  },
+  {
     name: "backoff_is_forgotten_after_a_success",
     run: each(async (t, mode) => {
       const it = new World({ mode, backoff: undefined });
