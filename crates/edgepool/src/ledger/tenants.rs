@@ -121,14 +121,31 @@ pub struct TenantStats {
     pub longest_wait: Duration,
 }
 
-/// What is counted of a tenant.
+/// What is counted of a tenant's loans, and when there was one or a caller last.
 #[derive(Clone, Debug)]
-pub(super) struct Tally(TenantStats);
+pub(super) struct Tally {
+    opened_at: Time,
+    last_active: Time,
+    acquired: u64,
+    released: u64,
+}
 
 impl Tally {
-    pub(super) fn new(now: Time) -> Self {
-        Self(TenantStats { opened_at: now, last_active: now, ..TenantStats::default() })
+    pub(super) const fn new(now: Time) -> Self {
+        Self { opened_at: now, last_active: now, acquired: 0, released: 0 }
     }
+}
+
+/// What is counted of a tenant's callers that were not served at once; see [`TenantStats`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fates {
+    timed_out: u64,
+    cancelled: u64,
+    failed: u64,
+    refused: u64,
+    ended: u64,
+    total_wait: Duration,
+    longest_wait: Duration,
 }
 
 /// Tenants.
@@ -172,9 +189,9 @@ impl Ledger {
         };
         // From the end of the line on, and last those who are offered something, so that nothing is
         // offered to one whose wait ends next. A heap is a tenth of the code of a sort.
-        let line = &self.queue.tenant(owner).line;
+        let Some(rest) = self.queue.tenant(owner).rest() else { return Some(0) };
         let order = |(index, waiter): (usize, &Waiter)| {
-            (waiter.state != WaiterState::Offered, line.rank(waiter), index as u32)
+            (waiter.state != WaiterState::Offered, rest.line.rank(waiter), index as u32)
         };
         let mut pending: BinaryHeap<_> = self.store.waiters.iter().filter(its).map(order).collect();
         let count = pending.len();
@@ -199,8 +216,24 @@ impl Ledger {
     #[must_use]
     pub fn tenant(&self, key: TenantKey) -> Option<TenantStats> {
         let tenant = self.queue.tenant(self.queue.find(key)?);
-        let (in_use, waiting) = (tenant.used, tenant.line.len());
-        Some(TenantStats { share: tenant.share, in_use, waiting, ..tenant.tally.0 })
+        let Tally { opened_at, last_active, acquired, released } = tenant.tally;
+        let fates = tenant.rest().map(|rest| rest.fates.clone()).unwrap_or_default();
+        Some(TenantStats {
+            share: tenant.share(),
+            opened_at,
+            last_active,
+            in_use: tenant.used,
+            waiting: tenant.waiting(),
+            acquired,
+            released,
+            timed_out: fates.timed_out,
+            cancelled: fates.cancelled,
+            failed: fates.failed,
+            refused: fates.refused,
+            ended: fates.ended,
+            total_wait: fates.total_wait,
+            longest_wait: fates.longest_wait,
+        })
     }
 
     /// Tells how many tenants have an entry.
@@ -224,7 +257,7 @@ impl Ledger {
     #[inline(never)]
     fn try_acquire_as_tenant(&mut self, owner: Owner) -> Option<SlotKey> {
         let tenant = self.queue.tenant(owner);
-        if !tenant.line.is_empty() || (tenant.room() == 0 && !mutated!(CapIsIgnored)) {
+        if tenant.waiting() > 0 || (tenant.room() == 0 && !mutated!(CapIsIgnored)) {
             return None;
         }
         let lease = self.try_acquire()?;
@@ -323,7 +356,7 @@ impl Ledger {
     pub(super) fn most_for(&self, owner: Owner) -> u32 {
         match owner.is_nobody() {
             true => self.options.max,
-            false => self.queue.tenant(owner).share.max.unwrap_or(u32::MAX).min(self.options.max),
+            false => self.queue.tenant(owner).share().max.unwrap_or(u32::MAX).min(self.options.max),
         }
     }
 
@@ -333,7 +366,7 @@ impl Ledger {
     pub(super) fn is_made_for(&self, owner: Owner, need: u16) -> bool {
         owner.is_nobody() || {
             let tenant = self.queue.tenant(owner);
-            tenant.has_its_turn() && tenant.line.units() + u64::from(need) <= tenant.room().into()
+            tenant.has_its_turn() && tenant.units() + u64::from(need) <= tenant.room().into()
         }
     }
 
@@ -350,7 +383,7 @@ impl Ledger {
         let coming = if tenant.has_its_turn() { tenant.room() } else { 0 };
         let is_made_for = self.is_made_for(owner, need);
         let is_full =
-            self.is_full(tenant.line.len(), tenant.share.max_waiting?, is_made_for, coming);
+            self.is_full(tenant.waiting(), tenant.share().max_waiting?, is_made_for, coming);
         is_full.then_some(Refused::TenantQueueFull)
     }
 
@@ -358,7 +391,7 @@ impl Ledger {
     /// more than their share of it. It never takes more than twice `max_waiting`.
     pub(super) fn is_below_share(&self, owner: Owner) -> bool {
         let max_waiting = self.options.max_waiting;
-        let own = u64::from(self.queue.tenant(owner).line.len());
+        let own = u64::from(self.queue.tenant(owner).waiting());
         u64::from(self.queue.len()) < 2 * u64::from(max_waiting)
             && own < self.queue.share_of(owner, max_waiting)
     }
@@ -375,14 +408,20 @@ impl Ledger {
 
 /// What is counted of tenants; nobody's callers are counted with the pool's alone.
 impl Ledger {
-    fn tally(&mut self, owner: Owner) -> Option<&mut TenantStats> {
+    /// Notes that a tenant is active, and gives what is counted of its loans.
+    fn tally(&mut self, owner: Owner) -> Option<&mut Tally> {
         if owner.is_nobody() {
             return None;
         }
-        let now = self.now;
-        let tally = &mut self.queue.tenant_mut(owner).tally.0;
-        tally.last_active = now;
+        let tally = &mut self.queue.tenant_mut(owner).tally;
+        tally.last_active = self.now;
         Some(tally)
+    }
+
+    /// As [`tally`](Self::tally), of its callers that were not served at once.
+    fn fates(&mut self, owner: Owner) -> Option<&mut Fates> {
+        self.tally(owner)?;
+        Some(&mut self.queue.rest_mut(owner.0).fates)
     }
 
     /// Counts nothing but that somebody came, who waits.
@@ -403,37 +442,37 @@ impl Ledger {
     }
 
     pub(super) fn count_wait(&mut self, owner: Owner, waited: Duration) {
-        if let Some(tally) = self.tally(owner) {
-            tally.total_wait = tally.total_wait.saturating_add(waited);
-            tally.longest_wait = tally.longest_wait.max(waited);
+        if let Some(fates) = self.fates(owner) {
+            fates.total_wait = fates.total_wait.saturating_add(waited);
+            fates.longest_wait = fates.longest_wait.max(waited);
         }
     }
 
     pub(super) fn count_cancel(&mut self, owner: Owner) {
-        if let Some(tally) = self.tally(owner) {
-            tally.cancelled += 1;
+        if let Some(fates) = self.fates(owner) {
+            fates.cancelled += 1;
         }
     }
 
     pub(super) fn count_refusal(&mut self, owner: Owner, refused: Refused) {
-        if let Some(tally) = self.tally(owner) {
+        if let Some(fates) = self.fates(owner) {
             *match refused {
-                Refused::Closed | Refused::UnknownTenant => &mut tally.ended,
-                Refused::Unavailable(_) => &mut tally.failed,
+                Refused::Closed | Refused::UnknownTenant => &mut fates.ended,
+                Refused::Unavailable(_) => &mut fates.failed,
                 Refused::QueueFull | Refused::TenantQueueFull | Refused::TooMany => {
-                    &mut tally.refused
+                    &mut fates.refused
                 }
             } += 1;
         }
     }
 
     pub(super) fn count_end(&mut self, owner: Owner, end: End) {
-        if let Some(tally) = self.tally(owner) {
+        if let Some(fates) = self.fates(owner) {
             *match end {
-                End::TimedOut => &mut tally.timed_out,
-                End::CreateFailed | End::CreateTimedOut => &mut tally.failed,
-                End::TooMany => &mut tally.refused,
-                End::Closed | End::Missed | End::Removed => &mut tally.ended,
+                End::TimedOut => &mut fates.timed_out,
+                End::CreateFailed | End::CreateTimedOut => &mut fates.failed,
+                End::TooMany => &mut fates.refused,
+                End::Closed | End::Missed | End::Removed => &mut fates.ended,
             } += 1;
         }
     }

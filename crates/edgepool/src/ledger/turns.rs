@@ -80,19 +80,21 @@ impl Turns {
     /// what it needs, who is first.
     pub(super) fn join(&mut self, tenants: &mut Slab<Tenant>, index: u32, gathering: bool) {
         let first = self.first().filter(|_| gathering);
-        let earliest = first.map_or(0, |first| tenants[first as usize].due.at);
+        let earliest = first.map_or(0, |first| due(tenants, first).at);
         self.number += 1;
         let tenant = &mut tenants[index as usize];
-        let wait = if tenant.due.is_held_up { 0 } else { cost(1, tenant.share.weight) / 2 };
-        let at = tenant.due.at.max(self.now.saturating_add(wait)).max(earliest);
-        tenant.due = Due { at, number: self.number, position: NIL, is_held_up: false };
+        let half = cost(1, tenant.weight) / 2;
+        let due = &mut tenant.waited_mut().due;
+        let wait = if due.is_held_up { 0 } else { half };
+        let at = due.at.max(self.now.saturating_add(wait)).max(earliest);
+        *due = Due { at, number: self.number, position: NIL, is_held_up: false };
         self.heap.push(index);
         self.rise(tenants, self.heap.len() - 1);
     }
 
     /// Lets a tenant out that cannot be served now. With the last one, what was served is settled.
     pub(super) fn leave(&mut self, tenants: &mut Slab<Tenant>, index: u32, is_held_up: bool) {
-        let due = &mut tenants[index as usize].due;
+        let due = &mut tenants[index as usize].waited_mut().due;
         let position = core::mem::replace(&mut due.position, NIL) as usize;
         due.is_held_up = is_held_up;
         let at = due.at;
@@ -110,8 +112,8 @@ impl Turns {
         mutate!(LoudestTenantIsServed, return);
         self.number += 1;
         let tenant = &mut tenants[index as usize];
-        let cost = cost(count, tenant.share.weight);
-        let due = &mut tenant.due;
+        let cost = cost(count, tenant.weight);
+        let due = &mut tenant.waited_mut().due;
         self.now = self.now.max(due.at);
         (due.at, due.number) = (due.at.saturating_add(cost), self.number);
         let position = due.position as usize;
@@ -151,17 +153,18 @@ impl Turns {
 
     /// Tells the tenant at `position` where it stands.
     fn settle(&self, tenants: &mut Slab<Tenant>, position: usize) {
-        tenants[self.heap[position] as usize].due.position = position as u32;
+        tenants[self.heap[position] as usize].waited_mut().due.position = position as u32;
     }
 
     /// Tells whether everybody stands where he says, and after whom he is due after.
     pub(super) fn is_sound(&self, tenants: &Slab<Tenant>) -> bool {
         let stands = |(position, &index): (usize, &u32)| {
             let parent = self.heap[position.saturating_sub(1) / 2];
-            tenants[index as usize].due.position as usize == position
+            due(tenants, index).position as usize == position
                 && rank(tenants, parent) <= rank(tenants, index)
         };
-        let set = tenants.iter().filter(|(_, tenant)| tenant.due.is_set()).count();
+        let is_set = |(_, tenant): &(usize, &Tenant)| tenant.rest().is_some_and(|r| r.due.is_set());
+        let set = tenants.iter().filter(is_set).count();
         set == self.heap.len() && self.heap.iter().enumerate().all(stands)
     }
 
@@ -187,6 +190,10 @@ impl Turns {
 }
 
 fn rank(tenants: &Slab<Tenant>, index: u32) -> (u64, u64) {
-    let due = &tenants[index as usize].due;
+    let due = due(tenants, index);
     (due.at, due.number)
+}
+
+fn due(tenants: &Slab<Tenant>, index: u32) -> &Due {
+    &tenants[index as usize].waited().due
 }
