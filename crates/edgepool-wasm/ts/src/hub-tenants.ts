@@ -100,7 +100,7 @@ export class HubTenants {
   /** Tells how many places a tenant has, if that is all that it may have. */
   allOf(id: string): number | undefined {
     const known = this.find(id);
-    return known?.tenant._engine.allOf(known.tenant._account);
+    return known?.tenant._engine.allOf(known.tenant);
   }
 
   private find(id: string): Known | undefined {

@@ -33,8 +33,8 @@ export class Place<T> {
   /** The key of the lease that is out, for the ledger. */
   key: number = Answer.NONE;
   index: number;
-  /** In a pool with tenants: what its ledger knows of the one whom it is lent to, if to any. */
-  account?: unknown;
+  /** In a pool with tenants: whom it is lent to, if to one of them. */
+  tenant?: unknown;
   /** What its holder said of the resource when it was discarded. */
   damage: unknown = undefined;
 

@@ -45,10 +45,18 @@ export interface PoolTenantStats extends TenantCounts {
  * priority, and in the order in which they came.
  */
 export class PoolTenant {
-  /** @internal */
-  readonly _account: Account;
+  // What each of its loans looks at is in here, as small whole numbers, and not in an object more:
+  // among many tenants the processor has none of theirs at hand.
   /** @internal */
   readonly _engine: SharedEngine<unknown>;
+  /** @internal Its entry in the present module. */
+  _index = 0;
+  /** @internal Which tenant of that entry it is. */
+  _generation = 0;
+  /** @internal */
+  _isClosed = false;
+  /** @internal What else its ledger knows of it. */
+  readonly _account: Account;
 
   private constructor(engine: SharedEngine<unknown>, account: Account) {
     this._engine = engine;
@@ -62,7 +70,7 @@ export class PoolTenant {
 
   /** Whether `close` was called. */
   get isClosed(): boolean {
-    return this._account.isClosed;
+    return this._isClosed;
   }
 
   /**
@@ -73,7 +81,7 @@ export class PoolTenant {
    */
   setShare(share: TenantShare): void {
     const read = readShare("setShare", share);
-    if (!this.isClosed) this._engine.setShare(this._account, read);
+    if (!this.isClosed) this._engine.setShare(this, read);
   }
 
   /** Tells how it stands, and what it had; once it is closed, how that was then. */
@@ -84,7 +92,7 @@ export class PoolTenant {
 
   /** @internal As it was when the pool did something last. */
   _stats(): PoolTenantStats {
-    const figures = this._engine.figures(this._account);
+    const figures = this._engine.figures(this);
     const stats = { openedAt: this._account.openedAt } as PoolTenantStats;
     FIGURES.forEach((name, which) => (stats[name] = figures[which] as number));
     return stats;
@@ -95,7 +103,7 @@ export class PoolTenant {
    * callers that come later are served.
    */
   endWaits(): void {
-    if (!this.isClosed) this._engine.endWaits(this._account);
+    if (!this.isClosed) this._engine.endWaits(this);
   }
 
   /**
@@ -104,7 +112,7 @@ export class PoolTenant {
    * To call it again does nothing.
    */
   close(): void {
-    if (!this.isClosed) this._engine.closeTenant(this._account);
+    if (!this.isClosed) this._engine.closeTenant(this);
   }
 }
 

@@ -3,9 +3,10 @@ import * as core from "./core.js";
 import { Engine } from "./engine.js";
 import { type PoolError, TooManyError } from "./errors.js";
 import type { Lease } from "./lease.js";
+import { OwnTenant, type PoolTenant } from "./pool-tenant.js";
 import type { Settings } from "./settings.js";
 import type { FullShare } from "./share.js";
-import { type Account, SharedLedger } from "./shared-ledger.js";
+import { Account, SharedLedger } from "./shared-ledger.js";
 import { REMOVED, TENANT_QUEUE_FULL, TIMED_OUT, UNKNOWN_TENANT } from "./tenant-core.js";
 import { tenantQueueFull, tenantRemoved, unknownTenant } from "./tenant-errors.js";
 import type { Wait } from "./wait-errors.js";
@@ -22,22 +23,24 @@ export class SharedEngine<T> extends Engine<T> {
   // --- Tenants ---
 
   /** Opens a tenant, unless there is no room for it, or no pool any more. */
-  openTenant(share: FullShare): Account | undefined {
-    const account = core.again(() => this.ledger.openTenant(share));
+  openTenant(share: FullShare): PoolTenant | undefined {
+    const account = new Account(share, this.ledger.now());
+    const tenant = new OwnTenant(this as SharedEngine<unknown>, account);
+    const isOpen = core.again(() => this.ledger.openTenant(tenant));
     this.drain();
-    return account;
+    return isOpen ? tenant : undefined;
   }
 
-  setShare(account: Account, share: FullShare): void {
-    this.change(() => this.ledger.setShare(account, share));
+  setShare(tenant: PoolTenant, share: FullShare): void {
+    this.change(() => this.ledger.setShare(tenant, share));
   }
 
-  endWaits(account: Account): void {
-    this.change(() => this.ledger.endWaits(account));
+  endWaits(tenant: PoolTenant): void {
+    this.change(() => this.ledger.endWaits(tenant));
   }
 
-  closeTenant(account: Account): void {
-    this.change(() => this.ledger.closeTenant(account));
+  closeTenant(tenant: PoolTenant): void {
+    this.change(() => this.ledger.closeTenant(tenant));
   }
 
   private change(operate: () => void): void {
@@ -49,15 +52,15 @@ export class SharedEngine<T> extends Engine<T> {
    * Tells how a tenant stands, and what it had, by the numbers of the figures: as it was when the
    * pool did something last.
    */
-  figures(account: Account): number[] {
-    return core.again(() => this.ledger.figures(account));
+  figures(tenant: PoolTenant): number[] {
+    return core.again(() => this.ledger.figures(tenant));
   }
 
   /** Tells how many a tenant has, if that is all that it may have. */
-  allOf(account: Account): number | undefined {
-    const { max } = account.share;
+  allOf(tenant: PoolTenant): number | undefined {
+    const { max } = tenant._account.share;
     if (max === Infinity) return undefined;
-    const has = core.again(() => this.ledger.inUse(account));
+    const has = core.again(() => this.ledger.inUse(tenant));
     return has < max ? undefined : has;
   }
 
@@ -67,33 +70,33 @@ export class SharedEngine<T> extends Engine<T> {
     key: number, waited: number, want: Want | undefined, stack = want?.stack,
   ): Lease<T> {
     // Before anybody is told of it, who may meet the module's end.
-    this.places.at(key).account = want?.account;
+    this.places.at(key).tenant = want?.tenant;
     return super.lend(key, waited, want, stack);
   }
 
   override refusal(answer: number, want: Want, now: number): PoolError {
-    const account = want.account as Account | undefined;
-    if (account !== undefined) {
+    const tenant = want.tenant as PoolTenant | undefined;
+    if (tenant !== undefined) {
       if (answer === UNKNOWN_TENANT) return unknownTenant();
-      if (answer === Answer.TOO_MANY) return this.tooMany(want.need, account);
-      if (answer === TENANT_QUEUE_FULL) return tenantQueueFull(account.share.maxWaiting);
+      if (answer === Answer.TOO_MANY) return this.tooMany(want.need, tenant);
+      if (answer === TENANT_QUEUE_FULL) return tenantQueueFull(tenant._account.share.maxWaiting);
     }
     return super.refusal(answer, want, now);
   }
 
   override endOfWait(kind: number, wait: Wait, want: Want | undefined): PoolError {
-    const account = want?.account as Account | undefined;
-    if (account === undefined) return super.endOfWait(kind, wait, want);
+    const tenant = want?.tenant as PoolTenant | undefined;
+    if (tenant === undefined) return super.endOfWait(kind, wait, want);
     if (kind === REMOVED) return tenantRemoved();
-    if (kind === Effect.NEEDS_TOO_MANY) return this.tooMany(wait.need, account);
-    const has = kind === TIMED_OUT && !this.isPaused ? this.allOf(account) : undefined;
+    if (kind === Effect.NEEDS_TOO_MANY) return this.tooMany(wait.need, tenant);
+    const has = kind === TIMED_OUT && !this.isPaused ? this.allOf(tenant) : undefined;
     if (has === undefined) return super.endOfWait(kind, wait, want);
-    const advice = `its tenant has ${has} of its max of ${account.share.max}: hold leases for less, `
+    const advice = `its tenant has ${has} of its max of ${tenant._account.share.max}: hold leases for less, `
       + "or raise that";
     return super.endOfWait(kind, { ...wait, phase: "tenant-at-max", advice }, want);
   }
 
-  private tooMany(need: number, { share }: Account): PoolError {
+  private tooMany(need: number, { _account: { share } }: PoolTenant): PoolError {
     return new TooManyError(need, Math.min(share.max, this.settings.max));
   }
 

@@ -3,11 +3,10 @@ import { PoolClosedError, PoolError } from "./errors.js";
 import type { Lease } from "./lease.js";
 import { wrong } from "./options.js";
 import { ACQUIRE_OPTIONS, type AcquireOptions, Pool } from "./pool.js";
-import { OwnTenant, PoolTenant } from "./pool-tenant.js";
+import { PoolTenant } from "./pool-tenant.js";
 import type { Settings } from "./settings.js";
 import { type TenantShare, readShare } from "./share.js";
 import { SharedEngine } from "./shared-engine.js";
-import type { Account } from "./shared-ledger.js";
 import { unknownTenant } from "./tenant-errors.js";
 import type { Want } from "./waiters.js";
 
@@ -47,8 +46,8 @@ export class SharedPool<T> extends Pool<T> {
   tenant(share?: TenantShare): PoolTenant {
     const read = readShare("tenant", share);
     if (this.isClosed) throw new PoolClosedError();
-    const account = this.shared.openTenant(read);
-    if (account !== undefined) return new OwnTenant(this.shared as SharedEngine<unknown>, account);
+    const tenant = this.shared.openTenant(read);
+    if (tenant !== undefined) return tenant;
     const text = "the pool has as many tenants as it can tell apart; close those that are not used";
     throw new PoolError("too_many", text);
   }
@@ -59,30 +58,31 @@ export class SharedPool<T> extends Pool<T> {
    */
   override tryAcquire(tenant?: PoolTenant): Lease<T> | undefined {
     if (tenant === undefined) return this._try();
-    const account = this.accountOf(tenant);
-    return this._try(account.want ??= this._want({ tenant }, 1, false));
+    this.check(tenant);
+    return this._try(tenant._account.want ??= this._want({ tenant }, 1, false));
   }
 
   /** @internal */
   override _want(options: TenantAcquireOptions, need: number, isMany: boolean): Want {
     const want = super._want(options, need, isMany, OPTIONS);
     const { tenant } = options;
-    if (tenant !== undefined) want.account = this.accountOf(tenant);
+    if (tenant === undefined) return want;
+    this.check(tenant);
+    want.tenant = tenant;
     return want;
   }
 
   /** @internal Whether what is lent at a place is lent to a tenant. */
-  _isLentTo(slot: number, { _account: account }: PoolTenant): boolean {
-    return this.shared.places.at(slot).account === account;
+  _isLentTo(slot: number, tenant: PoolTenant): boolean {
+    return this.shared.places.at(slot).tenant === tenant;
   }
 
-  private accountOf(tenant: PoolTenant): Account {
+  /** Throws unless it is an open tenant of this pool. */
+  private check(tenant: PoolTenant): void {
     if (!(tenant instanceof PoolTenant)) {
       throw wrong("acquire", "tenant", "what the pool's tenant() gave", tenant);
     }
-    const { _account: account, _engine: engine } = tenant;
-    if (account.isClosed || engine !== this.shared) throw unknownTenant();
-    return account;
+    if (tenant._isClosed || tenant._engine !== this.shared) throw unknownTenant();
   }
 }
 

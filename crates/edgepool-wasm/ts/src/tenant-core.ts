@@ -1,22 +1,24 @@
 import { type Core, Home, type Instantiate, provideCore } from "./core.js";
 
 /**
- * The exports of the module with tenants: those of the other one, and these. A tenant is a key; a
- * limit that there is not is infinite.
+ * The exports of the module with tenants: those of the other one, and these. A tenant is a key in two
+ * parts; a limit that there is not is infinite.
  */
 export interface TenantCore extends Core {
   open_tenant(pool: number, now: number, weight: number, max: number, maxWaiting: number): number;
   set_share(
-    pool: number, now: number, tenant: number, weight: number, max: number, maxWaiting: number,
+    pool: number, now: number, index: number, generation: number, weight: number, max: number,
+    maxWaiting: number,
   ): number;
-  end_waits(pool: number, now: number, tenant: number): number;
-  close_tenant(pool: number, now: number, tenant: number): number;
-  try_acquire_for(pool: number, now: number, tenant: number): number;
+  end_waits(pool: number, now: number, index: number, generation: number): number;
+  close_tenant(pool: number, now: number, index: number, generation: number): number;
+  try_acquire_for(pool: number, now: number, index: number, generation: number): number;
   acquire_for(
-    pool: number, now: number, deadline: number, priority: number, need: number, tenant: number,
+    pool: number, now: number, index: number, generation: number, deadline: number,
+    priority: number, need: number,
   ): number;
-  adopt_for(pool: number, tenant: number): number;
-  tenant(pool: number, tenant: number, which: number): number;
+  adopt_for(pool: number, index: number, generation: number): number;
+  tenant(pool: number, index: number, generation: number, which: number): number;
 }
 
 /** What `acquire_for` answers beside what `acquire` does. */

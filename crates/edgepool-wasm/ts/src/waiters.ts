@@ -14,8 +14,8 @@ export interface Want {
   scope: RequestScope | undefined;
   /** Where the caller stands, if that is kept. */
   stack: string | undefined;
-  /** In a pool with tenants: what its ledger knows of the caller's, if that has one. */
-  account?: unknown;
+  /** In a pool with tenants: whose caller it is, if anybody's. */
+  tenant?: unknown;
 }
 
 /** What a caller is served with: a lease, or one for each resource that it needs. */
