@@ -8,7 +8,8 @@
 use core::time::Duration;
 
 use edgepool::ledger::{
-    Acquired, Ask, Backoff, Claim, Ledger, Options, Priority, Refused, Reuse, SlotKey, Verdict,
+    Acquired, Ask, Backoff, Claim, Counters, Gauges, Ledger, Options, Priority, Refused, Reuse,
+    SlotKey, Verdict,
 };
 use edgepool::{Histogram, Time};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -94,9 +95,7 @@ fn with_cap((backoff, cap): (Backoff, Duration)) -> Backoff {
 /// With `edge` other than 0, waiters claim their offers themselves.
 #[wasm_bindgen]
 pub fn pool_open(edge: u32) -> i32 {
-    // SAFETY: to replace the options does not come back to them.
-    let options = unsafe { STAGED.with(|staged| core::mem::replace(staged, Options::new(1))) };
-    match Ledger::new(options) {
+    match Ledger::new(STAGED.get()) {
         Ok(ledger) => pools::insert(Entry::new(ledger, edge != 0)) as i32,
         Err(_) => -1,
     }
@@ -386,21 +385,9 @@ pub fn retry_at(pool: u32) -> f64 {
 #[wasm_bindgen]
 pub fn gauge(pool: u32, which: u32) -> u32 {
     pools::with(pool, 0, |entry| {
-        let g = entry.ledger.gauges();
-        let all = [
-            g.max,
-            g.size,
-            g.creating,
-            g.idle,
-            g.checking,
-            g.offered,
-            g.in_use,
-            g.resetting,
-            g.retired,
-            g.closing,
-            g.waiting,
-            g.pending,
-        ];
+        let gauges = entry.ledger.gauges();
+        // SAFETY: it is laid out as it stands there, and of numbers alone.
+        let all = unsafe { core::mem::transmute::<Gauges, [u32; size_of::<Gauges>() / 4]>(gauges) };
         all.get(which as usize).copied().unwrap_or(0)
     })
 }
@@ -409,43 +396,10 @@ pub fn gauge(pool: u32, which: u32) -> u32 {
 #[wasm_bindgen]
 pub fn counter(pool: u32, which: u32) -> f64 {
     pools::with(pool, 0.0, |entry| {
-        let c = entry.ledger.counters();
-        let all = [
-            c.started,
-            c.direct,
-            c.waited,
-            c.batched,
-            c.timed_out,
-            c.cancelled,
-            c.failed,
-            c.refused,
-            c.closed,
-            c.missed,
-            c.offers_missed,
-            c.released,
-            c.discarded,
-            c.taken,
-            c.expired,
-            c.stale,
-            c.adopted,
-            c.creations,
-            c.created,
-            c.create_failed,
-            c.create_abandoned,
-            c.checks,
-            c.check_failed,
-            c.resets,
-            c.reset_failed,
-            c.retired_idle,
-            c.retired_aged,
-            c.retired_used,
-            c.retired_invalidated,
-            c.retired_surplus,
-            c.retired_closed,
-            c.rejected,
-            c.late,
-            c.removed,
-        ];
+        let counters = entry.ledger.counters();
+        // SAFETY: it is laid out as it stands there, and of numbers alone.
+        let all =
+            unsafe { core::mem::transmute::<Counters, [u64; size_of::<Counters>() / 8]>(counters) };
         all.get(which as usize).map_or(0.0, |&count| count as f64)
     })
 }

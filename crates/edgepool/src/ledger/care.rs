@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::{Effect, Leaving, Ledger, SlotKey, SlotState, Target};
 use crate::Time;
+use crate::clock::whole_nanos;
 
 impl Ledger {
     /// Tells for how long a lease has been out, as exactly as the time was told; `None` if the key
@@ -58,9 +59,9 @@ impl Ledger {
     /// Notes the birth of a connection: its time, and how long it may live.
     pub(super) fn bear(&mut self, index: u32) {
         let expires = self.options.max_lifetime.map_or(Time::NEVER, |lifetime| {
-            let percent = u32::from(self.options.lifetime_jitter);
+            let percent = u64::from(self.options.lifetime_jitter);
             let percent = if mutated!(BornTogetherDieTogether) { 0 } else { percent };
-            let jitter = self.failing.draw(lifetime.saturating_mul(percent) / 100);
+            let jitter = self.failing.draw(whole_nanos(lifetime) / 100 * percent);
             self.now.saturating_add(lifetime.saturating_sub(jitter))
         });
         let now = self.now;

@@ -6,6 +6,7 @@ use crate::Time;
 
 /// How things stand at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Gauges {
     /// The most places that the pool uses.
     pub max: u32,
@@ -47,6 +48,7 @@ pub struct Gauges {
 /// - `created + adopted + late == removed + taken +` the connections that there are, which is
 ///   [`Gauges::size`]` - `[`Gauges::creating`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Counters {
     /// Acquires begun; a `try_acquire` counts if it succeeds.
     pub started: u64,

@@ -179,8 +179,8 @@ impl Line {
         match self.ageing {
             None => (below, Time::ZERO, waiter.arrival),
             Some(step) => {
-                let handicap = step.saturating_mul(below.into());
-                (0, waiter.since.saturating_add(handicap), waiter.arrival)
+                let since = (0..below).fold(waiter.since, |time, _| time.saturating_add(step));
+                (0, since, waiter.arrival)
             }
         }
     }

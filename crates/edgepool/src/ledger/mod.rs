@@ -341,8 +341,9 @@ impl Ledger {
     /// Tells what has happened so far.
     #[must_use]
     pub const fn counters(&self) -> Counters {
-        let started = self.counters.started + self.counters.direct;
-        Counters { started, ..self.counters }
+        let mut counters = self.counters;
+        counters.started += counters.direct;
+        counters
     }
 
     /// Returns how long callers waited that were not served at once, if that is

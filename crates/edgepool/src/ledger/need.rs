@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::{Backoff, Effect, End, Ledger, SlotKey, SlotState};
 use crate::Time;
+use crate::clock::whole_nanos;
 
 impl Ledger {
     /// Tells whether connections are missing that no job will give.
@@ -188,20 +189,22 @@ impl Failing {
         let doublings = self.in_a_row.min(31);
         self.in_a_row = self.in_a_row.saturating_add(1);
         let Some(backoff) = backoff else { return };
-        let longest = backoff.base.saturating_mul(1 << doublings).min(backoff.cap);
+        let (base, cap) = (whole_nanos(backoff.base), whole_nanos(backoff.cap));
+        // Doubled only where that cannot overflow.
+        let longest = if base > cap >> doublings { cap } else { base << doublings };
         let at = now.saturating_add(self.draw(longest));
         self.retry_at = self.retry_at.max(Some(at)).filter(|&at| at > now);
     }
 
-    /// Draws a duration from zero to `longest`, both included.
-    pub(super) fn draw(&mut self, longest: Duration) -> Duration {
+    /// Draws a duration from zero to `longest` nanoseconds, both included.
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    pub(super) fn draw(&mut self, longest: u64) -> Duration {
         self.chance = self.chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.chance;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^= z >> 31;
-        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
-        let span = u128::from(nanos) + 1;
+        let span = u128::from(longest) + 1;
         Duration::from_nanos(((u128::from(z) * span) >> 64) as u64)
     }
 }

@@ -1,9 +1,8 @@
 //! What an operator does to the pool as a whole.
 
 use alloc::collections::BinaryHeap;
-use alloc::vec::Vec;
 
-use super::store::{Waiter, WaiterState};
+use super::store::{Slot, Waiter, WaiterState};
 use super::{Effect, End, Leaving, Ledger, OptionsError, SlotKey, SlotState, Target};
 
 /// The operator. Read the clock and [`advance`](Ledger::advance) before each of these.
@@ -81,10 +80,9 @@ impl Ledger {
         self.options.min_idle = min_idle;
         self.look_out();
         if self.options.care() {
-            let idle: Vec<u32> = self.idle.iter(&self.store.slots).collect();
-            for index in idle {
-                // The look at one may let another go.
-                if self.store.slot(index).state == SlotState::Idle {
+            // The look at one may let another go.
+            for index in self.store.slot_indexes() {
+                if self.store.slot_at(index).is_some_and(|slot| slot.state == SlotState::Idle) {
                     self.watch(index);
                 }
             }
@@ -115,8 +113,10 @@ impl Ledger {
         while let Some(index) = self.idle.pop_front(&mut self.store.slots) {
             self.start_close(index, SlotState::Closing, Leaving::Invalidated);
         }
-        for index in self.indexes_in(SlotState::Creating) {
-            if self.store.slot(index).epoch != self.epoch {
+        for index in self.store.slot_indexes() {
+            let is_old = |slot: &Slot| slot.epoch != self.epoch;
+            let slot = self.store.slot_at(index).filter(|slot| slot.state == SlotState::Creating);
+            if slot.is_some_and(is_old) {
                 self.abandon_creation(index, false);
             }
         }
@@ -137,8 +137,8 @@ impl Ledger {
             self.end_pending(index, End::Closed);
         }
         self.end_those_at_their_cap();
-        for index in self.store.slots.iter().map(|(index, _)| index as u32).collect::<Vec<_>>() {
-            match self.store.slots.get(index as usize).map(|slot| slot.state) {
+        for index in self.store.slot_indexes() {
+            match self.store.slot_at(index).map(|slot| slot.state) {
                 Some(SlotState::Offered(waiter)) => self.end_pending(waiter, End::Closed),
                 Some(SlotState::Creating) => self.abandon_creation(index, false),
                 Some(SlotState::Idle) => self.retire_idle(index, Leaving::Closed),
@@ -154,9 +154,10 @@ impl Ledger {
     /// on leases that is so in any case, and the time may be that of a lease.
     fn forget_cares_of_others(&mut self) {
         if !self.way.limits {
-            let slots = self.store.slots.iter().filter(|(_, slot)| slot.state != SlotState::Idle);
-            for index in slots.map(|(index, _)| index as u32).collect::<Vec<_>>() {
-                self.timers.clear(&mut self.store, Target::Care(index));
+            for index in self.store.slot_indexes() {
+                if self.store.slot_at(index).is_some_and(|slot| slot.state != SlotState::Idle) {
+                    self.timers.clear(&mut self.store, Target::Care(index));
+                }
             }
         }
     }
@@ -177,12 +178,8 @@ impl Ledger {
 
     /// The creations under way by their order, the latest first.
     fn creations(&self) -> BinaryHeap<(u64, u32)> {
-        let indexes = self.indexes_in(SlotState::Creating).into_iter();
-        indexes.map(|index| (self.store.slot(index).id, index)).collect()
-    }
-
-    fn indexes_in(&self, state: SlotState) -> Vec<u32> {
-        let found = self.store.slots.iter().filter(|(_, slot)| slot.state == state);
-        found.map(|(index, _)| index as u32).collect()
+        let slots = self.store.slots.iter();
+        let creating = slots.filter(|(_, slot)| slot.state == SlotState::Creating);
+        creating.map(|(index, slot)| (slot.id, index as u32)).collect()
     }
 }

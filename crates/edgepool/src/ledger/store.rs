@@ -1,5 +1,6 @@
 //! The entries that the ledger keeps, and where each is reached from.
 
+use core::ops::Range;
 use core::time::Duration;
 
 use slab::Slab;
@@ -248,6 +249,17 @@ impl Store {
 
     pub(super) fn waiter_mut(&mut self, index: u32) -> &mut Waiter {
         &mut self.waiters[index as usize]
+    }
+
+    /// The indexes at which there may be slots now, for those who change them on the way: a list of
+    /// those that there are would take memory, and more code.
+    pub(super) fn slot_indexes(&self) -> Range<u32> {
+        0..index_of(self.slots.capacity())
+    }
+
+    /// Looks a slot up that may not be there.
+    pub(super) fn slot_at(&self, index: u32) -> Option<&Slot> {
+        self.slots.get(index as usize)
     }
 
     pub(super) fn slot_key(&self, index: u32) -> SlotKey {
