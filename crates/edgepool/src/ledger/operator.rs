@@ -1,8 +1,9 @@
 //! What an operator does to the pool as a whole.
 
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 
-use super::store::{Slot, Waiter, WaiterState};
+use super::store::{Slot, WaiterState};
 use super::{Effect, End, Leaving, Ledger, OptionsError, SlotKey, SlotState, Target};
 
 /// The operator. Read the clock and [`advance`](Ledger::advance) before each of these.
@@ -52,7 +53,6 @@ impl Ledger {
         self.shrunk = self.living() > max;
         self.look_out();
         let mut creations = self.creations();
-        sort(&mut creations);
         while self.living() > max
             && let Some((_, index)) = creations.pop()
         {
@@ -165,40 +165,27 @@ impl Ledger {
 
     /// Ends the waits that need more than there may be for them, the latest first.
     pub(super) fn end_those_that_need_more(&mut self) {
-        let needs_more = |(_, waiter): &(usize, &Waiter)| {
-            waiter.state == WaiterState::Queued
-                && u32::from(waiter.need) > self.most_for(waiter.owner)
-        };
-        let order = |(index, waiter): (usize, &Waiter)| (waiter.arrival, index as u32);
-        let waiters = self.store.waiters.iter();
         let mut found = Vec::new();
-        found.extend(waiters.filter(needs_more).map(order));
-        sort(&mut found);
+        for (index, waiter) in &self.store.waiters {
+            let is_queued = waiter.state == WaiterState::Queued;
+            if is_queued && u32::from(waiter.need) > self.most_for(waiter.owner) {
+                found.push((waiter.arrival, index as u32));
+            }
+        }
+        let mut found = BinaryHeap::from(found);
         while let Some((_, index)) = found.pop() {
             self.end_pending(index, End::TooMany);
         }
     }
 
     /// The creations under way by their order, the latest first.
-    fn creations(&self) -> Vec<(u64, u32)> {
-        let slots = self.store.slots.iter();
-        let creating = slots.filter(|(_, slot)| slot.state == SlotState::Creating);
-        creating.map(|(index, slot)| (slot.id, index as u32)).collect()
-    }
-}
-
-/// Sorts a list as Shell did, in less code than the library does.
-#[inline(never)]
-fn sort(list: &mut [(u64, u32)]) {
-    let mut gap = list.len();
-    while gap > 1 {
-        gap = (gap * 5 / 11).max(1);
-        for end in gap..list.len() {
-            let mut at = end;
-            while at >= gap && list[at - gap].0 > list[at].0 {
-                list.swap(at - gap, at);
-                at -= gap;
+    fn creations(&self) -> BinaryHeap<(u64, u32)> {
+        let mut found = Vec::new();
+        for (index, slot) in &self.store.slots {
+            if slot.state == SlotState::Creating {
+                found.push((slot.id, index as u32));
             }
         }
+        BinaryHeap::from(found)
     }
 }

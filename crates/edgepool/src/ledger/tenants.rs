@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::answers::{Ask, End, Refused};
 use super::keys::TenantKey;
 use super::queue::Owner;
-use super::store::{Slot, SlotState, Waiter, WaiterState};
+use super::store::{Slot, SlotState, WaiterState};
 use super::turns::MAX_WEIGHT;
 use super::{Ledger, OptionsError, SlotKey, WaiterKey};
 use crate::Time;
@@ -184,17 +184,18 @@ impl Ledger {
     /// stay. Returns `None` if the key is stale.
     pub fn end_waits(&mut self, key: TenantKey) -> Option<usize> {
         let owner = self.find_tenant(key)?;
-        let its = |(_, waiter): &(usize, &Waiter)| {
-            waiter.owner == owner && !matches!(waiter.state, WaiterState::Ended(..))
-        };
         // From the end of the line on, and last those who are offered something, so that nothing is
         // offered to one whose wait ends next. A heap is a tenth of the code of a sort.
         let Some(rest) = self.queue.tenant(owner).rest() else { return Some(0) };
-        let order = |(index, waiter): (usize, &Waiter)| {
-            (waiter.state != WaiterState::Offered, rest.line.rank(waiter), index as u32)
-        };
-        let mut pending: BinaryHeap<_> = self.store.waiters.iter().filter(its).map(order).collect();
+        let mut pending = Vec::new();
+        for (index, waiter) in &self.store.waiters {
+            if waiter.owner == owner && !matches!(waiter.state, WaiterState::Ended(..)) {
+                let is_queued = waiter.state != WaiterState::Offered;
+                pending.push((is_queued, rest.line.rank(waiter), index as u32));
+            }
+        }
         let count = pending.len();
+        let mut pending = BinaryHeap::from(pending);
         while let Some((.., index)) = pending.pop() {
             self.end_pending(index, End::Removed);
         }
