@@ -240,13 +240,13 @@ export class Engine<T> implements core.Occupant {
 
   /** Gives the first waiter what came back, whose new key has the waiter's index. */
   private handOn(lease: Lease<T>, key: number): boolean {
-    const { ledger } = this;
     endLoan(lease);
     const index = key & core.INDEX_MASK;
     this.serve(index, key - index + lease.slot);
-    if (!ledger.isLooked) this.drainFor(lease._scope);
-    else if (this.waiters.count === 0) this.lookAgain();
-    else this.hasten(ledger.dueAfter(this.limit));
+    // There are no effects to do: the module serves nobody so if there are others, and claims for
+    // those who need several bring none.
+    if (this.waiters.count === 0) this.lookAgain();
+    else this.hasten(this.ledger.dueAfter(this.limit));
     return true;
   }
 
