@@ -16,7 +16,7 @@ import {
 import { MOST_RESOURCES, type PoolOptions, type Settings, readSettings } from "./settings.js";
 import { abortReason, findAborted, isSignal } from "./signals.js";
 import type { Spares } from "./spares.js";
-import type { PoolStats } from "./stats.js";
+import type { PoolState, PoolStats } from "./stats.js";
 import type { Served, Want } from "./waiters.js";
 import { WarmUp, type WarmUpOptions } from "./warm-up.js";
 
@@ -330,6 +330,14 @@ export class Pool<T> {
   /** Whether `close` was called. */
   get isClosed(): boolean {
     return this.engine.isClosed;
+  }
+
+  /** In which part of its life the pool is. */
+  get state(): PoolState {
+    const { size, creating, created, adopted } = this.stats();
+    if (this.isClosed) return size > 0 ? "draining" : "closed";
+    if (created + adopted > 0) return "ready";
+    return creating > 0 ? "warming-up" : "initializing";
   }
 
   /**

@@ -21,5 +21,5 @@ export { Pool } from "./pool.js";
 export type { AcquireOptions, CloseOptions, Priority } from "./pool.js";
 export type { Mode, RequestContext } from "./runtime.js";
 export type { Backoff, PoolOptions, Reuse } from "./settings.js";
-export type { PoolCounts, PoolStats, TimeStats } from "./stats.js";
+export type { PoolCounts, PoolState, PoolStats, TimeStats } from "./stats.js";
 export type { WarmUpOptions, WarmUpProgress } from "./warm-up.js";

@@ -133,6 +133,13 @@ export interface PoolStats extends PoolCounts {
   holds: TimeStats;
 }
 
+/**
+ * In which part of its life a pool is: it has had no resource yet and makes none (`initializing`),
+ * makes its first ones (`warming-up`), has had one (`ready`), or is closed, with resources that are
+ * still out or being closed (`draining`) or without (`closed`).
+ */
+export type PoolState = "initializing" | "warming-up" | "ready" | "draining" | "closed";
+
 /** Reads what the ledger knows of a pool. */
 export function readStats<T>(ledger: Ledger<T>, leaked: number, restarts: number): PoolStats {
   ledger.settle();

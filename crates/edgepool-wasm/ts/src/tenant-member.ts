@@ -2,7 +2,7 @@ import { unlessReset } from "./core.js";
 import { type Holder, QueueFullError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import { type CloseOptions, Pool } from "./pool.js";
-import { type PoolCounts, type PoolStats, countsOf } from "./stats.js";
+import { type PoolCounts, type PoolState, type PoolStats, countsOf } from "./stats.js";
 import { Making } from "./tenant-factory.js";
 import { notWarm } from "./tenant-texts.js";
 import type { Tenant } from "./tenant-id.js";
@@ -15,7 +15,7 @@ import { type Now, type TenantUsage, Visits, usageOf } from "./tenant-usage.js";
  * one whose first connections are being made (`warming-up`) or one that is `ready`, or that takes
  * no more callers and closes with its last lease (`draining`).
  */
-export type TenantState = "initializing" | "warming-up" | "ready" | "draining" | "closed";
+export type TenantState = PoolState;
 
 /** Who holds a connection, and of which tenant. */
 export interface TenantHolder extends Holder {

@@ -324,6 +324,34 @@ export default [
     }),
   },
   {
+    name: "the_state_says_in_which_part_of_its_life_a_pool_is",
+    run: each(async (t, mode) => {
+      const it = new World({ mode });
+      t.equal(it.pool.state, "initializing");
+      it.plans.create.push(() => it.after(5, fails("down")), (make) => it.after(5, make));
+      const refused = t.rejects(it.pool.acquire(), { code: "create_failed" });
+      t.equal(it.pool.state, "warming-up");
+      await it.clock.advance(5);
+      await refused;
+      t.equal(it.pool.state, "initializing", "after a creation that failed");
+      const made = it.pool.acquire();
+      await it.clock.advance(5);
+      (await made).discard();
+      await settle();
+      t.equal([it.pool.state, it.pool.stats().size], ["ready", 0], "it has had one");
+      const lease = await it.pool.acquire();
+      it.plans.close.push(() => it.after(5));
+      const closing = it.pool.close({ deadline: 60_000 });
+      t.equal(it.pool.state, "draining", "a lease is out");
+      lease.release();
+      t.equal(it.pool.state, "draining", "its resource is being closed");
+      await it.clock.advance(5);
+      t.equal(it.pool.state, "closed");
+      await it.clock.advance(60_000);
+      t.equal([await closing, it.pool.state], [[], "closed"]);
+    }),
+  },
+  {
     name: "ticks_at_the_next_deadline_are_as_good_as_a_timer",
     run: each(async (t, mode) => {
       // A clock without timers: the pool is ticked by hand, at the times that it tells.

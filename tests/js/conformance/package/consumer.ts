@@ -1,5 +1,7 @@
 // What a user writes against the published types; it is compiled and not run.
-import { Lease as LeaseClass, type Lease, Pool, type PoolOptions, type PoolStats } from "edgepool";
+import {
+  Lease as LeaseClass, type Lease, Pool, type PoolOptions, type PoolState, type PoolStats,
+} from "edgepool";
 import {
   type ChatAnswer, type ChatEvent, type ClientEvent, ClientPool, ClientRegistry,
   PooledEmbeddingClient, ProviderError,
@@ -32,8 +34,9 @@ export async function useLeases(): Promise<string[]> {
   idle?.discard();
   const rows = await first.value.query("select 1");
   const stats: PoolStats = pool.stats();
+  const state: PoolState = pool.state;
   const more = await pool.use((connection) => connection.query(`select ${stats.idle}`), { ctx });
-  return [...rows, ...more, String(second.slot)];
+  return [...rows, ...more, String(second.slot), state];
 }
 
 export async function call(): Promise<Response> {
