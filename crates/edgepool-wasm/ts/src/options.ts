@@ -1,13 +1,18 @@
 import { isSignal } from "./signals.js";
 
-/** Throws a TypeError if `given` is no object or has a name that is not in `names`. */
-export function checkNames(where: string, given: unknown, names: readonly string[]): void {
+/**
+ * Throws a TypeError if `given` is no object or has a name that is not in `names`; to those that it
+ * takes it adds what is said of `others`.
+ */
+export function checkNames(
+  where: string, given: unknown, names: readonly string[], others = "",
+): void {
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
     throw new TypeError(`${where}: expected an object of options, got ${show(given)}`);
   }
   for (const name of Object.keys(given)) {
     if (names.includes(name)) continue;
-    throw new TypeError(`${where}: unknown option "${name}"; it takes ${names.join(", ")}`);
+    throw new TypeError(`${where}: unknown option "${name}"; it takes ${names.join(", ")}${others}`);
   }
 }
 

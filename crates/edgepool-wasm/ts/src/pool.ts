@@ -150,9 +150,10 @@ export class Pool<T> {
 
   /** @internal Looks at the options of an acquire. */
   _want(
-    options: AcquireOptions, need: number, isMany: boolean, names?: readonly string[],
+    options: AcquireOptions, need: number, isMany: boolean, names = ACQUIRE_OPTIONS,
+    others = "; SharedPool of edgepool/tenants takes tenant too",
   ): Want {
-    const timeout = readAcquire(options, this.engine.settings.acquireTimeout, names);
+    const timeout = readAcquire(options, this.engine.settings.acquireTimeout, names, others);
     const signals = [options.signal, options.request?.signal].filter((signal) => signal != null);
     return {
       timeout,
@@ -406,9 +407,9 @@ export interface Pool<T> {
 
 /** @internal Looks at the options of an acquire, and gives its timeout. */
 export function readAcquire(
-  options: AcquireOptions, fallback: number, names = ACQUIRE_OPTIONS,
+  options: AcquireOptions, fallback: number, names = ACQUIRE_OPTIONS, others?: string,
 ): number {
-  checkNames("acquire", options, names);
+  checkNames("acquire", options, names, others);
   const { signal, ctx, request } = options;
   checkSignal("acquire", signal);
   if (ctx !== undefined && typeof ctx?.waitUntil !== "function") {
