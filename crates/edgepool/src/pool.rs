@@ -183,10 +183,10 @@ impl<F: Factory, C: Clock> Pool<F, C> {
         WarmUp::new(Arc::clone(&self.shared), n)
     }
 
-    /// Changes `max`. What is idle beyond it is closed at once, and what is out beyond it leaves as
-    /// it comes back. Callers that need more than that at once end with
-    /// [`TooMany`](crate::AcquireError::TooMany). A `min_idle` that nobody has set follows `max`, as
-    /// it does at first.
+    /// Changes `max`. Creations beyond it are given up, what is idle beyond it is closed at once, and
+    /// what is out beyond it leaves as it comes back. Callers that need more than that at once end
+    /// with [`TooMany`](crate::AcquireError::TooMany). A `min_idle` that nobody has set follows
+    /// `max`, as it does at first.
     ///
     /// # Errors
     ///

@@ -272,8 +272,10 @@ export class Pool<T> {
   }
 
   /**
-   * Changes `max`. What is idle beyond it is closed at once, and what is lent beyond it as it comes
-   * back. A `minIdle` that was not set follows it; one that was must not be more.
+   * Changes `max`. Creations beyond it are given up, what is idle beyond it is closed at once, and
+   * what is lent beyond it as it comes back; callers that need more than that at once end with a
+   * {@link TooManyError}. A `minIdle` that was not set follows `max`; one that was must not be more.
+   * Throws a TypeError if `max` is out of range.
    */
   resize(max: number): void {
     const { minIdle, minIdleIsSet } = this.engine.settings;
