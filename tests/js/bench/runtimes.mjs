@@ -22,7 +22,7 @@ const COMMANDS = {
 };
 
 /** Returns the program of a runtime: what the environment names, or what npm has installed. */
-export function binary(variable, name) {
+function binary(variable, name) {
   const named = process.env[`EDGEPOOL_${variable}`];
   if (named) return named;
   // In `.bin` stands a script in front of this one, which would live on after it.
@@ -64,7 +64,7 @@ async function measureInProcess(runtime, module, plan, project) {
   return { results, problem: code === 0 ? undefined : `ended with ${code}: ${err.slice(-400)}` };
 }
 
-export function start([program, ...args], cwd, stdio = ["ignore", "pipe", "pipe"], more = {}) {
+function start([program, ...args], cwd, stdio = ["ignore", "pipe", "pipe"], more = {}) {
   const env = { ...process.env, ...more, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
   env.DENO_DIR ??= join(ROOT, "target/deno");
   return spawn(program, args, { cwd, stdio, env });
@@ -88,10 +88,12 @@ async function measureInWorkerd(module, plan, project) {
   const modules = await bundleWorker(project, module);
   const folder = join(project, `worker-${module}`);
   const clock = await startClock();
-  writeFileSync(join(folder, "config.capnp"), config(modules, clock.address));
-  const stdio = ["ignore", "inherit", "pipe", "pipe"];
-  const serve = [binary("WORKERD", "workerd"), "serve", "config.capnp", "--control-fd=3"];
-  const child = start(serve, folder, stdio);
+  const child = startWorker(folder, modules, {
+    out: "inherit",
+    flag: "nodejs_compat",
+    binding: '(name = "CLOCK", service = "clock")',
+    service: `(name = "clock", external = (address = "${clock.address}", http = ()))`,
+  });
   const results = [];
   try {
     const ask = await listening(child);
@@ -101,9 +103,43 @@ async function measureInWorkerd(module, plan, project) {
     return { results, problem: String(error) };
   } finally {
     clock.stop();
-    child.kill();
-    await new Promise((ended) => (child.exitCode === null ? child.on("close", ended) : ended()));
+    await endOf(child);
   }
+}
+
+/**
+ * Starts workerd with a Worker of these modules, the main one first: one flag, one binding, and the
+ * service besides the Worker that there is. What it writes goes to `out`.
+ */
+export function startWorker(folder, modules, { out, flag, binding, service, env }) {
+  const list = modules.map((name) =>
+    name.endsWith(".wasm")
+      ? `(name = "${name}", wasm = embed "${name}")`
+      : `(name = "${name}", esModule = embed "${name}")`,
+  );
+  const config = `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+  (name = "main", worker = (
+    modules = [${list.join(", ")}],
+    compatibilityDate = "2026-11-01",
+    compatibilityFlags = ["${flag}"],
+    bindings = [${binding}],
+  )),
+  ${service},
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+`;
+  writeFileSync(join(folder, "config.capnp"), config);
+  const serve = [binary("WORKERD", "workerd"), "serve", "config.capnp", "--control-fd=3"];
+  return start(serve, folder, ["ignore", out, "pipe", "pipe"], env);
+}
+
+/** Ends a process. */
+export async function endOf(child) {
+  child.kill();
+  await new Promise((ended) => (child.exitCode === null ? child.on("close", ended) : ended()));
 }
 
 /** Waits until workerd listens, and gives its port. */
@@ -156,26 +192,4 @@ async function* steps(ask, given) {
     else if (value !== undefined) yield { id, value };
   }
   for (const id of plan.clocks) yield { id, ...(await ask("clock", { id, plan })) };
-}
-
-function config(modules, clock) {
-  const list = modules.map((name) =>
-    name.endsWith(".wasm")
-      ? `(name = "${name}", wasm = embed "${name}")`
-      : `(name = "${name}", esModule = embed "${name}")`,
-  );
-  return `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-  (name = "main", worker = (
-    modules = [${list.join(", ")}],
-    compatibilityDate = "2026-11-01",
-    compatibilityFlags = ["nodejs_compat"],
-    bindings = [(name = "CLOCK", service = "clock")],
-  )),
-  (name = "clock", external = (address = "${clock}", http = ())),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-`;
 }

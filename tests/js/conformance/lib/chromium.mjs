@@ -1,11 +1,10 @@
 // A browser, with the package as plain modules, no bundler between them, or bundled.
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { extname, join, normalize } from "node:path";
+import { join } from "node:path";
+import { sendFile } from "../../lib/files.mjs";
 import { readReport } from "./install.mjs";
 
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript" };
 const FLAGS = [
   "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-dev-shm-usage",
@@ -47,14 +46,7 @@ async function serve(project) {
       response.end();
       return;
     }
-    const path = normalize(new URL(request.url, "http://page").pathname);
-    try {
-      const body = readFileSync(join(project, path));
-      response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");
-      response.end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
+    sendFile(project, request, response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { server, report };

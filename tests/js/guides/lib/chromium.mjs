@@ -1,12 +1,11 @@
 // A browser: the project served on loopback, and a page of it opened.
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { extname, join, normalize } from "node:path";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
 
+import { sendFile } from "../../lib/files.mjs";
 import { within } from "../../lib/time.mjs";
-
-const TYPES = { ".html": "text/html", ".js": "text/javascript" };
 
 /** Opens a snippet, a page or a module, and gives what it wrote to the console. */
 export async function runInBrowser(folder, name, snippet) {
@@ -45,16 +44,9 @@ function page(name) {
 
 async function serve(folder) {
   const server = createServer((request, response) => {
-    const path = normalize(new URL(request.url, "http://page").pathname);
     // A browser asks for it by itself, and complains if it is not there.
-    if (path === "/favicon.ico") return void response.writeHead(204).end();
-    try {
-      const body = readFileSync(join(folder, path));
-      response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");
-      response.end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
+    if (request.url === "/favicon.ico") response.writeHead(204).end();
+    else sendFile(folder, request, response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return server;
