@@ -9,7 +9,7 @@ const [module, text] = process.argv.slice(2);
 const plan = JSON.parse(text);
 const say = (id, value) => console.log(JSON.stringify({ id, value }));
 const fail = (id, error) => console.log(JSON.stringify({ id, failed: String(error) }));
-const wasm = watchMemories();
+const wasm = watchModules();
 
 const start = performance.now();
 const { Contender, Sharing } = await import(`./contenders/${module}.mjs`);
@@ -19,6 +19,7 @@ await firstPool(Contender);
 const made = performance.now();
 if (plan.cases.includes("cold")) say("cold", made - start);
 if (plan.cases.includes("first-pool")) say("first-pool", made - imported);
+if (plan.cases.includes("instance") && wasm.took > 0) say("instance", wasm.took);
 for (const id of plan.measured) await attempt(id, () => measureCase(id, Contender, plan));
 for (const name of plan.clocks) await attempt(name, () => measureClock(name, plan));
 if (plan.cases.includes("bytes")) {
@@ -63,19 +64,31 @@ async function waiterBytes(count) {
 function bytes() {
   globalThis.gc();
   globalThis.gc();
-  const inWasm = wasm.reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
+  const inWasm = wasm.memories.reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
   return process.memoryUsage().heapUsed + inWasm;
 }
 
-/** Gathers the memories of the modules that are made from now on, which no heap counts. */
-function watchMemories() {
-  const memories = [];
-  const { Instance } = WebAssembly;
+/**
+ * Gathers the memories of the modules that are made from now on, which no heap counts, and how long
+ * it took to compile and to instantiate them, in ms.
+ */
+function watchModules() {
+  const seen = { memories: [], took: 0 };
+  const { Instance, Module } = WebAssembly;
+  const timed = (make) => {
+    const start = performance.now();
+    const made = make();
+    seen.took += performance.now() - start;
+    return made;
+  };
+  WebAssembly.Module = function (...args) {
+    return timed(() => new Module(...args));
+  };
   WebAssembly.Instance = function (...args) {
-    const instance = new Instance(...args);
+    const instance = timed(() => new Instance(...args));
     const isMemory = (each) => each instanceof WebAssembly.Memory;
-    memories.push(...Object.values(instance.exports).filter(isMemory));
+    seen.memories.push(...Object.values(instance.exports).filter(isMemory));
     return instance;
   };
-  return memories;
+  return seen;
 }

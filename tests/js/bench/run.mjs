@@ -46,7 +46,13 @@ const OTHERS = [
   {
     id: "first-pool", title: "first pool", unit: "ms",
     about: "The part of the cold start after the import: in it the wasm is compiled and "
-      + "instantiated; workerd has it compiled.",
+      + "instantiated, which workerd has compiled, and the engine first sees most of the code.",
+  },
+  {
+    id: "instance", title: "an instance of the module", unit: "ms",
+    runtimes: ["node", "deno", "bun"],
+    about: "The part of the first pool in which the wasm is compiled and instantiated. In workerd "
+      + "no clock goes on within it.",
   },
   {
     id: "clock", title: "one reading of a clock", unit: "ns",

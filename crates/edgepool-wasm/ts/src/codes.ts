@@ -8,8 +8,6 @@ export const enum Answer {
   STILL_WAITING = -3,
   TOO_MANY = -5,
   UNAVAILABLE = -6,
-  /** A waiter's key `k` is answered as `WAITER_BASE - 2 * k`, or 1 less if effects wait. */
-  WAITER_BASE = -16,
 }
 
 /** The bits of a status. */
@@ -17,8 +15,6 @@ export const enum Status {
   DONE = 1,
   EFFECTS = 2,
   NEEDS_CLOCK = 4,
-  /** How far above them stands how many waiters a failed creation has ended. */
-  FAILED_SHIFT = 3,
 }
 
 /**
@@ -41,7 +37,15 @@ export const enum Effect {
   ABANDON = 12,
   LONG_HOLD = 13,
   DRAINED = 14,
-  /** How far the kind is shifted above the index. */
+}
+
+/** Where in a number of the module what begins. */
+export const enum Packed {
+  /** A waiter's key `k` is answered as `WAITER_BASE - 2 * k`, or 1 less if effects wait. */
+  WAITER_BASE = -16,
+  /** How far above a status stands how many waiters a failed creation has ended. */
+  FAILED_SHIFT = 3,
+  /** How far above its index stands the kind of an effect. */
   KIND_SHIFT = 20,
 }
 

@@ -1,4 +1,4 @@
-import { Answer, Status } from "./codes.js";
+import { Packed, Status } from "./codes.js";
 import { CoreResetError } from "./errors.js";
 import { type Weak, weakly } from "./runtime.js";
 
@@ -63,7 +63,7 @@ export const NO_LEASE = INDEX_MASK;
 
 /** Reads a waiter's key out of the answer to its acquire. */
 export function waiterOf(answer: number): number {
-  return Math.floor((Answer.WAITER_BASE - answer) / 2);
+  return Math.floor((Packed.WAITER_BASE - answer) / 2);
 }
 
 /** Why a resource leaves, by the number that comes with `CLOSE`. */

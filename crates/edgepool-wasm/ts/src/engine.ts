@@ -1,6 +1,6 @@
 import { revive } from "./adoption.js";
 import { waitedFor } from "./clock.js";
-import { Answer, Effect, Status } from "./codes.js";
+import { Answer, Effect, Packed, Status } from "./codes.js";
 import * as core from "./core.js";
 import type { EdgeWaiter } from "./edge-waiter.js";
 import { CoreResetError, type Holder, PoolClosedError, type PoolError } from "./errors.js";
@@ -167,7 +167,7 @@ export class Engine<T> implements core.Occupant {
     const answer = this.ledger.acquire(now, deadline, want, isBehind);
     want.stack ??= this.capture();
     // Nothing is told or done until a waiter is in the tables.
-    if (answer <= Answer.WAITER_BASE) return answer;
+    if (answer <= Packed.WAITER_BASE) return answer;
     const { restarts } = this;
     this.drainFor(want.scope);
     // The module may have failed at the effects, and the next one knows of no such lease.
@@ -344,7 +344,7 @@ export class Engine<T> implements core.Occupant {
     try {
       for (;;) {
         const effect = this.ledger.nextEffect();
-        if (effect >= 0) this.perform(effect >> Effect.KIND_SHIFT, effect & core.INDEX_MASK);
+        if (effect >= 0) this.perform(effect >> Packed.KIND_SHIFT, effect & core.INDEX_MASK);
         else if (this.attending === 0 || !this.workshop.createNow()) break;
       }
       this.look();

@@ -1,4 +1,4 @@
-import { Answer, Status } from "./codes.js";
+import { Answer, Packed, Status } from "./codes.js";
 import * as core from "./core.js";
 import type { LeaveReason, Teller } from "./events.js";
 import {
@@ -262,7 +262,7 @@ export class Workshop<T> {
     if (job.isLease) {
       this.ledger.tellAt(now, "take", key);
     } else {
-      const ended = this.ledger.tellAt(now, "create_failed", key) >> Status.FAILED_SHIFT;
+      const ended = this.ledger.tellAt(now, "create_failed", key) >> Packed.FAILED_SHIFT;
       for (let told = 0; told < ended; told += 1) this.failures.push(error);
     }
     this.places.jobs.delete(key);

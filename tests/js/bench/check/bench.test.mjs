@@ -21,6 +21,7 @@ const ALL = CONTENDERS.map(({ id }) => id);
 // most of a runtime: timers, and two of Node's own modules.
 const FEW = ["bound", "edgepool", "edgepool-defaults", "tarn"];
 const WITHOUT_SYNC = ["lightning-pool", "generic-pool", "tarn", "p-limit"];
+const WITH_MODULE = ["edgepool", "edgepool-defaults"];
 const OUTSIDE_OF_CASES = ["cold", "first-pool", "clock"];
 
 const TRIED = { node: ALL, deno: FEW, bun: FEW, workerd: FEW };
@@ -32,7 +33,7 @@ for (const [runtime, contenders] of Object.entries(TRIED)) {
       const found = cases.find((each) => each.id === id);
       assert.ok(found, `${id} is measured in ${runtime}`);
       if (id === "clock") continue;
-      const names = contenders.filter((name) => id !== "sync" || !WITHOUT_SYNC.includes(name));
+      const names = contenders.filter((name) => isMeasured(id, name));
       for (const name of names) {
         const series = found.series.find(({ contender }) => contender.id === name);
         assert.ok(series, `${name} has a place in ${id}`);
@@ -70,9 +71,15 @@ test("how even figures are, and their ranks", () => {
   assert.deepEqual([percentile(all, 0.5), percentile(all, 0.99), percentile([], 0.5)], [500, 990, 0]);
 });
 
+function isMeasured(id, name) {
+  if (id === "instance") return WITH_MODULE.includes(name);
+  return id !== "sync" || !WITHOUT_SYNC.includes(name);
+}
+
 function expectedIds(runtime) {
   const there = CASES.filter(({ runtimes }) => runtimes?.includes(runtime) ?? true);
   const more = runtime === "node" ? ["bytes"] : [];
+  if (runtime !== "workerd") more.push("instance");
   return [...there.map(({ id }) => id), ...OUTSIDE_OF_CASES, ...more];
 }
 
