@@ -46,9 +46,8 @@ static STAGED: Global<Options> = Global::new(Options::new(1));
 /// The key and the detail of the effect that was told last.
 static TOLD: Global<(f64, u32)> = Global::new((0.0, 0));
 
-/// Sets an option of the pool that is opened next, by its place in this function. Times in ms;
-/// infinity is no limit, for a count too. Those that are not set are as [`Options::new`] has them,
-/// as after each [`pool_open`].
+/// Sets an option of the pools that are opened from now on, by its place in `set`. Times in ms;
+/// infinity is no limit, for a count too. Whoever opens a pool sets all of them.
 #[wasm_bindgen]
 pub fn set_option(which: u32, value: f64) {
     // SAFETY: to set an option does not come back to them.

@@ -20,6 +20,11 @@ const BACKOFF_BASE: u32 = 17;
 const BACKOFF_CAP: u32 = 18;
 const BREAKER: u32 = 19;
 const HOLD_TIMES: u32 = 22;
+/// What each option is by its number unless a test says otherwise: nothing expires.
+const PLAIN: [f64; 24] = [
+    1.0, 0.0, 10.0, 0.0, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, 10.0, NEVER,
+    NEVER, NEVER, 1.0, NEVER, NEVER, NEVER, 5_000.0, 0.0, 0.0, NEVER,
+];
 
 const LEASED: i32 = 0;
 const OFFERED: i32 = 1;
@@ -31,8 +36,8 @@ const CLOSE: i32 = 11;
 const DRAINED: i32 = 14;
 
 fn open_with(edge: u32, options: &[(u32, f64)]) -> u32 {
-    set_option(MAX_WAITING, 10.0);
-    for &(which, value) in options {
+    let plain = (0..).zip(PLAIN);
+    for (which, value) in plain.chain(options.iter().copied()) {
         set_option(which, value);
     }
     u32::try_from(pool_open(edge)).unwrap()

@@ -215,16 +215,26 @@ function emitBytes(format, file, name, bytes) {
   writeFileSync(file, `${left} = "${bytes.toString("base64")}";\n`);
 }
 
+/** Writes the types that an entry's lead to, and none that nobody would read. */
 function emitTypes() {
   execFileSync(TSC, [...TSC_ARGS, "--outDir", dist], { stdio: "inherit" });
-  const types = readdirSync(dist).filter((name) => name.endsWith(".d.ts"));
-  for (const name of types) {
-    if (isWorkerdOnly(name.slice(0, -5))) continue;
-    cpSync(join(dist, name), join(dist, "cjs", name));
+  const needed = new Set();
+  for (const name of [...NODE_ENTRIES, ...WORKERD_ENTRIES]) needTypes(name, needed);
+  for (const file of readdirSync(dist).filter((file) => file.endsWith(".d.ts"))) {
+    const name = file.slice(0, -5);
+    if (!needed.has(name)) rmSync(join(dist, file));
+    else if (!isWorkerdOnly(name)) cpSync(join(dist, file), join(dist, "cjs", file));
   }
   // What Workers see of a module that they import.
   const module = "declare const module: WebAssembly.Module;\nexport default module;\n";
   for (const name of MODULES) writeFileSync(join(dist, `${name}.wasm.d.ts`), module);
+}
+
+function needTypes(name, needed) {
+  if (needed.has(name)) return;
+  needed.add(name);
+  const text = readFileSync(join(dist, `${name}.d.ts`), "utf8");
+  for (const [, other] of text.matchAll(/["']\.\/([^"']+)\.js["']/g)) needTypes(other, needed);
 }
 
 function manifest() {

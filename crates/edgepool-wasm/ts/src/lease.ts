@@ -5,6 +5,7 @@ import type { Engine } from "./engine.js";
 import { type PoolError, leaseEnded } from "./errors.js";
 import { hold } from "./hold.js";
 import { discard, giveBack, renew, take } from "./holders.js";
+import { isThenable } from "./jobs.js";
 import { checkNames, checkSignal, readDuration } from "./options.js";
 import { ownPromise } from "./own-promise.js";
 import type { Place } from "./places.js";
@@ -253,7 +254,3 @@ type MakeLease = new <T>(
 
 /** @internal Only a pool makes leases. */
 export const OwnLease = Lease as unknown as MakeLease;
-
-function isThenable(value: Response | PromiseLike<Response>): value is PromiseLike<Response> {
-  return typeof (value as PromiseLike<Response> | undefined)?.then === "function";
-}

@@ -7,13 +7,18 @@ import { isSignal } from "./signals.js";
 export function checkNames(
   where: string, given: unknown, names: readonly string[], others = "",
 ): void {
-  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+  if (!isObject(given)) {
     throw new TypeError(`${where}: expected an object of options, got ${show(given)}`);
   }
   for (const name of Object.keys(given)) {
     if (names.includes(name)) continue;
     throw new TypeError(`${where}: unknown option "${name}"; it takes ${names.join(", ")}${others}`);
   }
+}
+
+/** Whether it can have options: an array is none. */
+export function isObject(given: unknown): given is object {
+  return typeof given === "object" && given !== null && !Array.isArray(given);
 }
 
 /** Throws a TypeError that names a number which JSON would tell as none at all. */

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from "./clock.js";
 import type { PoolEvent } from "./events.js";
 import type { Job } from "./jobs.js";
 import {
-  checkNames, readCount, readDuration, readFlag, readFunction, readWord, wrong,
+  checkNames, isObject, readCount, readDuration, readFlag, readFunction, readWord, wrong,
 } from "./options.js";
 import { type Mode, hasDoorbell, usualMode } from "./runtime.js";
 
@@ -298,7 +298,7 @@ export function defaultMinIdle(mode: Mode, max: number): number {
 function readBackoff(value: unknown, name: string): Required<Backoff> {
   if (value === false) return { base: Infinity, cap: Infinity };
   const given = value === undefined ? {} : value;
-  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+  if (!isObject(given)) {
     throw wrong(WHERE, name, "{ base, cap } in ms, or false for none", value);
   }
   const where = `${WHERE}: "${name}"`;

@@ -6,6 +6,7 @@ use crate::Time;
 
 /// How things stand at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+// In this order, as the exports of the module for JavaScript read one by its place.
 #[repr(C)]
 pub struct Gauges {
     /// The most places that the pool uses.
@@ -48,6 +49,7 @@ pub struct Gauges {
 /// - `created + adopted + late == removed + taken +` the connections that there are, which is
 ///   [`Gauges::size`]` - `[`Gauges::creating`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+// As above.
 #[repr(C)]
 pub struct Counters {
     /// Acquires begun; a `try_acquire` counts if it succeeds.

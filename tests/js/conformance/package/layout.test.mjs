@@ -165,6 +165,25 @@ test("whichever of the pools is imported first, and used before the other is, bo
   }
 });
 
+test("the types that are shipped are those that the entries lead to", () => {
+  const inDist = (text) => [...text.matchAll(/dist\/([\w./-]+)\.d\.ts/g)].map(([, name]) => name);
+  const entries = inDist(JSON.stringify(manifest.exports)).map((name) => `${name}.d.ts`);
+  for (const folder of ["", "cjs/"]) {
+    const reached = new Set();
+    const follow = (file) => {
+      if (reached.has(file)) return;
+      reached.add(file);
+      const text = readFileSync(join(installed, "dist", folder, file), "utf8");
+      for (const [, name] of text.matchAll(/["']\.\/([^"']+)\.js["']/g)) follow(`${name}.d.ts`);
+    };
+    const all = readdirSync(join(installed, "dist", folder));
+    const types = all.filter((file) => file.endsWith(".d.ts"));
+    entries.filter((file) => types.includes(file)).forEach(follow);
+    assert.ok(reached.size > 20, `${folder}: ${reached.size} files`);
+    assert.deepEqual(types.filter((file) => !reached.has(file)), [], folder);
+  }
+});
+
 test("slim without its module says what to call", () => {
   const code = `import { Pool } from "edgepool/slim";
     try { new Pool({ create: () => 1 }); } catch (error) { console.log(error.message); }`;
