@@ -1,5 +1,5 @@
 import { inWorkerd } from "./runtime.js";
-import { thisStretch } from "./stretch.js";
+import { standingTime } from "./stretch.js";
 
 /** The time and the timers of a pool: give your own to test without waiting. All in ms. */
 export interface Clock {
@@ -30,20 +30,6 @@ interface DenoTimers {
 }
 
 const { Deno: deno } = globalThis as { Deno?: DenoTimers };
-
-let known = 0;
-let knownIn = 0;
-
-/**
- * Tells the time that workerd has: it stands still while code runs, and to read it takes longer
- * than an acquire and a release. So it is read once for all that runs in one go.
- */
-function standingTime(): number {
-  const stretch = thisStretch();
-  if (stretch !== knownIn) known = Date.now();
-  knownIn = stretch;
-  return known;
-}
 
 /** The runtime's own clock. `performance` does not step back when the wall clock is set. */
 export const systemClock: Clock = {

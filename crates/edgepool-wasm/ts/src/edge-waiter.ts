@@ -6,17 +6,19 @@ import { PoolError } from "./errors.js";
 import { Keeper } from "./keeper.js";
 import type { Lease } from "./lease.js";
 import { abortReason, findAborted, listen } from "./signals.js";
-import { thisStretch } from "./stretch.js";
-import type { Served, Settle, Want } from "./waiters.js";
+import { type Served, type Settle, type Want, promiseServed, settlerMade } from "./waiters.js";
 
 /** Queues a caller, in edge mode: its keeper's timer runs from before its first await. */
 export function waitOnEdge<T>(
-  engine: Engine<T>, want: Want, since = engine.ledger.now(),
+  engine: Engine<T>, want: Want, asked?: number,
 ): Promise<Served<T>> {
-  const now = engine.ledger.now();
+  const { ledger } = engine;
+  const now = ledger.now();
+  const since = asked ?? now;
   let answer: number;
   try {
-    answer = engine.ask(want, now, since + want.timeout);
+    const isBehind = engine.onEdge > 0 && ledger.isLooked;
+    answer = engine.ask(want, now, since + want.timeout, isBehind);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -26,14 +28,14 @@ export function waitOnEdge<T>(
   if (engine.edgeWaiters[waiter.index] === undefined) engine.onEdge += 1;
   engine.edgeWaiters[waiter.index] = waiter;
   engine.reports.queued();
-  engine.attend(want.scope);
+  const hasEffects = (answer & 1) !== 0 || !ledger.isLooked;
+  if (hasEffects || engine.workshop.hasUnbegun) engine.attend(want.scope);
   waiter.start();
   return waiter.promise;
 }
 
 /** Gives who looks after the waiters that come in this stretch of code. */
 function keeperHere<T>(engine: Engine<T>): Keeper<T> {
-  thisStretch();
   if (engine.keeper?.isHere() !== true) engine.keeper = new Keeper(engine);
   return engine.keeper;
 }
@@ -42,16 +44,15 @@ function keeperHere<T>(engine: Engine<T>): Keeper<T> {
 export class EdgeWaiter<T> {
   readonly index: number;
   readonly since: number;
-  readonly deadline: number;
   readonly want: Want;
   readonly keeper: Keeper<T>;
-  readonly promise: Promise<Served<T>>;
+  readonly promise = promiseServed<T>();
   /** Where its keeper has it, if that has it. */
   at = -1;
   private readonly engine: Engine<T>;
   private readonly key: number;
   private readonly leases: Lease<T>[] = [];
-  private resolve: Settle<T> | undefined = undefined;
+  private resolve: Settle<T> | undefined = settlerMade<T>();
   private outcome: Error | undefined = undefined;
   private unlisten: (() => void) | undefined = undefined;
 
@@ -60,12 +61,12 @@ export class EdgeWaiter<T> {
     this.key = key;
     this.index = key & core.INDEX_MASK;
     this.since = since;
-    this.deadline = since + want.timeout;
     this.want = want;
     this.keeper = keeperHere(engine);
-    this.promise = new Promise((resolve) => {
-      this.resolve = resolve;
-    });
+  }
+
+  get deadline(): number {
+    return this.since + this.want.timeout;
   }
 
   /** Has its keeper look after it, unless it is served or ended by now. */

@@ -121,11 +121,11 @@ export class Engine<T> implements core.Occupant {
   }
 
   /**
-   * As `tryAcquire`, for one that waits if there is none: where others wait in process mode it asks
-   * for a lease or a place in the queue at once, as an idle one is not likely.
+   * As `tryAcquire`, for one that waits if there is none: where others wait it asks for a lease or a
+   * place in the queue at once, as an idle one is not likely.
    */
   tryFirst(want?: Want): Lease<T> | undefined {
-    return this.waiters.count > 0 ? undefined : this.tryAcquire(want);
+    return this.waiters.count + this.onEdge > 0 ? undefined : this.tryAcquire(want);
   }
 
   /** Queues a caller, in process mode. Throws if it is refused. */
@@ -143,7 +143,8 @@ export class Engine<T> implements core.Occupant {
     this.reports.queued();
     if ((answer & 1) !== 0 || !ledger.isLooked) this.drainFor(want.scope);
     // One more that waits may be what a creation is missing for that a back-off holds up.
-    else this.arm();
+    else if (this.workshop.isFailing) this.arm();
+    else this.hasten(deadline);
     return promise;
   }
 

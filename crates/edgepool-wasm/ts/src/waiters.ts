@@ -24,11 +24,20 @@ export type Served<T> = Lease<T> | Lease<T>[];
 /** Settles the promise of a waiter. */
 export type Settle<T> = (served: Served<T> | PromiseLike<Served<T>>) => void;
 
-/** What settles the promise that was made last. */
 let settleLast: unknown;
 // Not made anew for each promise.
 function keep(settle: unknown): void {
   settleLast = settle;
+}
+
+/** Makes the promise of a waiter, which `settlerMade` settles. */
+export function promiseServed<T>(): Promise<Served<T>> {
+  return new Promise(keep);
+}
+
+/** Gives what settles the promise that was made last. */
+export function settlerMade<T>(): Settle<T> {
+  return settleLast as Settle<T>;
 }
 
 /** What a waiter of process mode has beyond its place in the queue. */
@@ -52,9 +61,9 @@ export class Waiters<T> {
 
   /** Puts a waiter in: what it waits with. */
   add(index: number, since: number, extra: Extra | undefined): Promise<Served<T>> {
-    const promise = new Promise<Served<T>>(keep);
+    const promise = promiseServed<T>();
     this.count += 1;
-    this.settlers[index] = settleLast as Settle<T>;
+    this.settlers[index] = settlerMade();
     // A whole number needs no box of its own.
     this.since[index] = Math.round(since);
     if (extra !== undefined) this.extras[index] = extra;

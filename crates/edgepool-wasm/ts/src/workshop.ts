@@ -74,6 +74,11 @@ export class Workshop<T> {
     this.unbegun.push(key);
   }
 
+  /** Whether a creation is left to a waiter. */
+  get hasUnbegun(): boolean {
+    return this.unbegun.length > 0;
+  }
+
   /** Begins what was left to a waiter; tells whether there was anything. */
   createNow(): boolean {
     const key = this.unbegun.shift();
