@@ -8,20 +8,18 @@ import type { Lease } from "./lease.js";
 import { abortReason, findAborted, listen } from "./signals.js";
 import { type Served, type Settle, type Want, promiseServed, settlerMade } from "./waiters.js";
 
-/** Queues a caller, in edge mode: its keeper's timer runs from before its first await. */
+/**
+ * Queues a caller, in edge mode: its keeper's timer runs from before its first await. Throws if it is
+ * refused. One that asks again tells since when it waits.
+ */
 export function waitOnEdge<T>(
   engine: Engine<T>, want: Want, asked?: number,
 ): Promise<Served<T>> {
   const { ledger } = engine;
   const now = ledger.now();
   const since = asked ?? now;
-  let answer: number;
-  try {
-    const isBehind = engine.onEdge > 0 && ledger.isLooked;
-    answer = engine.ask(want, now, since + want.timeout, isBehind);
-  } catch (error) {
-    return Promise.reject(error);
-  }
+  const isBehind = engine.onEdge > 0 && ledger.isLooked;
+  const answer = engine.ask(want, now, since + want.timeout, isBehind);
   const waited = waitedFor(now, since);
   if (answer >= 0) return Promise.resolve(engine.lendDirectly(answer, want, waited));
   const waiter = new EdgeWaiter(engine, core.waiterOf(answer), since, want);
@@ -127,7 +125,11 @@ export class EdgeWaiter<T> {
   private askAgain(): Promise<Served<T>> | undefined {
     const { code } = this.outcome as Partial<PoolError>;
     if (code !== "offer_missed" || this.deadline <= this.engine.ledger.now()) return undefined;
-    return waitOnEdge(this.engine, this.want, this.since);
+    try {
+      return waitOnEdge(this.engine, this.want, this.since);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   private claim(): void {

@@ -2,7 +2,7 @@ import { revive } from "./adoption.js";
 import { waitedFor } from "./clock.js";
 import { Answer, Effect, Packed, Status } from "./codes.js";
 import * as core from "./core.js";
-import type { EdgeWaiter } from "./edge-waiter.js";
+import { type EdgeWaiter, waitOnEdge } from "./edge-waiter.js";
 import { CoreResetError, type Holder, PoolClosedError, type PoolError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import { endLoan, giveBack, keyOf } from "./holders.js";
@@ -128,8 +128,9 @@ export class Engine<T> implements core.Occupant {
     return this.waiters.count + this.onEdge > 0 ? undefined : this.tryAcquire(want);
   }
 
-  /** Queues a caller, in process mode. Throws if it is refused. */
+  /** Queues a caller. Throws if it is refused. */
   wait(want: Want, isPlain: boolean): Promise<Served<T>> {
+    if (this.settings.edge) return waitOnEdge(this, want);
     const { ledger, waiters } = this;
     const now = ledger.now();
     const deadline = now + want.timeout;

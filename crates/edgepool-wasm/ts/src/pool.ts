@@ -1,5 +1,4 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { waitOnEdge } from "./edge-waiter.js";
 import { Engine } from "./engine.js";
 import { type Holder, PoolClosedError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
@@ -113,11 +112,10 @@ export class Pool<T> {
       if (lease !== undefined) return Promise.resolve(lease);
       const { engine } = this;
       const plain = this.plain ??= this._want({}, 1, false);
-      const { edge, trackLeases } = engine.settings;
+      const { trackLeases } = engine.settings;
       // Waiters share what they want, unless each is to have its own stack.
       const want = trackLeases ? { ...plain } : plain;
-      return (edge ? waitOnEdge(engine, want) : engine.wait(want, !trackLeases)) as
-        Promise<Lease<T>>;
+      return engine.wait(want, !trackLeases) as Promise<Lease<T>>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -142,7 +140,7 @@ export class Pool<T> {
       if (aborted !== undefined) return Promise.reject(abortReason(aborted));
       const lease = isMany ? undefined : this.tryFirst(want);
       if (lease !== undefined) return Promise.resolve(lease);
-      return engine.settings.edge ? waitOnEdge(engine, want) : engine.wait(want, false);
+      return engine.wait(want, false);
     } catch (error) {
       return Promise.reject(error);
     }

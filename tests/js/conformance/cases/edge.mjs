@@ -100,6 +100,24 @@ export default [
     },
   },
   {
+    name: "time_that_passes_ends_a_stretch_of_code",
+    async run(t) {
+      const { pool, clock } = edge();
+      const held = await pool.acquire();
+      const waiting = [pool.acquire()];
+      // As if its request had been ended in the midst of this, and another's code ran: no turn of
+      // the microtasks has come.
+      const { now } = Date;
+      Date.now = () => now() + 1_000;
+      while (waiting.length < 20) waiting.push(pool.acquire());
+      Date.now = now;
+      t.equal(clock.timers.size, 2, "those who come later have a timer of their own");
+      held.release();
+      for (const promise of waiting) (await promise).release();
+      t.equal(clock.timers.size, 0);
+    },
+  },
+  {
     name: "waiters_of_two_pools_share_a_timer_in_each",
     async run(t) {
       const { pool, clock } = edge();
