@@ -132,7 +132,7 @@ export class Engine<T> implements core.Occupant {
   wait(want: Want, isPlain: boolean): Promise<Served<T>> {
     if (this.settings.edge) return waitOnEdge(this, want);
     const { ledger, waiters } = this;
-    const now = ledger.now();
+    const now = want.timeout < Infinity ? ledger.now() : ledger.turnTime();
     const deadline = now + want.timeout;
     const answer = this.ask(want, now, deadline, waiters.count > 0 && ledger.isLooked);
     if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want));

@@ -1,3 +1,4 @@
+import { systemClock, turnTime } from "./clock.js";
 import { Answer, Effect, Status } from "./codes.js";
 import * as core from "./core.js";
 import type { Place } from "./places.js";
@@ -39,6 +40,8 @@ export class Ledger<T> {
   pool!: number;
   /** Whether the next operation depends on the time. */
   timed!: boolean;
+  /** Whether nothing is ever due by its options, and no code can move its clock. */
+  private readonly isTimeless: boolean;
   private readonly settings: Settings<T>;
 
   constructor(settings: Settings<T>, home: core.Home) {
@@ -51,6 +54,10 @@ export class Ledger<T> {
     const isVain = clocked && isExact && settings.mode === "process";
     this.maySpare = !isTold && !isVain && checkAfter > 0;
     this.shortest = shortest;
+    const { acquireTimeout, createTimeout, check, close, clock } = settings;
+    const isBounded = clocked || Math.min(acquireTimeout, createTimeout) < Infinity;
+    const hasJobs = (check ?? reset ?? close) !== undefined;
+    this.isTimeless = !isBounded && !hasJobs && clock === systemClock;
     this.span = clocked && !edge ? isExact ? shortest : LEEWAY : Infinity;
     this.spares = new Spares(settings.clock, clocked, clocked && isExact);
     this.seat = { core: home.instance(), pool: GONE, timer: undefined };
@@ -97,6 +104,11 @@ export class Ledger<T> {
   now(): number {
     const now = this.settings.clock.now();
     return now > 0 ? now : 0;
+  }
+
+  /** Tells the time for a wait without end: where nothing is ever due it is read once a turn. */
+  turnTime(): number {
+    return this.isTimeless ? turnTime() : this.now();
   }
 
   // --- Spares ---
@@ -166,7 +178,7 @@ export class Ledger<T> {
     this.settle();
     const { spares } = this;
     // How long somebody waited depends on the time.
-    const now = this.timed || serves === 1 ? this.now() : UNREAD;
+    const now = serves === 1 ? this.turnTime() : this.timed ? this.now() : UNREAD;
     if (now !== spares.told) this.pass(now);
     try {
       const status = this.core.release(this.pool, now, key, serves);

@@ -1,4 +1,4 @@
-// What only processes have: node:async_hooks.
+// What only processes have: node:async_hooks, and time that goes on while code runs.
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Pool } from "edgepool";
 
@@ -19,6 +19,26 @@ export default [
         storage.run("releaser", () => held.release());
         t.equal(await waiting, "waiter");
       }
+    },
+  },
+  {
+    name: "a_timeout_counts_from_its_call",
+    async run(t) {
+      // Nothing is ever due in it, so that the time is read once a turn of the microtasks.
+      const timeless = ["acquireTimeout", "createTimeout", "idleTimeout", "maxLifetime"];
+      const options = Object.fromEntries(timeless.map((name) => [name, Infinity]));
+      const pool = new Pool({ create: () => ({}), max: 1, minIdle: 0, ...options });
+      const held = await pool.acquire();
+      const patient = pool.acquire();
+      const start = performance.now();
+      while (performance.now() - start < 100);
+      const called = performance.now();
+      await t.rejects(pool.acquire({ timeout: 50 }), { code: "acquire_timeout" });
+      const took = performance.now() - called;
+      t.ok(took >= 45, `it ended after ${took} ms, as code that ran before it counted`);
+      held.release();
+      const { waited } = await patient;
+      t.ok(waited >= 145, `${waited} ms are told of a wait of 150`);
     },
   },
 ];
