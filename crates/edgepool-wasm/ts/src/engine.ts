@@ -459,12 +459,7 @@ export class Engine<T> implements core.Occupant {
     return core.again(() => this.reports.holders(this.places));
   }
 
-  /** Tells something of the resource under a key, if that is known. */
-  info(key: number, which: number): number | undefined {
-    return this.reports.info(this.places.at(key), which, key);
-  }
-
-  /** As `info`, for the resource of a lease. */
+  /** Tells something of the resource of a lease, if that is known. */
   infoOf(lease: Lease<T>, which: number): number | undefined {
     return core.again(() => this.reports.info(lease._place, which, keyOf(lease)));
   }

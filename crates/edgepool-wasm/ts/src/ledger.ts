@@ -40,7 +40,7 @@ export class Ledger<T> {
   pool!: number;
   /** Whether the next operation depends on the time. */
   timed!: boolean;
-  /** Whether nothing is ever due by its options, and no code can move its clock. */
+  /** Whether nothing is ever due by its options, and its clock goes on by itself. */
   private readonly isTimeless: boolean;
   private readonly settings: Settings<T>;
 
@@ -54,10 +54,11 @@ export class Ledger<T> {
     const isVain = clocked && isExact && settings.mode === "process";
     this.maySpare = !isTold && !isVain && checkAfter > 0;
     this.shortest = shortest;
-    const { acquireTimeout, createTimeout, check, close, clock } = settings;
-    const isBounded = clocked || Math.min(acquireTimeout, createTimeout) < Infinity;
-    const hasJobs = (check ?? reset ?? close) !== undefined;
-    this.isTimeless = !isBounded && !hasJobs && clock === systemClock;
+    const { acquireTimeout, createTimeout, close, clock, mode } = settings;
+    // A close has a time of its own; who checks looks at the clock, and a reset begins with that.
+    const isBounded = clocked || Math.min(acquireTimeout, createTimeout) < Infinity || close;
+    // Where a request may be ended in the midst of a turn, that would never be over.
+    this.isTimeless = !isBounded && mode === "process" && clock === systemClock;
     this.span = clocked && !edge ? isExact ? shortest : LEEWAY : Infinity;
     this.spares = new Spares(settings.clock, clocked, clocked && isExact);
     this.seat = { core: home.instance(), pool: GONE, timer: undefined };

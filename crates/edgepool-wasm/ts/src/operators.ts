@@ -1,6 +1,7 @@
 import { Manage } from "./codes.js";
 import * as core from "./core.js";
 import type { Engine } from "./engine.js";
+import { type ResourceInfo, readInfo } from "./lease.js";
 import { ownPromise } from "./own-promise.js";
 import { defaultMinIdle } from "./settings.js";
 import type { Watch } from "./workshop.js";
@@ -45,12 +46,17 @@ function changeMinIdle<T>(engine: Engine<T>, minIdle: number): void {
 }
 
 /** Keeps those of the idle resources that `keep` says yes to; returns how many it closed. */
-export function retain<T>(engine: Engine<T>, keep: (key: number, resource: T) => boolean): number {
+export function retain<T>(
+  engine: Engine<T>, keep: (resource: T, info: ResourceInfo) => boolean,
+): number {
   const keys = core.again(() => takeIdle(engine));
   let thrown: { error: unknown } | undefined;
   const verdicts = keys.map((key) => {
+    if (thrown !== undefined) return true;
+    const place = engine.places.at(key);
     try {
-      return thrown !== undefined || keep(key, engine.places.at(key).resource as T);
+      const info = readInfo((which) => engine.reports.info(place, which, key));
+      return Boolean(keep(place.resource as T, info as ResourceInfo));
     } catch (error) {
       thrown = { error };
       return false;

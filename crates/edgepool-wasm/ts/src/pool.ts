@@ -3,9 +3,7 @@ import { Engine } from "./engine.js";
 import { type Holder, PoolClosedError } from "./errors.js";
 import type { PoolEvent } from "./events.js";
 import { hold, holdOpen } from "./hold.js";
-import {
-  type Lease, type RequestScope, type ResourceInfo, asyncDispose, readInfo,
-} from "./lease.js";
+import { type Lease, type RequestScope, type ResourceInfo, asyncDispose } from "./lease.js";
 import {
   invalidate, maintain, resize, retain, revokeAll, setMinIdle, setPaused, shut, whenEmpty,
 } from "./operators.js";
@@ -299,10 +297,7 @@ export class Pool<T> {
    */
   retain(keep: (resource: T, info: ResourceInfo) => boolean): number {
     readFunction("retain", "keep", keep, true);
-    return retain(this.engine, (key, resource) => {
-      const info = readInfo((which) => this.engine.info(key, which));
-      return Boolean(keep(resource, info as ResourceInfo));
-    });
+    return retain(this.engine, keep);
   }
 
   /**
