@@ -270,7 +270,7 @@ export class Pool<T> {
   /**
    * Changes `max`. Creations beyond it are given up, what is idle beyond it is closed at once, and
    * what is lent beyond it as it comes back; callers that need more than that at once end with a
-   * {@link TooManyError}. A `minIdle` that was not set follows `max`; one that was must not be more.
+   * TooManyError. A `minIdle` that was not set follows `max`; one that was must not be more.
    * Throws a TypeError if `max` is out of range.
    */
   resize(max: number): void {
