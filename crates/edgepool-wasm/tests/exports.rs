@@ -1,17 +1,18 @@
 //! The integer exports, driven as the JavaScript shell drives them.
 #![cfg(target_family = "wasm")]
 
+mod common;
+
+use common::{MAX, NEVER, open_with};
 use edgepool_wasm::exports::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-const NEVER: f64 = f64::INFINITY;
 /// The clock was not read.
 const UNREAD: f64 = -1.0;
 const NORMAL: u32 = 1;
 /// The low bits of a key.
 const INDEX_MASK: u64 = 0xf_ffff;
 
-const MAX: u32 = 0;
 const MAX_WAITING: u32 = 2;
 const OFFER_TIMEOUT: u32 = 4;
 const LEASE_TTL: u32 = 5;
@@ -20,12 +21,6 @@ const BACKOFF_BASE: u32 = 17;
 const BACKOFF_CAP: u32 = 18;
 const BREAKER: u32 = 19;
 const HOLD_TIMES: u32 = 22;
-/// What each option is by its number unless a test says otherwise: nothing expires.
-const PLAIN: [f64; 24] = [
-    1.0, 0.0, 10.0, 0.0, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, 10.0, NEVER,
-    NEVER, NEVER, 1.0, NEVER, NEVER, NEVER, 5_000.0, 0.0, 0.0, NEVER,
-];
-
 const LEASED: i32 = 0;
 const OFFERED: i32 = 1;
 const TIMED_OUT: i32 = 2;
@@ -34,14 +29,6 @@ const CREATE: i32 = 9;
 const CHECK: i32 = 10;
 const CLOSE: i32 = 11;
 const DRAINED: i32 = 14;
-
-fn open_with(edge: u32, options: &[(u32, f64)]) -> u32 {
-    let plain = (0..).zip(PLAIN);
-    for (which, value) in plain.chain(options.iter().copied()) {
-        set_option(which, value);
-    }
-    u32::try_from(pool_open(edge)).unwrap()
-}
 
 fn open(max: u32) -> u32 {
     open_with(0, &[(MAX, max.into())])

@@ -84,11 +84,13 @@ function watchModules() {
   WebAssembly.Module = function (...args) {
     return timed(() => new Module(...args));
   };
+  WebAssembly.Module.prototype = Module.prototype;
   WebAssembly.Instance = function (...args) {
     const instance = timed(() => new Instance(...args));
     const isMemory = (each) => each instanceof WebAssembly.Memory;
     seen.memories.push(...Object.values(instance.exports).filter(isMemory));
     return instance;
   };
+  WebAssembly.Instance.prototype = Instance.prototype;
   return seen;
 }

@@ -31,24 +31,6 @@ interface DenoTimers {
 
 const { Deno: deno } = globalThis as { Deno?: DenoTimers };
 
-const ready = Promise.resolve();
-let turnBegan: number | undefined;
-function endTurn(): void {
-  turnBegan = undefined;
-}
-
-/**
- * Tells the time, which is read once for what runs in one turn of the microtasks: for statistics,
- * not for what is due in a while from now, as code before it in the turn may have taken any time.
- */
-export function turnTime(): number {
-  if (turnBegan === undefined) {
-    turnBegan = systemClock.now();
-    void ready.then(endTurn);
-  }
-  return turnBegan;
-}
-
 /** The runtime's own clock. `performance` does not step back when the wall clock is set. */
 export const systemClock: Clock = {
   now: inWorkerd() ? standingTime : () => performance.now(),

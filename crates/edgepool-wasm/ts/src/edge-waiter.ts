@@ -9,8 +9,8 @@ import { abortReason, findAborted, listen } from "./signals.js";
 import { type Served, type Settle, type Want, promiseServed, settlerMade } from "./waiters.js";
 
 /**
- * Queues a caller, in edge mode: its keeper's timer runs from before its first await. Throws if it is
- * refused. One that asks again tells since when it waits.
+ * Queues a caller, in edge mode: its keeper's timer runs from before its first await. Throws if it
+ * is refused. One that asks again tells since when it waits.
  */
 export function waitOnEdge<T>(
   engine: Engine<T>, want: Want, asked?: number,

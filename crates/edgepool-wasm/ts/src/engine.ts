@@ -132,7 +132,7 @@ export class Engine<T> implements core.Occupant {
   wait(want: Want, isPlain: boolean): Promise<Served<T>> {
     if (this.settings.edge) return waitOnEdge(this, want);
     const { ledger, waiters } = this;
-    const now = want.timeout < Infinity ? ledger.now() : ledger.turnTime();
+    const now = ledger.now();
     const deadline = now + want.timeout;
     const answer = this.ask(want, now, deadline, waiters.count > 0 && ledger.isLooked);
     if (answer >= 0) return Promise.resolve(this.lendDirectly(answer, want));
@@ -258,7 +258,10 @@ export class Engine<T> implements core.Occupant {
     const since = waiters.sinceOf(index);
     const extra = waiters.extraOf(index);
     const settle = waiters.remove(index);
-    if (settle === undefined) return void this.ledger.tell("release", key);
+    if (settle === undefined) {
+      this.ledger.tell("release", key);
+      return this.drain();
+    }
     // Whatever ends a wait is told the time.
     const waited = waitedFor(this.ledger.spares.told as number, since as number);
     const first = this.lend(key, waited, extra?.want);

@@ -1,7 +1,7 @@
 import type { EdgeWaiter } from "./edge-waiter.js";
 import type { Engine } from "./engine.js";
 import { deferred } from "./runtime.js";
-import { thisStretch } from "./stretch.js";
+import { goesOn, thisStretch } from "./stretch.js";
 
 /** How often a keeper looks: for offers where it has no doorbell, and for what is due. */
 export const TICK = 50;
@@ -32,7 +32,7 @@ export class Keeper<T> {
 
   /** Tells whether the code that runs is its request's. */
   isHere(): boolean {
-    return thisStretch() === this.stretch;
+    return goesOn(this.stretch);
   }
 
   /** Takes on a waiter of this stretch. Throws where there are no timers. */

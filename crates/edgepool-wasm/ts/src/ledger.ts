@@ -1,4 +1,3 @@
-import { systemClock, turnTime } from "./clock.js";
 import { Answer, Effect, Status } from "./codes.js";
 import * as core from "./core.js";
 import type { Place } from "./places.js";
@@ -40,8 +39,6 @@ export class Ledger<T> {
   pool!: number;
   /** Whether the next operation depends on the time. */
   timed!: boolean;
-  /** Whether nothing is ever due by its options, and its clock goes on by itself. */
-  private readonly isTimeless: boolean;
   private readonly settings: Settings<T>;
 
   constructor(settings: Settings<T>, home: core.Home) {
@@ -54,11 +51,6 @@ export class Ledger<T> {
     const isVain = clocked && isExact && settings.mode === "process";
     this.maySpare = !isTold && !isVain && checkAfter > 0;
     this.shortest = shortest;
-    const { acquireTimeout, createTimeout, close, clock, mode } = settings;
-    // A close has a time of its own; who checks looks at the clock, and a reset begins with that.
-    const isBounded = clocked || Math.min(acquireTimeout, createTimeout) < Infinity || close;
-    // Where a request may be ended in the midst of a turn, that would never be over.
-    this.isTimeless = !isBounded && mode === "process" && clock === systemClock;
     this.span = clocked && !edge ? isExact ? shortest : LEEWAY : Infinity;
     this.spares = new Spares(settings.clock, clocked, clocked && isExact);
     this.seat = { core: home.instance(), pool: GONE, timer: undefined };
@@ -105,11 +97,6 @@ export class Ledger<T> {
   now(): number {
     const now = this.settings.clock.now();
     return now > 0 ? now : 0;
-  }
-
-  /** Tells the time for a wait without end: where nothing is ever due it is read once a turn. */
-  turnTime(): number {
-    return this.isTimeless ? turnTime() : this.now();
   }
 
   // --- Spares ---
@@ -179,7 +166,7 @@ export class Ledger<T> {
     this.settle();
     const { spares } = this;
     // How long somebody waited depends on the time.
-    const now = serves === 1 ? this.turnTime() : this.timed ? this.now() : UNREAD;
+    const now = this.timed || serves === 1 ? this.now() : UNREAD;
     if (now !== spares.told) this.pass(now);
     try {
       const status = this.core.release(this.pool, now, key, serves);

@@ -1,18 +1,19 @@
 import { isSignal } from "./signals.js";
 
 /**
- * Throws a TypeError if `given` is no object or has a name that is not in `names`; to those that it
- * takes it adds what is said of `others`.
+ * Throws a TypeError if `given` is no object or has a name that is not in `names`. If that is
+ * `tenant`, it says `whoTakes` it.
  */
 export function checkNames(
-  where: string, given: unknown, names: readonly string[], others = "",
+  where: string, given: unknown, names: readonly string[], whoTakes = "",
 ): void {
   if (!isObject(given)) {
     throw new TypeError(`${where}: expected an object of options, got ${show(given)}`);
   }
   for (const name of Object.keys(given)) {
     if (names.includes(name)) continue;
-    throw new TypeError(`${where}: unknown option "${name}"; it takes ${names.join(", ")}${others}`);
+    const hint = name === "tenant" ? whoTakes : "";
+    throw new TypeError(`${where}: unknown option "${name}"; it takes ${names.join(", ")}${hint}`);
   }
 }
 

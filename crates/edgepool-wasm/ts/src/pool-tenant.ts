@@ -45,8 +45,8 @@ export interface PoolTenantStats extends TenantCounts {
  * priority, and in the order in which they came.
  */
 export class PoolTenant {
-  // What each of its loans looks at is in here, as small whole numbers, and not in an object more:
-  // among many tenants the processor has none of theirs at hand.
+  // What each of its leases goes by in the module is in here, as small whole numbers, and not in an
+  // object more: among many tenants the processor has none of theirs at hand.
   /** @internal */
   readonly _engine: SharedEngine<unknown>;
   /** @internal Its entry in the present module. */

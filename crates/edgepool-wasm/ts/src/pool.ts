@@ -146,10 +146,9 @@ export class Pool<T> {
 
   /** @internal Looks at the options of an acquire. */
   _want(
-    options: AcquireOptions, need: number, isMany: boolean, names = ACQUIRE_OPTIONS,
-    others = "; SharedPool of edgepool/tenants takes tenant too",
+    options: AcquireOptions, need: number, isMany: boolean, names?: readonly string[],
   ): Want {
-    const timeout = readAcquire(options, this.engine.settings.acquireTimeout, names, others);
+    const timeout = readAcquire(options, this.engine.settings.acquireTimeout, names);
     const signals = [options.signal, options.request?.signal].filter((signal) => signal != null);
     return {
       timeout,
@@ -328,12 +327,15 @@ export class Pool<T> {
     return this.engine.isClosed;
   }
 
-  /** In which part of its life the pool is. */
+  /**
+   * In which part of its life the pool is, after what is due was done. Throws a CoreResetError if
+   * the module cannot be replaced.
+   */
   get state(): PoolState {
-    const { size, creating, created, adopted } = this.stats();
+    const { size } = this.stats();
     if (this.isClosed) return size > 0 ? "draining" : "closed";
-    if (created + adopted > 0) return "ready";
-    return creating > 0 ? "warming-up" : "initializing";
+    if (this.engine.workshop.hasCreated) return "ready";
+    return size > 0 ? "warming-up" : "initializing";
   }
 
   /**
@@ -402,9 +404,9 @@ export interface Pool<T> {
 
 /** @internal Looks at the options of an acquire, and gives its timeout. */
 export function readAcquire(
-  options: AcquireOptions, fallback: number, names = ACQUIRE_OPTIONS, others?: string,
+  options: AcquireOptions, fallback: number, names = ACQUIRE_OPTIONS,
 ): number {
-  checkNames("acquire", options, names, others);
+  checkNames("acquire", options, names, "; SharedPool of edgepool/tenants takes it");
   const { signal, ctx, request } = options;
   checkSignal("acquire", signal);
   if (ctx !== undefined && typeof ctx?.waitUntil !== "function") {

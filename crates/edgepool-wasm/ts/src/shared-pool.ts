@@ -64,7 +64,7 @@ export class SharedPool<T> extends Pool<T> {
 
   /** @internal */
   override _want(options: TenantAcquireOptions, need: number, isMany: boolean): Want {
-    const want = super._want(options, need, isMany, OPTIONS, "");
+    const want = super._want(options, need, isMany, OPTIONS);
     const { tenant } = options;
     if (tenant === undefined) return want;
     this.check(tenant);

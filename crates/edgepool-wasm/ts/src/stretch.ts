@@ -1,8 +1,6 @@
 /** For how many turns of the microtasks a stretch goes on that nobody asks for any more. */
 const TURNS = 4;
-/** The time is read each time that it is asked for, up to so many times, */
-const FIRST = 8;
-/** and after those at one in so many: a crowd would wait longer for the time than for its turn. */
+/** At one in so many times that it is asked for, the time is read. */
 const LOOKS = 16;
 /** After so many ms it is over as well; where time goes on in it, a new one does no harm. */
 const LONGEST = 20;
@@ -22,8 +20,8 @@ let began = 0;
  * stretch never come: but then time has passed, which stands still in one stretch.
  */
 export function thisStretch(): number {
-  asked += 1;
-  if (turns === 0 || (looks() && Date.now() - began >= LONGEST)) begin();
+  asked = (asked + 1) % LOOKS;
+  if (turns === 0 || (asked === 0 && isLong())) begin();
   turns = TURNS;
   return stretch;
 }
@@ -37,13 +35,18 @@ export function standingTime(): number {
   return began;
 }
 
-function looks(): boolean {
-  return asked < FIRST || asked % LOOKS === 0;
+/** Tells whether a stretch goes on, for those who would have its request do something. */
+export function goesOn(which: number): boolean {
+  if (turns > 0 && isLong()) begin();
+  return which === thisStretch();
+}
+
+function isLong(): boolean {
+  return Date.now() - began >= LONGEST;
 }
 
 function begin(): void {
   stretch += 1;
-  asked = 0;
   began = Date.now();
   void countTurns(stretch);
 }

@@ -31,6 +31,8 @@ export class Workshop<T> {
   lastFailure: unknown;
   /** Whether there was one since, whatever it was. */
   isFailing = false;
+  /** Whether one ever succeeded. */
+  hasCreated = false;
   /** What creations failed with, in the order in which waiters are told. */
   private failures: unknown[] = [];
   /** Creations to be begun by a waiter, in its own request. */
@@ -249,6 +251,7 @@ export class Workshop<T> {
     if ((status & Status.DONE) === 0) return this.closeLate(resource);
     const place = this.places.at(key);
     place.put(resource);
+    this.hasCreated = true;
     // Its closing is told by an effect, which may be lost with the module.
     place.isOutdated = job.outdated;
     this.lastFailure = undefined;

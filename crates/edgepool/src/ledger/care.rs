@@ -61,7 +61,10 @@ impl Ledger {
         let expires = self.options.max_lifetime.map_or(Time::NEVER, |lifetime| {
             let percent = u64::from(self.options.lifetime_jitter);
             let percent = if mutated!(BornTogetherDieTogether) { 0 } else { percent };
-            let jitter = self.failing.draw(whole_nanos(lifetime) / 100 * percent);
+            let nanos = whole_nanos(lifetime);
+            // Without a product of 128 bits.
+            let most = nanos / 100 * percent + nanos % 100 * percent / 100;
+            let jitter = self.failing.draw(most);
             self.now.saturating_add(lifetime.saturating_sub(jitter))
         });
         let now = self.now;

@@ -294,7 +294,7 @@ impl Queue {
     pub(super) fn lack(&mut self, waiters: &Slab<Waiter>, index: u32, lost: u16) {
         let owner = waiters[index as usize].owner;
         self.set_aside -= u32::from(lost);
-        self.rest_mut(owner.0).line.lack_again(lost);
+        self.tenant_mut(owner).waited_mut().line.lack_again(lost);
         self.review(waiters, owner.0);
     }
 

@@ -118,6 +118,24 @@ export default [
     },
   },
   {
+    name: "a_release_lends_nothing_to_a_request_that_was_ended_in_the_midst_of_its_code",
+    async run(t) {
+      const { pool, clock } = edge();
+      const held = await pool.acquire();
+      const dead = Array.from({ length: 8 }, () => pool.acquire());
+      const { now } = Date;
+      Date.now = () => now() + 1_000;
+      held.release();
+      const { offered, inUse } = pool.stats();
+      const live = pool.acquire();
+      Date.now = now;
+      t.equal([offered, inUse], [1, 0], "it is offered, to be passed on if nobody takes it");
+      t.equal(clock.timers.size, 2, "who comes next has a timer of its own");
+      for (const promise of [...dead, live]) (await promise).release();
+      t.equal(clock.timers.size, 0);
+    },
+  },
+  {
     name: "waiters_of_two_pools_share_a_timer_in_each",
     async run(t) {
       const { pool, clock } = edge();

@@ -318,6 +318,22 @@ export default [
     }),
   },
   {
+    name: "trap_keeps_in_which_part_of_its_life_a_pool_is",
+    run: each(async (t, mode) => {
+      const [first, emptied] = [new World({ mode }), new World({ mode })];
+      first.plans.create.push((make) => first.after(5, make));
+      const made = first.pool.acquire().catch(({ code }) => code);
+      (await emptied.pool.acquire()).discard();
+      await settle();
+      t.equal([first.pool.state, emptied.pool.state], ["warming-up", "ready"]);
+      await trap(t, first.pool);
+      t.equal([first.pool.state, emptied.pool.state], ["warming-up", "ready"]);
+      t.equal(await made, "core_reset");
+      await first.clock.advance(5);
+      t.equal(first.pool.state, "ready", "what was under way is there");
+    }),
+  },
+  {
     name: "trap_in_each_call_loses_no_place",
     run: each(async (t, mode) => {
       const calls = {

@@ -356,7 +356,7 @@ export default [
       t.ok(waits instanceof PoolError && foreign instanceof PoolTenant);
       const plain = new Pool({ create: () => 1 });
       const error = await t.rejects(plain.acquire({ tenant: wide }));
-      const says = /unknown option "tenant"; .*, request; SharedPool of edgepool\/tenants takes/;
+      const says = /unknown option "tenant"; .*, request; SharedPool of edgepool\/tenants takes it/;
       t.ok(error instanceof TypeError && says.test(error.message), `${error}`);
     },
   },
