@@ -7,6 +7,7 @@ import { after, afterEach, before, test } from "node:test";
 
 import { ROOT } from "../lib/process.mjs";
 import { startGateway } from "../lib/servers.mjs";
+import { eventually } from "../lib/time.mjs";
 import { launch, open, sendBurst } from "./browser.mjs";
 
 const SHOTS = join(ROOT, "target/page");
@@ -74,9 +75,13 @@ test("each tenant has a row with its share and its waits, and the others have on
     ["idle", "0 %", "0", "0", "–", "0 ms", "0", "0"],
     ["4,321 others", "10 %", "0", "0", "10 ms", "40 ms", "200", "0"],
   ]);
-  const widths = await table.locator(".share-bar b").evaluateAll((all) =>
-    all.map((bar) => bar.getBoundingClientRect().width / bar.parentElement.clientWidth));
-  assert.deepEqual(widths.map((width) => width.toFixed(2)), ["0.60", "0.30", "0.00", "0.10"]);
+  const bars = table.locator(".share-bar b");
+  // They grow to their widths.
+  await eventually(5_000, "the bars have their widths", async () => {
+    const widths = await bars.evaluateAll((all) =>
+      all.map((bar) => bar.getBoundingClientRect().width / bar.parentElement.clientWidth));
+    return widths.map((width) => width.toFixed(2)).join() === "0.60,0.30,0.00,0.10";
+  });
 });
 
 test("where all have a row there is none for others", async () => {
