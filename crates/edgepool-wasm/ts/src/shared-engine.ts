@@ -91,8 +91,8 @@ export class SharedEngine<T> extends Engine<T> {
     if (kind === Effect.NEEDS_TOO_MANY) return this.tooMany(wait.need, tenant);
     const has = kind === TIMED_OUT && !this.isPaused ? this.allOf(tenant) : undefined;
     if (has === undefined) return super.endOfWait(kind, wait, want);
-    const advice = `its tenant has ${has} of its max of ${tenant._account.share.max}: hold leases for less, `
-      + "or raise that";
+    const { max } = tenant._account.share;
+    const advice = `its tenant has ${has} of its max of ${max}: hold leases for less, or raise that`;
     return super.endOfWait(kind, { ...wait, phase: "tenant-at-max", advice }, want);
   }
 
